@@ -1,0 +1,49 @@
+"""Real parts for the tests: a tokenizer trained here, the real traces where they are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.update(OMP_WAIT_POLICY="passive", GOMP_SPINCOUNT="0", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="true")
+
+REAL_TRACES = Path(os.environ.get("AGENTMERGE_REAL_TRACES", Path(__file__).parents[2] / "shared" / "real-traces"))
+
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}<|start|>{{ message['role'] }}\n{{ message['content'] | trim }}<|end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def real_traces() -> Path:
+    """The folder of real traces; tests that need it are skipped without it."""
+    if not REAL_TRACES.is_dir():
+        pytest.skip(f"no real traces at {REAL_TRACES}: set AGENTMERGE_REAL_TRACES")
+    return REAL_TRACES
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A byte-level BPE tokenizer with a chat template, trained on the project's own prompts."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<|bos|>", "<|end|>", "<|pad|>", "<|start|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=2000,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train([str(path) for path in Path(__file__).parent.rglob("*.py")], trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<|bos|>", eos_token="<|end|>", pad_token="<|pad|>"
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    folder = tmp_path_factory.mktemp("tokenizer")
+    fast.save_pretrained(folder)
+    return folder

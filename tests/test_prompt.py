@@ -1,0 +1,115 @@
+"""Dynamic prompting: the sections of the paper's Figure 5, each under its flag, and answers read back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from agentmerge_hub import prompt
+from agentmerge_hub.prompt import ADVANCED, BASIC, Flags, ParseError, Prompt, Turn, render
+from agentmerge_hub.records import Observation
+
+TREE = "RootWebArea 'Catalog'\n\t[a] Iframe 'Main', visible\n\t\t[a251] link 'Hardware', clickable, visible"
+PAGE = Observation(
+    "Order 6 laptops", TREE, '<a bid="a251">Hardware</a>', "a85", "click('9')", "TimeoutError: gone\nlog"
+)
+HISTORY = [Turn("click('a1')", "I open the menu."), Turn("click('9')", "I click it.", "TimeoutError: gone\nlog")]
+
+
+def text(flags: Flags, history=HISTORY) -> str:
+    return render(PAGE, history, flags).messages()[-1]["content"]
+
+
+def test_sections_stand_in_the_papers_order() -> None:
+    shown = text(Flags(use_html=True))
+    headings = [
+        "# Instructions",
+        "## Goal:\nOrder 6 laptops",
+        "# Observation of current step:",
+        "## AXTree:\nNote: [bid] is",
+        "## HTML:",
+        "## Focused element:\nbid='a85'",
+        "## Error from previous action:\nTimeoutError",
+        "# History of interaction with the task:",
+        "## Step 0\n<think>\nI open the menu.",
+        "# Action space:",
+        "13 different types of actions",
+        "# Concrete Example",
+        "<action>\nclick('a324')\n</action>",
+    ]
+    places = [shown.index(heading) for heading in headings]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("off", "absent"),
+    [
+        ({"use_focused_element": False}, "## Focused element"),
+        ({"use_error_logs": False}, "TimeoutError"),
+        ({"use_action_history": False}, "<action>\nclick('a1')"),
+        ({"use_think_history": False}, "I open the menu."),
+        ({"use_action_history": False, "use_think_history": False}, "# History"),
+        ({"long_description": False}, "Description:"),
+        ({"individual_examples": False}, "Examples:"),
+        ({"use_concrete_example": False}, "a324"),
+        ({"use_thinking": False}, "dynamic dropdown"),
+        ({"extract_visible_tag": False}, 'If the "visible" tag'),
+    ],
+)
+def test_each_flag_removes_its_part(off: dict, absent: str) -> None:
+    assert absent in text(Flags())
+    assert absent not in text(Flags(**off))
+
+
+def test_advanced_and_basic_differ_as_in_the_paper() -> None:
+    assert "Several actions may be given" in text(ADVANCED) and "<think>" in text(ADVANCED)
+    assert "Only a single action" in text(BASIC) and "<think>" not in text(BASIC)
+
+
+def test_flags_refuse_what_they_do_not_know() -> None:
+    with pytest.raises(ValidationError, match="use_thinkin"):
+        Flags(use_thinkin=True)
+    with pytest.raises(ValidationError, match="no action space 'tap'"):
+        Flags(action_space="tap")
+    with pytest.raises(ValidationError, match="has to see the page"):
+        Flags(use_ax_tree=False)
+
+
+def test_recorded_prompt_is_kept_word_for_word() -> None:
+    recorded = render(PAGE, HISTORY, Flags(use_html=True)).messages()
+    found = Prompt.from_recorded(recorded, PAGE)
+    assert found.messages() == recorded
+    assert found.block("axtree") == TREE
+    assert found.block("html") == PAGE.html
+
+
+def test_page_bids_are_those_of_the_page_alone() -> None:
+    assert prompt.page_bids(render(PAGE, HISTORY, Flags())) == {"a", "a251"}
+    assert prompt.page_bids(render(PAGE, HISTORY, Flags(use_ax_tree=False, use_html=True))) == {"a251"}
+    assert prompt.tree_bids("[1] button 'see [2] here'\n  StaticText '[3] no'") == {"1"}
+
+
+@given(thought=st.text(st.characters(exclude_characters="<>\r", exclude_categories=["Cs"])) | st.none())
+def test_answers_are_read_back(thought: str | None) -> None:
+    read = prompt.parse(prompt.answer("click('a51')", thought), ADVANCED)
+    assert read.action == "click('a51')"
+    assert read.thought == (None if thought is None else thought.strip())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("click('1')", "yours had 0"),
+        ("<action>click('1')</action><action>click('2')</action>", "yours had 2"),
+        ("<action>press_it</action>", "could not be read"),
+        ("<action>click('1')\nclick('2')</action>", "Only one action"),
+        ("<action>goto('http://a')</action>", "'goto' is not an action"),
+    ],
+)
+def test_a_bad_answer_says_what_is_wrong(text: str, says: str) -> None:
+    with pytest.raises(ParseError, match=says):
+        prompt.parse(text, BASIC)
+
+
+def test_several_actions_where_they_are_allowed() -> None:
+    assert prompt.parse("<action>\nclick('1')\nclick('2')\n</action>", ADVANCED).action == "click('1')\nclick('2')"
