@@ -19,7 +19,7 @@ ROOM_OF = {
     "tiny-pair": "training",
     "serve": "agents",
     "evaluate": "agents",
-    "report": "analysis",
+    "analyse": "analysis",
 }
 """Verb → the room whose command.py defines it, in the order a user meets them."""
 
@@ -42,7 +42,7 @@ def agentmerge() -> None:
     """Collect traces of web agents, build a dataset, fine-tune, merge, evaluate.
 
     \b
-    collect → build → train → merge → evaluate → report
+    collect → build → train → merge → evaluate → analyse
     Training is `accelerate launch recipes/sft.py --config …`, merging `mergekit-yaml recipes/merge/….yml OUT`.
     Each verb reads folders and writes one; any of them can be run alone or again.
     """
