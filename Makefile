@@ -1,0 +1,39 @@
+# make demo and make test do everything on a fresh machine, set-up included. `make help` lists the targets.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3,$(if $(shell $(p) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo yes),$(p))))
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Idle OpenMP threads would spin on the cores that the browser and the server need.
+export OMP_WAIT_POLICY := passive
+export GOMP_SPINCOUNT := 0
+
+.PHONY: help setup demo test lint clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+setup: $(VENV)/.ready ## make .venv with the complete locked environment, and find a Chromium
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and was not found: install it, or run make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python -m venv failed: install it (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@echo "setting up $(VENV): about 2 minutes and 3 GB"
+	@# torch first, with what its build needs; then every other package exactly as locked.
+	$(PIP) install -c requirements.lock "$$(grep '^torch==' requirements.lock)"
+	$(PIP) install --no-deps -r requirements.lock
+	$(PIP) install --no-deps --editable .
+	@$(BIN)/python -m agentmerge_hub.agents.chromium
+	@touch $@
+
+demo: setup ## run the whole pipeline on this machine's CPU, in demo-out/ (about 15 minutes)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/demo.sh
+
+test: setup ## run every test; make test ARGS="-k fit" runs some
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## check style and formatting
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+clean: ## remove the environment and the demo's output
+	rm -rf $(VENV) demo-out

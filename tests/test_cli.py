@@ -1,0 +1,40 @@
+"""The command line: it reads like the pipeline, starts light, and turns mistakes into sentences."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from agentmerge_hub.cli import ROOM_OF, agentmerge
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "agentmerge_hub.cli", *arguments], capture_output=True, text=True)
+
+
+def test_help_lists_every_verb_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from agentmerge_hub.cli import agentmerge\n"
+        "print(CliRunner().invoke(agentmerge, ['--help']).output)\n"
+        "print([m for m in ('torch', 'transformers', 'datasets', 'pyarrow', 'agentlab', 'scipy') if m in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.rstrip().endswith("[]")
+    places = [said.index(f"\n  {verb} ") for verb in ROOM_OF]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("verb", ROOM_OF)
+def test_every_verb_explains_itself(verb: str) -> None:
+    result = CliRunner().invoke(agentmerge, [verb, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Usage: agentmerge" in result.output
+
+
+def test_a_mistake_is_one_sentence_and_a_non_zero_exit(tmp_path) -> None:
+    build = run("build", str(tmp_path), "-o", str(tmp_path / "out"), "--tokenizer", "nobody/nothing")
+    assert build.returncode != 0
+    assert build.stderr.startswith("Error: ") and "Traceback" not in build.stderr
+    assert not (tmp_path / "out").exists()
+    assert run("bild").returncode != 0
