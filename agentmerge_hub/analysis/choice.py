@@ -1,0 +1,81 @@
+"""Choose λ and checkpoint on validation tasks, so that the tasks a method is reported on never choose it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from agentmerge_hub.analysis.episodes import Candidate, Results, done
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The candidates that tables compare, how each was chosen, and what to tell the reader."""
+
+    candidates: list[Candidate]
+    table: list[dict]
+    notes: list[str]
+
+
+def choose(results: Results) -> Choice:
+    """One candidate for each (agent, method, learning rate).
+
+    With validation episodes: the highest mean reward on the validation tasks that all settings finished; at a tie fewer
+    samples, then λ nearer ½. Without: the last checkpoint, and every λ stays, because nothing honest can choose it.
+    """
+    validation = {candidate: done(rows) for candidate, rows in results.by_candidate("validation").items()}
+    groups: dict[tuple, list[Candidate]] = {}
+    for candidate in _reported(results):
+        groups.setdefault((candidate.agent, candidate.method, candidate.learning_rate), []).append(candidate)
+    kept, table, notes = [], [], []
+    for settings in groups.values():
+        scored = {candidate: validation.get(candidate, []) for candidate in settings}
+        if len(settings) > 1 and all(scored.values()):
+            kept.append(_best(scored, table))
+        elif len(settings) > 1:
+            kept += _last(settings)
+            notes.append(_unchosen(settings))
+        else:
+            kept += settings
+    return Choice(sorted(kept, key=lambda candidate: candidate.order), table, notes)
+
+
+def _reported(results: Results) -> Iterable[Candidate]:
+    for candidate, rows in results.by_candidate().items():
+        if any(row["split"] != "validation" for row in rows):
+            yield candidate
+
+
+def _best(scored: dict[Candidate, list[dict]], table: list[dict]) -> Candidate:
+    common = set.intersection(*({(row["task"], row["seed"]) for row in rows} for rows in scored.values()))
+    means = {}
+    for candidate, rows in scored.items():
+        rewards = [row["reward"] for row in rows if not common or (row["task"], row["seed"]) in common]
+        means[candidate] = float(np.mean(rewards))
+    best = min(
+        scored,
+        key=lambda c: (-round(means[c], 12), c.samples_seen or 0, abs((c.merge_lambda or 0.5) - 0.5), c.order),
+    )
+    for candidate, mean in means.items():
+        table.append(
+            {**candidate._asdict(), "validation_reward": mean, "episodes": len(common), "chosen": candidate == best}
+        )
+    return best
+
+
+def _last(settings: list[Candidate]) -> list[Candidate]:
+    last = max(candidate.samples_seen or 0 for candidate in settings)
+    return [candidate for candidate in settings if (candidate.samples_seen or 0) == last]
+
+
+def _unchosen(settings: list[Candidate]) -> str:
+    method, rate = settings[0].method, settings[0].learning_rate
+    at = f" at learning rate {rate:g}" if rate is not None else ""
+    lambdas = {candidate.merge_lambda for candidate in settings}
+    what = "the last checkpoint is shown"
+    if len(lambdas) > 1:
+        what = "every λ is shown, and picking the best of them here would flatter it"
+    return (
+        f"{method}{at} was scored in {len(settings)} settings without validation episodes for all of them: {what}. "
+        "--validation-tasks sets tasks aside to choose on."
+    )

@@ -1,0 +1,155 @@
+"""Read results.parquet of one or more folders: one row per episode that was asked for, checked before it is counted."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agentmerge_hub.analysis import labels
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.records import RESULT_SCHEMA
+
+FILE = "results.parquet"
+SPLITS = ("inter_task", "cross_task", "validation")
+"""Order of the splits in tables. Episodes of ``validation`` choose λ and checkpoint and are reported apart."""
+NEEDED = ("benchmark", "task", "seed", "split", "method", "status", "reward")
+STATUSES = ("done", "crashed", "missing")
+
+Row = dict[str, Any]
+"""One episode, keys as in RESULT_SCHEMA, and ``folder``: where its row was read."""
+
+
+class Candidate(NamedTuple):
+    """What is scored. Training runs that differ only in their seed are one candidate."""
+
+    agent: str
+    method: str
+    learning_rate: float | None = None
+    samples_seen: int | None = None
+    merge_lambda: float | None = None
+
+    @property
+    def order(self) -> tuple:
+        """Key for sorting: by agent, learning rate, method, samples, λ; nulls first."""
+        numbers = (self.learning_rate, labels.rank(self.method), self.samples_seen, self.merge_lambda)
+        return (self.agent, *((value is not None, value if value is not None else 0) for value in numbers))
+
+
+@dataclass(frozen=True)
+class Results:
+    """All episodes, and what a reader must know about how they came together."""
+
+    rows: list[Row]
+    folders: tuple[Path, ...]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def benchmark(self) -> str:
+        return self.rows[0]["benchmark"]
+
+    @property
+    def splits(self) -> list[str]:
+        found = {row["split"] for row in self.rows}
+        return [split for split in SPLITS if split in found] + sorted(found - set(SPLITS))
+
+    def by_candidate(self, split: str | None = None) -> dict[Candidate, list[Row]]:
+        """Rows by candidate, in the order of tables."""
+        groups: dict[Candidate, list[Row]] = {}
+        for row in self.rows:
+            if split is None or row["split"] == split:
+                groups.setdefault(candidate_of(row), []).append(row)
+        return dict(sorted(groups.items(), key=lambda item: item[0].order))
+
+
+def candidate_of(row: Row) -> Candidate:
+    return Candidate(row["agent"] or "", row["method"], row["learning_rate"], row["samples_seen"], row["merge_lambda"])
+
+
+def done(rows: list[Row]) -> list[Row]:
+    """Episodes that ended and were scored."""
+    return [row for row in rows if row["status"] == "done"]
+
+
+def read(folders: list[Path], benchmark: str | None = None, validation_tasks: tuple[str, ...] = ()) -> Results:
+    """Episodes of all folders together.
+
+    Args:
+        folders: outputs of `evaluate`.
+        benchmark: keep this one where folders hold several.
+        validation_tasks: tasks whose episodes choose λ and checkpoint instead of being reported.
+
+    Raises:
+        UserError: if a folder has no readable results, or their rewards can't be averaged together.
+    """
+    rows = [row for folder in folders for row in _read(Path(folder))]
+    found = sorted({row["benchmark"] or "" for row in rows})
+    if benchmark is not None:
+        rows = [row for row in rows if row["benchmark"] == benchmark]
+        if not rows:
+            raise UserError(f"no episode of benchmark {benchmark!r}: the results hold {', '.join(found)}")
+    elif len(found) > 1:
+        raise UserError(
+            f"the results mix {' and '.join(found)}, whose rewards don't average: choose one with --benchmark"
+        )
+    rows, notes = _without_repeats(rows)
+    if unknown := set(validation_tasks) - {row["task"] for row in rows}:
+        raise UserError(f"--validation-tasks names {sorted(unknown)[0]!r}, of which there is no episode")
+    for row in rows:
+        if row["task"] in validation_tasks:
+            row["split"] = "validation"
+    if not done(rows):
+        reasons = Counter(row["error_class"] or row["status"] for row in rows)
+        raise UserError(
+            f"none of {len(rows)} episodes was finished ({reasons.most_common(1)[0][0]}): there is nothing to average; "
+            "run `agentmerge evaluate` again"
+        )
+    return Results(rows, tuple(Path(folder) for folder in folders), notes)
+
+
+def _read(folder: Path) -> list[Row]:
+    path = folder / FILE
+    if not path.is_file():
+        raise UserError(f"{folder} has no {FILE}: give folders that `agentmerge evaluate` wrote")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path} is not readable Parquet: {str(error).splitlines()[0]}") from error
+    if absent := [name for name in NEEDED if name not in table.column_names]:
+        raise UserError(f"{path} has no column {absent[0]!r}: it is not a table of `agentmerge evaluate`")
+    if table.num_rows == 0:
+        raise UserError(f"{path} has no row: nothing was asked for")
+    rows = [{**dict.fromkeys(RESULT_SCHEMA.names), **row, "folder": folder} for row in table.to_pylist()]
+    for row in rows:
+        where = f"{path}: {row['method']} on {row['task']} seed {row['seed']}"
+        if row["status"] not in STATUSES:
+            raise UserError(f"{where} has status {row['status']!r}: expected one of {', '.join(STATUSES)}")
+        if row["status"] == "done" and (row["reward"] is None or not isfinite(row["reward"])):
+            raise UserError(f"{where} is done, but its reward is {row['reward']}: score it or mark it crashed")
+        if row["success"] is None and row["status"] == "done":
+            row["success"] = row["reward"] > 0
+        row["split"] = row["split"] or "unsplit"
+    return rows
+
+
+def _without_repeats(rows: list[Row]) -> tuple[list[Row], list[str]]:
+    """Drop rows that describe an episode again: the same candidate, run, task and seed; a finished one wins."""
+    kept: dict[tuple, Row] = {}
+    conflicts = 0
+    for row in rows:
+        key = (*candidate_of(row), row["run_seed"], row["task"], row["seed"])
+        old = kept.get(key)
+        if old is None or (old["status"] != "done" and row["status"] == "done"):
+            kept[key] = row
+        elif old["status"] == row["status"] == "done" and old["reward"] != row["reward"]:
+            conflicts += 1
+    notes = []
+    if repeats := len(rows) - len(kept):
+        differ = f"; {conflicts} of them with another reward" if conflicts else ""
+        notes.append(
+            f"{repeats} rows describe an episode that another row already describes; the first finished one counts{differ}."
+        )
+    return list(kept.values()), notes

@@ -1,0 +1,113 @@
+"""What the numbers show and don't show, in sentences made from the numbers alone."""
+
+from dataclasses import dataclass
+
+from agentmerge_hub.analysis import labels, planner
+from agentmerge_hub.analysis.episodes import Results
+
+FEW_TASKS = 10
+"""Below this many tasks the errors over new tasks rest on too few units; see the coverage tests."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One comparison at one look."""
+
+    split: str
+    against: str
+    main: bool
+    """Whether it is the comparison that the page opens on."""
+    word: str
+    """``better``, ``worse``, ``not settled`` or ``not compared``."""
+    sentence: str
+
+
+def verdicts(comparisons: list[dict], focus: str) -> list[Verdict]:
+    """The comparisons in words; those with the paper's baseline first."""
+    ordered = sorted(comparisons, key=lambda row: row["method_b"] != labels.BASELINE)
+    return [_verdict(row, focus) for row in ordered]
+
+
+def _verdict(row: dict, focus: str) -> Verdict:
+    mine, other, where = labels.method(focus), labels.method(row["method_b"]), labels.split(row["split"])
+    main = row["method_b"] == labels.BASELINE
+    settings = [f"lr {labels.rate(row['learning_rate_a'])}"] if row["learning_rate_a"] is not None else []
+    settings += [f"λ {row['merge_lambda_a']:g}"] if row["merge_lambda_a"] is not None else []
+    at = f" ({', '.join(settings)})" if settings else ""
+    if not row["pairs"]:
+        sentence = f"{mine}{at} and {other} share no finished (task, seed): they can't be compared in pairs."
+        return Verdict(where, other, main, "not compared", sentence)
+    said = (
+        f"{mine}{at} scored {row['mean_a']:.3f}, {other} {row['mean_b']:.3f} on the same {row['pairs']} episodes of "
+        f"{row['tasks']} {'task' if row['tasks'] == 1 else 'tasks'}: {_points(row['difference'])} points"
+    )
+    if row["low"] is None:
+        why = "one task has no spread to judge by" if row["tasks"] == 1 else "there is no spread to judge by"
+        return Verdict(
+            where, other, main, "not settled", f"{said}; {why}, so there is no interval (p {_p(row['p_holm'])})."
+        )
+    said += f", 95 % interval {_points(row['low'])} to {_points(row['high'])}, p {_p(row['p_holm'])} after Holm"
+    if row["p_holm"] < 0.05 and (row["low"] > 0 or row["high"] < 0):
+        return Verdict(where, other, main, "better" if row["low"] > 0 else "worse", said + ".")
+    smallest = planner.smallest_difference(row["se_new_tasks"] if row["unit"] == "task" else row["se_fixed_tasks"])
+    tail = (
+        f"; with this much data only a difference of {100 * smallest:.0f} points or more would usually show."
+        if smallest
+        else "."
+    )
+    return Verdict(where, other, main, "not settled", said + tail)
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return "< .001" if value < 0.001 else "= " + (f"{value:.3f}".lstrip("0") if value < 0.9995 else "1")
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def limits(results: Results, scored: list[dict], comparisons: list[dict], notes: list[str]) -> list[str]:
+    """What a reader must not conclude, most weighty first."""
+    said = []
+    if not any(row.get("success") for row in scored):
+        n = sum(row["n"] for row in scored)
+        said.append(f"No method solved any of its {n} finished episodes, so nothing here tells the methods apart.")
+    else:
+        said += [
+            f"{labels.method(row['method'])} solved none of its {row['n']} {labels.split(row['split'])} episodes: on these tasks its "
+            f"success rate is below {planner.rate_above_none(row['n']):.1%} with 95 % confidence, no more than that."
+            for row in scored
+            if row["n"] and not row["success"]
+        ]
+    lost = sum(row["missing"] + row["crashed"] for row in scored)
+    if lost:
+        asked = sum(row["asked"] for row in scored)
+        said.append(
+            f"{lost} of {asked} episodes crashed or are missing and are in no mean; if they were lost because they were hard, "
+            "the means flatter. The column “if failed” counts them as failures."
+        )
+    for split in dict.fromkeys(row["split"] for row in scored):
+        tasks = max(row["tasks"] for row in scored if row["split"] == split)
+        if tasks == 1:
+            said.append(f"{labels.split(split).capitalize()} has one task: nothing can be said about other tasks.")
+        elif tasks < FEW_TASKS and split == "cross_task":
+            said.append(
+                f"{labels.split(split).capitalize()} has {tasks} tasks: the errors over new tasks rest on {tasks} units and are rough"
+                + (f", and a test over {tasks} tasks can't reach a p below {2 ** (1 - tasks):g}." if tasks < 6 else ".")
+            )
+    if all(row["runs"] <= 1 for row in scored):
+        said.append("Each method stands for one training run: how much a second run would differ is in no error here.")
+    else:
+        said.append("Training runs are averaged; how much they vary is not in the errors, which hold the runs fixed.")
+    said.append(
+        f"The rewards are those of {results.benchmark or 'one benchmark'} with these models and prompts; they say nothing of other "
+        "sites, sizes or agents."
+    )
+    unpaired = sum(row["only_a"] + row["only_b"] for row in comparisons)
+    if unpaired:
+        said.append(
+            f"{unpaired} finished episodes had no partner on the other side and are left out of the comparisons."
+        )
+    return said + notes + results.notes

@@ -1,0 +1,49 @@
+"""Where the results came from: the manifests' inputs, followed to the first stage, as a tree and as stages with seconds."""
+
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub import manifest
+
+
+def tree(folders: list[Path]) -> list[dict[str, Any]]:
+    """One node for each folder: role, name, stage, seconds, sha256 and inputs, recursively. A folder without a manifest is a leaf."""
+    return [_root(Path(folder)) for folder in folders]
+
+
+def _root(folder: Path) -> dict[str, Any]:
+    name = folder.resolve().name
+    if not (folder / manifest.NAME).is_file():
+        return _node("results", {"name": name})
+    content = manifest.read(folder)
+    seconds = (content.get("run") or {}).get("seconds")
+    return _node("results", {**content, "name": name, "sha256": manifest.folder_hash(folder), "seconds": seconds})
+
+
+def _node(role: str, entry: dict[str, Any]) -> dict[str, Any]:
+    inputs = entry.get("inputs") or {}
+    return {
+        "role": role,
+        "name": entry.get("name", role),
+        "stage": entry.get("stage") or "",
+        "seconds": entry.get("seconds"),
+        "sha256": entry.get("sha256") or "",
+        "inputs": [_node(key, value) for key, value in inputs.items()],
+    }
+
+
+def stages(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each folder once, inputs before what was made of them."""
+    seen: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def visit(node: dict[str, Any]) -> None:
+        for inner in node["inputs"]:
+            visit(inner)
+        key = (node["name"], node["sha256"])
+        if key not in seen:
+            made_from = ", ".join(inner["name"] for inner in node["inputs"])
+            seen[key] = {key: node[key] for key in ("stage", "name", "seconds", "sha256")} | {"made_from": made_from}
+
+    for node in nodes:
+        visit(node)
+    return list(seen.values())

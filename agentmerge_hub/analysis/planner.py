@@ -1,0 +1,55 @@
+"""How many episodes settle a difference: two-sided tests at 5 %, with 80 % power unless said otherwise.
+
+Rewards and differences are fractions (0.05 = five points).
+"""
+
+from math import ceil, sqrt
+
+
+def _z(alpha: float, power: float) -> tuple[float, float]:
+    from scipy.stats import norm
+
+    return float(norm.ppf(1 - alpha / 2)), float(norm.ppf(power))
+
+
+def smallest_difference(se: float | None, *, alpha: float = 0.05, power: float = 0.8) -> float | None:
+    """The difference that a comparison with standard error `se` finds with this power."""
+    return None if se is None else sum(_z(alpha, power)) * se
+
+
+def unpaired(rate: float, difference: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
+    """Episodes an arm when both arms run different episodes: two proportions, pooled variance under the null (Fleiss)."""
+    other = rate + difference
+    middle = (rate + other) / 2
+    a, b = _z(alpha, power)
+    spread = a * sqrt(2 * middle * (1 - middle)) + b * sqrt(rate * (1 - rate) + other * (1 - other))
+    return ceil((spread / difference) ** 2)
+
+
+def paired(difference: float, discordant: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
+    """Pairs, when a share `discordant` of them differs in success (Connor, 1987, for McNemar's test)."""
+    a, b = _z(alpha, power)
+    spread = a * sqrt(discordant) + b * sqrt(discordant - difference**2)
+    return ceil((spread / difference) ** 2)
+
+
+def tasks_needed(
+    difference: float, between: float, within: float, seeds: int, *, alpha: float = 0.05, power: float = 0.8
+) -> int:
+    """New tasks, each with this many seeds, for a claim about new tasks.
+
+    Args:
+        between: variance between tasks of the true paired difference.
+        within: variance of a pair's difference within a task.
+    """
+    return ceil((between + within / seeds) * (sum(_z(alpha, power)) / difference) ** 2)
+
+
+def pairs_needed(difference: float, within: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
+    """Pairs for a claim about the same tasks, from the variance of a pair's difference within a task."""
+    return ceil(within * (sum(_z(alpha, power)) / difference) ** 2)
+
+
+def rate_above_none(n: int, level: float = 0.95) -> float:
+    """Upper bound of a success rate after no success in n episodes (Clopper and Pearson, one-sided)."""
+    return 1 - (1 - level) ** (1 / n)

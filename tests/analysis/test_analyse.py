@@ -1,0 +1,175 @@
+"""`agentmerge analyse` from the outside: the page, its files, and a sentence for every wrong input."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import simulated_results as simulated
+
+from agentmerge_hub import manifest
+from agentmerge_hub.analysis import report
+from agentmerge_hub.errors import UserError
+
+METHODS = {"instruct": -3.0, "instruct_finetuned": -0.5, "agent": -0.5, "agentmerge": 0.5}
+OPTIONS = report.Options(draws=500)
+
+
+def analyse(*words: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "agentmerge_hub.cli", "analyse", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def read(path: Path) -> list[dict]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results made from an agent made from a dataset, with a few episodes lost."""
+    root = tmp_path_factory.mktemp("study")
+    for name, stage, inputs in (
+        ("workarena-traces", "build", {}),
+        ("tiny-base-all", "train", {"dataset": root / "workarena-traces"}),
+        ("agentmerge", "merge", {"agent": root / "tiny-base-all"}),
+    ):
+        (root / name).mkdir()
+        (root / name / "file").write_text(name)
+        manifest.write(root / name, stage, inputs=inputs, started=1.0)
+    rows = simulated.study(METHODS, lost=0.05, rng=5)
+    return simulated.write(root / "results", rows, {"agentmerge": root / "agentmerge"})
+
+
+@pytest.fixture(scope="module")
+def made(results: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    out = tmp_path_factory.mktemp("out") / "report"
+    run = analyse(results, "-o", out, "--draws", 500)
+    assert run.returncode == 0, run.stderr
+    return out, run.stdout
+
+
+def test_the_terminal_shows_the_table_and_ends_with_the_path(made: tuple[Path, str]) -> None:
+    out, said = made
+    assert said.splitlines()[-1] == str(out / "report.html")
+    assert "AgentMerge" in said and "inter-task" in said and "±" in said
+
+
+def test_means_are_those_of_finished_episodes_and_the_lost_are_counted(made: tuple[Path, str], results: Path) -> None:
+    episodes = pq.read_table(results / "results.parquet").to_pylist()
+    for row in read(made[0] / "table1.csv"):
+        mine = [e for e in episodes if (e["method"], e["split"]) == (row["method"], row["split"])]
+        rewards = [e["reward"] for e in mine if e["status"] == "done"]
+        assert float(row["reward"]) == pytest.approx(sum(rewards) / len(rewards))
+        assert float(row["reward_if_unfinished_failed"]) == pytest.approx(sum(rewards) / len(mine))
+        assert [int(row[key]) for key in ("n", "missing", "crashed")] == [
+            sum(e["status"] == status for e in mine) for status in ("done", "missing", "crashed")
+        ]
+
+
+def test_the_page_stands_alone_and_shows_the_lineage(made: tuple[Path, str]) -> None:
+    page = (made[0] / "report.html").read_text()
+    assert "<script" not in page and "http://" not in page.replace("http-equiv", "") and "https://" not in page
+    for name in ("workarena-traces", "tiny-base-all", "build", "train", "merge"):
+        assert name in page
+    assert manifest.verify(made[0]) == []
+
+
+def test_the_printed_command_makes_the_same_tables(made: tuple[Path, str], tmp_path: Path) -> None:
+    command = manifest.read(made[0])["config"]["command"].split()
+    again = tmp_path / "again"
+    command[command.index("-o") + 1] = str(again)
+    assert command[0] == "agentmerge"
+    assert analyse(*command[2:]).returncode == 0
+    for path in made[0].glob("*.csv"):
+        if path.name != "stages.csv":
+            assert (again / path.name).read_text() == path.read_text()
+
+
+def test_every_table_is_in_both_formats(made: tuple[Path, str]) -> None:
+    for path in made[0].glob("*.csv"):
+        assert pq.read_table(path.with_suffix(".parquet")).num_rows == len(read(path))
+
+
+def test_names_from_outside_are_escaped(tmp_path: Path) -> None:
+    rows = simulated.study({"<script>alert(1)</script>": 0.0, "agentmerge": 0.0}, splits={"cross_task": 3})
+    report.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", OPTIONS)
+    assert "<script" not in (tmp_path / "report" / "report.html").read_text()
+
+
+def wrong_results(folder: Path, case: str) -> tuple[list[Path], report.Options]:
+    options = OPTIONS
+    rows = simulated.study(METHODS, splits={"cross_task": 3}, seeds=2)
+    if case == "mixed":
+        rows += simulated.study(METHODS, splits={"cross_task": 3}, seeds=2, benchmark="workarena_l1")
+    if case == "lost":
+        rows = [{**row, "status": "crashed", "reward": None, "error_class": "TimeoutError"} for row in rows]
+    if case == "status":
+        rows[0]["status"] = "dnoe"
+    if case == "reward":
+        rows[0]["reward"] = float("nan")
+    if case == "method":
+        options = report.Options(method="agentmerged")
+    if case == "task":
+        options = report.Options(validation_tasks=("miniwob.no-such-task",))
+    simulated.write(folder, [] if case == "empty" else rows)
+    if case == "broken":
+        (folder / "results.parquet").write_bytes(b"PAR1 and nothing else")
+    if case == "column":
+        table = pq.read_table(folder / "results.parquet").drop_columns(["reward"])
+        pq.write_table(pa.table(table), folder / "results.parquet")
+    return [folder / "none" if case == "absent" else folder], options
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("absent", "has no results.parquet"),
+        ("broken", "is not readable Parquet"),
+        ("column", "has no column 'reward'"),
+        ("empty", "has no row"),
+        ("mixed", "mix miniwob and workarena_l1.*--benchmark"),
+        ("lost", "none of 24 episodes was finished.*TimeoutError"),
+        ("status", "status 'dnoe'"),
+        ("reward", "its reward is nan"),
+        ("method", "'agentmerged' is not in the results"),
+        ("task", "'miniwob.no-such-task', of which there is no episode"),
+    ],
+)
+def test_wrong_results_are_refused_in_a_sentence(tmp_path: Path, case: str, says: str) -> None:
+    folders, options = wrong_results(tmp_path / "results", case)
+    with pytest.raises(UserError, match=says):
+        report.write(folders, tmp_path / "report", options)
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (simulated.study(METHODS, splits={"cross_task": 1}), "one task"),
+        (simulated.study(dict.fromkeys(METHODS, -50.0)), "No method solved any of its"),
+        (simulated.study({"agentmerge": 0.0}), "nothing to compare"),
+        (simulated.study(METHODS, seeds=1), "p "),
+        (
+            simulated.study({"agentmerge": 0.0}) + [{**r, "seed": r["seed"] + 50} for r in simulated.study({"instruct": 0.0})],
+            "share no finished (task, seed)",
+        ),
+        (simulated.study({"agent": 0.0, "instruct": 0.0}), "There is no method"),
+    ],
+    ids=["one task", "no success", "one method", "one seed", "no pair", "no AgentMerge"],
+)  # fmt: skip
+def test_thin_results_are_reported_plainly(tmp_path: Path, rows: list[dict], says: str) -> None:
+    report.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", OPTIONS)
+    assert says in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_a_results_folder_given_twice_counts_once(tmp_path: Path) -> None:
+    rows = simulated.study(METHODS, splits={"cross_task": 3})
+    first, second = (simulated.write(tmp_path / name, rows) for name in ("one", "two"))
+    once = report.write([first], tmp_path / "report1", OPTIONS)
+    twice = report.write([first, second], tmp_path / "report2", OPTIONS)
+    assert once == twice
+    assert "already describes" in (tmp_path / "report2" / "report.html").read_text()
