@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The whole of AgentMerge on a laptop CPU, offline, in about 15 minutes. Its twin for 8 GPUs and an instance is paper.sh.
+# Everything is written to demo-out/; run it again and finished stages are kept or quickly redone.
+set -euo pipefail
+cd "$(dirname "$0")/.." && mkdir -p demo-out && cd demo-out
+
+export HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0
+recipes=../recipes
+sft="accelerate launch --config_file $recipes/accelerate/cpu.yaml $recipes/sft.py"
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+
+say "1/6 collect: a scripted expert solves MiniWoB tasks in Chromium, with chain of thought and without"
+agentmerge collect $recipes/collect/demo.yaml -o traces
+
+say "2/6 build: traces become a dataset that load_dataset reads"
+agentmerge tiny-pair -o pair
+agentmerge build traces -o workarena-traces --tokenizer pair/instruct --window 1024 --answer 128
+
+say "3/6 train: the base model becomes the agent; the instruct model is the baseline"
+$sft --config $recipes/sft/tiny/base-all.yaml
+$sft --config $recipes/sft/tiny/instruct-all.yaml
+
+say "4/6 merge: base + λ(agent − base) + (1 − λ)(instruct − base)"
+mergekit-yaml $recipes/merge/tiny/agentmerge.yml merged/agentmerge
+agentmerge verify merged/agentmerge
+
+say "5/6 evaluate: the served models act in Chromium on seeds and tasks they have not seen"
+agentmerge evaluate $recipes/evaluate/demo.yaml -o results
+
+say "6/6 analyse: the table and the report"
+agentmerge analyse results -o report
