@@ -1,0 +1,89 @@
+"""A plain mergekit-yaml output is proven from its inputs, gets its manifest, and is caught when a value is off."""
+
+import contextlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from agentmerge_hub import manifest
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging import spec as specs
+from agentmerge_hub.merging.verify import verify
+from agentmerge_hub.shipped import folder as shipped
+
+
+def mergekit_yaml(file: Path, out: Path) -> Path:
+    """What a user types."""
+    subprocess.run([str(Path(sys.executable).with_name("mergekit-yaml")), str(file), str(out)], check=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def made(family: Path) -> Path:
+    recipe = specs.read(shipped("recipes") / "merge" / "agentmerge.yml")
+    values = {"base": "./base", "agent": "./agent", "instruct": "./instruct", "lambda": "0.4"}
+    file = family / "agentmerge.yml"
+    file.write_text(specs.with_values(recipe, values, "recipe").text)
+    with contextlib.chdir(family):
+        return family / mergekit_yaml(file, Path("merged"))
+
+
+@pytest.fixture
+def merged(made: Path, here: Path) -> Path:
+    return Path(shutil.copytree(made, here / "merged"))
+
+
+def test_a_plain_merge_is_proven_and_gets_its_lineage(merged: Path) -> None:
+    first = verify(merged, {})
+    assert first.first and first.tensors == 21 and isinstance(first.reply, str)
+    written = manifest.read(merged)
+    assert written["config"]["method"] == "agentmerge" and written["config"]["lambda"] == 0.4
+    assert set(written["inputs"]) == {"base", "agent", "instruct"}
+    assert written["inputs"]["agent"]["sha256"] == manifest.folder_hash(Path("agent"))
+    assert (merged / "generation_config.json").read_bytes() == Path("instruct/generation_config.json").read_bytes()
+    assert not verify(merged, {}).first
+
+
+def test_a_changed_value_is_found_and_named(merged: Path) -> None:
+    weights = load_file(merged / "model.safetensors")
+    weights["model.norm.weight"][3] += 0.5
+    save_file(weights, merged / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"model\.norm\.weight differs in 1 of 32 values, by at most 0\.5"):
+        verify(merged, {})
+    assert not (merged / manifest.NAME).exists() and not (merged / "generation_config.json").exists()
+
+
+def test_another_lambda_or_another_input_is_found(merged: Path) -> None:
+    with pytest.raises(UserError, match=r"model\.embed_tokens\.weight differs"):
+        verify(merged, {"lambda": "0.5"})
+    verify(merged, {})
+    weights = load_file("agent/model.safetensors")
+    weights["model.norm.weight"][0] += 1
+    save_file(weights, "agent/model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match="the agent model at agent is not the one that was merged"):
+        verify(merged, {})
+
+
+def test_a_missing_input_says_how_to_point_at_it(merged: Path) -> None:
+    Path("agent").rename("moved")
+    with pytest.raises(UserError, match=r"no model at .\./agent.*--set"):
+        verify(merged, {})
+    assert verify(merged, {"agent": "moved"}).first
+
+
+def test_values_that_are_not_finite_are_found(here: Path, merged: Path) -> None:
+    weights = load_file(merged / "model.safetensors")
+    weights["model.norm.weight"][3] = float("nan")
+    save_file(weights, merged / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"model\.norm\.weight holds 1 values that are not finite"):
+        verify(merged, {})
+
+
+def test_a_lost_chat_template_is_found(merged: Path) -> None:
+    (merged / "chat_template.jinja").unlink()
+    with pytest.raises(UserError, match="its chat template is not that of instruct"):
+        verify(merged, {})
