@@ -21,6 +21,8 @@ ROOM_OF = {
     "serve": "agents",
     "evaluate": "agents",
     "analyse": "analysis",
+    "push": "publishing",
+    "download": "publishing",
 }
 """Verb → the room whose command.py defines it, in the order a user meets them."""
 

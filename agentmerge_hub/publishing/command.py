@@ -1,0 +1,101 @@
+"""`agentmerge push` and `agentmerge download`."""
+
+from pathlib import Path
+
+import click
+
+from agentmerge_hub.errors import require
+
+
+@click.group()
+def push() -> None:
+    """Publish a dataset or a merged model on the Hugging Face Hub.
+
+    Without --yes nothing is sent: you see the files, the card and what the checks found.
+    """
+
+
+_FOLDER = click.argument("folder", type=click.Path(path_type=Path))
+_REPO = click.option("--repo-id", required=True, metavar="ORG/NAME", help="Where it is to stand on the Hub.")
+_PRIVATE = click.option("--private", is_flag=True, help="Make the repository private if it does not exist yet.")
+_COLLECTION = click.option(
+    "--collection", default="AgentMerge", show_default=True, help="Title of the collection it joins; '' for none."
+)
+_YES = click.option("--yes", is_flag=True, help="Publish. Without it, only show what would be published.")
+
+
+@push.command("dataset")
+@_FOLDER
+@_REPO
+@_PRIVATE
+@_COLLECTION
+@_YES
+def push_dataset(**options) -> None:
+    """Publish FOLDER, a dataset that `agentmerge build` wrote."""
+    require("hub", "huggingface_hub", "datasets", "detect_secrets")
+    from agentmerge_hub.publishing.push import push_dataset
+
+    push_dataset(**options)
+
+
+@push.command("model")
+@_FOLDER
+@_REPO
+@click.option(
+    "--base-model",
+    "base_models",
+    multiple=True,
+    metavar="ORG/NAME",
+    help="A model it was merged from, as the Hub names it. Repeatable; those the merge read from the Hub are known.",
+)
+@click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    metavar="ORG/NAME",
+    help="The dataset it was trained on, as the Hub names it. Repeatable.",
+)
+@click.option(
+    "--traces",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="That dataset's folder: its rows tell whose terms apply.",
+)
+@click.option("--license", metavar="ID", help="Licence of base models that are not known here, as the Hub writes it.")
+@click.option(
+    "--license-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The base models' licence, to go with the weights.",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of `agentmerge evaluate` with its scores.",
+)
+@_PRIVATE
+@_COLLECTION
+@_YES
+def push_model(**options) -> None:
+    """Publish FOLDER, a merged model."""
+    require("hub", "huggingface_hub", "datasets", "detect_secrets")
+    from agentmerge_hub.publishing.push import push_model
+
+    push_model(**options)
+
+
+@click.command()
+@click.argument("repo_id", metavar="ORG/NAME")
+@click.option("-r", "--revision", help="Branch, tag or commit, e.g. v1.0.0. [default: the newest]")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder to write. [default: Hugging Face's cache]")
+@click.option("--type", "kind", type=click.Choice(["model", "dataset"]), help="Needed only where both have the name.")
+def download(repo_id: str, revision: str | None, out: Path | None, kind: str | None) -> None:
+    """Fetch a published model or dataset and check every file against its manifest."""
+    require("hub", "huggingface_hub")
+    from agentmerge_hub.publishing.download import download
+
+    done = download(repo_id, kind, revision, out)
+    for name in done.unchecked:
+        click.echo(f"{name} is not in the manifest: not checked", err=True)
+    click.echo(
+        f"{done.folder}: the {done.kind} {repo_id} at {done.commit[:12]}, {done.n_files} files, "
+        f"{done.n_bytes / 1e6:,.1f} MB, all as its manifest says"
+    )

@@ -1,0 +1,85 @@
+"""results.parquet → the scores of one model, with n and standard errors, for its card."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agentmerge_hub import manifest
+from agentmerge_hub.analysis import statistics
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.records import RESULT_SCHEMA
+
+NEW_TASKS = "cross_task"
+"""The split whose claim is about tasks not yet seen, so that its error is clustered by task."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Success of one model as one agent on one split of one benchmark."""
+
+    benchmark: str
+    split: str
+    agent: str
+    success: float
+    standard_error: float
+    """Over new tasks for cross_task, over new seeds of the same tasks elsewhere; NaN where it cannot be known."""
+    n: int
+    """Episodes that ended and count."""
+    tasks: int
+    crashed: int
+    missing: int
+
+    @property
+    def error_is_over(self) -> str:
+        return "new tasks" if self.split == NEW_TASKS else "new seeds of these tasks"
+
+
+def scores_of(folder: Path, weights_hash: str) -> list[Score]:
+    """Scores of the model with these weights in a folder of `agentmerge evaluate`.
+
+    Raises:
+        UserError: if the folder holds no finished results, or none of this model.
+    """
+    if findings := manifest.verify(folder):
+        raise UserError(f"{folder}: {findings[0]}; the scores on the card have to be those that were measured.")
+    try:
+        rows = pq.read_table(folder / "results.parquet").cast(RESULT_SCHEMA).to_pylist()
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise UserError(f"{folder} has no readable results.parquet: name a folder of `agentmerge evaluate`.") from error
+    mine = [row for row in rows if row["weights_hash"] == weights_hash]
+    if not mine:
+        measured = sorted({row["model"] or row["method"] or "?" for row in rows})
+        raise UserError(
+            f"{folder} has no episodes of these weights (it holds {', '.join(measured) or 'none'}): "
+            "evaluate this model, or leave --results out."
+        )
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in mine:
+        groups.setdefault((row["benchmark"], row["split"], row["agent"] or ""), []).append(row)
+    return [_score(*group, rows) for group, rows in sorted(groups.items())]
+
+
+def _score(benchmark: str, split: str, agent: str, rows: Iterable[dict[str, Any]]) -> Score:
+    rows = list(rows)
+    done = [row for row in rows if row["status"] == "done"]
+    values = [float(row["success"]) for row in done]
+    tasks = [row["task"] for row in done]
+    if split == NEW_TASKS:
+        error = statistics.new_task_error(values, tasks)
+    else:
+        error = statistics.fixed_task_error(values, tasks, [row["seed"] for row in done])
+    return Score(
+        benchmark,
+        split,
+        agent,
+        success=sum(values) / len(values) if values else float("nan"),
+        standard_error=error,
+        n=len(done),
+        tasks=len(set(tasks)),
+        crashed=sum(row["status"] == "crashed" for row in rows),
+        missing=sum(row["status"] == "missing" for row in rows),
+    )

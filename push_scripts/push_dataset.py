@@ -1,0 +1,9 @@
+"""python push_scripts/push_dataset.py FOLDER --repo-id ORG/NAME [--private] [--yes]: the same as `agentmerge push dataset`."""
+
+import sys
+
+from agentmerge_hub.cli import main
+
+if __name__ == "__main__":
+    sys.argv[1:1] = ["push", "dataset"]
+    main()
