@@ -1,0 +1,76 @@
+"""The dataset card: README.md with the YAML that `load_dataset` and the Hub's viewer read, and figures from the data."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from agentmerge_hub.dataset.rules import EPISODE_RULES, SAMPLE_RULES
+from agentmerge_hub.dataset.write import Written
+from agentmerge_hub.manifest import write_text
+from agentmerge_hub.shipped import folder as shipped
+
+TEMPLATE = "card.md.jinja"
+
+
+def write_card(folder: Path, name: str, written: list[Written], counts: dict[str, Any], config: dict[str, Any]) -> None:
+    """Write README.md into a dataset folder whose Parquet files are complete."""
+    environment = Environment(
+        loader=FileSystemLoader(shipped("dataset_card")), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )  # fmt: skip
+    text = environment.get_template(TEMPLATE).render(
+        name=name,
+        written=written,
+        counts=counts,
+        config=config,
+        rules=EPISODE_RULES | SAMPLE_RULES,
+        metadata=_metadata(name, [split for split in written if split.files]),
+    )
+    write_text(folder / "README.md", text)
+
+
+def _metadata(name: str, written: list[Written]) -> str:
+    """The YAML block: configs with their files, and dataset_info with exact sizes."""
+    from datasets import DatasetInfo, Features
+    from datasets.info import DatasetInfosDict
+    from huggingface_hub import DatasetCardData
+
+    infos = {}
+    configs = []
+    for config in dict.fromkeys(split.config for split in written):
+        splits = [split for split in written if split.config == config]
+        schema: pa.Schema = pq.read_schema(splits[0].files[0])
+        infos[config] = DatasetInfo(
+            features=Features.from_arrow_schema(schema),
+            splits=[{"name": s.split, "num_bytes": s.num_bytes, "num_examples": s.num_examples} for s in splits],
+            download_size=sum(split.download_size for split in splits),
+            dataset_size=sum(split.num_bytes for split in splits),
+        )
+        configs.append(
+            {
+                "config_name": config,
+                "data_files": [{"split": s.split, "path": f"data/{config}/{s.split}-*.parquet"} for s in splits],
+            }
+            | ({"default": True} if config == "all" else {})
+        )
+    card = DatasetCardData(
+        pretty_name=name,
+        language="en",
+        license="other",
+        task_categories=["text-generation"],
+        tags=["web-agents", "browsergym", "agentlab", "workarena", "behavior-cloning"],
+        size_categories=[_size_category(sum(s.num_examples for s in written if s.config == "all"))],
+        configs=configs,
+    )
+    DatasetInfosDict(infos).to_dataset_card_data(card)
+    return card.to_yaml()
+
+
+def _size_category(rows: int) -> str:
+    for limit, name in ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M")):
+        if rows < limit:
+            return name
+    return "1M<n<10M"

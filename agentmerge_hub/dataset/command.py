@@ -1,0 +1,105 @@
+"""`agentmerge build` and `agentmerge inspect`."""
+
+from pathlib import Path
+
+import click
+
+from agentmerge_hub.errors import UserError, require
+
+
+@click.command()
+@click.argument("traces", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder of the dataset, e.g. workarena-traces."
+)
+@click.option("--tokenizer", required=True, help="The student's: a local folder or a Hub id, with a chat template.")
+@click.option(
+    "--chat-template",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A Jinja file to use instead of the tokenizer's own.",
+)
+@click.option("--window", default=8192, show_default=True, help="Tokens of prompt and answer together.")
+@click.option("--answer", default=1024, show_default=True, help="Tokens of them kept free for the answer.")
+@click.option("--min-reward", default=1.0, show_default=True, help="Reward from which an episode counts as a success.")
+@click.option(
+    "--flag",
+    "flags",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change a prompt flag where prompts are rendered, e.g. use_html=true. Repeatable.",
+)
+@click.option(
+    "--versions",
+    type=click.Choice(["both", "cot", "no_cot"]),
+    default="both",
+    show_default=True,
+    help="Versions of a step that has no recorded prompt.",
+)
+@click.option("--rebuild-prompts", is_flag=True, help="Render every prompt anew, also where one was recorded.")
+@click.option("--drop-failed-actions", is_flag=True, help="Drop steps whose action ended in an error.")
+@click.option("--hold-out-task", "hold_out_tasks", multiple=True, help="A task for cross_task. Repeatable.")
+@click.option(
+    "--hold-out-category", "hold_out_categories", multiple=True, help="A category for cross_task. Repeatable."
+)
+@click.option(
+    "--benchmark-split/--no-benchmark-split",
+    default=True,
+    show_default=True,
+    help="Tasks that BrowserGym marks as test go to cross_task.",
+)
+@click.option(
+    "--inter-seeds",
+    multiple=True,
+    metavar="FIRST-LAST",
+    help="Seeds for inter_task. Repeatable; without it a share is drawn.",
+)
+@click.option("--inter-share", default=0.1, show_default=True, help="Share of the seeds drawn for inter_task.")
+@click.option("--seed", default=0, show_default=True, help="Of every draw.")
+@click.option("--keep-html", is_flag=True, help="Keep the pages' HTML in the config episodes.")
+@click.option("--failures", is_flag=True, help="Also write the samples of unsuccessful episodes, as a config.")
+def build(traces, out, tokenizer, chat_template, flags, inter_seeds, **options) -> None:
+    """Turn TRACES, folders of AgentLab or BrowserGym results, into a dataset."""
+    require("hub", "datasets")
+    from agentmerge_hub.dataset.build import build as build_dataset
+    from agentmerge_hub.dataset.settings import read_settings
+
+    settings = read_settings(flags=_flags(flags), inter_seeds=tuple(map(_range, inter_seeds)), **options)
+    built = build_dataset(traces, out, tokenizer, chat_template, settings)
+    counts = built.counts
+    click.echo(
+        f"{counts['samples']} samples of {counts['episodes']} episodes written to {out}; {counts['episodes_found']} episodes "
+        f"found, {counts['episodes_unreadable']} unreadable, {sum(counts['dropped'].values())} rows in ledger.parquet say what was dropped"
+    )
+
+
+def _flags(pairs: tuple[str, ...]) -> dict[str, object]:
+    values = {"true": True, "false": False}
+    flags = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError(f"--flag {pair}: write NAME=VALUE, e.g. use_html=true")
+        flags[name] = values.get(value.lower(), value)
+    return flags
+
+
+def _range(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    try:
+        return int(first), int(last or first)
+    except ValueError:
+        raise UserError(f"--inter-seeds {text}: write one seed or FIRST-LAST, e.g. 900-999") from None
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--config", default="all", show_default=True, help="all, cot, no_cot or failures.")
+@click.option("--split", help="train, inter_task or cross_task; every split if not given.")
+@click.option("--episode", metavar="ID", help="Show every sample of this episode.")
+@click.option("--row", type=int, metavar="N", help="Show this row.")
+@click.option("--whole", is_flag=True, help="Show long prompts in full.")
+def inspect(dataset, config, split, episode, row, whole) -> None:
+    """Show samples of DATASET as a person wants to read them; without a choice, list its episodes."""
+    from agentmerge_hub.dataset.show import show
+
+    show(dataset, config=config, split=split, episode=episode, row=row, whole=whole)

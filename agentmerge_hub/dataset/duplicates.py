@@ -1,0 +1,29 @@
+"""When two samples count as the same, exactly or nearly."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+
+from agentmerge_hub.records import Message
+
+_NOISE = re.compile(
+    r"\b[0-9a-f]{32}\b"  # ServiceNow's sys_id
+    r"|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"  # UUID
+    r"|\b\d{4}-\d\d-\d\d[ t]\d\d:\d\d(?::\d\d(?:\.\d+)?)?z?\b"  # date with time
+    r"|\b\d{1,2}:\d\d:\d\d(?: ?[ap]m)?\b"
+)
+"""What changes from run to run on the same page. Plain numbers stay: they are often what a task is about."""
+
+
+def exact_key(messages: Iterable[Message]) -> str:
+    """Equal for samples with the same prompt and answer."""
+    return _digest([message["content"] for message in messages])
+
+
+def near_key(messages: Iterable[Message]) -> str:
+    """Equal for samples that differ only in ids, clock times, letter case or spacing."""
+    return _digest([_NOISE.sub("#", " ".join(message["content"].lower().split())) for message in messages])
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:24]

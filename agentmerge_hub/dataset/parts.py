@@ -1,0 +1,159 @@
+"""A batch of episodes → a part: the tables of its samples, of its raw steps and of what was dropped.
+
+Batches are independent of each other, so they can be worked on in any order and anywhere. What depends on all of them
+(duplicates, splits, balance) comes after.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+
+from agentmerge_hub.dataset.duplicates import exact_key, near_key
+from agentmerge_hub.dataset.rules import Dropped, drop_episode, is_failure
+from agentmerge_hub.dataset.samples import make_samples
+from agentmerge_hub.dataset.settings import Settings
+from agentmerge_hub.dataset.split import goal_key
+from agentmerge_hub.dataset.tasks import task
+from agentmerge_hub.dataset.teachers import licence
+from agentmerge_hub.records import CHAT, LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, Sample
+from agentmerge_hub.tokenizer import ChatTokenizer
+from agentmerge_hub.traces.episode import Unreadable, read_episode
+from agentmerge_hub.traces.find import Found
+
+KEYS = pa.schema(
+    [
+        ("source", pa.string()),
+        ("goal_key", pa.string()),
+        ("exact_key", pa.string()),
+        ("near_key", pa.string()),
+        ("success", pa.bool_()),
+    ]
+)
+"""What the samples of a part carry until the dataset is put together."""
+
+PART_SCHEMA = pa.schema([*SAMPLE_SCHEMA, *KEYS])
+
+STEP_SCHEMA = pa.schema(
+    [
+        ("episode_id", pa.string()),
+        ("benchmark", pa.string()),
+        ("task", pa.string()),
+        ("category", pa.string()),
+        ("seed", pa.int64()),
+        ("agent", pa.string()),
+        ("teacher", pa.string()),
+        ("license", pa.string()),
+        ("flags", pa.string()),
+        ("action_space", pa.string()),
+        ("date", pa.string()),
+        ("reward", pa.float32()),
+        ("terminated", pa.bool_()),
+        ("truncated", pa.bool_()),
+        ("n_steps", pa.int32()),
+        ("step", pa.int32()),
+        ("goal", pa.string()),
+        ("axtree", pa.string()),
+        ("html", pa.string()),
+        ("focused_bid", pa.string()),
+        ("last_action", pa.string()),
+        ("last_action_error", pa.string()),
+        ("url", pa.string()),
+        ("title", pa.string()),
+        ("thought", pa.string()),
+        ("action", pa.string()),
+        ("answer", pa.string()),
+        ("recorded_prompt", CHAT),
+        ("parse_retries", pa.int32()),
+    ]
+)
+"""Rows of the config ``episodes``: one for each decision, with the page untrimmed, to fit it to another window."""
+
+STEP_PART_SCHEMA = pa.schema([*STEP_SCHEMA, ("source", pa.string()), ("goal_key", pa.string())])
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tables of one batch, rows in the order of source and step."""
+
+    samples: pa.Table
+    steps: pa.Table
+    ledger: pa.Table
+    n_read: int
+    n_unreadable: int
+
+
+def make_part(batch: Sequence[Found], settings: Settings, tokenizer: ChatTokenizer) -> Part:
+    """Read, select, render, fit and check a batch of episodes."""
+    samples: list[dict] = []
+    steps: list[dict] = []
+    dropped: list[Dropped] = []
+    unreadable = 0
+    for found in batch:
+        try:
+            episode = read_episode(found)
+        except Unreadable as reason:
+            unreadable += 1
+            dropped.append(Dropped(found.source, "", None, "unreadable", str(reason)))
+            continue
+        reason = drop_episode(episode, settings)
+        if reason is not None:
+            dropped.append(Dropped(episode.source, episode.episode_id, None, *reason))
+        wanted_failure = settings.failures and is_failure(episode, settings)
+        if reason is not None and not wanted_failure:
+            continue
+        made = make_samples(episode, settings, tokenizer)
+        key = goal_key(episode.steps[0].observation.goal)
+        samples += [_sample_row(sample, episode, key, reason is None) for sample in made.samples]
+        if reason is None:
+            dropped += made.dropped
+            steps += _step_rows(episode, key, settings)
+    return Part(
+        samples=pa.Table.from_pylist(samples, PART_SCHEMA),
+        steps=pa.Table.from_pylist(steps, STEP_PART_SCHEMA),
+        ledger=pa.Table.from_pylist([asdict(row) for row in dropped], LEDGER_SCHEMA),
+        n_read=len(batch) - unreadable,
+        n_unreadable=unreadable,
+    )
+
+
+def _sample_row(sample: Sample, episode: Episode, key: str, success: bool) -> dict:
+    both = [*sample.prompt, *sample.completion]
+    row = dict(zip(SAMPLE_SCHEMA.names, (getattr(sample, name) for name in SAMPLE_SCHEMA.names)))
+    return row | {
+        "source": episode.source,
+        "goal_key": key,
+        "exact_key": exact_key(both),
+        "near_key": near_key(both),
+        "success": success,
+    }
+
+
+def _step_rows(episode: Episode, key: str, settings: Settings) -> list[dict]:
+    of_episode = {name: getattr(episode, name) for name in STEP_SCHEMA.names if hasattr(episode, name)} | {
+        "category": task(episode.task).category,
+        "license": licence(episode.teacher),
+        "flags": json.dumps(episode.flags, sort_keys=True),
+        "n_steps": len(episode.steps),
+        "source": episode.source,
+        "goal_key": key,
+    }
+    rows = []
+    for step in episode.steps:
+        of_page = asdict(step.observation)
+        if not settings.keep_html:
+            of_page["html"] = ""
+        rows.append(
+            of_episode
+            | of_page
+            | {
+                "step": step.index,
+                "thought": step.thought,
+                "action": step.action,
+                "answer": step.answer,
+                "recorded_prompt": list(step.messages),
+                "parse_retries": step.parse_retries,
+            }
+        )
+    return rows

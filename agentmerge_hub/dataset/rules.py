@@ -1,0 +1,83 @@
+"""The rules by which episodes and samples are kept, each with a name that the ledger and the card use."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from agentmerge_hub.dataset.settings import Settings
+from agentmerge_hub.records import Episode
+
+EPISODE_RULES = {
+    "unreadable": "a file of the episode is damaged, too large, or tries to run code",
+    "duplicate_episode": "the same files were read before",
+    "crashed": "the run ended in an exception of the agent or the environment",
+    "no_summary": "the run left no summary: it was cut off and its reward is unknown",
+    "empty": "the run holds no decision",
+    "unsuccessful": "the reward is below the threshold",
+    "not_validated": "the run has a reward but the task's own check did not end it",
+    "left_site": "a page of another site was open",
+}
+
+SAMPLE_RULES = {
+    "no_action": "no call could be read from the answer",
+    "failed_action": "the action ended in an error",
+    "answer_mismatch": "the recorded answer holds another action than the one that was executed",
+    "outside_action_space": "the action is not in the prompt's action space",
+    "page_not_found": "the recorded prompt does not hold the recorded page",
+    "bid_not_on_page": "an element of the action is not on the page that was shown",
+    "bid_cut_away": "an element of the action was lost when the page was cut to the window",
+    "does_not_fit": "the prompt is over its budget even without any line of the page",
+    "answer_too_long": "the answer is over its budget",
+    "duplicate": "an earlier sample has the same prompt and answer",
+    "near_duplicate": "an earlier sample differs only in ids, clock times, letter case or spacing",
+    "goal_on_both_sides": "its goal also stands on the training side",
+}
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """One row of the ledger. `step` is None for a whole episode."""
+
+    source: str
+    episode_id: str
+    step: int | None
+    rule: str
+    detail: str = ""
+
+
+def is_failure(episode: Episode, settings: Settings) -> bool:
+    """Whether a run that ended by itself did not succeed."""
+    return bool(episode.complete and not episode.error and episode.steps and episode.reward < settings.min_reward)
+
+
+def drop_episode(episode: Episode, settings: Settings) -> tuple[str, str] | None:
+    """Rule and detail by which an episode is dropped, None if it is kept."""
+    if episode.error:
+        return "crashed", episode.error
+    if not episode.complete:
+        return "no_summary", f"{len(episode.steps)} steps"
+    if not episode.steps:
+        return "empty", ""
+    if episode.reward < settings.min_reward:
+        return "unsuccessful", f"reward {episode.reward:g}"
+    if not episode.terminated:
+        return "not_validated", f"reward {episode.reward:g}, truncated"
+    if elsewhere := left_site(episode):
+        return "left_site", elsewhere
+    return None
+
+
+def left_site(episode: Episode) -> str:
+    """A host that was opened and is not the first page's, empty if there is none."""
+    urls = [step.observation.url for step in episode.steps] + list(episode.final_urls)
+    hosts = [host for host in _hosts(urls) if host]
+    return next((host for host in hosts if host != hosts[0]), "")
+
+
+def _hosts(urls: Iterable[str]) -> Iterable[str]:
+    for url in urls:
+        try:
+            parts = urlsplit(url)
+            yield (parts.hostname or "") if parts.scheme in ("http", "https") else ""
+        except ValueError:
+            yield ""

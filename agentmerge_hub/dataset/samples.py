@@ -1,0 +1,154 @@
+"""One episode → its samples: each step's prompt, recorded or rendered, is fitted and checked; the rest is named."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from agentmerge_hub.actions import Call, parse_calls
+from agentmerge_hub.dataset.rules import Dropped
+from agentmerge_hub.dataset.settings import Settings
+from agentmerge_hub.dataset.tasks import task
+from agentmerge_hub.dataset.teachers import licence
+from agentmerge_hub.fit import DoesNotFit, fit
+from agentmerge_hub.prompt import Prompt, Turn, answer, page_bids, render, thought_of
+from agentmerge_hub.records import Episode, Message, Sample, Step
+from agentmerge_hub.tokenizer import ChatTokenizer
+from agentmerge_hub.traces.answers import read_action
+
+ACTION_SPACE_OF = {"workarena": "workarena", "miniwob": "miniwob"}
+"""Benchmark → action space of rendered prompts; any other gets the widest."""
+
+
+@dataclass
+class Made:
+    """What became of one episode."""
+
+    samples: list[Sample] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+
+
+class _Drop(Exception):
+    def __init__(self, rule: str, detail: str = "") -> None:
+        super().__init__(rule, detail)
+
+
+@dataclass(frozen=True)
+class _Version:
+    """One prompt and answer of a step, before fitting."""
+
+    prompt: Prompt
+    answer: str
+    calls: tuple[Call, ...]
+    cot: bool
+
+
+def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer) -> Made:
+    """The samples of one episode, and what was dropped with its rule."""
+    made = Made()
+    for place, step in enumerate(episode.steps):
+        failed = episode.steps[place + 1].observation.last_action_error if place + 1 < len(episode.steps) else ""
+        try:
+            if failed and settings.drop_failed_actions:
+                raise _Drop("failed_action", failed.splitlines()[0][:200])
+            versions = list(_versions(episode, place, settings))
+        except _Drop as drop:
+            made.dropped.append(Dropped(episode.source, episode.episode_id, step.index, *drop.args))
+            continue
+        for version in versions:
+            try:
+                made.samples.append(_sample(episode, step, version, settings, tokenizer))
+            except _Drop as drop:
+                rule, detail = drop.args
+                name = "cot" if version.cot else "no_cot"
+                made.dropped.append(
+                    Dropped(
+                        episode.source, episode.episode_id, step.index, rule, f"{name}: {detail}" if detail else name
+                    )
+                )
+    return made
+
+
+def _versions(episode: Episode, place: int, settings: Settings) -> Iterator[_Version]:
+    step = episode.steps[place]
+    if step.action is None:
+        raise _Drop("no_action")
+    if step.messages and not settings.rebuild_prompts:
+        yield _recorded(step)
+        return
+    several = any(past.action and len(parse_calls(past.action)) > 1 for past in episode.steps)
+    space = ACTION_SPACE_OF.get(episode.benchmark, "workarena++")
+    history = _history(episode.steps[: place + 1])
+    wanted = ("cot", "no_cot") if settings.versions == "both" else (settings.versions,)
+    for name in wanted:
+        thinking = name == "cot"
+        if thinking and not step.thought:
+            continue
+        flags = settings.rendering_flags(space, thinking=thinking, several=several)
+        try:
+            calls = parse_calls(step.action, flags.action_names)
+        except ValueError as error:
+            raise _Drop("outside_action_space", str(error)) from None
+        text = answer(step.action, step.thought if thinking else None)
+        yield _Version(render(step.observation, history, flags), text, calls, thinking)
+
+
+def _recorded(step: Step) -> _Version:
+    said = read_action(step.answer)
+    if said.action is None:
+        raise _Drop("no_action", "the recorded answer")
+    calls = parse_calls(step.action)
+    if parse_calls(said.action) != calls:
+        raise _Drop("answer_mismatch", f"executed {step.action[:80]!r}")
+    prompt = Prompt.from_recorded(step.messages, step.observation)
+    if not (prompt.block("axtree") or prompt.block("html")):
+        raise _Drop("page_not_found")
+    return _Version(prompt, step.answer, calls, thought_of(step.answer) is not None)
+
+
+def _history(steps: tuple[Step, ...]) -> list[Turn]:
+    """The turns before the last of these steps, each with the error that the next page reported."""
+    pairs = zip(steps, steps[1:])
+    return [
+        Turn(step.action, step.thought, after.observation.last_action_error) for step, after in pairs if step.action
+    ]
+
+
+def _sample(episode: Episode, step: Step, version: _Version, settings: Settings, tokenizer: ChatTokenizer) -> Sample:
+    window = settings.window_of_student()
+    bids = {bid for call in version.calls for bid in call.bids}
+    if lost := bids - page_bids(version.prompt):
+        raise _Drop("bid_not_on_page", ", ".join(sorted(lost)))
+    try:
+        fitted = fit(version.prompt, tokenizer, window.prompt)
+    except DoesNotFit as error:
+        raise _Drop("does_not_fit", str(error)) from None
+    if lost := bids - page_bids(fitted.prompt):
+        raise _Drop("bid_cut_away", ", ".join(sorted(lost)))
+    messages = fitted.prompt.messages()
+    completion = (Message(role="assistant", content=version.answer),)
+    n_completion = tokenizer.count(tokenizer.render([*messages, *completion], answer_next=False)) - fitted.n_tokens
+    if n_completion > window.answer:
+        raise _Drop("answer_too_long", f"{n_completion} tokens")
+    name = "cot" if version.cot else "no_cot"
+    return Sample(
+        prompt=messages,
+        completion=completion,
+        sample_id=hashlib.sha256(f"{episode.episode_id}/{step.index}/{name}".encode()).hexdigest()[:16],
+        episode_id=episode.episode_id,
+        benchmark=episode.benchmark,
+        task=episode.task,
+        category=task(episode.task).category,
+        seed=episode.seed,
+        step=step.index,
+        n_steps=len(episode.steps),
+        agent=episode.agent,
+        teacher=episode.teacher,
+        license=licence(episode.teacher),
+        cot=version.cot,
+        action=step.action,
+        reward=episode.reward,
+        n_prompt_tokens=fitted.n_tokens,
+        n_completion_tokens=n_completion,
+        axtree_lines_cut=fitted.lines_cut.get("axtree", 0),
+        html_lines_cut=fitted.lines_cut.get("html", 0),
+    )

@@ -1,0 +1,74 @@
+"""What a build can be told. Everything that changes a row stands here, and goes into the manifest and the card."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.fit import Window
+from agentmerge_hub.prompt import Flags
+
+Versions = Annotated[str, Field(pattern="^(both|cot|no_cot)$")]
+
+
+class Settings(BaseModel):
+    """Settings of one build."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window: int = 8192
+    """Tokens of prompt and answer together."""
+    answer: int = 1024
+    """Tokens kept free for the answer; longer answers are dropped."""
+    min_reward: float = 1.0
+    """Episodes below it are not successes."""
+    flags: dict[str, Any] = Field(default_factory=dict)
+    """Changes to prompt.Flags for prompts that are rendered from saved pages."""
+    versions: Versions = "both"
+    """Which versions of a step without a recorded prompt are rendered: with its thought, without it, or both."""
+    rebuild_prompts: bool = False
+    """Render every prompt from the saved page, also where a recorded one exists."""
+    drop_failed_actions: bool = False
+    """Drop steps whose action ended in an error."""
+    hold_out_tasks: tuple[str, ...] = ()
+    """Tasks that go to cross_task beside those BrowserGym marks as test."""
+    hold_out_categories: tuple[str, ...] = ()
+    benchmark_split: bool = True
+    """Whether tasks that BrowserGym marks as test go to cross_task."""
+    inter_seeds: tuple[tuple[int, int], ...] = ()
+    """Seed ranges, ends included, that go to inter_task; empty for a share of the seeds."""
+    inter_share: float = Field(0.1, ge=0, lt=1)
+    """Share of (task, seed) that goes to inter_task where no ranges are given."""
+    seed: int = 0
+    """Of every draw."""
+    keep_html: bool = False
+    """Keep the pages' HTML in the config `episodes`: it is ten times the size of the tree."""
+    failures: bool = False
+    """Also write the samples of unsuccessful episodes, as a config of their own."""
+
+    def window_of_student(self) -> Window:
+        return Window(self.window, self.answer)
+
+    def rendering_flags(self, action_space: str, *, thinking: bool, several: bool) -> Flags:
+        """Flags of a rendered prompt: with and without chain of thought they differ in nothing else."""
+        base = {"action_space": action_space, "multi_actions": several} | self.flags
+        if not thinking:
+            base |= {"use_think_history": False}
+        return Flags(**base | {"use_thinking": thinking})
+
+
+def read_settings(**values: Any) -> Settings:
+    """Settings from a command line.
+
+    Raises:
+        UserError: one sentence for the first value that is wrong.
+    """
+    try:
+        settings = Settings(**values)
+        settings.window_of_student()
+        settings.rendering_flags("workarena", thinking=True, several=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{where or 'settings'}: {first['msg'].removeprefix('Value error, ')}") from None
+    return settings

@@ -1,0 +1,95 @@
+"""Show a sample as a person wants to read it: goal, page, thought, action, token counts, what was cut."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.prompt import thought_of
+
+CONFIGS = ("all", "cot", "no_cot", "failures")
+
+
+def show(folder: Path, *, config: str, split: str | None, episode: str | None, row: int | None, whole: bool) -> None:
+    """Print one row, every sample of one episode, or, with neither, the dataset's table of contents.
+
+    Raises:
+        UserError: if the folder, the config, the row or the episode is not there.
+    """
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    data = folder / "data" / config
+    if not data.is_dir():
+        raise UserError(f"{folder} has no data/{config}: give the folder that `agentmerge build` wrote")
+    files = sorted(data.glob(f"{split or '*'}-*.parquet"))
+    if not files:
+        raise UserError(f"{data} has no split {split!r}")
+    rows = ds.dataset(files, format="parquet")
+    if episode is not None:
+        found = rows.to_table(filter=ds.field("episode_id") == episode).to_pylist()
+        if not found:
+            raise UserError(f"no episode {episode!r} in {data}")
+        for sample in sorted(found, key=lambda sample: (sample["step"], not sample["cot"])):
+            console.print(_sample(sample, whole))
+    elif row is not None:
+        if not 0 <= row < rows.count_rows():
+            raise UserError(f"no row {row}: {data} has rows 0 to {rows.count_rows() - 1}")
+        console.print(_sample(rows.take(pa.array([row])).to_pylist()[0], whole))
+    else:
+        console.print(_contents(rows))
+
+
+def _contents(rows: ds.Dataset) -> Table:
+    columns = ["episode_id", "task", "seed", "teacher", "cot", "n_prompt_tokens", "n_completion_tokens"]
+    listing = Table(title=f"{rows.count_rows()} samples; --episode ID or --row N shows them", title_justify="left")
+    for name in ("episode", "task", "seed", "teacher", "samples", "with thought", "tokens"):
+        listing.add_column(name, no_wrap=True, justify="left" if name in ("episode", "task", "teacher") else "right")
+    episodes: dict[str, list[dict[str, Any]]] = {}
+    for row in rows.to_table(columns=columns).to_pylist():
+        episodes.setdefault(row["episode_id"], []).append(row)
+    for name, samples in episodes.items():
+        first = samples[0]
+        tokens = sum(row["n_prompt_tokens"] + row["n_completion_tokens"] for row in samples)
+        thoughts = sum(row["cot"] for row in samples)
+        listing.add_row(
+            name, first["task"], str(first["seed"]), first["teacher"], str(len(samples)), str(thoughts), f"{tokens:,}"
+        )
+    return listing
+
+
+def _sample(sample: dict[str, Any], whole: bool) -> Group:
+    user = sample["prompt"][-1]["content"]
+    answer = sample["completion"][0]["content"]
+    cut = ", ".join(f"{sample[f'{name}_lines_cut']} lines of the {label}" for name, label in (("axtree", "AXTree"), ("html", "HTML"))
+                    if sample[f"{name}_lines_cut"])  # fmt: skip
+    facts = (
+        f"{sample['task']}  seed {sample['seed']}  step {sample['step'] + 1} of {sample['n_steps']}  reward {sample['reward']:g}\n"
+        f"{sample['teacher']} ({sample['license']})  episode {sample['episode_id']}  sample {sample['sample_id']}\n"
+        f"{sample['n_prompt_tokens']} prompt + {sample['n_completion_tokens']} answer tokens; cut: {cut or 'nothing'}"
+    )
+    page = user if whole else _shortened(user)
+    return Group(
+        Rule(style="bold"),
+        Text(facts, style="bold"),
+        Panel(Text(sample["prompt"][0]["content"]), title="system", title_align="left"),
+        Panel(Text(page), title="user", title_align="left"),
+        Panel(Text(thought_of(answer) or "(none)"), title="thought", title_align="left"),
+        Panel(Text(sample["action"], style="bold green"), title="action", title_align="left"),
+    )
+
+
+def _shortened(text: str, head: int = 60, tail: int = 25) -> str:
+    """The first and last lines of a long prompt; the middle is page and action space."""
+    lines = text.split("\n")
+    if len(lines) <= head + tail:
+        return text
+    left_out = f"⋮ {len(lines) - head - tail} lines not shown here: --whole shows them ⋮"
+    return "\n".join([*lines[:head], left_out, *lines[-tail:]])

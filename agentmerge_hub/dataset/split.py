@@ -1,0 +1,80 @@
+"""Splits by task and by (task, seed), never by step; a goal's normalized text never stands on both sides.
+
+- ``cross_task``: tasks that BrowserGym marks as test, or that are held out by name or category;
+- ``inter_task``: reserved seeds of the other tasks;
+- ``train``: the rest.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+
+from agentmerge_hub.dataset.settings import Settings
+from agentmerge_hub.dataset.tasks import task
+
+SPLITS = ("train", "inter_task", "cross_task")
+
+FEWEST_TO_DRAW = 5
+"""From so many (task, seed) on, at least one is reserved, so that a small dataset has the split too."""
+
+Run = tuple[str, int, str]
+"""Task, seed, and key of the goal; an empty key says nothing about the goal."""
+
+
+def goal_key(goal: str) -> str:
+    """A goal's text without letter case, punctuation and spacing."""
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", goal).casefold()))
+
+
+def is_held_out(name: str, settings: Settings) -> bool:
+    """Whether a task goes to cross_task."""
+    known = task(name)
+    return (
+        name in settings.hold_out_tasks
+        or known.category in settings.hold_out_categories
+        or (settings.benchmark_split and known.split == "test")
+    )
+
+
+def assign(runs: Iterable[Run], settings: Settings) -> dict[Run, str]:
+    """The split of each run; runs that would put a goal on two sides get none and are missing from the answer.
+
+    Where seeds are reserved by ranges, a reserved run whose goal also stands in train is left out. Where a share is
+    drawn, only goals that belong to a single (task, seed) are drawn, so that none has to be left out. A goal of a
+    held-out task that also stands among the other tasks is left out.
+    """
+    runs = sorted(set(runs))
+    here = [run for run in runs if not is_held_out(run[0], settings)]
+    goals_here = {goal for _, _, goal in here if goal}
+    split = {run: "cross_task" for run in runs if is_held_out(run[0], settings) and run[2] not in goals_here}
+    if settings.inter_seeds:
+        reserved = {run for run in here if any(low <= run[1] <= high for low, high in settings.inter_seeds)}
+        taught = {goal for task_, seed, goal in here if goal and (task_, seed, goal) not in reserved}
+        left_out = {run for run in reserved if run[2] in taught}
+    else:
+        reserved, left_out = _draw(here, settings), set()
+    for run in here:
+        if run not in left_out:
+            split[run] = "inter_task" if run in reserved else "train"
+    return split
+
+
+def _draw(runs: list[Run], settings: Settings) -> set[Run]:
+    seeds_of_goal, goals_of_seed = defaultdict(set), defaultdict(set)
+    for name, seed, goal in runs:
+        goals_of_seed[name, seed].add(goal)
+        if goal:
+            seeds_of_goal[goal].add((name, seed))
+    alone = [key for key, goals in goals_of_seed.items() if all(len(seeds_of_goal[goal]) <= 1 for goal in goals)]
+    drawn = {key: draw(f"{key[0]}/{key[1]}", settings.seed) for key in alone}
+    reserved = {key for key in alone if drawn[key] < settings.inter_share}
+    if not reserved and settings.inter_share and len(alone) >= FEWEST_TO_DRAW:
+        reserved = {min(alone, key=drawn.__getitem__)}
+    return {run for run in runs if run[:2] in reserved}
+
+
+def draw(name: str, seed: int) -> float:
+    """A number in [0, 1) that depends on the name and the seed alone, on every machine and in any order."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") / 2**64

@@ -1,0 +1,318 @@
+"""Read a pickle as plain data. Nothing in it is imported or called: every class becomes an inert stand-in.
+
+A pickle is a program for a small stack machine. This one knows only the instructions that build data, bounds how many
+it runs and how far a file may decompress, and resolves names by a table instead of importing them:
+
+- the few types that carry values (numpy arrays and scalars, dates, paths, sets) become plain Python values;
+- classes of AgentLab, BrowserGym and the chat clients become `Standin` objects, however they are made;
+- a class of another package (a user's own agent) becomes a `Standin` too, but may only be filled with data, not called;
+- any other name of the standard library, and any other call, is refused.
+"""
+
+import datetime
+import gzip
+import hashlib
+import io
+import pickle
+import sys
+import zlib
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+MAX_BYTES = 128 * 2**20
+"""Largest file after decompression. A step of a long page without its screenshot takes some 0.3 MB, with it 3 MB."""
+
+MAX_INSTRUCTIONS = 3_000_000
+"""Longest program: bounds memory at a few hundred MB where each instruction makes an object."""
+
+CALLABLE_PACKAGES = ("agentlab", "browsergym", "bgym", "litellm", "openai", "anthropic", "pydantic", "pydantic_core")
+
+
+class Refused(ValueError):
+    """The file is not read further; the message says why, as the second half of a sentence."""
+
+
+class Standin(dict):
+    """Any object of a pickle: attributes and mapping items as items, list items in `rows`, call arguments in `args`."""
+
+    kind = ""
+    """Qualified name of the class it stands for."""
+    callable = False
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__()
+        self.args = args
+        self.rows: list[Any] = []
+
+    def __setstate__(self, state: Any) -> None:
+        for part in state if isinstance(state, tuple) else (state,):
+            if isinstance(part, dict):
+                super().update(part)
+
+    def append(self, row: Any) -> None:
+        self.rows.append(row)
+
+    def extend(self, rows: list[Any]) -> None:
+        self.rows.extend(rows)
+
+
+class _Dtype(Standin):
+    def code(self) -> str:
+        code = self.args[0] if self.args else None
+        if not isinstance(code, str) or code[:1] not in "biufU" or len(code) > 6:
+            raise Refused(f"holds an array of type {str(code)[:20]!r}, which is not read")
+        return code
+
+
+class _Array(Standin):
+    """A numpy array; `values_read` is its content if it is of plain numbers."""
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def values_read(self) -> list[Any]:
+        _, shape, dtype, _, raw = self.state
+        if not (isinstance(dtype, _Dtype) and isinstance(raw, bytes)):
+            return []
+        return np.frombuffer(raw, dtype.code()).tolist()
+
+
+def _scalar(dtype: Any, raw: bytes) -> Any:
+    if not (isinstance(dtype, _Dtype) and isinstance(raw, bytes)):
+        raise Refused("holds a malformed number")
+    return np.frombuffer(raw, dtype.code())[0].item()
+
+
+def _rebuilt(cls: type, *_args: Any) -> Any:
+    """copyreg._reconstructor: an object of an old-style or plain class, filled by the instruction that follows."""
+    return cls() if isinstance(cls, type) and issubclass(cls, Standin) else None
+
+
+def _members(rows: Any = ()) -> list[Any]:
+    """Sets and deques become lists: nothing here asks for membership, and hashing untrusted members can take for ever."""
+    return list(rows) if isinstance(rows, list | tuple) else []
+
+
+class _Callable:
+    """A maker of a plain value."""
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self.make = make
+
+
+_NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+
+KNOWN: dict[str, Any] = {
+    "numpy.ndarray": _Array,
+    "numpy.dtype": _Callable(_Dtype),
+    **{f"{module}._reconstruct": _Callable(lambda *_: _Array()) for module in _NUMPY},
+    **{f"{module}.scalar": _Callable(_scalar) for module in _NUMPY},
+    "datetime.datetime": _Callable(datetime.datetime),
+    "datetime.date": _Callable(datetime.date),
+    "datetime.timedelta": _Callable(datetime.timedelta),
+    "datetime.timezone": _Callable(datetime.timezone),
+    **{
+        f"{module}.{name}": _Callable(PurePosixPath)
+        for module in ("pathlib", "pathlib._local")
+        for name in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath", "Path")
+    },
+    "copyreg._reconstructor": _Callable(_rebuilt),
+    "builtins.object": Standin,
+    "builtins.dict": Standin,
+    "builtins.set": _Callable(_members),
+    "builtins.frozenset": _Callable(_members),
+    "builtins.list": _Callable(_members),
+    "collections.deque": _Callable(_members),
+    "collections.OrderedDict": _Callable(lambda *_: Standin()),
+    "collections.defaultdict": _Callable(lambda *_: Standin()),
+}
+"""What stands for the names that carry values. Nothing outside this table is ever called."""
+
+_RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+"""Names as pickle protocols before 3 write them."""
+
+
+@lru_cache(maxsize=1024)
+def _resolve(module: str, name: str) -> Any:
+    kind = f"{_RENAMED.get(module, module)}.{name}"
+    if kind in KNOWN:
+        return KNOWN[kind]
+    package = kind.partition(".")[0]
+    if package in sys.stdlib_module_names or package == "numpy":
+        raise Refused(f"asks for {kind[:100]!r}, which is not on the allow-list: it may try to run code")
+    return type(Standin)("Standin", (Standin,), {"kind": kind, "callable": package in CALLABLE_PACKAGES})
+
+
+class _Unpickler(
+    pickle._Unpickler
+):  # the one in Python: its instruction table can be restricted, the one in C has none
+    """The stack machine with the instructions of `_ALLOWED` only, and without calls."""
+
+    def load(self) -> Any:
+        self._unframer = pickle._Unframer(self._file_read, self._file_readline)
+        self.read, self.readinto, self.readline = (
+            self._unframer.read,
+            self._unframer.readinto,
+            self._unframer.readline,
+        )
+        self.metastack: list[Any] = []
+        self.stack: list[Any] = []
+        self.append = self.stack.append
+        self.proto = 0
+        try:
+            for _ in range(MAX_INSTRUCTIONS):
+                code = self.read(1)
+                if not code:
+                    raise Refused("ends in the middle")
+                if code[0] not in _ALLOWED:
+                    raise Refused(f"holds the pickle instruction {code!r}, which saved traces do not need")
+                _ALLOWED[code[0]](self)
+        except pickle._Stop as stop:
+            return stop.value
+        raise Refused(f"holds more than {MAX_INSTRUCTIONS:,} pickle instructions")
+
+    def find_class(self, module: str, name: str) -> Any:
+        return _resolve(module, name)
+
+    def load_reduce(self) -> None:
+        args = self.stack.pop()
+        self.stack[-1] = self._call(self.stack[-1], args)
+
+    def load_newobj(self) -> None:
+        args = self.stack.pop()
+        made = self.stack[-1]
+        if not (isinstance(made, type) and issubclass(made, Standin)):
+            raise Refused("makes an object of something that is not a class")
+        self.stack[-1] = made(*args)
+
+    def load_newobj_ex(self) -> None:
+        self.stack.pop()
+        self.load_newobj()
+
+    def _call(self, function: Any, args: Any) -> Any:
+        if not isinstance(args, tuple):
+            raise Refused("calls something without arguments")
+        if isinstance(function, _Callable):
+            return function.make(*args)
+        if isinstance(function, type) and issubclass(function, Standin) and (function.callable or not function.kind):
+            return function(*args)
+        raise Refused(
+            f"calls {getattr(function, 'kind', '') or type(function).__name__!r}, which is not on the allow-list"
+        )
+
+    def load_build(self) -> None:
+        state = self.stack.pop()
+        made = self.stack[-1]
+        if isinstance(made, Standin):
+            made.__setstate__(state)
+
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set(self.stack[-1], [key, value])
+
+    def load_setitems(self) -> None:
+        items = self.pop_mark()
+        self._set(self.stack[-1], items)
+
+    def load_dict(self) -> None:
+        items = self.pop_mark()
+        self.append({})
+        self._set(self.stack[-1], items)
+
+    def _set(self, mapping: Any, items: list[Any]) -> None:
+        if not isinstance(mapping, dict) or len(items) % 2:
+            raise Refused("sets an item of something that is not a mapping")
+        for key, value in zip(items[::2], items[1::2]):
+            # A nested tuple as a key would take exponential time to hash.
+            if isinstance(key, str | int | float | bytes | None):
+                mapping[key] = value
+
+    def load_empty_set(self) -> None:
+        self.append([])
+
+    def load_frozenset(self) -> None:
+        self.append(list(self.pop_mark()))
+
+    def load_additems(self) -> None:
+        items = self.pop_mark()
+        self._grow(items)
+
+    def load_appends(self) -> None:
+        items = self.pop_mark()
+        self._grow(items)
+
+    def load_append(self) -> None:
+        item = self.stack.pop()
+        self._grow([item])
+
+    def _grow(self, items: list[Any]) -> None:
+        if not isinstance(self.stack[-1], list | Standin):
+            raise Refused("appends to something that is not a list")
+        self.stack[-1].extend(items)
+
+
+def _table() -> dict[int, Callable[[_Unpickler], None]]:
+    data = (
+        "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT "
+        "UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 "
+        "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST EMPTY_DICT GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE "
+        "GLOBAL STACK_GLOBAL"
+    )
+    table = {getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in data.split()}
+    ours = "REDUCE NEWOBJ NEWOBJ_EX BUILD SETITEM SETITEMS DICT EMPTY_SET FROZENSET ADDITEMS APPENDS APPEND"
+    return table | {getattr(pickle, name)[0]: getattr(_Unpickler, f"load_{name.lower()}") for name in ours.split()}
+
+
+_ALLOWED = _table()
+
+
+def loads(data: bytes) -> Any:
+    """The value of a pickle.
+
+    Raises:
+        Refused: if it is damaged, tries to call anything, or is out of bounds.
+    """
+    try:
+        return _Unpickler(io.BytesIO(data), encoding="bytes").load()
+    except Refused:
+        raise
+    except MemoryError:
+        raise Refused("needs more memory than there is") from None
+    except Exception as error:  # a damaged program can fail anywhere in the machine
+        raise Refused(f"is not a whole pickle ({type(error).__name__}: {str(error)[:80]})") from None
+
+
+def unpack(data: bytes) -> bytes:
+    """Decompress what is gzipped, up to MAX_BYTES; anything else is returned as it is.
+
+    Raises:
+        Refused: if it is damaged or too large.
+    """
+    if data[:2] == b"\x1f\x8b":
+        try:
+            with gzip.open(io.BytesIO(data)) as file:
+                data = file.read(MAX_BYTES + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise Refused(f"cannot be decompressed ({str(error)[:100] or type(error).__name__})") from None
+    if len(data) > MAX_BYTES:
+        raise Refused(f"is larger than {MAX_BYTES // 2**20} MB unpacked")
+    return data
+
+
+def load(path: Path) -> tuple[Any, str]:
+    """The value of a ``.pkl`` or ``.pkl.gz`` file, and the sha256 of the file as it lies there.
+
+    Raises:
+        Refused: as `loads` and `unpack`, and if the file cannot be read.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise Refused(f"is larger than {MAX_BYTES // 2**20} MB")
+        data = path.read_bytes()
+    except OSError as error:
+        raise Refused(f"cannot be read ({error.strerror or error})") from None
+    return loads(unpack(data)), hashlib.sha256(data).hexdigest()
