@@ -1,0 +1,60 @@
+"""The verbs of this room: collect, evaluate, serve."""
+
+from pathlib import Path
+
+import click
+
+RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
+OUT = click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the output.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="List the episodes, say what is missing, run nothing.")
+
+
+@click.command()
+@RECIPE
+@OUT
+def collect(recipe: Path, out: Path) -> None:
+    """Run a study of expert agents; its traces are what AgentLab writes.
+
+    Stopped at any point and run again, it runs only what is missing or crashed.
+    """
+    from agentmerge_hub.agents import conduct
+
+    _say(conduct.collect(recipe, out), out)
+
+
+@click.command()
+@RECIPE
+@OUT
+def evaluate(recipe: Path, out: Path) -> None:
+    """Score models on a benchmark: OUT/results.parquet has one row for each episode.
+
+    Model folders are served here, one after another; a recipe may name an endpoint instead.
+    """
+    from agentmerge_hub.agents import conduct
+
+    _say(conduct.evaluate(recipe, out), out / "results.parquet")
+
+
+@click.command()
+@click.argument("model")
+@click.option("--port", default=8000, show_default=True)
+@click.option("--engine", type=click.Choice(["auto", "vllm", "transformers"]), default="auto", show_default=True)
+def serve(model: str, port: int, engine: str) -> None:
+    """Serve a model folder behind an OpenAI-compatible endpoint until Ctrl-C."""
+    import time
+
+    from agentmerge_hub.agents import serve as serving
+
+    serving.check_folder(model)
+    with serving.serving(model, serving.engine_for(engine), port) as address:
+        click.echo(f"{model} answers at {address} (Ctrl-C stops it)")
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            click.echo("stopped")
+
+
+def _say(counts: dict[str, int], where: Path) -> None:
+    told = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+    click.echo(f"{sum(counts.values())} episodes ({told}) → {where}")

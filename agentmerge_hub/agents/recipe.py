@@ -1,0 +1,118 @@
+"""A study's recipe: who acts, on which tasks and seeds, with what flags. YAML in, checked values out."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.prompt import ADVANCED, BASIC, Flags
+
+
+def _seeds(value: Any) -> Any:
+    """``0-24`` is 0, 1 … 24; lists and the word ``default`` stay."""
+    if isinstance(value, str) and value != "default":
+        first, dash, last = value.partition("-")
+        return list(range(int(first), int(last) + 1)) if dash else [int(first)]
+    return [value] if isinstance(value, int) else value
+
+
+def _flags(value: Any) -> Any:
+    """``preset: advanced`` or ``basic`` fills in what is not named."""
+    if isinstance(value, dict) and "preset" in value:
+        presets = {"advanced": ADVANCED, "basic": BASIC}
+        if value["preset"] not in presets:
+            raise ValueError(f"no preset {value['preset']!r}: use advanced or basic")
+        return presets[value["preset"]].model_dump() | {k: v for k, v in value.items() if k != "preset"}
+    return value
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Candidate(_Strict):
+    """Who answers: the scripted expert, a model folder, or a model that an endpoint serves."""
+
+    name: str = Field(description="In agent names and tables.")
+    method: str = Field("", description="How the model came about: instruct, sft, soup, agentmerge …")
+    path: str = Field("", description="Model folder to serve.")
+    model: str = Field("", description="Name at the recipe's endpoint, where there is no folder.")
+    revision: str = Field("", description="Revision of a served model, for the record.")
+    scripted: bool = Field(False, description="The scripted expert, for MiniWoB.")
+    tokenizer: str = Field("", description="Folder or Hub id; the model's own by default.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Candidate":
+        if sum(map(bool, (self.path, self.model, self.scripted))) != 1:
+            raise ValueError(f"candidate {self.name!r} needs exactly one of path, model, scripted")
+        return self
+
+
+class AgentConfig(_Strict):
+    """How it is asked."""
+
+    name: str
+    flags: Annotated[Flags, BeforeValidator(_flags)]
+
+
+class Group(_Strict):
+    """Episodes: each task with each seed."""
+
+    split: str = Field(description="In the results: train, inter_task or cross_task.")
+    tasks: list[str] = Field([], description="Names with or without the benchmark's prefix; all of them if empty.")
+    browsergym_split: Literal["train", "valid", "test", ""] = Field(
+        "", description="Only tasks of this split of BrowserGym's."
+    )
+    seeds: Annotated[list[int] | Literal["default"], BeforeValidator(_seeds)] = Field(
+        "default", description="``0-24``, a list, or ``default`` for those of the benchmark."
+    )
+
+
+class Recipe(_Strict):
+    """A whole study."""
+
+    name: str
+    benchmark: str = Field("miniwob", description="A benchmark registered with BrowserGym, e.g. workarena_l1.")
+    candidates: list[Candidate] = Field(min_length=1)
+    agents: list[AgentConfig] = Field(min_length=1)
+    episodes: list[Group] = Field(min_length=1)
+    window: int = Field(8192, description="Tokens of prompt and answer.")
+    answer: int = Field(1024, description="Tokens kept for the answer.")
+    temperature: float = 0.0
+    max_retry: int = Field(4, description="Times an answer that cannot be read is asked for again.")
+    max_steps: int | None = Field(None, description="Steps an episode may take; the benchmark's by default.")
+    endpoint: str = Field("", description="OpenAI-compatible base URL; model folders are served here if empty.")
+    api_key_variable: str = Field("", description="Environment variable that holds the endpoint's key.")
+    engine: Literal["auto", "vllm", "transformers"] = Field("auto", description="What serves model folders.")
+    jobs: int = Field(1, ge=1, description="Episodes at once.")
+    backend: Literal["local", "ray"] = Field("local", description="Where they run: processes here, or Ray.")
+    step_seconds: float = Field(120, gt=0, description="A step that takes longer is given up as hung.")
+    retries: int = Field(1, ge=0, description="Times a crashed episode is run again before it counts as crashed.")
+    screenshots: bool = Field(False, description="Save screenshots; AgentXray shows them.")
+    wait_after_action: float = Field(
+        0.1,
+        ge=0,
+        description="Seconds the page gets after an action before it is observed; BrowserGym's default is 0.5.",
+    )
+
+
+def read(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        UserError: if it is not there, is no YAML, or a value is wrong; the sentence names the key.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the recipe {path} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the recipe"
+        raise UserError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,119 @@
+"""Traces → results.parquet: one row for each episode the recipe asks for, whatever became of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agentmerge_hub.actions import parse_calls
+from agentmerge_hub.agents import study
+from agentmerge_hub.agents.weights import origin
+from agentmerge_hub.prompt import EXAMPLE_BID, html_bids, tree_bids
+from agentmerge_hub.records import RESULT_SCHEMA, Episode, Step
+from agentmerge_hub.traces.episode import Unreadable, read_episode
+from agentmerge_hub.traces.find import Found
+
+NAME = "results.parquet"
+
+
+def write(planned: study.Plan, out: Path) -> dict[str, int]:
+    """Write results.parquet, whole or not at all, from the traces under `out`. Returns counts by status."""
+    standing = study.found(out / "traces")
+    categories = _categories(planned)
+    origins = {c.path: origin(Path(c.path)) for c in planned.recipe.candidates if c.path}
+    rows = []
+    for episode in planned.episodes:
+        found = standing.get(episode.key)
+        row = _asked(episode, origins.get(episode.candidate.path, {}), categories)
+        rows.append(row | (_came_of(Path(found.exp_dir), out) if found else {"status": "missing"}))
+    table = pa.Table.from_pylist(rows, schema=RESULT_SCHEMA)
+    beside = out / f".{NAME}.partial"
+    pq.write_table(table, beside)
+    beside.replace(out / NAME)
+    return {status: sum(row["status"] == status for row in rows) for status in ("done", "crashed", "missing")}
+
+
+def _categories(planned: study.Plan) -> dict[str, str]:
+    metadata = planned.benchmark.task_metadata
+    column = next((name for name in metadata.columns if "category" in name), None)
+    return dict(zip(metadata["task_name"], metadata[column].astype(str))) if column else {}
+
+
+def _asked(episode: study.Episode, source: dict[str, Any], categories: dict[str, str]) -> dict[str, Any]:
+    """The columns that are known before the episode runs."""
+    candidate, env_args, agent_args = episode.candidate, episode.run.env_args, episode.run.agent_args
+    return {
+        "benchmark": env_args.task_name.split(".")[0],
+        "task": env_args.task_name,
+        "category": categories.get(env_args.task_name, ""),
+        "seed": env_args.task_seed,
+        "split": episode.group.split,
+        "method": candidate.method or source.get("method") or candidate.name,
+        "model": candidate.name,
+        "weights_hash": getattr(agent_args, "weights_hash", "") or candidate.revision,
+        "learning_rate": source.get("learning_rate"),
+        "samples_seen": source.get("samples_seen"),
+        "merge_lambda": source.get("lambda"),
+        "run_seed": source.get("seed"),
+        "agent": episode.agent_name,
+        "flags": json.dumps(agent_args.flags, sort_keys=True),
+    }
+
+
+def _came_of(folder: Path, out: Path) -> dict[str, Any]:
+    """The columns that the trace tells."""
+    trace = folder.relative_to(out).as_posix()
+    try:
+        episode = read_episode(Found(trace, folder))
+    except Unreadable as error:
+        return {"status": "crashed", "error_class": f"unreadable trace: {error}", "trace": trace}
+    crashed = bool(episode.error)
+    answered = [step for step in episode.steps if step.answer]
+    copied = [step for step in answered if EXAMPLE_BID in _bids(step)]
+    done = episode.complete and not crashed
+    return {
+        "status": "done" if done else "crashed" if crashed else "missing",
+        "reward": episode.reward if done else None,
+        "success": episode.reward > 0 if done else None,
+        "steps": len(episode.steps),
+        "error_class": _error_class(episode),
+        "truncated": episode.truncated,
+        "answers": len(answered),
+        "think_answers": sum(step.thought is not None for step in answered),
+        "parse_retries": sum(step.parse_retries for step in episode.steps),
+        "copied_example_actions": len(copied),
+        "copied_example_off_page": sum(EXAMPLE_BID not in _on_page(step) for step in copied),
+        "copied_example_first_step": any(step.index == 0 for step in copied),
+        "invalid_bid_actions": sum(bool(_bids(step) - _on_page(step)) for step in answered),
+        "prompt_tokens": sum(step.prompt_tokens for step in episode.steps),
+        "completion_tokens": sum(step.completion_tokens for step in episode.steps),
+        "seconds": _seconds(folder),
+        "trace": trace,
+    }
+
+
+def _error_class(episode: Episode) -> str:
+    """Name of the exception of a crash; ``parse`` where no answer could be read; empty otherwise."""
+    if episode.error:
+        words = episode.error.replace(":", " ").split()
+        return next((word for word in reversed(words) if word.endswith(("Error", "Interrupt"))), words[-1])
+    return "parse" if episode.steps and episode.steps[-1].action is None else ""
+
+
+def _bids(step: Step) -> set[str]:
+    try:
+        return {bid for call in parse_calls(step.action or "") for bid in call.bids}
+    except ValueError:
+        return set()
+
+
+def _on_page(step: Step) -> set[str]:
+    return tree_bids(step.observation.axtree) | html_bids(step.observation.html)
+
+
+def _seconds(folder: Path) -> float | None:
+    """From the arguments' file, written before the episode, to its summary."""
+    begin, end = folder / "exp_args.pkl", folder / "summary_info.json"
+    return end.stat().st_mtime - begin.stat().st_mtime if end.is_file() else None

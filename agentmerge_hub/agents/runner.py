@@ -1,0 +1,152 @@
+"""Run episodes in worker processes, each with one browser. A worker that hangs or dies is replaced; the study goes on.
+
+Every episode is AgentLab's own `ExpArgs.run`, which writes the trace. Here it is only decided who runs what, and for
+how long.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub.agents import chromium, environment
+
+environment.prepare()
+
+from agentlab.experiments.loop import ExpArgs, ExpResult  # noqa: E402
+
+# A fork keeps the imports, which take seconds; elsewhere than on Linux it is not safe with a browser's libraries.
+_PROCESSES = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+
+
+def run_all(
+    runs: list[ExpArgs],
+    root: Path,
+    *,
+    jobs: int,
+    step_seconds: float,
+    screenshots: bool,
+    ended: Callable[[ExpArgs], None],
+) -> None:
+    """Run episodes, several at once.
+
+    Args:
+        runs: what is to be run; each gets a folder of its own.
+        root: the study's folder.
+        jobs: episodes at once.
+        step_seconds: an episode that writes no step for so long has hung: it is ended and recorded as an error.
+        screenshots: whether to take them.
+        ended: called after each episode, however it ended.
+    """
+    chromium.prepare()
+    left = list(reversed(runs))
+    workers: list[_Worker] = []
+    try:
+        while left or any(worker.run for worker in workers):
+            while left and len(workers) < jobs:
+                workers.append(_Worker.start(screenshots))
+            for worker in workers:
+                if left and worker.run is None:
+                    worker.give(left.pop(), root)
+            wait([worker.pipe for worker in workers], timeout=1)
+            for worker in list(workers):
+                if worker.run is None:
+                    continue
+                run = worker.run
+                if not worker.settle(step_seconds):
+                    continue
+                ended(run)
+                if not worker.usable:
+                    worker.kill()
+                    workers.remove(worker)
+    finally:
+        for worker in workers:
+            worker.kill()
+
+
+def status(run: ExpArgs) -> str:
+    """AgentLab's word on a run: done, error or incomplete."""
+    return ExpResult(run.exp_dir).status if run.exp_dir else "incomplete"
+
+
+def reward(run: ExpArgs) -> float:
+    """Cumulated reward of a run, 0 where it left none."""
+    try:
+        return float(ExpResult(run.exp_dir).summary_info["cum_reward"])
+    except (OSError, ValueError, KeyError):
+        return 0.0
+
+
+@dataclass
+class _Worker:
+    """A process that runs one episode after another, seen from the parent."""
+
+    process: Any
+    pipe: Connection
+    run: ExpArgs | None = None
+    since: float = 0.0
+    usable: bool = True
+
+    @classmethod
+    def start(cls, screenshots: bool) -> "_Worker":
+        ours, theirs = _PROCESSES.Pipe()
+        process = _PROCESSES.Process(target=_work, args=(theirs, screenshots), daemon=False)
+        process.start()
+        theirs.close()
+        return cls(process, ours)
+
+    def give(self, run: ExpArgs, root: Path) -> None:
+        run.prepare(root)
+        self.run, self.since = run, time.time()
+        self.pipe.send(run)
+
+    def settle(self, step_seconds: float) -> bool:
+        """Whether the episode has ended: by itself, with its process, or because it was given up."""
+        problem = ""
+        try:
+            if self.pipe.poll():
+                self.pipe.recv()
+                # After an error the browser may be in any state: the next episode gets a new process.
+                self.usable = status(self.run) == "done"
+            elif time.time() - max(self.since, Path(self.run.exp_dir).stat().st_mtime) > step_seconds:
+                problem = f"HungError:\nno step within {step_seconds:g} seconds"
+            else:
+                return False
+        except (EOFError, ConnectionError):
+            problem = "WorkerError:\nthe worker process died"
+        if problem:
+            self.usable = False
+            self.kill()
+            message = f"Exception uncaught by agent or environment in task {self.run.env_args.task_name}.\n{problem}"
+            self.run.save_summary_info([], Path(self.run.exp_dir), message, None)
+        self.run = None
+        return True
+
+    def kill(self) -> None:
+        """End the process and the browser it started: they share a process group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def _work(pipe: Connection, screenshots: bool) -> None:
+    """The worker: episodes come through the pipe until it is closed."""
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from agentmerge_hub.agents import swift
+
+    swift.speed_up(screenshots=screenshots)
+    with contextlib.suppress(EOFError, ConnectionError):
+        while True:
+            run = pipe.recv()
+            run.run()
+            pipe.send("ended")
