@@ -1,6 +1,7 @@
 """One episode → its samples: each step's prompt, recorded or rendered, is fitted and checked; the rest is named."""
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -107,7 +108,7 @@ def _recorded(step: Step) -> _Version:
 
 def _history(steps: tuple[Step, ...]) -> list[Turn]:
     """The turns before the last of these steps, each with the error that the next page reported."""
-    pairs = zip(steps, steps[1:])
+    pairs = itertools.pairwise(steps)
     return [
         Turn(step.action, step.thought, after.observation.last_action_error) for step, after in pairs if step.action
     ]

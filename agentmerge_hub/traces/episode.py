@@ -9,7 +9,8 @@ from typing import Any
 from agentmerge_hub.records import Episode, Message, Observation, Step
 from agentmerge_hub.traces.answers import Chat, read_action, read_chat
 from agentmerge_hub.traces.find import Found, step_files
-from agentmerge_hub.traces.unpickle import Refused, Standin, load
+from agentmerge_hub.traces.standins import Array, Refused, Standin
+from agentmerge_hub.traces.unpickle import load
 
 MAX_SUMMARY_BYTES = 16 * 2**20
 
@@ -143,7 +144,7 @@ def _observation(obs: dict[str, Any], goal: str) -> Observation:
 
 def _active(obs: dict[str, Any]) -> int:
     index = obs.get("active_page_index")
-    values = index.values_read() if hasattr(index, "values_read") else [index]
+    values = index.values_read() if isinstance(index, Array) else [index]
     return values[0] if values and isinstance(values[0], int) and values[0] >= 0 else 0
 
 
@@ -196,9 +197,9 @@ def _flags(agent_args: dict[str, Any], infos: list[dict[str, Any]]) -> dict[str,
 
 def _plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict) and depth < 4:
-        return {str(key): _plain(inner, depth + 1) for key, inner in value.items()}
+        return {str(key): _plain(inner, depth + 1) for key, inner in list(value.items())[:40]}
     if isinstance(value, list | tuple) and depth < 4:
-        return [_plain(inner, depth + 1) for inner in value[:50]]
+        return [_plain(inner, depth + 1) for inner in value[:20]]
     return value if isinstance(value, str | int | float | bool | None) else str(type(value).__name__)
 
 

@@ -9,19 +9,16 @@ it runs and how far a file may decompress, and resolves names by a table instead
 - any other name of the standard library, and any other call, is refused.
 """
 
-import datetime
 import gzip
 import hashlib
 import io
 import pickle
-import sys
 import zlib
 from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+from agentmerge_hub.traces.standins import Maker, Refused, Standin, resolve
 
 MAX_BYTES = 128 * 2**20
 """Largest file after decompression. A step of a long page without its screenshot takes some 0.3 MB, with it 3 MB."""
@@ -29,140 +26,25 @@ MAX_BYTES = 128 * 2**20
 MAX_INSTRUCTIONS = 3_000_000
 """Longest program: bounds memory at a few hundred MB where each instruction makes an object."""
 
-CALLABLE_PACKAGES = ("agentlab", "browsergym", "bgym", "litellm", "openai", "anthropic", "pydantic", "pydantic_core")
+MAX_NAMES = 1000
+"""Most classes a file may name; a step names about ten."""
 
 
-class Refused(ValueError):
-    """The file is not read further; the message says why, as the second half of a sentence."""
+class _Unpickler(pickle._Unpickler):
+    """The stack machine with the instructions of `_ALLOWED` only, and without calls.
 
-
-class Standin(dict):
-    """Any object of a pickle: attributes and mapping items as items, list items in `rows`, call arguments in `args`."""
-
-    kind = ""
-    """Qualified name of the class it stands for."""
-    callable = False
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__()
-        self.args = args
-        self.rows: list[Any] = []
-
-    def __setstate__(self, state: Any) -> None:
-        for part in state if isinstance(state, tuple) else (state,):
-            if isinstance(part, dict):
-                super().update(part)
-
-    def append(self, row: Any) -> None:
-        self.rows.append(row)
-
-    def extend(self, rows: list[Any]) -> None:
-        self.rows.extend(rows)
-
-
-class _Dtype(Standin):
-    def code(self) -> str:
-        code = self.args[0] if self.args else None
-        if not isinstance(code, str) or code[:1] not in "biufU" or len(code) > 6:
-            raise Refused(f"holds an array of type {str(code)[:20]!r}, which is not read")
-        return code
-
-
-class _Array(Standin):
-    """A numpy array; `values_read` is its content if it is of plain numbers."""
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def values_read(self) -> list[Any]:
-        _, shape, dtype, _, raw = self.state
-        if not (isinstance(dtype, _Dtype) and isinstance(raw, bytes)):
-            return []
-        return np.frombuffer(raw, dtype.code()).tolist()
-
-
-def _scalar(dtype: Any, raw: bytes) -> Any:
-    if not (isinstance(dtype, _Dtype) and isinstance(raw, bytes)):
-        raise Refused("holds a malformed number")
-    return np.frombuffer(raw, dtype.code())[0].item()
-
-
-def _rebuilt(cls: type, *_args: Any) -> Any:
-    """copyreg._reconstructor: an object of an old-style or plain class, filled by the instruction that follows."""
-    return cls() if isinstance(cls, type) and issubclass(cls, Standin) else None
-
-
-def _members(rows: Any = ()) -> list[Any]:
-    """Sets and deques become lists: nothing here asks for membership, and hashing untrusted members can take for ever."""
-    return list(rows) if isinstance(rows, list | tuple) else []
-
-
-class _Callable:
-    """A maker of a plain value."""
-
-    def __init__(self, make: Callable[..., Any]) -> None:
-        self.make = make
-
-
-_NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
-
-KNOWN: dict[str, Any] = {
-    "numpy.ndarray": _Array,
-    "numpy.dtype": _Callable(_Dtype),
-    **{f"{module}._reconstruct": _Callable(lambda *_: _Array()) for module in _NUMPY},
-    **{f"{module}.scalar": _Callable(_scalar) for module in _NUMPY},
-    "datetime.datetime": _Callable(datetime.datetime),
-    "datetime.date": _Callable(datetime.date),
-    "datetime.timedelta": _Callable(datetime.timedelta),
-    "datetime.timezone": _Callable(datetime.timezone),
-    **{
-        f"{module}.{name}": _Callable(PurePosixPath)
-        for module in ("pathlib", "pathlib._local")
-        for name in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath", "Path")
-    },
-    "copyreg._reconstructor": _Callable(_rebuilt),
-    "builtins.object": Standin,
-    "builtins.dict": Standin,
-    "builtins.set": _Callable(_members),
-    "builtins.frozenset": _Callable(_members),
-    "builtins.list": _Callable(_members),
-    "collections.deque": _Callable(_members),
-    "collections.OrderedDict": _Callable(lambda *_: Standin()),
-    "collections.defaultdict": _Callable(lambda *_: Standin()),
-}
-"""What stands for the names that carry values. Nothing outside this table is ever called."""
-
-_RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
-"""Names as pickle protocols before 3 write them."""
-
-
-@lru_cache(maxsize=1024)
-def _resolve(module: str, name: str) -> Any:
-    kind = f"{_RENAMED.get(module, module)}.{name}"
-    if kind in KNOWN:
-        return KNOWN[kind]
-    package = kind.partition(".")[0]
-    if package in sys.stdlib_module_names or package == "numpy":
-        raise Refused(f"asks for {kind[:100]!r}, which is not on the allow-list: it may try to run code")
-    return type(Standin)("Standin", (Standin,), {"kind": kind, "callable": package in CALLABLE_PACKAGES})
-
-
-class _Unpickler(
-    pickle._Unpickler
-):  # the one in Python: its instruction table can be restricted, the one in C has none
-    """The stack machine with the instructions of `_ALLOWED` only, and without calls."""
+    It is the one of the standard library that is written in Python: its table of instructions can be replaced; the one
+    in C has none, and a large index makes it allocate any amount of memory.
+    """
 
     def load(self) -> Any:
         self._unframer = pickle._Unframer(self._file_read, self._file_readline)
-        self.read, self.readinto, self.readline = (
-            self._unframer.read,
-            self._unframer.readinto,
-            self._unframer.readline,
-        )
+        self.read, self.readline = self._unframer.read, self._unframer.readline
         self.metastack: list[Any] = []
         self.stack: list[Any] = []
         self.append = self.stack.append
         self.proto = 0
+        self.names_left = MAX_NAMES
         try:
             for _ in range(MAX_INSTRUCTIONS):
                 code = self.read(1)
@@ -176,7 +58,10 @@ class _Unpickler(
         raise Refused(f"holds more than {MAX_INSTRUCTIONS:,} pickle instructions")
 
     def find_class(self, module: str, name: str) -> Any:
-        return _resolve(module, name)
+        self.names_left -= 1
+        if self.names_left < 0:
+            raise Refused(f"names more than {MAX_NAMES:,} classes")
+        return resolve(module, name)
 
     def load_reduce(self) -> None:
         args = self.stack.pop()
@@ -196,7 +81,7 @@ class _Unpickler(
     def _call(self, function: Any, args: Any) -> Any:
         if not isinstance(args, tuple):
             raise Refused("calls something without arguments")
-        if isinstance(function, _Callable):
+        if isinstance(function, Maker):
             return function.make(*args)
         if isinstance(function, type) and issubclass(function, Standin) and (function.callable or not function.kind):
             return function(*args)
@@ -231,6 +116,9 @@ class _Unpickler(
             if isinstance(key, str | int | float | bytes | None):
                 mapping[key] = value
 
+    def load_bytearray8(self) -> None:
+        self.append(self.read(int.from_bytes(self.read(8), "little")))  # what is there, not room for what is claimed
+
     def load_empty_set(self) -> None:
         self.append([])
 
@@ -263,7 +151,7 @@ def _table() -> dict[int, Callable[[_Unpickler], None]]:
         "GLOBAL STACK_GLOBAL"
     )
     table = {getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in data.split()}
-    ours = "REDUCE NEWOBJ NEWOBJ_EX BUILD SETITEM SETITEMS DICT EMPTY_SET FROZENSET ADDITEMS APPENDS APPEND"
+    ours = "BYTEARRAY8 REDUCE NEWOBJ NEWOBJ_EX BUILD SETITEM SETITEMS DICT EMPTY_SET FROZENSET ADDITEMS APPENDS APPEND"
     return table | {getattr(pickle, name)[0]: getattr(_Unpickler, f"load_{name.lower()}") for name in ours.split()}
 
 
