@@ -1,37 +1,47 @@
-"""The verbs of this room: collect, evaluate, serve."""
+"""The verbs of this room: collect, evaluate, serve, xray."""
 
 from pathlib import Path
 
 import click
 
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
-OUT = click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the output.")
+OUT = click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for the output.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="List the episodes, say what is missing, run nothing.")
 
 
 @click.command()
 @RECIPE
 @OUT
-def collect(recipe: Path, out: Path) -> None:
+@DRY_RUN
+def collect(recipe: Path, out: Path | None, dry_run: bool) -> None:
     """Run a study of expert agents; its traces are what AgentLab writes.
 
     Stopped at any point and run again, it runs only what is missing or crashed.
     """
     from agentmerge_hub.agents import conduct
 
+    if dry_run:
+        click.echo("\n".join(conduct.dry_run(recipe)))
+        return
+    out = _named(out)
     _say(conduct.collect(recipe, out), out)
 
 
 @click.command()
 @RECIPE
 @OUT
-def evaluate(recipe: Path, out: Path) -> None:
+@DRY_RUN
+def evaluate(recipe: Path, out: Path | None, dry_run: bool) -> None:
     """Score models on a benchmark: OUT/results.parquet has one row for each episode.
 
     Model folders are served here, one after another; a recipe may name an endpoint instead.
     """
     from agentmerge_hub.agents import conduct
 
+    if dry_run:
+        click.echo("\n".join(conduct.dry_run(recipe)))
+        return
+    out = _named(out)
     _say(conduct.evaluate(recipe, out), out / "results.parquet")
 
 
@@ -53,6 +63,22 @@ def serve(model: str, port: int, engine: str) -> None:
                 time.sleep(3600)
         except KeyboardInterrupt:
             click.echo("stopped")
+
+
+@click.command()
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option("--port", default=7899, show_default=True)
+def xray(results: Path, port: int) -> None:
+    """Open AgentLab's AgentXray on the traces under a folder of results or traces."""
+    from agentmerge_hub.agents import xray as viewer
+
+    viewer.show(results, port)
+
+
+def _named(out: Path | None) -> Path:
+    if out is None:
+        raise click.UsageError("name the output folder: -o FOLDER (or --dry-run)")
+    return out
 
 
 def _say(counts: dict[str, int], where: Path) -> None:

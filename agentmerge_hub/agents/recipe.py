@@ -91,10 +91,13 @@ class Recipe(_Strict):
     step_seconds: float = Field(120, gt=0, description="A step that takes longer is given up as hung.")
     retries: int = Field(1, ge=0, description="Times a crashed episode is run again before it counts as crashed.")
     screenshots: bool = Field(False, description="Save screenshots; AgentXray shows them.")
-    wait_after_action: float = Field(
-        0.1,
+    wait_after_action: float | None = Field(
+        None,
         ge=0,
-        description="Seconds the page gets after an action before it is observed; BrowserGym's default is 0.5.",
+        description="Seconds a page gets after an action before it is observed; BrowserGym's default is 0.5.",
+    )
+    slow_mo: int | None = Field(
+        None, ge=0, description="Milliseconds between two moves of the mouse or keys; MiniWoB's default is 100."
     )
 
 

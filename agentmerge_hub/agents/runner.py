@@ -71,17 +71,24 @@ def run_all(
             worker.kill()
 
 
-def status(run: ExpArgs) -> str:
-    """AgentLab's word on a run: done, error or incomplete."""
-    return ExpResult(run.exp_dir).status if run.exp_dir else "incomplete"
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, read from its summary."""
+
+    crashed: bool
+    reward: float
+    error: str = ""
 
 
-def reward(run: ExpArgs) -> float:
-    """Cumulated reward of a run, 0 where it left none."""
+def outcome(run: ExpArgs) -> Outcome:
+    """Read a run's summary; a run without one has crashed."""
+    result = ExpResult(run.exp_dir)
     try:
-        return float(ExpResult(run.exp_dir).summary_info["cum_reward"])
-    except (OSError, ValueError, KeyError):
-        return 0.0
+        summary = result.summary_info
+    except (OSError, ValueError):
+        return Outcome(True, 0.0, "it left no summary")
+    error = " ".join((summary.get("err_msg") or "").split("\n")[1:])
+    return Outcome(result.status != "done", float(summary.get("cum_reward") or 0), error[:300])
 
 
 @dataclass
@@ -114,7 +121,7 @@ class _Worker:
             if self.pipe.poll():
                 self.pipe.recv()
                 # After an error the browser may be in any state: the next episode gets a new process.
-                self.usable = status(self.run) == "done"
+                self.usable = not outcome(self.run).crashed
             elif time.time() - max(self.since, Path(self.run.exp_dir).stat().st_mtime) > step_seconds:
                 problem = f"HungError:\nno step within {step_seconds:g} seconds"
             else:

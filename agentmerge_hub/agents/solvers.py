@@ -156,3 +156,29 @@ def login_user(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
     if not left:
         return Plan("Both fields are filled. I log in.", (login,))
     return Plan(f'The username is "{name}" and the password "{password}"; then I log in.', (*left, login))
+
+
+@solves("click-collapsible", "click-collapsible-nodelay")
+def click_collapsible(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
+    section = need(next((tab for tab in page.all("tab") if tab.name.startswith("Section")), None), "section")
+    submit = click(button(page, "Submit"))
+    if section.is_("expanded"):
+        return Plan(f'"{section.name}" is expanded. I submit.', (submit,))
+    return Plan(f'"{section.name}" must be expanded, then I submit.', (click(section), submit))
+
+
+@solves("click-tab")
+def click_tab(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
+    (name,) = words(goal, r"Click on (Tab #\d+)")
+    tab = need(page.named(name, "tab"), f"tab {name!r}")
+    return Plan(f'The goal names "{name}". I click it.', (click(tab),))
+
+
+@solves("enter-password")
+def enter_password(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
+    (password,) = words(goal, r'password "(.*?)"')
+    left = [fill(box, password) for box in page.all("textbox") if len(box.value) != len(password)]
+    submit = click(button(page, "Submit"))
+    if not left:
+        return Plan("Both fields hold the password. I submit.", (submit,))
+    return Plan(f'Both fields must hold "{password}", then I submit.', (*left, submit))

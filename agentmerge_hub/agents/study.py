@@ -1,7 +1,6 @@
 """From a recipe to AgentLab's Study and back: which episodes there are, which are done, and running the rest."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from agentlab.experiments.loop import EnvArgs, ExpArgs, ExpResult, yield_all_exp
 from agentlab.experiments.study import Study  # noqa: E402
 from bgym import DEFAULT_BENCHMARKS, Benchmark  # noqa: E402
 
-from agentmerge_hub.agents import endpoint, serve  # noqa: E402
+from agentmerge_hub.agents import check, endpoint, serve  # noqa: E402
 from agentmerge_hub.agents.chat_agent import ChatAgentArgs  # noqa: E402
 from agentmerge_hub.agents.expert import ExpertArgs  # noqa: E402
 from agentmerge_hub.agents.recipe import Candidate, Group, Recipe  # noqa: E402
@@ -59,11 +58,18 @@ class Plan:
 
     def runs(self) -> list[ExpArgs]:
         """The distinct runs, in order: identical weights are evaluated once."""
-        return list({episode.key: episode.run for episode in self.episodes}.values())
+        distinct: dict[str, ExpArgs] = {}
+        for episode in self.episodes:
+            distinct.setdefault(episode.key, episode.run)
+        return list(distinct.values())
 
 
-def plan(recipe: Recipe) -> Plan:
+def plan(recipe: Recipe, *, hashed: bool = True) -> Plan:
     """List the episodes of a recipe.
+
+    Args:
+        recipe: what is wanted.
+        hashed: whether to read the candidates' weights, as running them needs.
 
     Raises:
         UserError: for a benchmark, task, split or model folder that is not there.
@@ -71,7 +77,8 @@ def plan(recipe: Recipe) -> Plan:
     benchmark = _benchmark(recipe.benchmark)
     places = [(group, env_args) for group in recipe.episodes for env_args in _env_args(benchmark, group, recipe)]
     benchmark.env_args_list = [env_args for _, env_args in places]
-    hashes = {path: _hash(path) for path in {candidate.path for candidate in recipe.candidates} if path}
+    folders = {candidate.path for candidate in recipe.candidates if candidate.path}
+    hashes = {path: weights_hash(Path(path)) for path in folders} if hashed else {}
     episodes = []
     for candidate in recipe.candidates:
         for agent in recipe.agents:
@@ -84,12 +91,14 @@ def plan(recipe: Recipe) -> Plan:
     return Plan(recipe, benchmark, tuple(episodes))
 
 
-def _hash(path: str) -> str:
-    serve.check_folder(path)
-    return weights_hash(Path(path))
+ALIASES = {
+    "workarena_l2": "workarena_l2_agent_curriculum_eval",
+    "workarena_l3": "workarena_l3_agent_curriculum_eval",
+}
 
 
 def _benchmark(name: str) -> Benchmark:
+    name = ALIASES.get(name, name)
     if name not in DEFAULT_BENCHMARKS:
         raise UserError(f"there is no benchmark {name!r}: use one of {', '.join(sorted(DEFAULT_BENCHMARKS))}")
     return DEFAULT_BENCHMARKS[name]()
@@ -121,7 +130,7 @@ def _env_args(benchmark: Benchmark, group: Group, recipe: Recipe) -> list[EnvArg
             task_name=task,
             task_seed=int(seed),
             max_steps=recipe.max_steps or known[task],
-            slow_mo=0,
+            slow_mo=recipe.slow_mo,
             pre_observation_delay=recipe.wait_after_action,
         )
         for task, seed in pairs
@@ -171,7 +180,7 @@ def sessions(recipe: Recipe, runs: list[ExpArgs]) -> Iterator[list[ExpArgs]]:
     """Batches of runs; while a batch is in the caller's hands, what its agents ask is being served.
 
     Raises:
-        UserError: if the endpoint does not answer, its key is not set, or a server does not start.
+        UserError: if a server does not start.
     """
     scripted = [run for run in runs if isinstance(run.agent_args, ExpertArgs)]
     hosted = [run for run in runs if isinstance(run.agent_args, ChatAgentArgs) and not run.agent_args.weights_hash]
@@ -179,8 +188,7 @@ def sessions(recipe: Recipe, runs: list[ExpArgs]) -> Iterator[list[ExpArgs]]:
     if scripted:
         yield scripted
     if hosted or (local and recipe.endpoint):
-        key = _key(recipe)
-        endpoint.models(recipe.endpoint, key)
+        key = check.key(recipe)
         endpoint.use(recipe.endpoint, key)
         yield hosted + (local if recipe.endpoint else [])
     if local and not recipe.endpoint:
@@ -190,15 +198,3 @@ def sessions(recipe: Recipe, runs: list[ExpArgs]) -> Iterator[list[ExpArgs]]:
             with serve.serving(batch[0], engine) as address:
                 endpoint.use(address)
                 yield [run for run in local if batch[0] in (None, run.agent_args.model)]
-
-
-def _key(recipe: Recipe) -> str:
-    if not recipe.endpoint:
-        raise UserError(
-            "a candidate with `model` needs the recipe's `endpoint`: the base URL of an OpenAI-compatible API"
-        )
-    if not recipe.api_key_variable:
-        return ""
-    if not os.environ.get(recipe.api_key_variable):
-        raise UserError(f"the environment variable {recipe.api_key_variable} is not set: it holds the endpoint's key")
-    return os.environ[recipe.api_key_variable]
