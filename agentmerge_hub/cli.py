@@ -17,6 +17,7 @@ ROOM_OF = {
     "build": "dataset",
     "inspect": "dataset",
     "tiny-pair": "training",
+    "merge": "merging",
     "verify": "merging",
     "serve": "agents",
     "evaluate": "agents",

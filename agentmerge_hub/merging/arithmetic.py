@@ -42,3 +42,40 @@ def linear(models: Sequence[torch.Tensor], weights: Sequence[float], *, normaliz
     if normalize:
         result.div_(weight.sum())
     return result
+
+
+def ties(
+    base: torch.Tensor,
+    models: Sequence[torch.Tensor],
+    kept: Sequence[torch.Tensor | None],
+    weights: Sequence[float],
+    *,
+    normalize: bool,
+    factor: float,
+) -> torch.Tensor:
+    """base + factor · Σ wᵢ·δᵢ over the deltas whose sign is that of Σ wᵢ·δᵢ, divided by their Σ wᵢ if `normalize`
+    (Yadav et al., 2023).
+
+    Args:
+        base: n values.
+        models: n values each; δᵢ is modelᵢ − base where it is kept, else 0.
+        kept: a mask of n a model; None keeps all.
+        weights: one a model.
+    """
+    deltas = torch.empty((len(models), *base.shape), dtype=torch.float32)
+    for row, model, mask in zip(deltas, models, kept):
+        torch.sub(model, base, out=row)
+        if mask is not None:
+            row.mul_(mask)
+    weight = torch.tensor(weights, dtype=torch.float32)[:, None]
+    deltas.mul_(weight)
+    majority = (deltas.sum(dim=0) >= 0).float() * 2 - 1
+    agrees = deltas.sign() == majority
+    mixed = (deltas * agrees).sum(dim=0)
+    if normalize:
+        total = (weight * agrees).sum(dim=0)
+        total[total == 0] = 1
+        mixed /= total
+    if factor != 1:
+        mixed *= factor
+    return base + mixed

@@ -11,24 +11,12 @@ from typing import Any
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.checkpoint import config_of, tensors_of
+from agentmerge_hub.merging.sources import VOCABULARY_TENSORS, vocabulary
 
 GENERATION = "generation_config.json"
-VOCABULARY_TENSORS = ("model.embed_tokens.weight", "lm_head.weight")
-"""Rows are tokens; mergekit trims rows beyond the tokenizer's last token."""
-
 _QUESTION = [{"role": "user", "content": "Say hello."}]
 _ANSWER = {"role": "assistant", "content": "Hello."}
 _REPLY_TOKENS = 16
-
-
-def vocabulary(folder: Path) -> dict[str, int]:
-    """Token → id of a model folder's tokenizer, added tokens too."""
-    from tokenizers import Tokenizer
-
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        raise UserError(f"{folder} has no tokenizer.json: merging needs the tokenizer of the model that gives it")
-    return Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True)
 
 
 def findings(folder: Path, donor: Path) -> list[str]:

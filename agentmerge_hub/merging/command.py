@@ -27,6 +27,32 @@ _reply = click.option("--reply/--no-reply", default=True, show_default=True, hel
 
 
 @click.command()
+@click.argument("spec", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The merged model's folder.")
+@_set
+@_reply
+def merge(spec: Path, out: Path, values: dict[str, str], reply: bool) -> None:
+    """Merge models as a mergekit spec says, checked before and after.
+
+    SPEC is plain mergekit YAML; recipes/merge has one a method. The linear family and TIES are computed here in one
+    streaming pass, with mergekit's numbers to the bit; other methods run in mergekit.
+
+    \b
+    agentmerge merge recipes/merge/agentmerge.yml -o merged/agentmerge --set lambda=0.4
+    """
+    require("merge", "torch", "mergekit")
+    from agentmerge_hub.merging import merge as room
+    from agentmerge_hub.merging import spec as specs
+
+    read = specs.with_values(specs.read(spec), values, str(spec))
+    (done,) = room.merge([room.Wanted(read, out, str(spec))], reply=reply)
+    if done.problem:
+        raise UserError(done.problem)
+    said = f"; it answers a greeting with {done.reply!r}" if done.reply is not None else ""
+    click.echo(f"Wrote {out} ({read.method}){said}")
+
+
+@click.command()
 @click.argument("merged", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @_set
 @_reply

@@ -1,81 +1,100 @@
-"""One pass over the inputs of a merge: tensor by tensor, stretch by stretch, each read once for every merge that wants it.
+"""One pass over the inputs of one merge or many: every stretch of every tensor is read once, whoever wants it.
 
-Memory stays at a few stretches whatever the models' size. Weights are read with plain reads into buffers, not mapped.
+Memory stays at a few stretches a thread, whatever the models' size (ties also needs a few arrays of one tensor's size).
+Weights are read with plain reads into buffers, not mapped.
 """
 
+import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import prod
 
 import torch
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging import arithmetic
-from agentmerge_hub.merging.checkpoint import BYTES, Tensor
-from agentmerge_hub.merging.formula import Formula, Terms
-
-STRETCH = 1 << 18
-"""Values a stretch: small enough that the arithmetic's buffers stay in a core's cache."""
-
-TORCH = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
-"""Floating-point types that can be merged."""
+from agentmerge_hub.merging import arithmetic, trim
+from agentmerge_hub.merging.checkpoint import Tensor
+from agentmerge_hub.merging.formula import Formula, Terms, terms_of
+from agentmerge_hub.merging.reading import STRETCH, TORCH, Files
 
 
-class Files:
-    """Open weight files, read by position."""
+@dataclass(frozen=True)
+class Merge:
+    """One of the merges of a pass."""
 
-    def __init__(self) -> None:
-        self._descriptors: dict[Path, int] = {}
-
-    def __enter__(self) -> "Files":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for descriptor in self._descriptors.values():
-            os.close(descriptor)
-
-    def values(self, tensor: Tensor, begin: int, end: int) -> torch.Tensor:
-        """Values begin … end of a tensor as stored, flat.
-
-        Raises:
-            UserError: if the file ends before them.
-        """
-        if tensor.file not in self._descriptors:
-            self._descriptors[tensor.file] = os.open(tensor.file, os.O_RDONLY)
-        width = BYTES[tensor.dtype]
-        buffer = torch.empty((end - begin) * width, dtype=torch.uint8)
-        view, done = memoryview(buffer.numpy()), 0
-        while done < len(view):
-            got = os.preadv(self._descriptors[tensor.file], [view[done:]], tensor.begin + begin * width + done)
-            if got == 0:
-                raise UserError(f"{tensor.file} ends inside {tensor.name}: the checkpoint is cut short")
-            done += got
-        return buffer.view(TORCH[tensor.dtype])
+    formula: Formula
+    where: str
+    """The spec, for messages."""
+    write: Callable[[str, int, torch.Tensor], None]
+    """Takes a tensor's name, the index of the first value, and values in the formula's out_dtype."""
 
 
-def stretches(tensor: Tensor) -> Iterator[tuple[int, int]]:
-    """Begin and end of each stretch of a tensor, in values."""
-    for begin in range(0, tensor.count, STRETCH):
-        yield begin, min(tensor.count, begin + STRETCH)
-
-
-def merged(
-    formula: Formula, terms: Terms, inputs: Mapping[str, Tensor], files: Files, begin: int, end: int
-) -> torch.Tensor:
-    """Values begin … end of one merged tensor, flat, in the merge's out_dtype.
+def run(
+    merges: Sequence[Merge],
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    shapes: Mapping[str, tuple[int, ...]],
+    layers: int,
+    progress: Callable[[int], None] = lambda values: None,
+) -> None:
+    """Compute every merge in one pass.
 
     Args:
-        inputs: the tensor in each model, by reference.
+        merges: what is wanted.
+        tensors: reference → its tensors by name; at least what the merges' formulas name.
+        shapes: of the merged tensors; vocabulary tensors may have fewer rows than the inputs'.
+        layers: number of layers of the models.
+        progress: told the number of values of each finished tensor.
+
+    Raises:
+        UserError: where a result is not finite, or an input ends early.
     """
-    values = {reference: files.values(inputs[reference], begin, end).float() for reference in formula.references}
-    return combine(formula, terms, values).to(TORCH[formula.out_dtype])
+    threads = len(os.sched_getaffinity(0))
+    references = list(dict.fromkeys(reference for merge in merges for reference in merge.formula.references))
+    with (
+        Files() as files,
+        ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        for name, shape in shapes.items():
+            inputs = {reference: tensors[reference][name] for reference in references}
+            terms = [terms_of(merge.formula, name, layers, merge.where) for merge in merges]
+            count = prod(shape)
+            kept = trim.masks([merge.formula for merge in merges], terms, inputs, count, files, pool)
+
+            def stretch(begin: int, name=name, inputs=inputs, terms=terms, count=count, kept=kept) -> None:
+                end = min(count, begin + STRETCH)
+                values = {reference: files.values(tensor, begin, end).float() for reference, tensor in inputs.items()}
+                masks = {key: mask[begin:end] for key, mask in kept.items()}
+                for merge, own in zip(merges, terms):
+                    result = combine(merge.formula, own, values, masks)
+                    _finite(result, name, values, merge.where)
+                    merge.write(name, begin, result.to(TORCH[merge.formula.out_dtype]))
+
+            for _ in pool.map(stretch, range(0, count, STRETCH)):
+                pass
+            progress(count)
 
 
-def combine(formula: Formula, terms: Terms, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def _finite(result: torch.Tensor, name: str, values: Mapping[str, torch.Tensor], where: str) -> None:
+    # A sum is finite only if every term is; it costs a fraction of a test of each.
+    if math.isfinite(float(result.sum())) or bool(torch.isfinite(result).all()):
+        return
+    for reference, read in values.items():
+        if not bool(torch.isfinite(read).all()):
+            raise UserError(f"{name} of {reference} holds values that are not finite (NaN or infinity): {where} stops")
+    raise UserError(f"{name} overflows in {where}: the inputs are finite, the merge is not")
+
+
+def combine(
+    formula: Formula, terms: Terms, values: Mapping[str, torch.Tensor], masks: Mapping[trim.Key, torch.Tensor]
+) -> torch.Tensor:
     """The formula on values that were read, in float32."""
-    models: Sequence[torch.Tensor] = [values[reference] for reference in formula.models]
+    models = [values[reference] for reference in formula.models]
     if formula.base is None:
         return arithmetic.linear(models, terms.weights, normalize=terms.normalize)
-    return arithmetic.task_arithmetic(
-        values[formula.base], models, terms.weights, normalize=terms.normalize, factor=terms.factor
-    )
+    base = values[formula.base]
+    if formula.method == "ties":
+        kept = [masks.get(key) for key in trim.keys(formula, terms)]
+        return arithmetic.ties(base, models, kept, terms.weights, normalize=terms.normalize, factor=terms.factor)
+    return arithmetic.task_arithmetic(base, models, terms.weights, normalize=terms.normalize, factor=terms.factor)

@@ -1,0 +1,57 @@
+"""Weights read by position, a stretch at a time, into buffers: no file is mapped, so none stays in memory."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.checkpoint import BYTES, Tensor
+
+STRETCH = 1 << 18
+"""Values a stretch: few enough that the arithmetic's buffers stay in a core's cache."""
+
+TORCH = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
+"""Floating-point types that can be merged."""
+
+
+class Files:
+    """Open weight files, read by position, from any thread."""
+
+    def __init__(self) -> None:
+        self._descriptors: dict[Path, int] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "Files":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for descriptor in self._descriptors.values():
+            os.close(descriptor)
+
+    def values(self, tensor: Tensor, begin: int, end: int) -> torch.Tensor:
+        """Values begin … end of a tensor as stored, flat.
+
+        Raises:
+            UserError: if the file ends before them.
+        """
+        with self._lock:
+            if tensor.file not in self._descriptors:
+                self._descriptors[tensor.file] = os.open(tensor.file, os.O_RDONLY)
+        width = BYTES[tensor.dtype]
+        buffer = torch.empty((end - begin) * width, dtype=torch.uint8)
+        view, done = memoryview(buffer.numpy()), 0
+        while done < len(view):
+            got = os.preadv(self._descriptors[tensor.file], [view[done:]], tensor.begin + begin * width + done)
+            if got == 0:
+                raise UserError(f"{tensor.file} ends inside {tensor.name}: the checkpoint is cut short")
+            done += got
+        return buffer.view(TORCH[tensor.dtype])
+
+
+def stretches(count: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of each stretch of `count` values."""
+    for begin in range(0, count, STRETCH):
+        yield begin, min(count, begin + STRETCH)

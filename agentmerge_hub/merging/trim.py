@@ -1,0 +1,51 @@
+"""The first step of ties: which values of each delta are kept. One tensor is looked at whole, since its largest values are."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+
+import numpy as np
+import torch
+
+from agentmerge_hub.merging.checkpoint import Tensor
+from agentmerge_hub.merging.formula import Formula, Terms
+from agentmerge_hub.merging.largest import largest
+from agentmerge_hub.merging.reading import Files, stretches
+
+Key = tuple[str, str, float]
+"""Base, model, density: what a mask depends on."""
+
+
+def keys(formula: Formula, terms: Terms) -> list[Key]:
+    """The masks a ties formula asks for, one a model."""
+    return [(str(formula.base), model, density) for model, density in zip(formula.models, terms.densities)]
+
+
+def masks(
+    formulas: Sequence[Formula],
+    terms: Sequence[Terms],
+    inputs: Mapping[str, Tensor],
+    count: int,
+    files: Files,
+    pool: Executor,
+) -> dict[Key, torch.Tensor]:
+    """The masks of one tensor for every ties formula; a density of 1 or more has none.
+
+    Args:
+        inputs: the tensor in each model.
+        count: number of values of the merged tensor.
+    """
+    wanted = dict.fromkeys(key for formula, own in zip(formulas, terms) for key in keys(formula, own) if key[2] < 1)
+    found = pool.map(lambda key: _mask(inputs[key[0]], inputs[key[1]], key[2], count, files), wanted)
+    return dict(zip(wanted, found))
+
+
+def _mask(base: Tensor, model: Tensor, density: float, count: int, files: Files) -> torch.Tensor:
+    if density <= 0 or count == 0:
+        return torch.zeros(count, dtype=torch.bool)
+    sizes = np.empty(count, dtype=np.float32)
+    for begin, end in stretches(count):
+        delta = files.values(model, begin, end).float().sub_(files.values(base, begin, end).float())
+        torch.from_numpy(sizes[begin:end]).copy_(delta.abs_())
+    if not np.isfinite(sizes.sum(dtype=np.float64)):
+        return torch.ones(count, dtype=torch.bool)  # the merge itself stops at what is not finite
+    return torch.from_numpy(largest(sizes, max(1, int(density * count))))
