@@ -18,6 +18,7 @@ from agentmerge_hub import manifest
 from agentmerge_hub.dataset.balance import Kept, balance
 from agentmerge_hub.dataset.card import write_card
 from agentmerge_hub.dataset.parts import KEYS, STEP_SCHEMA, make_part
+from agentmerge_hub.dataset.redaction import Allowed, Scanner, scan_file
 from agentmerge_hub.dataset.rules import Dropped
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import SPLITS, assign
@@ -66,19 +67,27 @@ def build(
         parts.rmdir()
         config = settings.model_dump(mode="json") | {"tokenizer": tokenizer_name, "schema_version": SCHEMA_VERSION}
         write_card(folder, out.name, written, counts, config)
+        _gate(folder, settings)
         manifest.write(folder, STAGE, config=config, counts=counts, started=started)
     return Built(written, counts)
 
 
 def _make_parts(found: list[Found], parts: Path, settings: Settings, tokenizer: ChatTokenizer) -> dict[str, int]:
-    counts = Counter(read=0, unreadable=0)
+    counts, redacted = Counter(read=0, unreadable=0), Counter()
+    scanner = Scanner(Allowed(settings.allow))
     batches = [found[start : start + BATCH] for start in range(0, len(found), BATCH)]
     for number, batch in enumerate(track(batches, description="Reading and fitting", transient=True)):
-        part = make_part(batch, settings, tokenizer)
+        part = make_part(batch, settings, tokenizer, scanner)
         for name, table in (("samples", part.samples), ("steps", part.steps), ("ledger", part.ledger)):
             pq.write_table(table, parts / f"{name}-{number:06d}.parquet", compression="zstd")
-        counts.update(read=part.n_read, unreadable=part.n_unreadable)
-    return {"episodes_found": len(found), "episodes_read": counts["read"], "episodes_unreadable": counts["unreadable"]}
+        counts += part.counts
+        redacted += part.redacted
+    return {
+        "episodes_found": len(found),
+        "episodes_read": counts["read"],
+        "episodes_unreadable": counts["unreadable"],
+        "redacted": dict(sorted(redacted.items())),
+    }
 
 
 def _assemble(parts: Path, folder: Path, settings: Settings) -> tuple[list[Written], dict]:
@@ -184,6 +193,22 @@ def _write_ledger(files: list[Path], folder: Path, dropped: list[Dropped]) -> pa
     )
     pq.write_table(table, folder / "ledger.parquet", compression="zstd")
     return table
+
+
+def _gate(folder: Path, settings: Settings) -> None:
+    """Scan everything that was written once more.
+
+    Raises:
+        UserError: if a secret is left.
+    """
+    scanner = Scanner(Allowed(settings.allow))
+    hits = [hit for path in sorted(folder.rglob("*")) if path.is_file() for hit in scan_file(path, scanner)]
+    if hits:
+        kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(Counter(hit.kind for hit in hits).items()))
+        raise UserError(
+            f"redaction left secrets in what was written ({kinds}; first in {hits[0]}), so nothing was kept: "
+            "say --allow WHAT=REASON if they may be published"
+        )
 
 
 def _why_nothing(counts: dict, traces: Sequence[Path]) -> str:

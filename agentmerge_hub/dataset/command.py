@@ -56,14 +56,23 @@ from agentmerge_hub.errors import UserError, require
 @click.option("--inter-share", default=0.1, show_default=True, help="Share of the seeds drawn for inter_task.")
 @click.option("--seed", default=0, show_default=True, help="Of every draw.")
 @click.option("--keep-html", is_flag=True, help="Keep the pages' HTML in the config episodes.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="WHAT=REASON",
+    help="Let a kind of secret or a text pass redaction; the card shows the reason.",
+)
 @click.option("--failures", is_flag=True, help="Also write the samples of unsuccessful episodes, as a config.")
-def build(traces, out, tokenizer, chat_template, flags, inter_seeds, **options) -> None:
+def build(traces, out, tokenizer, chat_template, flags, inter_seeds, allow, **options) -> None:
     """Turn TRACES, folders of AgentLab or BrowserGym results, into a dataset."""
-    require("hub", "datasets")
+    require("hub", "datasets", "detect_secrets")
     from agentmerge_hub.dataset.build import build as build_dataset
+    from agentmerge_hub.dataset.redaction import read_allowed
     from agentmerge_hub.dataset.settings import read_settings
 
-    settings = read_settings(flags=_flags(flags), inter_seeds=tuple(map(_range, inter_seeds)), **options)
+    settings = read_settings(
+        flags=_flags(flags), inter_seeds=tuple(map(_range, inter_seeds)), allow=read_allowed(allow), **options
+    )
     built = build_dataset(traces, out, tokenizer, chat_template, settings)
     counts = built.counts
     click.echo(

@@ -5,19 +5,21 @@ Batches are independent of each other, so they can be worked on in any order and
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pyarrow as pa
 
 from agentmerge_hub.dataset.duplicates import exact_key, near_key
+from agentmerge_hub.dataset.redaction import Scanner, redact, redact_episode
 from agentmerge_hub.dataset.rules import Dropped, drop_episode, is_failure
 from agentmerge_hub.dataset.samples import make_samples
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import goal_key
 from agentmerge_hub.dataset.tasks import task
 from agentmerge_hub.dataset.teachers import licence
-from agentmerge_hub.records import CHAT, LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, Sample
+from agentmerge_hub.records import CHAT, LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer
 from agentmerge_hub.traces.episode import Unreadable, read_episode
 from agentmerge_hub.traces.find import Found
@@ -80,15 +82,17 @@ class Part:
     samples: pa.Table
     steps: pa.Table
     ledger: pa.Table
-    n_read: int
-    n_unreadable: int
+    counts: Counter[str]
+    redacted: Counter[str]
+    """Different secrets of each kind, summed over episodes."""
 
 
-def make_part(batch: Sequence[Found], settings: Settings, tokenizer: ChatTokenizer) -> Part:
-    """Read, select, render, fit and check a batch of episodes."""
+def make_part(batch: Sequence[Found], settings: Settings, tokenizer: ChatTokenizer, scanner: Scanner) -> Part:
+    """Read, select, redact, render, fit and check a batch of episodes."""
     samples: list[dict] = []
     steps: list[dict] = []
     dropped: list[Dropped] = []
+    redacted: Counter[str] = Counter()
     unreadable = 0
     for found in batch:
         try:
@@ -103,6 +107,8 @@ def make_part(batch: Sequence[Found], settings: Settings, tokenizer: ChatTokeniz
         wanted_failure = settings.failures and is_failure(episode, settings)
         if reason is not None and not wanted_failure:
             continue
+        episode, secrets = redact_episode(_without_unused_html(episode, settings), scanner)
+        redacted += secrets
         made = make_samples(episode, settings, tokenizer)
         key = goal_key(episode.steps[0].observation.goal)
         samples += [_sample_row(sample, episode, key, reason is None) for sample in made.samples]
@@ -112,10 +118,30 @@ def make_part(batch: Sequence[Found], settings: Settings, tokenizer: ChatTokeniz
     return Part(
         samples=pa.Table.from_pylist(samples, PART_SCHEMA),
         steps=pa.Table.from_pylist(steps, STEP_PART_SCHEMA),
-        ledger=pa.Table.from_pylist([asdict(row) for row in dropped], LEDGER_SCHEMA),
-        n_read=len(batch) - unreadable,
-        n_unreadable=unreadable,
+        ledger=pa.Table.from_pylist([asdict(row) | _redacted_text(row, scanner) for row in dropped], LEDGER_SCHEMA),
+        counts=Counter(read=len(batch) - unreadable, unreadable=unreadable),
+        redacted=redacted,
     )
+
+
+def _redacted_text(row: Dropped, scanner: Scanner) -> dict[str, str]:
+    return {"source": redact(row.source, scanner.allowed), "detail": redact(row.detail, scanner.allowed)}
+
+
+def _without_unused_html(episode: Episode, settings: Settings) -> Episode:
+    """HTML is ten times the size of the tree: it is dropped where no prompt shows it and nobody asked to keep it."""
+    if settings.keep_html or settings.flags.get("use_html"):
+        return episode
+    return replace(episode, steps=tuple(step if _shows_html(step) else _without_html(step) for step in episode.steps))
+
+
+def _shows_html(step: Step) -> bool:
+    html = step.observation.html.strip()
+    return bool(html) and any(html[:200] in message["content"] for message in step.messages)
+
+
+def _without_html(step: Step) -> Step:
+    return replace(step, observation=replace(step.observation, html=""))
 
 
 def _sample_row(sample: Sample, episode: Episode, key: str, success: bool) -> dict:

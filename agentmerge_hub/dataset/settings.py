@@ -43,6 +43,8 @@ class Settings(BaseModel):
     """Of every draw."""
     keep_html: bool = False
     """Keep the pages' HTML in the config `episodes`: it is ten times the size of the tree."""
+    allow: dict[str, str] = Field(default_factory=dict)
+    """What redaction lets through, a kind or a text, with its reason."""
     failures: bool = False
     """Also write the samples of unsuccessful episodes, as a config of their own."""
 

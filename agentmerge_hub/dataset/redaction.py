@@ -1,0 +1,303 @@
+"""Replace what must not be published, the same secret by the same placeholder, and scan files for what is left.
+
+Texts and files enter; placeholders and findings leave. A placeholder keeps its kind of text (an address stays an
+address), so that goal, page and answer still match. Its three hex digits tell the few values of an episode apart and
+are too few to test a guess against.
+"""
+
+import bisect
+import hashlib
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agentmerge_hub.dataset.secret_rules import KINDS, PRIVATE_KEY, Rule, rules
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.records import Episode, Message, Observation, Step
+
+_PLACEHOLDER = re.compile(
+    r"^(?:redacted-[a-z]+-[0-9a-f]{3}\b.*|user-[0-9a-f]{3}(?:@|%40)example\.com|instance\.example\.com|User [0-9a-f]{3}|user)$",
+    re.DOTALL,
+)
+
+_OUR_DOMAINS = re.compile(r"(?:@|%40|\.)example\.(?:com|org|net)$", re.IGNORECASE)
+"""Domains kept for documentation (RFC 2606)."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One secret in a text."""
+
+    kind: str
+    """A key of secret_rules.KINDS."""
+    begin: int
+    end: int
+    value: str
+    everywhere: bool = True
+
+
+@dataclass(frozen=True)
+class Located:
+    """One secret in a file. The value itself is not shown, for messages end up in logs."""
+
+    where: str
+    kind: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {KINDS[self.kind]} (sha256 {self.sha256[:8]}…)"
+
+
+class Allowed(dict[str, str]):
+    """What is let through: a kind or a literal value → the reason, which the card shows."""
+
+    def lets(self, finding: Finding) -> bool:
+        return finding.kind in self or finding.value in self
+
+
+def read_allowed(pairs: tuple[str, ...]) -> Allowed:
+    """From ``WHAT=REASON`` of a command line.
+
+    Raises:
+        UserError: without a reason.
+    """
+    allowed = Allowed()
+    for pair in pairs:
+        what, _, reason = pair.partition("=")
+        if not what or not reason.strip():
+            raise UserError(
+                f"--allow {pair}: write WHAT=REASON, where WHAT is {', '.join(KINDS)} or the text itself; the card shows the reason"
+            )
+        allowed[what] = reason.strip()
+    return allowed
+
+
+def find(text: str, allowed: Allowed | None = None) -> list[Finding]:
+    """Every secret in a text, in order, without overlaps; placeholders are none."""
+    lowered = text.lower()
+    if len(lowered) != len(text):  # a few letters change their length
+        lowered = "".join(letter.lower() if letter.isascii() else letter for letter in text)
+    found: dict[tuple[int, int], Finding] = {}
+    for rule in rules():
+        for match in _matches(rule, text, lowered):
+            group = "value" if "value" in rule.pattern.groupindex else 0
+            finding = Finding(rule.kind, *match.span(group), match[group], rule.everywhere)
+            if not _is_harmless(finding.value) and not (allowed and allowed.lets(finding)):
+                found.setdefault((finding.begin, finding.end), finding)
+    kept: list[Finding] = []
+    for finding in sorted(found.values(), key=lambda finding: (finding.begin, -finding.end)):
+        if not kept or finding.begin >= kept[-1].end:
+            kept.append(finding)
+    return kept
+
+
+def _matches(rule: Rule, text: str, lowered: str) -> Iterator[re.Match[str]]:
+    if not rule.literals:
+        yield from rule.pattern.finditer(text)
+        return
+    haystack = lowered if rule.pattern.flags & re.IGNORECASE else text
+    for literal in rule.literals:
+        at = haystack.find(literal)
+        while at >= 0:
+            behind = at + len(literal)
+            for match in rule.pattern.finditer(text, max(0, at - rule.before), behind + rule.reach):
+                yield match
+                behind = max(behind, match.end())
+            at = haystack.find(literal, behind)
+
+
+def _is_harmless(value: str) -> bool:
+    return bool(_PLACEHOLDER.match(value) or _OUR_DOMAINS.search(value))
+
+
+def placeholder(kind: str, value: str) -> str:
+    """What stands for a secret: equal for equal values, whatever their letter case."""
+    digest = hashlib.sha256(f"{kind}\0{value.lower().replace('%40', '@')}".encode()).hexdigest()[:3]
+    if kind == "email":
+        return f"user-{digest}{'%40' if '%40' in value else '@'}example.com"
+    return {"host": "instance.example.com", "home": "user", "account": f"User {digest}"}.get(
+        kind, f"redacted-{kind}-{digest}"
+    )
+
+
+def redact(text: str, allowed: Allowed | None = None) -> str:
+    """A text with every finding replaced."""
+    if "PRIVATE KEY-----" in text:
+        text = PRIVATE_KEY.sub(lambda key: placeholder("token", key[0]), text)
+    for finding in reversed(find(text, allowed)):
+        text = text[: finding.begin] + placeholder(finding.kind, finding.value) + text[finding.end :]
+    return text
+
+
+class Scanner:
+    """Finds the lines of texts that hold a secret; a line that was found clean is not looked at again.
+
+    Pages repeat their lines from step to step, so that most of a trace is read once.
+    """
+
+    def __init__(self, allowed: Allowed | None = None) -> None:
+        self.allowed = allowed
+        self._clean: set[int] = set()
+
+    def dirty(self, text: str) -> list[str]:
+        """The lines with findings, each once."""
+        new = {line for line in text.split("\n") if hash(line) not in self._clean}
+        if not new:
+            return []
+        if len(self._clean) > _MOST_LINES:
+            self._clean.clear()
+        lines = list(new)
+        ends = list(itertools.accumulate(len(line) + 1 for line in lines))
+        dirty = {bisect.bisect_right(ends, finding.begin) for finding in find("\n".join(lines), self.allowed)}
+        self._clean.update(hash(line) for place, line in enumerate(lines) if place not in dirty)
+        return [lines[place] for place in sorted(dirty)]
+
+
+_MOST_LINES = 1_000_000
+"""Some 60 MB of hashes."""
+
+
+def redact_episode(episode: Episode, scanner: Scanner) -> tuple[Episode, Counter[str]]:
+    """An episode with its secrets replaced wherever they stand, and how many different ones there were of each kind.
+
+    A value that is recognized in one place (the password in a URL, the account's name in the page's header) is replaced
+    in all others too. The host of the first page counts as the instance's.
+    """
+    known = _instance(episode, scanner.allowed)
+    kinds = {(kind, value) for value, kind in known.items()}
+    dirty = {line for text in set(_texts(episode)) for line in scanner.dirty(text)}
+    for line in dirty:
+        for finding in find(line, scanner.allowed):
+            kinds.add((finding.kind, finding.value))
+            if finding.everywhere:
+                known.setdefault(finding.value, finding.kind)
+            if finding.kind == "account" and " " in finding.value:
+                known.setdefault(finding.value.replace(" ", "."), "account")
+    if not kinds:
+        return episode, Counter()
+    return _mapped(episode, _Replacer(known, dirty, scanner.allowed)), Counter(kind for kind, _ in kinds)
+
+
+def _instance(episode: Episode, allowed: Allowed | None) -> dict[str, str]:
+    url = next((step.observation.url for step in episode.steps if step.observation.url), "")
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return {}
+    finding = Finding("host", 0, 0, host)
+    harmless = _is_harmless(host) or host in ("localhost", "127.0.0.1") or "." not in host
+    return (
+        {}
+        if parts.scheme not in ("http", "https") or harmless or (allowed and allowed.lets(finding))
+        else {host: "host"}
+    )
+
+
+class _Replacer:
+    """Replaces known values in texts, line by line: the pages of an episode share most of their lines."""
+
+    def __init__(self, known: Mapping[str, str], dirty: set[str], allowed: Allowed | None) -> None:
+        self._allowed, self._dirty = allowed, dirty
+        self._known = {value: placeholder(kind, value) for value, kind in known.items() if len(value) >= 3}
+        inner = "|".join(map(re.escape, sorted(self._known, key=len, reverse=True)))
+        self._pattern = re.compile(rf"(?:(?<=%[0-9A-Fa-f]{{2}})|(?<!\w))(?:{inner})(?!\w)") if inner else None
+        self._lines: dict[str, str] = {}
+
+    def __call__(self, text: str) -> str:
+        if "PRIVATE KEY-----" in text:
+            text = redact(text, self._allowed)
+        return "\n".join(map(self._line, text.split("\n"))) if text else text
+
+    def _line(self, line: str) -> str:
+        if line not in self._lines:
+            new = line
+            if self._pattern and any(value in line for value in self._known):
+                new = self._pattern.sub(lambda match: self._known[match[0]], line)
+            self._lines[line] = redact(new, self._allowed) if line in self._dirty else new
+        return self._lines[line]
+
+
+def _texts(episode: Episode) -> Iterator[str]:
+    yield from (episode.error, *episode.final_urls, *_strings(episode.flags))
+    for step in episode.steps:
+        yield from vars(step.observation).values()
+        yield from (text for text in (step.answer, step.action, step.thought) if text)
+        yield from (message["content"] for message in step.messages)
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner)
+
+
+def _mapped(episode: Episode, change: _Replacer) -> Episode:
+    return replace(
+        episode,
+        error=change(episode.error),
+        flags=_mapped_value(episode.flags, change),
+        final_urls=tuple(map(change, episode.final_urls)),
+        steps=tuple(_mapped_step(step, change) for step in episode.steps),
+    )
+
+
+def _mapped_value(value: object, change: _Replacer) -> object:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {name: _mapped_value(inner, change) for name, inner in value.items()}
+    return [_mapped_value(inner, change) for inner in value] if isinstance(value, list) else value
+
+
+def _mapped_step(step: Step, change: _Replacer) -> Step:
+    return replace(
+        step,
+        observation=Observation(**{name: change(text) for name, text in vars(step.observation).items()}),
+        answer=change(step.answer),
+        action=step.action and change(step.action),
+        thought=step.thought and change(step.thought),
+        messages=tuple(Message(role=m["role"], content=change(m["content"])) for m in step.messages),
+    )
+
+
+def scan_file(path: Path, scanner: Scanner | None = None) -> Iterator[Located]:
+    """Every secret in a Parquet or text file.
+
+    Args:
+        path: the file; a text is read as UTF-8.
+        scanner: give the same one for several files that repeat their lines.
+    """
+    scanner = scanner or Scanner()
+    if path.suffix == ".parquet":
+        texts = _parquet_texts(path)
+    else:
+        texts = [("", path.read_text(encoding="utf-8", errors="replace"))]
+    for where, text in texts:
+        for line in scanner.dirty(text):
+            for finding in find(line, scanner.allowed):
+                yield Located(f"{path.name}{where}", finding.kind, hashlib.sha256(finding.value.encode()).hexdigest())
+
+
+def _parquet_texts(path: Path) -> Iterator[tuple[str, str]]:
+    file = pq.ParquetFile(path)
+    rows = 0
+    for group in range(file.num_row_groups):
+        for batch in file.iter_batches(batch_size=256, row_groups=[group]):
+            for name, column in zip(batch.schema.names, batch.columns):
+                for place, value in enumerate(column.to_pylist() if _holds_text(column.type) else ()):
+                    yield from ((f" row {rows + place} column {name}", text) for text in _strings(value))
+            rows += batch.num_rows
+
+
+def _holds_text(kind: pa.DataType) -> bool:
+    return "string" in str(kind)
