@@ -12,6 +12,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from agentmerge_hub.agents.environment import cache_folder
 from agentmerge_hub.errors import UserError
 
 VARIABLE = "AGENTMERGE_CHROMIUM"
@@ -85,8 +86,7 @@ def prepare() -> None:
 
 
 def _folder() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "agentmerge" / f"playwright-{version('playwright')}"
+    return cache_folder() / f"playwright-{version('playwright')}"
 
 
 def _playwrights_path() -> Path:

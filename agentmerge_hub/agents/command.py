@@ -1,5 +1,6 @@
 """The verbs of this room: collect, evaluate, serve, xray."""
 
+import signal
 from pathlib import Path
 
 import click
@@ -24,6 +25,7 @@ def collect(recipe: Path, out: Path | None, dry_run: bool) -> None:
         click.echo("\n".join(conduct.dry_run(recipe)))
         return
     out = _named(out)
+    _stop_on_terminate()
     _say(conduct.collect(recipe, out), out)
 
 
@@ -42,6 +44,7 @@ def evaluate(recipe: Path, out: Path | None, dry_run: bool) -> None:
         click.echo("\n".join(conduct.dry_run(recipe)))
         return
     out = _named(out)
+    _stop_on_terminate()
     _say(conduct.evaluate(recipe, out), out / "results.parquet")
 
 
@@ -56,6 +59,7 @@ def serve(model: str, port: int, engine: str) -> None:
     from agentmerge_hub.agents import serve as serving
 
     serving.check_folder(model)
+    _stop_on_terminate()
     with serving.serving(model, serving.engine_for(engine), port) as address:
         click.echo(f"{model} answers at {address} (Ctrl-C stops it)")
         try:
@@ -79,6 +83,11 @@ def _named(out: Path | None) -> Path:
     if out is None:
         raise click.UsageError("name the output folder: -o FOLDER (or --dry-run)")
     return out
+
+
+def _stop_on_terminate() -> None:
+    """A polite kill ends workers, browsers and servers as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _say(counts: dict[str, int], where: Path) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from agentmerge_hub import manifest
-from agentmerge_hub.agents import check, results, runner, study
+from agentmerge_hub.agents import check, results, runner, standing, study
 from agentmerge_hub.agents.progress import Progress
 from agentmerge_hub.agents.recipe import Recipe, read
 from agentmerge_hub.errors import UserError
@@ -99,24 +99,22 @@ def _run(planned: study.Plan, root: Path, what: str) -> None:
 
 def _left(runs: list, root: Path) -> list:
     """Runs that are not done; what a crashed or interrupted one left is removed, so that no episode stands twice."""
-    standing = study.found(root)
+    there = standing.found(root)
     left = []
     for run in runs:
-        earlier = standing.get(study.key_of(run))
+        earlier = there.get(run.exp_id)
         if earlier is not None and earlier.status == "done":
             continue
         if earlier is not None:
-            shutil.rmtree(earlier.exp_dir)
+            shutil.rmtree(earlier.folder)
         run.exp_dir = None
         left.append(run)
     return left
 
 
 def _counts(planned: study.Plan, root: Path) -> dict[str, int]:
-    standing = study.found(root)
-    words = {"done": "done", "error": "crashed"}
-    found = [standing.get(study.key_of(run)) for run in planned.runs()]
-    return dict(Counter("missing" if result is None else words.get(result.status, "missing") for result in found))
+    there = standing.found(root)
+    return dict(Counter(there[run.exp_id].status if run.exp_id in there else "missing" for run in planned.runs()))
 
 
 class _Watch:
@@ -127,11 +125,12 @@ class _Watch:
         self._crashes = 0
 
     def ended(self, run: "study.ExpArgs") -> None:
-        outcome = runner.outcome(run)
-        self._progress.ended(crashed=outcome.crashed, success=outcome.reward > 0)
-        self._crashes = self._crashes + 1 if outcome.crashed else 0
+        outcome = standing.read(Path(run.exp_dir))
+        crashed = outcome.status != "done"
+        self._progress.ended(crashed=crashed, success=outcome.reward > 0)
+        self._crashes = self._crashes + 1 if crashed else 0
         if self._crashes >= GIVE_UP_AFTER:
             raise UserError(
-                f"the last {GIVE_UP_AFTER} episodes crashed ({outcome.error}): mend that and run the same command again "
+                f"the last {GIVE_UP_AFTER} episodes crashed ({outcome.error or 'without a word'}): mend that and run the same command again "
                 "to go on"
             )

@@ -1,6 +1,7 @@
 """What every process that runs AgentLab needs before it imports it: offline switches, a browser, MiniWoB's pages."""
 
 import importlib.util
+import logging
 import os
 import sys
 import types
@@ -26,11 +27,19 @@ def prepare() -> None:
     require("agents", "agentlab", "browsergym", "miniwob", "playwright", "openai")
     for name, value in SWITCHES.items():
         os.environ.setdefault(name, value)
+    # AgentLab makes its default results folder when it is imported, in the user's home unless told otherwise.
+    os.environ.setdefault("AGENTLAB_EXP_ROOT", str(cache_folder() / "agentlab"))
     os.environ.setdefault("MINIWOB_URL", (_package("miniwob") / "html" / "miniwob").as_uri() + "/")
     # tiktoken would fetch GPT-4's vocabulary from the net to count tokens for AgentLab's statistics; litellm brings it.
     os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(_package("litellm") / "litellm_core_utils" / "tokenizers"))
+    logging.getLogger("browsergym.experiments.benchmark").setLevel(logging.ERROR)
     _stand_in_for_webarena()
     _ignore_inline_text_boxes()
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentmerge"
 
 
 def _package(name: str) -> Path:

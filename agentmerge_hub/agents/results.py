@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub.actions import parse_calls
-from agentmerge_hub.agents import study
+from agentmerge_hub.agents import standing, study
 from agentmerge_hub.agents.weights import origin
 from agentmerge_hub.prompt import EXAMPLE_BID, html_bids, tree_bids
 from agentmerge_hub.records import RESULT_SCHEMA, Episode, Step
@@ -20,14 +20,14 @@ NAME = "results.parquet"
 
 def write(planned: study.Plan, out: Path) -> dict[str, int]:
     """Write results.parquet, whole or not at all, from the traces under `out`. Returns counts by status."""
-    standing = study.found(out / "traces")
+    there = standing.found(out / "traces")
     categories = _categories(planned)
     origins = {c.path: origin(Path(c.path)) for c in planned.recipe.candidates if c.path}
     rows = []
     for episode in planned.episodes:
-        found = standing.get(episode.key)
+        found = there.get(episode.run.exp_id)
         row = _asked(episode, origins.get(episode.candidate.path, {}), categories)
-        rows.append(row | (_came_of(Path(found.exp_dir), out) if found else {"status": "missing"}))
+        rows.append(row | (_came_of(found.folder, out) if found else {"status": "missing"}))
     table = pa.Table.from_pylist(rows, schema=RESULT_SCHEMA)
     beside = out / f".{NAME}.partial"
     pq.write_table(table, beside)

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +17,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.agents import chromium, environment
+from agentmerge_hub.agents import chromium, environment, standing
 
 environment.prepare()
 
-from agentlab.experiments.loop import ExpArgs, ExpResult  # noqa: E402
+from agentlab.experiments.loop import ExpArgs  # noqa: E402
 
 # A fork keeps the imports, which take seconds; elsewhere than on Linux it is not safe with a browser's libraries.
 _PROCESSES = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
@@ -48,10 +49,12 @@ def run_all(
     chromium.prepare()
     left = list(reversed(runs))
     workers: list[_Worker] = []
+    # Browsers that are ended by force leave their profiles behind, in a folder that goes with them.
+    scratch = tempfile.TemporaryDirectory(prefix="agentmerge-", ignore_cleanup_errors=True)
     try:
         while left or any(worker.run for worker in workers):
             while left and len(workers) < jobs:
-                workers.append(_Worker.start(screenshots))
+                workers.append(_Worker.start(screenshots, scratch.name))
             for worker in workers:
                 if left and worker.run is None:
                     worker.give(left.pop(), root)
@@ -69,26 +72,7 @@ def run_all(
     finally:
         for worker in workers:
             worker.kill()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended, read from its summary."""
-
-    crashed: bool
-    reward: float
-    error: str = ""
-
-
-def outcome(run: ExpArgs) -> Outcome:
-    """Read a run's summary; a run without one has crashed."""
-    result = ExpResult(run.exp_dir)
-    try:
-        summary = result.summary_info
-    except (OSError, ValueError):
-        return Outcome(True, 0.0, "it left no summary")
-    error = " ".join((summary.get("err_msg") or "").split("\n")[1:])
-    return Outcome(result.status != "done", float(summary.get("cum_reward") or 0), error[:300])
+        scratch.cleanup()
 
 
 @dataclass
@@ -102,9 +86,9 @@ class _Worker:
     usable: bool = True
 
     @classmethod
-    def start(cls, screenshots: bool) -> "_Worker":
+    def start(cls, screenshots: bool, scratch: str) -> "_Worker":
         ours, theirs = _PROCESSES.Pipe()
-        process = _PROCESSES.Process(target=_work, args=(theirs, screenshots), daemon=False)
+        process = _PROCESSES.Process(target=_work, args=(theirs, os.getpid(), screenshots, scratch), daemon=False)
         process.start()
         theirs.close()
         return cls(process, ours)
@@ -121,7 +105,7 @@ class _Worker:
             if self.pipe.poll():
                 self.pipe.recv()
                 # After an error the browser may be in any state: the next episode gets a new process.
-                self.usable = not outcome(self.run).crashed
+                self.usable = standing.read(Path(self.run.exp_dir)).status == "done"
             elif time.time() - max(self.since, Path(self.run.exp_dir).stat().st_mtime) > step_seconds:
                 problem = f"HungError:\nno step within {step_seconds:g} seconds"
             else:
@@ -145,15 +129,17 @@ class _Worker:
         self.pipe.close()
 
 
-def _work(pipe: Connection, screenshots: bool) -> None:
-    """The worker: episodes come through the pipe until it is closed."""
+def _work(pipe: Connection, parent: int, screenshots: bool, scratch: str) -> None:
+    """The worker: episodes come through the pipe as long as the parent lives."""
     os.setpgid(0, 0)
+    os.environ["TMPDIR"] = tempfile.tempdir = scratch
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from agentmerge_hub.agents import swift
 
     swift.speed_up(screenshots=screenshots)
     with contextlib.suppress(EOFError, ConnectionError):
-        while True:
-            run = pipe.recv()
-            run.run()
-            pipe.send("ended")
+        while os.getppid() == parent:  # a parent that was killed closes no pipe: its other workers hold the end too
+            if pipe.poll(2):
+                run = pipe.recv()
+                run.run()
+                pipe.send("ended")

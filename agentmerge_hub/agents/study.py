@@ -1,8 +1,9 @@
 """From a recipe to AgentLab's Study and back: which episodes there are, which are done, and running the rest."""
 
-import contextlib
+import hashlib
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from agentmerge_hub.agents import environment
 
 environment.prepare()
 
-from agentlab.experiments.loop import EnvArgs, ExpArgs, ExpResult, yield_all_exp_results  # noqa: E402
+from agentlab.experiments.loop import EnvArgs, ExpArgs  # noqa: E402
 from agentlab.experiments.study import Study  # noqa: E402
 from bgym import DEFAULT_BENCHMARKS, Benchmark  # noqa: E402
 
@@ -34,18 +35,16 @@ class Episode:
     group: Group
     run: ExpArgs
 
-    @property
-    def key(self) -> str:
-        return key_of(self.run)
 
-
-def key_of(run: ExpArgs) -> str:
-    """What an episode depends on: everything of the agent but its name and the place of its weights, the task, the seed."""
-    agent = dict(vars(run.agent_args))
+def _identity(run: ExpArgs) -> str:
+    """Hash of what a run depends on: the agent but for its name and the place of its weights, the task, the seed. AgentLab
+    saves it with the run, so that a later call knows what stands already."""
+    agent = asdict(run.agent_args)
     if agent.get("weights_hash"):
         agent = {name: value for name, value in agent.items() if name not in ("model", "tokenizer")}
     agent.pop("agent_name", None)
-    return repr((sorted(agent.items()), run.env_args.task_name, run.env_args.task_seed, run.env_args.max_steps))
+    content = json.dumps([type(run.agent_args).__name__, agent, asdict(run.env_args)], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Plan:
         """The distinct runs, in order: identical weights are evaluated once."""
         distinct: dict[str, ExpArgs] = {}
         for episode in self.episodes:
-            distinct.setdefault(episode.key, episode.run)
+            distinct.setdefault(episode.run.exp_id, episode.run)
         return list(distinct.values())
 
 
@@ -87,6 +86,7 @@ def plan(recipe: Recipe, *, hashed: bool = True) -> Plan:
                 run = ExpArgs(
                     args, env_args, logging_level_stdout=MUTE, logging_level=30, save_screenshot=recipe.screenshots
                 )
+                run.exp_id = _identity(run)
                 episodes.append(Episode(candidate, agent.name, group, run))
     return Plan(recipe, benchmark, tuple(episodes))
 
@@ -154,15 +154,6 @@ def _agent_args(recipe: Recipe, candidate: Candidate, agent: Any, digest: str) -
         temperature=recipe.temperature,
         max_retry=recipe.max_retry,
     )
-
-
-def found(root: Path) -> dict[str, ExpResult]:
-    """Runs that stand in a folder, finished or not, by key. A later one replaces an earlier one."""
-    results = {}
-    for result in yield_all_exp_results(root, progress_fn=None, use_cache=False):
-        with contextlib.suppress(Exception):  # an args file cut off by a crash: the episode counts as missing
-            results[key_of(result.exp_args)] = result
-    return results
 
 
 def folder(planned: Plan, root: Path) -> Path:

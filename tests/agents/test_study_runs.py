@@ -1,0 +1,194 @@
+"""Studies in a real browser: collected, gone on with, scored, and robust against what breaks."""
+
+import re
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from agentmerge_hub import manifest
+from agentmerge_hub.agents import conduct
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.prompt import answer
+from agentmerge_hub.records import RESULT_SCHEMA
+from agentmerge_hub.traces.episode import read_episode
+from agentmerge_hub.traces.find import find_episodes
+
+pytestmark = pytest.mark.browser
+
+
+def rows(out: Path) -> list[dict]:
+    table = pq.read_table(out / "results.parquet")
+    assert table.schema.equals(RESULT_SCHEMA)
+    return table.to_pylist()
+
+
+def press_first_button(messages: list[dict]) -> str:
+    found = re.search(r"\[(\w+)\] button", messages[1]["content"])
+    return answer(f"click('{found[1]}')", "There is one button.")
+
+
+def test_the_expert_collects_and_an_interrupted_study_goes_on(write_recipe, tmp_path: Path) -> None:
+    flags = yaml.safe_load(write_recipe().read_text())["agents"][0]["flags"]
+    agents = [{"name": "advanced", "flags": flags | {"preset": "advanced"}}, {"name": "basic", "flags": flags}]
+    episodes = [
+        {"split": "train", "browsergym_split": "train", "tasks": ["click-collapsible", "enter-text"], "seeds": "1-2"}
+    ]
+    recipe = write_recipe(agents=agents, episodes=episodes, jobs=2)
+    out = tmp_path / "traces"
+    assert conduct.collect(recipe, out) == {"done": 8}
+    read = [read_episode(found) for found in find_episodes([out])]
+    assert [episode.reward for episode in read] == [1.0] * 8
+    advanced = next(e for e in read if e.agent == "expert-advanced" and "collapsible" in e.task)
+    basic = next(e for e in read if e.agent == "expert-basic" and "collapsible" in e.task)
+    assert len(advanced.steps) < len(basic.steps) == 2
+    assert advanced.steps[0].thought and basic.steps[0].thought is None
+    assert advanced.teacher == "scripted" and advanced.flags["use_thinking"] is True
+    assert str(Path.home()) not in advanced.steps[0].messages[1]["content"]
+
+    kept, broken, gone = sorted(path.parent for path in out.glob("*/*/exp_args.pkl"))[:3]
+    before = (kept / "summary_info.json").stat().st_mtime_ns
+    (broken / "summary_info.json").unlink()
+    shutil.rmtree(gone)
+    assert conduct.collect(recipe, out) == {"done": 8}
+    assert (kept / "summary_info.json").stat().st_mtime_ns == before
+    assert not broken.exists()
+    assert len(list(out.glob("*/*/exp_args.pkl"))) == 8 and len(list(out.glob("*/study.pkl.gz"))) == 1
+    assert manifest.read(out)["counts"] == {"done": 8}
+
+
+def test_a_served_folder_is_scored_and_its_twin_is_not_run_again(
+    write_recipe, model_folder: Path, tmp_path: Path
+) -> None:
+    twin = tmp_path / "twin"
+    shutil.copytree(model_folder, twin)
+    manifest.write(twin, "merge", config={"method": "agentmerge", "lambda": 0.5, "seed": 3})
+    candidates = [
+        {"name": "tiny", "method": "instruct", "path": str(model_folder)},
+        {"name": "twin", "path": str(twin)},
+    ]
+    out = tmp_path / "results"
+    recipe = write_recipe(candidates=candidates, window=2048, answer=16, max_retry=1)
+    conduct.evaluate(recipe, out)
+    first, second = rows(out)
+    assert (first["model"], second["model"]) == ("tiny", "twin")
+    assert first["trace"] == second["trace"] and (out / first["trace"]).is_dir()
+    assert first["weights_hash"] == second["weights_hash"] and len(first["weights_hash"]) == 64
+    assert (second["method"], second["merge_lambda"], second["run_seed"]) == ("agentmerge", 0.5, 3)
+    assert first["status"] == "done" and first["success"] is False
+    assert first["error_class"] == "parse" and first["parse_retries"] == 1
+    assert first["prompt_tokens"] > 0 and 0 < first["completion_tokens"] <= 32
+
+
+def test_columns_are_true(write_recipe, chat_server, tokenizer_folder: Path, tmp_path: Path) -> None:
+    def speak(messages: list[dict]) -> str:
+        page = messages[1]["content"]
+        if "## Step 0" not in page:
+            return answer("click('a324')", "As in the example.")
+        return answer("click('99')") if "## Step 1" not in page else press_first_button(messages)
+
+    chat_server.answer = speak
+    candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder), "revision": "abc"}]
+    recipe = write_recipe(candidates=candidates, endpoint=chat_server.address, answer=64)
+    conduct.evaluate(recipe, tmp_path / "results")
+    (row,) = rows(tmp_path / "results")
+    assert row["status"] == "done" and row["success"] is True and row["reward"] == 1.0
+    assert (row["answers"], row["steps"], row["think_answers"]) == (3, 3, 2)
+    assert (row["copied_example_actions"], row["copied_example_off_page"]) == (1, 1)
+    assert row["copied_example_first_step"] is True and row["invalid_bid_actions"] == 2
+    assert (row["prompt_tokens"], row["completion_tokens"]) == (300, 21)
+    assert row["weights_hash"] == "abc" and row["category"] == "original" and row["seconds"] > 0
+    saved = b"".join(
+        path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.suffix in (".pkl", ".json")
+    )
+    assert chat_server.address.encode() not in saved
+
+
+def test_a_server_that_breaks_on_some_episodes(
+    write_recipe, chat_server, tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    def speak(messages: list[dict]) -> str | tuple[int, str]:
+        return (200, "<nonsense>") if "Focus" in messages[1]["content"] else press_first_button(messages)
+
+    chat_server.answer = speak
+    candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}]
+    episodes = [{"split": "train", "tasks": ["focus-text", "click-test"], "seeds": [1, 2]}]
+    recipe = write_recipe(candidates=candidates, episodes=episodes, endpoint=chat_server.address, answer=64)
+    out = tmp_path / "results"
+    assert conduct.evaluate(recipe, out) == {"done": 2, "crashed": 2, "missing": 0}
+    crashed = [row for row in rows(out) if row["status"] == "crashed"]
+    assert [(row["task"], row["reward"], row["error_class"]) for row in crashed] == [
+        ("miniwob.focus-text", None, "EndpointError")
+    ] * 2
+    chat_server.answer = press_first_button_or_box
+    assert conduct.evaluate(recipe, out) == {"done": 4, "crashed": 0, "missing": 0}
+
+
+def press_first_button_or_box(messages: list[dict]) -> str:
+    found = re.search(r"\[(\w+)\] (button|textbox)", messages[1]["content"])
+    return answer(f"click('{found[1]}')")
+
+
+def test_a_page_that_hangs_is_given_up(write_recipe, chat_server, tokenizer_folder: Path, tmp_path: Path) -> None:
+    """The endpoint keeps one episode waiting, as a page in an endless loop would: no step is written."""
+    release = threading.Event()
+
+    def speak(messages: list[dict]) -> str:
+        if "Focus" in messages[1]["content"]:
+            release.wait(60)
+        return press_first_button_or_box(messages)
+
+    chat_server.answer = speak
+    candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}]
+    episodes = [{"split": "train", "tasks": ["focus-text", "click-test"], "seeds": [1]}]
+    recipe = write_recipe(
+        candidates=candidates, episodes=episodes, endpoint=chat_server.address, answer=64, step_seconds=15, retries=0
+    )
+    try:
+        counts = conduct.evaluate(recipe, tmp_path / "results")
+    finally:
+        release.set()
+    assert counts == {"done": 1, "crashed": 1, "missing": 0}
+    assert next(row for row in rows(tmp_path / "results") if row["status"] == "crashed")["error_class"] == "HungError"
+
+
+def test_a_browser_that_is_killed_costs_one_episode_at_most(
+    write_recipe, chat_server, tokenizer_folder, tmp_path
+) -> None:
+    import psutil
+
+    killed = []
+
+    def speak(messages: list[dict]) -> str:
+        if not killed:
+            killed.extend(p for p in psutil.Process().children(recursive=True) if "chrom" in p.name())
+            for process in killed:
+                process.kill()
+            time.sleep(1)
+        return press_first_button(messages)
+
+    chat_server.answer = speak
+    candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}]
+    episodes = [{"split": "train", "tasks": ["click-test"], "seeds": [1, 2]}]
+    recipe = write_recipe(candidates=candidates, episodes=episodes, endpoint=chat_server.address, answer=64)
+    assert conduct.evaluate(recipe, tmp_path / "results") == {"done": 2, "crashed": 0, "missing": 0}
+    assert killed
+
+
+def test_nothing_is_left_where_no_model_answers(write_recipe, tokenizer_folder: Path, tmp_path: Path) -> None:
+    candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}]
+    recipe = write_recipe(candidates=candidates, endpoint="http://127.0.0.1:9/v1")
+    with pytest.raises(UserError, match="no model answers at the endpoint http://127.0.0.1:9/v1"):
+        conduct.evaluate(recipe, tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_no_browser_is_one_sentence(write_recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTMERGE_CHROMIUM", "/no/such/chromium")
+    with pytest.raises(UserError, match="AGENTMERGE_CHROMIUM is '/no/such/chromium', which is not a program"):
+        conduct.collect(write_recipe(), tmp_path / "traces")
+    assert not (tmp_path / "traces").exists()
