@@ -44,12 +44,14 @@ def scores_of(folder: Path, weights_hash: str) -> list[Score]:
     Raises:
         UserError: if the folder holds no finished results, or none of this model.
     """
-    if findings := manifest.verify(folder):
-        raise UserError(f"{folder}: {findings[0]}; the scores on the card have to be those that were measured.")
+    path = folder / "results.parquet"
+    written = manifest.read(folder)["outputs"].get(path.name)
     try:
-        rows = pq.read_table(folder / "results.parquet").cast(RESULT_SCHEMA).to_pylist()
+        rows = pq.read_table(path).cast(RESULT_SCHEMA).to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"{folder} has no readable results.parquet: name a folder of `agentmerge evaluate`.") from error
+    if written is None or manifest.file_hash(path) != written["sha256"]:
+        raise UserError(f"{path} was changed since it was measured: evaluate again, or put back what was there.")
     mine = [row for row in rows if row["weights_hash"] == weights_hash]
     if not mine:
         measured = sorted({row["model"] or row["method"] or "?" for row in rows})

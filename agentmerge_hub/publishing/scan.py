@@ -12,7 +12,8 @@ from pathlib import Path
 from agentmerge_hub.publishing.decoding import readings
 
 _HOME = re.compile(
-    r"(?:/home/|/Users/|[A-Za-z]:\\+Users\\+)(?!user\b|username\b|runner\b|shared\b)([\w.-]+)", re.IGNORECASE
+    r"(?:(?<![\w/.%-])|(?<=file://))(?:/home/|/Users/|[A-Za-z]:\\+Users\\+)(?!(?:user|username|runner|shared)\b)[\w.-]+",
+    re.IGNORECASE,
 )
 _SECRET_NAME = re.compile(r"token|secret|passw|api_?key|access_?key|credential|_pwd$|_auth$", re.IGNORECASE)
 _SHORTEST = 8

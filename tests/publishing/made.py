@@ -1,0 +1,146 @@
+"""Small folders in the layout that build, evaluate and merge write, for publishing to take."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import DatasetInfo, Features, SplitInfo
+from datasets.info import DatasetInfosDict
+from huggingface_hub import DatasetCardData
+
+from agentmerge_hub import manifest
+from agentmerge_hub.records import LEDGER_SCHEMA, RESULT_SCHEMA, SAMPLE_SCHEMA, SCHEMA_VERSION
+
+SPLITS = ("train", "inter_task", "cross_task")
+
+
+def sample(number: int, **changes) -> dict:
+    """One row of a dataset."""
+    turn = {"role": "user", "content": f"# Goal\nPress button {number}.\n[a{number}] button 'Press me'"}
+    return {
+        "prompt": [{"role": "system", "content": "You act in a web page."}, turn],
+        "completion": [{"role": "assistant", "content": f"<action>click('a{number}')</action>"}],
+        "sample_id": f"s{number}",
+        "episode_id": f"e{number}",
+        "benchmark": "miniwob",
+        "task": "miniwob.click-test",
+        "category": "",
+        "seed": number,
+        "step": 0,
+        "n_steps": 1,
+        "agent": "Advanced",
+        "teacher": "scripted",
+        "license": "apache-2.0",
+        "cot": number % 2 == 0,
+        "action": f"click('a{number}')",
+        "reward": 1.0,
+        "n_prompt_tokens": 40,
+        "n_completion_tokens": 9,
+        "axtree_lines_cut": 0,
+        "html_lines_cut": 0,
+    } | changes
+
+
+def dataset(out: Path, rows: list[dict] | None = None, dropped: list[dict] | None = None, card: str = "") -> Path:
+    """A dataset folder: the rows as every split of `all`, and those with and without chain of thought."""
+    rows = rows or [sample(number) for number in range(4)]
+    with manifest.new_folder(out, "build") as folder:
+        configs, infos = [], {}
+        for config in ("all", "cot", "no_cot"):
+            kept = [row for row in rows if config == "all" or row["cot"] == (config == "cot")]
+            table = pa.Table.from_pylist(kept, SAMPLE_SCHEMA)
+            (folder / "data" / config).mkdir(parents=True)
+            for split in SPLITS:
+                pq.write_table(table, folder / "data" / config / f"{split}-00000-of-00001.parquet")
+            path = f"data/{config}/{{}}-*.parquet"
+            files = [{"split": split, "path": path.format(split)} for split in SPLITS]
+            configs.append({"config_name": config, "data_files": files})
+            size = pq.read_table(folder / "data" / config / "train-00000-of-00001.parquet").nbytes
+            infos[config] = DatasetInfo(
+                features=Features.from_arrow_schema(SAMPLE_SCHEMA),
+                splits=[vars(SplitInfo(split, size, table.num_rows, dataset_name="traces")) for split in SPLITS],
+            )
+        ledger = pa.Table.from_pylist(dropped or [], LEDGER_SCHEMA)
+        pq.write_table(ledger, folder / "ledger.parquet")
+        licences = sorted({row["license"] for row in rows})
+        metadata = DatasetCardData(license="other", license_name="-and-".join(licences), configs=configs)
+        DatasetInfosDict(infos).to_dataset_card_data(metadata)
+        text = f"---\n{metadata.to_yaml()}\n---\n\n# Traces\n\nLicences: {', '.join(licences)}.\n{card}"
+        (folder / "README.md").write_text(text)
+        counts = {"samples": 3 * len(rows), "episodes": len(rows), "dropped": {}}
+        for row in dropped or []:
+            counts["dropped"][row["rule"]] = counts["dropped"].get(row["rule"], 0) + 1
+        manifest.write(folder, "build", config={"schema_version": SCHEMA_VERSION}, counts=counts)
+    return out
+
+
+def results(out: Path, weights_hash: str, outcomes: dict[tuple[str, str, int], str | float]) -> Path:
+    """A results folder: (split, task, seed) → reward, or ``crashed`` or ``missing``."""
+    rows = []
+    for (split, task, seed), outcome in outcomes.items():
+        row = dict.fromkeys(RESULT_SCHEMA.names)
+        done = isinstance(outcome, float)
+        row |= {"benchmark": "miniwob", "task": task, "seed": seed, "split": split, "weights_hash": weights_hash}
+        row |= {"agent": "Advanced", "method": "agentmerge", "model": "merged", "status": "done" if done else outcome}
+        rows.append(row | ({"reward": outcome, "success": outcome == 1} if done else {}))
+    with manifest.new_folder(out, "evaluate") as folder:
+        pq.write_table(pa.Table.from_pylist(rows, RESULT_SCHEMA), folder / "results.parquet")
+        manifest.write(folder, "evaluate")
+    return out
+
+
+SPEC = """\
+# agentmerge: base + λ·(agent − base) + (1 − λ)·(instruct − base)
+# Base: read, though λ and 1 − λ cancel it.
+
+base_model: pair/base # base
+models:
+  - model: runs/base-all # agent
+    parameters:
+      weight: 0.4 # lambda
+  - model: pair/instruct # instruct
+    parameters:
+      weight: 0.6 # 1 - lambda
+merge_method: task_arithmetic
+parameters:
+  normalize: false
+dtype: float32
+out_dtype: bfloat16
+tokenizer_source: pair/instruct
+"""
+
+
+def merged(out: Path, tokenizer: Path, traces: Path) -> Path:
+    """A merged model: a tiny Llama with a tokenizer, its spec, and the lineage of an agent trained on `traces`."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    words = AutoTokenizer.from_pretrained(tokenizer)
+    config = LlamaConfig(
+        vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, eos_token_id=words.eos_token_id, bos_token_id=words.bos_token_id,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config).to(torch.bfloat16)
+    inputs = {}
+    for role, name in (("base", "base"), ("instruct", "instruct"), ("agent", "base-all")):
+        folder = out.parent / "inputs" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps({"role": role}))
+        if role == "agent":
+            manifest.write(folder, "train", inputs={"dataset": traces})
+        inputs[role] = folder
+    with manifest.new_folder(out, "merge") as folder:
+        model.save_pretrained(folder)
+        words.save_pretrained(folder)
+        (folder / "mergekit_config.yml").write_text(SPEC)
+        (folder / "README.md").write_text("a card that mergekit wrote")
+        manifest.write(
+            folder,
+            "merge",
+            inputs=inputs,
+            config={"method": "agentmerge", "lambda": 0.4, "seed": None, "mergekit": "0.1.5"},
+            counts={"parameters": sum(p.numel() for p in model.parameters())},
+        )
+    return out

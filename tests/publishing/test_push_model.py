@@ -1,0 +1,154 @@
+"""A merged model reaches the Hub with a card that tells what it is, and comes back through transformers."""
+
+import json
+import shutil
+from pathlib import Path
+
+import made
+import pytest
+import yaml
+from hub_server import Hub
+from huggingface_hub import ModelCard
+
+from agentmerge_hub import manifest
+from agentmerge_hub.agents.weights import weights_hash
+
+PUSH = ("push", "model", "merged", "--repo-id", "acme/tiny-agentmerge", "--base-model", "acme/tiny-base")
+MORE = ("--license", "apache-2.0", "--traces", "traces")
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    made.merged(folder / "merged", tokenizer_folder, made.dataset(folder / "traces"))
+    return folder
+
+
+@pytest.fixture
+def merged(made_once: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made_once, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "merged"
+
+
+def remade(folder: Path) -> None:
+    """Write the manifest anew after a change, as if the stage had made it so."""
+    content = manifest.read(folder)
+    (folder / "manifest.json").unlink()
+    manifest.write(folder, "merge", config=content["config"], counts=content["counts"])
+    fresh = manifest.read(folder)
+    (folder / "manifest.json").write_text(json.dumps({**fresh, "inputs": content["inputs"]}))
+
+
+def test_the_card_tells_all_and_huggingface_hub_accepts_it(hub: Hub, run, merged: Path) -> None:
+    outcomes = {("inter_task", f"t{t}", s): float((t + s) % 2) for t in range(3) for s in range(4)}
+    outcomes |= {("cross_task", f"u{t}", s): float(t < 2) for t in range(4) for s in range(2)}
+    outcomes |= {("cross_task", "u4", 0): "crashed", ("cross_task", "u4", 1): "missing"}
+    made.results(merged.parent / "results", weights_hash(merged), outcomes)
+    run(*PUSH, *MORE, "--dataset", "acme/workarena-traces", "--results", "results", "--yes")
+    files = hub.store.repos["model", "acme/tiny-agentmerge"].resolve("v1.0.0").files
+    card = ModelCard(files["README.md"].content.decode())
+    data = card.data.to_dict()
+    assert data["base_model"] == ["acme/tiny-base"] and data["base_model_relation"] == "merge"
+    assert data["license"] == "apache-2.0" and data["datasets"] == ["acme/workarena-traces"]
+    assert data["library_name"] == "transformers" and {"merge", "mergekit"} <= set(data["tags"])
+    cross, inter = data["model-index"][0]["results"]
+    assert cross["dataset"]["split"] == "cross_task" and inter["dataset"]["split"] == "inter_task"
+    metric = cross["metrics"][0]
+    assert metric["value"] == 0.5
+    # Four tasks of two episodes each, half of them solved: √(4/3 · Σ (2 · ½)²) / 8.
+    assert metric["args"] == {
+        "n": 8,
+        "tasks": 4,
+        "crashed": 1,
+        "missing": 1,
+        "standard_error": pytest.approx((4 / 3 * 4) ** 0.5 / 8, abs=1e-4),
+        "standard_error_over": "new tasks",
+    }
+    for told in ("base + λ·(agent − base)", "λ = 0.4", "mergekit 0.1.5", "| agent | base-all |", "`train` from traces"):
+        assert told in card.text
+    assert weights_hash(merged) in card.text and yaml.safe_load(made.SPEC)["merge_method"] in card.text
+
+
+def test_transformers_loads_it_and_its_manifest_holds(run, merged: Path) -> None:
+    run(*PUSH, *MORE, "--yes")
+    run(
+        code="""
+from pathlib import Path
+from huggingface_hub import snapshot_download
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from agentmerge_hub import manifest
+folder = Path(snapshot_download("acme/tiny-agentmerge", revision="v1.0.0"))
+assert manifest.verify(folder) == [".gitattributes is not in the manifest"]
+tokenizer = AutoTokenizer.from_pretrained("acme/tiny-agentmerge")
+model = AutoModelForCausalLM.from_pretrained("acme/tiny-agentmerge", revision="v1.0.0", dtype="auto")
+ids = tokenizer.apply_chat_template([{"role": "user", "content": "Go"}], return_tensors="pt", return_dict=True)
+assert model.generate(**ids, max_new_tokens=2, do_sample=False).shape[1] > ids["input_ids"].shape[1]
+"""
+    )
+
+
+def test_nothing_new_makes_no_commit_and_the_folder_stays_as_it_is(hub: Hub, run, merged: Path) -> None:
+    before = manifest.folder_hash(merged)
+    run(*PUSH, *MORE, "--yes")
+    assert "nothing new" in run(*PUSH, *MORE, "--yes").stdout
+    assert len(hub.store.repos["model", "acme/tiny-agentmerge"].history()) == 2
+    assert manifest.verify(merged) == [] and manifest.folder_hash(merged) == before
+    assert (merged / "README.md").read_text() == "a card that mergekit wrote"
+
+
+def refusal(run, *arguments: str) -> str:
+    failed = run(*arguments, "--yes", ok=False)
+    assert failed.returncode == 1 and "Traceback" not in failed.stderr
+    return failed.stdout + failed.stderr
+
+
+def test_a_llama_keeps_its_licence_and_name(hub: Hub, run, merged: Path) -> None:
+    llama = (*PUSH[:-1], "meta-llama/Llama-3.1-8B", "--traces", "traces")
+    told = refusal(run, *llama)
+    assert "wants the model's name to begin with 'Llama'" in told and "--license-file" in told
+    assert hub.requests == []
+    (merged.parent / "licence.txt").write_text("the terms")
+    named = ("push", "model", "merged", "--repo-id", "acme/Llama-3.1-8B-AgentMerge", *llama[5:])
+    run(*named, "--license-file", "licence.txt", "--yes")
+    files = hub.store.repos["model", "acme/Llama-3.1-8B-AgentMerge"].resolve("main").files
+    card = files["README.md"].content.decode()
+    assert ModelCard(card).data.license == "llama3.1" and "**Built with Llama.**" in card
+    assert b"Meta Platforms" in files["NOTICE"].content and files["LICENSE"].content == b"the terms"
+
+
+def test_teachers_terms_go_with_the_model(hub: Hub, run, merged: Path, tmp_path: Path) -> None:
+    teacher = {"teacher": "mistralai/Mistral-Large-Instruct-2407", "license": "mistral-research-license"}
+    terms = "https://mistral.ai/licenses/MRL-0.1.md"
+    made.dataset(tmp_path / "other", [made.sample(n, **teacher) for n in range(4)], card=terms)
+    assert "is not the dataset it was trained on" in refusal(run, *PUSH, "--license", "mit", "--traces", "other")
+    content = manifest.read(merged)
+    content["inputs"]["agent"]["inputs"]["dataset"]["sha256"] = manifest.folder_hash(tmp_path / "other")
+    (merged / "manifest.json").write_text(json.dumps(content))
+    run(*PUSH, "--license", "mit", "--traces", "other", "--yes")
+    files = hub.store.repos["model", "acme/tiny-agentmerge"].resolve("main").files
+    data = ModelCard(files["README.md"].content.decode()).data
+    assert (data.license, data.license_name, data.license_link) == ("other", "mistral-research-license", terms)
+
+
+def test_what_is_missing_is_asked_for(run, merged: Path) -> None:
+    told = refusal(run, *PUSH[:5])
+    assert "name them with --base-model ORG/NAME" in told and "pass --traces with that folder" in told
+    assert "the licence of acme/tiny-base is not known here" in refusal(run, *PUSH, "--traces", "traces")
+
+
+def test_weights_that_are_not_safe_or_not_whole_stay_here(hub: Hub, run, merged: Path) -> None:
+    (merged / "pytorch_model.bin").write_bytes(b"\x80\x04pickle")
+    remade(merged)
+    assert "pytorch_model.bin is a pickle" in refusal(run, *PUSH, *MORE)
+    (merged / "pytorch_model.bin").unlink()
+    weights = (merged / "model.safetensors").read_bytes()
+    (merged / "model.safetensors").write_bytes(weights[:-100])
+    assert "model.safetensors was changed since it was written" in refusal(run, *PUSH, *MORE)
+    remade(merged)
+    told = refusal(run, *PUSH, *MORE)
+    assert "model.safetensors" in told and hub.requests == []
+
+
+def test_scores_of_another_model_do_not_count(run, merged: Path) -> None:
+    made.results(merged.parent / "results", "0" * 64, {("inter_task", "t", 0): 1.0})
+    assert "has no episodes of these weights" in refusal(run, *PUSH, *MORE, "--results", "results")
