@@ -38,9 +38,14 @@ def folder_hash(folder: Path) -> str:
 
     A finished folder's files are not read again: their hashes stand in its manifest.
     """
+    return _digest(file_hashes(folder))
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """sha256 of every file of a folder by name, its manifest left out; a finished folder's stand in its manifest."""
     if (folder / NAME).is_file():
-        return _digest({name: entry["sha256"] for name, entry in read(folder)["outputs"].items()})
-    return _digest({name: file_hash(folder / name) for name in _files(folder)})
+        return {name: entry["sha256"] for name, entry in read(folder)["outputs"].items()}
+    return {name: file_hash(folder / name) for name in _files(folder)}
 
 
 def _digest(hashes: Mapping[str, str]) -> str:
@@ -60,6 +65,7 @@ def write(
     config: Mapping[str, Any] | None = None,
     counts: Mapping[str, Any] | None = None,
     started: float | None = None,
+    known: Mapping[Path, Mapping[str, str]] | None = None,
 ) -> Path:
     """Write manifest.json, the marker that a folder is finished. Call it last.
 
@@ -70,12 +76,13 @@ def write(
         config: the stage's settings, JSON values only; no secrets.
         counts: the stage's own figures, for tables.
         started: time.time() at the start, for the stage's duration.
+        known: `file_hashes` of inputs that the caller has taken already, by folder: large models are read once.
     """
-    names = _files(folder)
+    names, known = _files(folder), known or {}
     content = {
         "stage": stage,
         "agentmerge_hub": __version__,
-        "inputs": {role: _input(path) for role, path in sorted((inputs or {}).items())},
+        "inputs": {role: _input(path, known.get(path)) for role, path in sorted((inputs or {}).items())},
         "config": dict(config or {}),
         "counts": dict(counts or {}),
         "outputs": {
@@ -92,8 +99,9 @@ def write(
     return path
 
 
-def _input(path: Path) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": Path(path).name, "sha256": folder_hash(Path(path))}
+def _input(path: Path, known: Mapping[str, str] | None) -> dict[str, Any]:
+    sha = _digest(known) if known is not None else folder_hash(Path(path))
+    entry: dict[str, Any] = {"name": Path(path).name, "sha256": sha}
     if (Path(path) / NAME).is_file():
         inner = read(Path(path))
         entry |= {"stage": inner["stage"], "seconds": inner["run"]["seconds"], "inputs": inner["inputs"]}
