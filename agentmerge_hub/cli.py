@@ -18,6 +18,7 @@ ROOM_OF = {
     "inspect": "dataset",
     "tiny-pair": "training",
     "merge": "merging",
+    "sweep": "merging",
     "verify": "merging",
     "serve": "agents",
     "evaluate": "agents",

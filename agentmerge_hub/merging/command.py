@@ -1,10 +1,14 @@
 """The merging room's verbs."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from agentmerge_hub.errors import UserError, require
+
+if TYPE_CHECKING:
+    from agentmerge_hub.merging.sweep import Point
 
 
 def _assignments(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -50,6 +54,64 @@ def merge(spec: Path, out: Path, values: dict[str, str], reply: bool) -> None:
         raise UserError(done.problem)
     said = f"; it answers a greeting with {done.reply!r}" if done.reply is not None else ""
     click.echo(f"Wrote {out} ({read.method}){said}")
+
+
+@click.command()
+@click.argument("spec", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("more", nargs=-1, metavar="")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The folder of the merges' folders.")
+@click.option("--lambda", "lambdas", metavar="FIRST:LAST:STEP", help="Values of lambda; or a list: 0.3,0.5.")
+@click.option(
+    "--checkpoints",
+    multiple=True,
+    metavar="FOLDER…",
+    help="Checkpoints to merge as the agent; a pattern, quoted or not.",
+)
+@_set
+@_reply
+def sweep(
+    spec: Path,
+    more: tuple[str, ...],
+    out: Path,
+    lambdas: str | None,
+    checkpoints: tuple[str, ...],
+    values: dict[str, str],
+    reply: bool,
+) -> None:
+    """Merge over a grid of λ and checkpoints, reading each model once.
+
+    Each merge gets its own folder in OUT, such as checkpoint-5120-lambda-0.3; those that stand there already are kept.
+
+    \b
+    agentmerge sweep recipes/merge/agentmerge.yml -o merged --lambda 0.1:0.9:0.1 --checkpoints runs/base-all/checkpoint-*
+    """
+    require("merge", "torch", "mergekit")
+    from agentmerge_hub.merging import spec as specs
+    from agentmerge_hub.merging import sweep as room
+
+    if more and not checkpoints:
+        raise UserError(f"{more[0]}: a sweep takes one spec; checkpoints come behind --checkpoints")
+    if not lambdas and not checkpoints:
+        raise UserError("nothing to sweep over: give --lambda FIRST:LAST:STEP, --checkpoints FOLDER…, or both")
+    read = specs.with_values(specs.read(spec), values, str(spec))
+    over = room.lambdas_of(lambdas) if lambdas else []
+    points = room.sweep(read, str(spec), out, over, room.checkpoints_of([*checkpoints, *more]), reply=reply)
+    _show(points)
+    failed = [point for point in points if point.state not in ("made", "kept")]
+    if failed:
+        raise UserError(f"{len(failed)} of {len(points)} merges are not usable; the others stand in {out}")
+
+
+def _show(points: "list[Point]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("folder", "checkpoint", "λ", "state", "reply")
+    for point in points:
+        checkpoint = Path(point.checkpoint).name if point.checkpoint else ""
+        value = f"{point.lambda_:g}" if point.lambda_ is not None else ""
+        table.add_row(str(point.out), checkpoint, value, point.state, point.reply or "")
+    Console().print(table)
 
 
 @click.command()

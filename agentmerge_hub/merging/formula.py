@@ -6,12 +6,12 @@ that fits, lists interpolated from the first layer to the last) follows mergekit
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.spec import Spec
+from agentmerge_hub.merging.spec import Spec, tokenizer_source_of
 
 METHODS = ("task_arithmetic", "linear", "ties")
 OUT_DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
@@ -77,8 +77,8 @@ def formula_of(spec: Spec) -> Formula | None:
         or not isinstance(config.get("base_model"), str)
         or not isinstance(tokenizer or {}, dict)
         or not set(tokenizer or {}) <= {"source"}
-        or config.get("tokenizer_source") == "union"
-        or (tokenizer or {}).get("source") == "union"
+        or tokenizer_source_of(config) == "union"
+        or config.get("chat_template") is not None
         or not set(shared) <= _SHARED[method]
         or shared.get("rescale")
     ):
@@ -168,20 +168,3 @@ def _float(value: Any, name: str, where: str) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise UserError(f"{where}: {name} is {value!r}, and should be a number") from None
-
-
-def references_of(config: Mapping[str, Any]) -> list[str]:
-    """Every model a mergekit configuration names, in the order of the file, each once."""
-    return list(dict.fromkeys(_references(config)))
-
-
-def _references(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if key in ("base_model", "model") and isinstance(inner, str):
-                yield inner
-            elif key not in ("tokenizer", "tokenizer_source"):
-                yield from _references(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _references(inner)

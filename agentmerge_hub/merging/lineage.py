@@ -6,28 +6,50 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
-from agentmerge_hub.merging.spec import Spec
+from agentmerge_hub.merging.spec import Spec, references_of
 
 STAGE = "merge"
 
+_TRAINED = ("learning_rate", "samples_seen", "seed")
 
-def roles_of(spec: Spec, folders: Mapping[str, Path]) -> dict[str, str]:
+
+def roles_of(spec: Spec) -> dict[str, str]:
     """Role → reference of a merge's inputs: the name the spec's comments give, e.g. ``agent``; unnamed ones are numbered."""
     named = {value: name for name, value in reversed(spec.names.items()) if isinstance(value, str)}
-    return {named.get(reference, f"model_{number}"): reference for number, reference in enumerate(folders, 1)}
+    return {named.get(model, f"model_{number}"): model for number, model in enumerate(references_of(spec), 1)}
 
 
 def write_manifest(
-    folder: Path, spec: Spec, folders: Mapping[str, Path], *, counts: Mapping[str, Any], started: float | None = None
+    folder: Path,
+    spec: Spec,
+    folders: Mapping[str, Path],
+    *,
+    counts: Mapping[str, Any],
+    started: float | None = None,
+    known: Mapping[Path, Mapping[str, str]] | None = None,
 ) -> None:
-    """The merged folder's manifest: its inputs' hashes, and the method with every number that shaped it."""
+    """The merged folder's manifest: its inputs' hashes, and the method with every number that shaped it.
+
+    Args:
+        folders: reference → folder of the inputs.
+        known: hashes of the inputs' files that were taken before, as in `manifest.write`.
+    """
     config: dict[str, Any] = {
+        **_trained(folders),
         "method": spec.method,
         "merge_method": spec.config["merge_method"],
         "parameters": spec.config.get("parameters") or {},
         **{name: value for name, value in spec.names.items() if not isinstance(value, str)},
-        "seed": spec.seed,
+        "merge_seed": spec.seed,
         "mergekit": version("mergekit"),
     }
-    inputs = {role: folders[reference] for role, reference in roles_of(spec, folders).items()}
-    manifest.write(folder, STAGE, inputs=inputs, config=config, counts=counts, started=started)
+    inputs = {role: folders[reference] for role, reference in roles_of(spec).items()}
+    manifest.write(folder, STAGE, inputs=inputs, config=config, counts=counts, started=started, known=known)
+
+
+def _trained(folders: Mapping[str, Path]) -> dict[str, Any]:
+    """How the fine-tuned inputs were trained, as far as they agree: what a merge's score is plotted against."""
+    finished = [path for path in folders.values() if (path / manifest.NAME).is_file()]
+    configs = [config for path in finished if "samples_seen" in (config := manifest.read(path)["config"])]
+    values = {key: {config[key] for config in configs if key in config} for key in _TRAINED}
+    return {key: found.pop() for key, found in values.items() if len(found) == 1}

@@ -8,7 +8,8 @@ import errno
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -74,6 +75,8 @@ def merge(wanted: Sequence[Wanted], *, reply: bool = True) -> list[Done]:
         inputs.append(open_inputs(one.spec))
     _room(wanted, inputs)
     with contextlib.ExitStack() as stack:
+        # Inputs are hashed for the manifests while the pass runs: both are bound by the same disk, and one has a core to spare.
+        known = stack.enter_context(ThreadPoolExecutor(1)).submit(_hashes, inputs)
         doors = [contextlib.ExitStack() for _ in wanted]
         folders = []
         for one, door in zip(wanted, doors):
@@ -82,7 +85,7 @@ def merge(wanted: Sequence[Wanted], *, reply: bool = True) -> list[Done]:
         with _full_disk():
             _write_weights(wanted, inputs, folders)
             return [
-                _finish(one, own, folder, door, reply=reply, started=started)
+                _finish(one, own, folder, door, known.result(), reply=reply, started=started)
                 for one, own, folder, door in zip(wanted, inputs, folders, doors)
             ]
 
@@ -148,8 +151,20 @@ def _copy_around(spec: Spec, inputs: Inputs, folder: Path, dtype: str) -> None:
     (folder / by_mergekit.SPEC).write_text(spec.text, encoding="utf-8")
 
 
+def _hashes(inputs: Sequence[Inputs]) -> dict[Path, dict[str, str]]:
+    folders = dict.fromkeys(folder for own in inputs for folder in own.folders.values())
+    return {folder: manifest.file_hashes(folder) for folder in folders}
+
+
 def _finish(
-    one: Wanted, inputs: Inputs, folder: Path, door: contextlib.ExitStack, *, reply: bool, started: float
+    one: Wanted,
+    inputs: Inputs,
+    folder: Path,
+    door: contextlib.ExitStack,
+    known: Mapping[Path, Mapping[str, str]],
+    *,
+    reply: bool,
+    started: float,
 ) -> Done:
     """Check a written model, give it its card and manifest, and let it appear."""
     try:
@@ -161,9 +176,9 @@ def _finish(
     except UserError as error:
         door.__exit__(type(error), error, error.__traceback__)
         return Done(one.out, None, str(error).replace(str(folder), str(one.out)))
-    roles = lineage.roles_of(one.spec, inputs.folders)
+    roles = lineage.roles_of(one.spec)
     (folder / "README.md").write_text(card.draft(one.out.name, one.spec, roles), encoding="utf-8")
     counts = {"tensors": len(inputs.shapes), "parameters": sum(map(prod, inputs.shapes.values())), "reply": answer}
-    lineage.write_manifest(folder, one.spec, inputs.folders, counts=counts, started=started)
+    lineage.write_manifest(folder, one.spec, inputs.folders, counts=counts, started=started, known=known)
     door.close()
     return Done(one.out, answer)

@@ -12,8 +12,7 @@ from typing import Any
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.checkpoint import Tensor, config_of, locate, tensors_of
-from agentmerge_hub.merging.formula import references_of
-from agentmerge_hub.merging.spec import Spec
+from agentmerge_hub.merging.spec import Spec, donor_of, references_of, tokenizer_source_of
 
 VOCABULARY_TENSORS = ("model.embed_tokens.weight", "lm_head.weight")
 """Rows are tokens; mergekit trims rows beyond the last token where the spec names a tokenizer source."""
@@ -44,9 +43,8 @@ def open_inputs(spec: Spec) -> Inputs:
     Raises:
         UserError: at the first thing that does not fit.
     """
-    references = references_of(spec.config)
-    donor_reference = donor_of(spec)
-    folders = {reference: locate(reference) for reference in dict.fromkeys([*references, donor_reference])}
+    references, donor_reference = references_of(spec), donor_of(spec)
+    folders = {reference: locate(reference) for reference in references}
     base = spec.config.get("base_model") or references[0]
     tensors = {reference: tensors_of(folders[reference]) for reference in references}
     config = config_of(folders[base])
@@ -55,24 +53,11 @@ def open_inputs(spec: Spec) -> Inputs:
         _same_tensors(reference, tensors[reference], base, tensors[base])
     donor = folders[donor_reference]
     rows = _same_vocabulary(folders, donor_reference)
-    if source_of(spec.config) is None:
+    if tokenizer_source_of(spec.config) is None:
         rows = None
     _same_template(folders, donor_reference, base)
     shapes = {name: _shape(tensor, rows) for name, tensor in tensors[base].items()}
     return Inputs(folders, tensors, shapes, config.get("num_hidden_layers", 0), donor, config)
-
-
-def source_of(config: Mapping[str, Any]) -> Any:
-    """What a mergekit configuration says of the tokenizer's source."""
-    return config.get("tokenizer_source") or (config.get("tokenizer") or {}).get("source")
-
-
-def donor_of(spec: Spec) -> str:
-    """Reference of the model that gives the tokenizer and the chat template."""
-    source = source_of(spec.config)
-    if not isinstance(source, str) or source in ("base", "union"):
-        return spec.config.get("base_model") or references_of(spec.config)[0]
-    return source
 
 
 def _same_architecture(name: str, config: Mapping[str, Any], base: str, wanted: Mapping[str, Any]) -> None:

@@ -111,6 +111,45 @@ def with_values(spec: Spec, values: Mapping[str, str], where: str) -> Spec:
     return parse(text, where)
 
 
+def references_of(spec: Spec) -> list[str]:
+    """Every model a spec names, in the order of the file, each once; the one that gives the tokenizer too."""
+    return list(dict.fromkeys([*_references(spec.config), donor_of(spec)]))
+
+
+def donor_of(spec: Spec) -> str:
+    """The model that gives a merge its tokenizer and chat template.
+
+    Raises:
+        UserError: if the spec names no model at all.
+    """
+    source = tokenizer_source_of(spec.config)
+    if isinstance(source, str) and source not in ("base", "union"):
+        return source
+    named = [spec.config.get("base_model"), *_references(spec.config)]
+    for model in named:
+        if isinstance(model, str):
+            return model
+    raise UserError(f"the spec of {spec.method} names no model")
+
+
+def tokenizer_source_of(config: Mapping[str, Any]) -> Any:
+    """What a mergekit configuration says of the tokenizer's source; None where it says nothing."""
+    tokenizer = config.get("tokenizer")
+    return config.get("tokenizer_source") or (tokenizer.get("source") if isinstance(tokenizer, dict) else None)
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key in ("base_model", "model") and isinstance(inner, str):
+                yield inner
+            elif key not in ("tokenizer", "tokenizer_source"):
+                yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
+
+
 def _places(text: str) -> Iterator[_Place]:
     """Every value of the YAML that a comment at the end of its line names."""
     # An alias such as *instruct is the very node it stands for: once is enough.

@@ -82,7 +82,9 @@ def _finite(result: torch.Tensor, name: str, values: Mapping[str, torch.Tensor],
         return
     for reference, read in values.items():
         if not bool(torch.isfinite(read).all()):
-            raise UserError(f"{name} of {reference} holds values that are not finite (NaN or infinity): {where} stops")
+            raise UserError(
+                f"{name} of {reference} holds values that are not finite (NaN or infinity): it cannot be merged"
+            )
     raise UserError(f"{name} overflows in {where}: the inputs are finite, the merge is not")
 
 

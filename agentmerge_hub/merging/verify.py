@@ -82,7 +82,7 @@ def _stop_at(folder: Path, findings: list[str]) -> None:
 def _moved(folder: Path, spec: Spec, inputs: Inputs) -> Iterator[str]:
     """Inputs that are not those the merge was made from."""
     recorded = manifest.read(folder)["inputs"]
-    for role, reference in lineage.roles_of(spec, inputs.folders).items():
+    for role, reference in lineage.roles_of(spec).items():
         path = inputs.folders[reference]
         if role in recorded and recorded[role]["sha256"] != manifest.folder_hash(path):
             yield f"the {role} model at {path} is not the one that was merged (its hash differs)"

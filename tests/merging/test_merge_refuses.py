@@ -1,0 +1,176 @@
+"""What does not fit together is refused in one sentence, and nothing half-written stays."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging import spec as specs
+from agentmerge_hub.merging.merge import Done, Wanted, merge
+from agentmerge_hub.shipped import folder as shipped
+
+LOCAL = {"base": "./base", "agent": "./agent", "instruct": "./instruct"}
+
+
+def run(method: str = "agentmerge", out: Path = Path("out"), text: str | None = None) -> Done:
+    spec = specs.parse(text, "spec") if text else specs.read(shipped("recipes") / "merge" / f"{method}.yml")
+    spec = specs.with_values(spec, {name: LOCAL[name] for name in spec.names if name in LOCAL}, "spec")
+    (done,) = merge([Wanted(spec, out, "spec")], reply=False)
+    return done
+
+
+@pytest.fixture(autouse=True)
+def nothing_new(here: Path) -> Iterator[None]:
+    """No test here leaves a file beside what was there."""
+    before = set(here.iterdir())
+    yield
+    assert set(here.iterdir()) == before
+
+
+def change(folder: str, edit: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    weights = load_file(f"{folder}/model.safetensors")
+    edit(weights)
+    save_file(weights, f"{folder}/model.safetensors", metadata={"format": "pt"})
+
+
+def configure(folder: str, **values: object) -> None:
+    path = Path(folder, "config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_another_architecture() -> None:
+    configure("agent", architectures=["Qwen2ForCausalLM"])
+    with pytest.raises(
+        UserError, match=r"agent does not fit \./base: its architectures is Qwen2ForCausalLM, not Llama"
+    ):
+        run()
+
+
+def test_another_size(llama: Callable[..., Path]) -> None:
+    configure("agent", num_hidden_layers=3)
+    with pytest.raises(UserError, match="its num_hidden_layers is 3, not 2"):
+        run()
+
+
+def test_a_missing_tensor() -> None:
+    change("agent", lambda weights: weights.pop("model.norm.weight"))
+    with pytest.raises(UserError, match=r"\./agent lacks the tensor model\.norm\.weight"):
+        run()
+
+
+def test_a_tensor_too_many() -> None:
+    change("instruct", lambda weights: weights.update(extra=torch.ones(2)))
+    with pytest.raises(UserError, match=r"\./instruct has a tensor extra, which \./base lacks"):
+        run()
+
+
+def test_another_shape() -> None:
+    change("agent", lambda weights: weights.update({"model.norm.weight": torch.ones(33)}))
+    with pytest.raises(UserError, match=r"model\.norm\.weight of \./agent is \[33\], of \./base \[32\]"):
+        run()
+
+
+def test_another_vocabulary() -> None:
+    path = Path("agent/tokenizer.json")
+    path.write_text(path.read_text().replace('"<|start|>"', '"<|begin|>"'))
+    with pytest.raises(
+        UserError, match=r"the vocabulary of \./agent is not that of \./instruct: .<.start.>. is token None"
+    ):
+        run()
+
+
+def test_another_chat_template() -> None:
+    path = Path("agent/chat_template.jinja")
+    path.write_text(path.read_text() + "{{ 'more' }}")
+    with pytest.raises(UserError, match=r"the chat template of \./agent is not that of \./instruct"):
+        run()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("method", ["agentmerge", "ties"])
+def test_values_that_are_not_finite(value: float, method: str) -> None:
+    change("agent", lambda weights: weights["model.norm.weight"].__setitem__(3, value))
+    with pytest.raises(UserError, match=r"model\.norm\.weight of \./agent holds values that are not finite"):
+        run(method)
+
+
+def test_a_file_that_is_cut_short() -> None:
+    path = Path("agent/model.safetensors")
+    os.truncate(path, path.stat().st_size - 10)
+    with pytest.raises(UserError, match=r"agent/model\.safetensors is cut short or damaged"):
+        run()
+
+
+def test_a_checkpoint_without_weights() -> None:
+    Path("agent/model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"agent has no model\.safetensors: the checkpoint is unfinished"):
+        run()
+    Path("agent/pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(UserError, match="only pickled weights, which are never opened"):
+        run()
+
+
+def test_a_shard_that_is_missing() -> None:
+    Path("agent/model.safetensors").rename("agent/model-00001-of-00002.safetensors")
+    index = {"weight_map": {"lm_head.weight": "model-00002-of-00002.safetensors"}}
+    Path("agent/model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match=r"agent lacks model-00002-of-00002\.safetensors"):
+        run()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("normalize", "normalise"), "'normalise' is unknown: task_arithmetic takes"),
+        (("weight: 0.5 # lambda", "weigth: 0.5"), "'weigth' is unknown: task_arithmetic takes"),
+        (("weight: 0.5 # lambda", "weight: 0.4 # lambda"), "binds lambda to both 0.4 and 0.5"),
+        (("merge_method: task_arithmetic", "merge_method: tasks"), "Unimplemented merge method tasks"),
+        (("out_dtype", "out_type"), "'out_type' is unknown: a spec takes"),
+        (("models:", "models: ["), "is not YAML"),
+    ],
+)
+def test_a_spec_with_a_mistake(wrong: tuple[str, str], said: str) -> None:
+    text = (shipped("recipes") / "merge" / "agentmerge.yml").read_text()
+    with pytest.raises(UserError, match=said):
+        run(text=text.replace(*wrong))
+
+
+def test_a_folder_that_is_not_a_merge() -> None:
+    with pytest.raises(UserError, match="already exists and `merge` did not make it"):
+        run(out=Path("base"))
+
+
+@pytest.fixture
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Path]]:
+    """A function that mounts a real file system of so many bytes."""
+    place = tmp_path_factory.mktemp("disk")
+
+    def mount(size: int) -> Path:
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], capture_output=True)
+        if done.returncode:
+            pytest.skip("mounting a small file system takes root")
+        return place
+
+    yield mount
+    subprocess.run(["umount", str(place)], capture_output=True)
+
+
+def test_a_disk_too_small(small_disk: Callable[[int], Path]) -> None:
+    disk = small_disk(64 << 10)
+    with pytest.raises(UserError, match=r"has 0\.0 GB free, and the merge takes"):
+        run(out=disk / "out")
+    assert list(disk.iterdir()) == []
+
+
+def test_a_disk_that_fills_up(small_disk: Callable[[int], Path]) -> None:
+    weights = sum(tensor.numel() * 2 for tensor in load_file("base/model.safetensors").values())
+    disk = small_disk(weights + (32 << 10))
+    with pytest.raises(UserError, match="the disk is full: nothing was kept"):
+        run(out=disk / "out")
+    assert list(disk.iterdir()) == []

@@ -1,0 +1,88 @@
+"""A sweep is its single merges, made together; what stands is kept, what changed is made again."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from agentmerge_hub import manifest
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging import spec as specs
+from agentmerge_hub.merging.merge import Wanted, merge
+from agentmerge_hub.merging.sweep import checkpoints_of, lambdas_of, sweep
+from agentmerge_hub.shipped import folder as shipped
+
+
+@pytest.fixture
+def spec(here: Path) -> specs.Spec:
+    for step, scale in ((640, 1.0), (5120, 0.5)):
+        out = Path(f"run/checkpoint-{step}")
+        out.parent.mkdir(exist_ok=True)
+        Path("agent").rename(out) if step == 640 else subprocess.run(
+            ["cp", "-r", "run/checkpoint-640", out], check=True
+        )
+        weights = load_file(out / "model.safetensors")
+        save_file({k: v * scale for k, v in weights.items()}, out / "model.safetensors", metadata={"format": "pt"})
+        manifest.write(out, "train", config={"samples_seen": step, "learning_rate": 1e-5, "seed": 3})
+    recipe = specs.read(shipped("recipes") / "merge" / "agentmerge.yml")
+    return specs.with_values(recipe, {"base": "./base", "instruct": "./instruct"}, "spec")
+
+
+def test_a_sweep_is_its_single_merges(spec: specs.Spec) -> None:
+    checkpoints = checkpoints_of(["run/checkpoint-*"])
+    assert checkpoints == ["run/checkpoint-640", "run/checkpoint-5120"]
+    points = sweep(spec, "spec", Path("merged"), lambdas_of("0.2:0.8:0.3"), checkpoints, reply=False)
+    assert [point.out.name for point in points] == [
+        f"checkpoint-{step}-lambda-{value}" for step in (640, 5120) for value in (0.2, 0.5, 0.8)
+    ]
+    assert {point.state for point in points} == {"made"}
+    one = specs.with_values(spec, {"agent": "./run/checkpoint-5120", "lambda": "0.8"}, "spec")
+    merge([Wanted(one, Path("one"), "spec")], reply=False)
+    assert Path("one/model.safetensors").read_bytes() == (points[-1].out / "model.safetensors").read_bytes()
+    config = manifest.read(points[0].out)["config"]
+    assert (config["samples_seen"], config["learning_rate"], config["seed"], config["lambda"]) == (640, 1e-5, 3, 0.2)
+
+
+def test_what_stands_is_kept_and_what_changed_is_made_again(spec: specs.Spec) -> None:
+    def states(lambdas: str) -> list[str]:
+        found = sweep(spec, "spec", Path("merged"), lambdas_of(lambdas), ["run/checkpoint-640"], reply=False)
+        return [point.state for point in found]
+
+    assert states("0.2,0.4") == ["made", "made"]
+    inode = Path("merged/checkpoint-640-lambda-0.2/model.safetensors").stat().st_ino
+    assert states("0.2,0.4,0.6") == ["kept", "kept", "made"]
+    assert Path("merged/checkpoint-640-lambda-0.2/model.safetensors").stat().st_ino == inode
+    weights = load_file("instruct/model.safetensors")
+    save_file({k: v * 2 for k, v in weights.items()}, "instruct/model.safetensors", metadata={"format": "pt"})
+    assert states("0.2") == ["made"]
+
+
+def test_a_grid_is_read_as_it_is_written() -> None:
+    assert lambdas_of("0.1:0.9:0.1") == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    assert lambdas_of("0.3") == [0.3]
+    for wrong in ("a", "0.1:0.9", "0.9:0.1:0.1", "0:1:0"):
+        with pytest.raises(UserError, match="FIRST:LAST:STEP"):
+            lambdas_of(wrong)
+    with pytest.raises(UserError, match="no such folder"):
+        checkpoints_of(["nowhere/checkpoint-*"])
+
+
+def test_the_command_takes_an_unquoted_pattern_and_ends_with_a_table(spec: specs.Spec) -> None:
+    Path("spec.yml").write_text(spec.text)
+    command = [
+        Path(sys.executable).with_name("agentmerge"),
+        "sweep",
+        "spec.yml",
+        "-o",
+        "merged",
+        "--lambda",
+        "0.5",
+        "--no-reply",
+    ]
+    command += ["--checkpoints", "run/checkpoint-640", "run/checkpoint-5120"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "checkpoint-5120" in done.stdout and done.stdout.count("made") == 2
+    wrong = subprocess.run([*command[:4], "elsewhere"], capture_output=True, text=True)
+    assert wrong.returncode == 1 and wrong.stderr.startswith("Error: nothing to sweep over")
