@@ -18,6 +18,20 @@ from agentmerge_hub.errors import require
     "--validation-task", "validation_tasks", multiple=True, metavar="TASK",
     help="Set a task aside to choose λ and checkpoint on; repeat for more.",
 )  # fmt: skip
+@click.option(
+    "--likelihood",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    metavar="PATH",
+    help="Log-probabilities of expert answers, by sample, to draw beside success; repeat for more.",
+)
+@click.option(
+    "--lm-eval",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="Scores of lm-evaluation-harness; name the model before fine-tuning first, repeat for more.",
+)
+@click.option("--traces", default=300, show_default=True, help="Episodes to write readable pages for.")
 @click.option("--draws", default=10_000, show_default=True, help="Bootstrap draws.")
 @click.option("--seed", default=0, show_default=True, help="Seed of bootstrap and permutations.")
 def analyse(results: tuple[Path, ...], out: Path, **options: object) -> None:

@@ -115,28 +115,35 @@ def _plain(value: object) -> object:
 def table(
     results: Results, candidates: list[Candidate], focus: str, *, draws: int = 10_000, seed: int = 0
 ) -> list[dict]:
-    """The method in focus against every other method of the same agent and learning rate, split by split.
+    """The method in focus against every other method under the same agent, split by split.
 
-    A method without a learning rate (the untouched instruct model) meets every rate. Holm's correction runs over all
-    comparisons of a split, because a reader looks through them for a small p.
+    Methods meet at the same learning rate; one that shares no rate with the focus (the untouched instruct model has
+    none) is met at whatever rates it has. Holm's correction runs over all comparisons of a split and agent, because a
+    reader looks through them for a small p.
     """
     rows = []
-    for split in results.splits:
-        if split == "validation":
-            continue
+    for split in (split for split in results.splits if split != "validation"):
         episodes = results.by_candidate(split)
-        family = []
-        for a in candidates:
-            for b in candidates:
-                if a.method != focus or b.method == focus or a.agent != b.agent:
-                    continue
-                if a.learning_rate != b.learning_rate and None not in (a.learning_rate, b.learning_rate):
-                    continue
+        for agent in dict.fromkeys(candidate.agent for candidate in candidates):
+            family = []
+            for a, b in _meetings([c for c in candidates if c.agent == agent], focus):
                 numbers = compare(episodes.get(a, []), episodes.get(b, []), split, draws=draws, seed=seed)
                 names = {f"{key}_a": value for key, value in a._asdict().items() if key != "agent"}
                 names |= {f"{key}_b": value for key, value in b._asdict().items() if key != "agent"}
-                family.append({"split": split, "agent": a.agent, **names, **numbers})
-        for row, adjusted in zip(family, statistics.holm([row.get("p", np.nan) for row in family])):
-            row["p_holm"] = _plain(adjusted)
-        rows += family
+                family.append({"split": split, "agent": agent, **names, **numbers})
+            for row, adjusted in zip(family, statistics.holm([row.get("p", np.nan) for row in family])):
+                row["p_holm"] = _plain(adjusted)
+            rows += family
     return rows
+
+
+def _meetings(candidates: list[Candidate], focus: str) -> list[tuple[Candidate, Candidate]]:
+    mine = [candidate for candidate in candidates if candidate.method == focus]
+    rates = {candidate.learning_rate for candidate in mine}
+    pairs = []
+    for a in mine:
+        for method in dict.fromkeys(c.method for c in candidates if c.method != focus):
+            others = [c for c in candidates if c.method == method]
+            shared = any(b.learning_rate in rates for b in others)
+            pairs += [(a, b) for b in others if not shared or b.learning_rate == a.learning_rate]
+    return pairs

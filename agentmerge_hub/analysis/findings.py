@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from agentmerge_hub.analysis import labels, planner
 from agentmerge_hub.analysis.episodes import Results
+from agentmerge_hub.analysis.trace_pages import Pages
 
 FEW_TASKS = 10
 """Below this many tasks the errors over new tasks rest on too few units; see the coverage tests."""
@@ -20,6 +21,8 @@ class Verdict:
     word: str
     """``better``, ``worse``, ``not settled`` or ``not compared``."""
     sentence: str
+    brief: str
+    """The same in a few words, for pages with many comparisons."""
 
 
 def verdicts(comparisons: list[dict], focus: str) -> list[Verdict]:
@@ -29,33 +32,43 @@ def verdicts(comparisons: list[dict], focus: str) -> list[Verdict]:
 
 
 def _verdict(row: dict, focus: str) -> Verdict:
-    mine, other, where = labels.method(focus), labels.method(row["method_b"]), labels.split(row["split"])
-    main = row["method_b"] == labels.BASELINE
+    mine, other = labels.method(focus), labels.method(row["method_b"])
     settings = [f"lr {labels.rate(row['learning_rate_a'])}"] if row["learning_rate_a"] is not None else []
     settings += [f"λ {row['merge_lambda_a']:g}"] if row["merge_lambda_a"] is not None else []
     at = f" ({', '.join(settings)})" if settings else ""
+    where = ", ".join([labels.split(row["split"]), *([f"{row['agent']} agent"] if row["agent"] else [])])
+
+    def verdict(word: str, sentence: str, brief: str) -> Verdict:
+        heading = ", ".join([where, *settings])
+        return Verdict(heading, other, row["method_b"] == labels.BASELINE, word, sentence, brief)
+
     if not row["pairs"]:
         sentence = f"{mine}{at} and {other} share no finished (task, seed): they can't be compared in pairs."
-        return Verdict(where, other, main, "not compared", sentence)
+        return verdict("not compared", sentence, "No finished (task, seed) in common.")
     said = (
         f"{mine}{at} scored {row['mean_a']:.3f}, {other} {row['mean_b']:.3f} on the same {row['pairs']} episodes of "
         f"{row['tasks']} {'task' if row['tasks'] == 1 else 'tasks'}: {_points(row['difference'])} points"
     )
+    p = f"p {_p(row['p_holm'])}"
     if row["low"] is None:
         why = "one task has no spread to judge by" if row["tasks"] == 1 else "there is no spread to judge by"
-        return Verdict(
-            where, other, main, "not settled", f"{said}; {why}, so there is no interval (p {_p(row['p_holm'])})."
+        return verdict(
+            "not settled",
+            f"{said}; {why}, so there is no interval ({p}).",
+            f"{_points(row['difference'])} points, {p}.",
         )
-    said += f", 95 % interval {_points(row['low'])} to {_points(row['high'])}, p {_p(row['p_holm'])} after Holm"
+    interval = f"{_points(row['low'])} to {_points(row['high'])}"
+    brief = f"{_points(row['difference'])} points ({interval}), {p}."
+    said += f", 95 % interval {interval}, {p} after Holm"
     if row["p_holm"] < 0.05 and (row["low"] > 0 or row["high"] < 0):
-        return Verdict(where, other, main, "better" if row["low"] > 0 else "worse", said + ".")
+        return verdict("better" if row["low"] > 0 else "worse", said + ".", brief)
     smallest = planner.smallest_difference(row["se_new_tasks"] if row["unit"] == "task" else row["se_fixed_tasks"])
     tail = (
         f"; with this much data only a difference of {100 * smallest:.0f} points or more would usually show."
         if smallest
         else "."
     )
-    return Verdict(where, other, main, "not settled", said + tail)
+    return verdict("not settled", said + tail, brief)
 
 
 def _p(value: float | None) -> str:
@@ -111,3 +124,15 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
             f"{unpaired} finished episodes had no partner on the other side and are left out of the comparisons."
         )
     return said + notes + results.notes
+
+
+def about_traces(pages: Pages) -> list[str]:
+    """What a reader misses among the trace pages."""
+    said = []
+    if pages.unreadable:
+        said.append(
+            f"{pages.unreadable} traces can't be read: their episodes have no page and are in no count of loops."
+        )
+    if pages.left_out:
+        said.append(f"{pages.left_out} more traces have no page here; --traces sets how many are written.")
+    return said

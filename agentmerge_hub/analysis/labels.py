@@ -1,5 +1,6 @@
 """Names as the report shows them."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,6 @@ BASELINE = "instruct_finetuned"
 """What the paper measures AgentMerge against first."""
 
 SPLITS = {"inter_task": "inter-task", "cross_task": "cross-task", "validation": "validation"}
-SPLIT_MEANINGS = {"inter_task": "new seeds of training tasks", "cross_task": "tasks not trained on"}
 
 
 def method(name: str) -> str:
@@ -46,20 +46,21 @@ def rate(value: float | None) -> str:
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
-def candidates(items: Iterable["Candidate"]) -> "dict[Candidate, str]":
-    """A short label for each: the method, and of its settings those in which the items differ."""
-    items = list(items)
-    labels = {}
-    for item in items:
-        rivals = [other for other in items if other.method == item.method]
-        parts = [method(item.method)]
-        if len({other.learning_rate for other in rivals}) > 1 and item.learning_rate is not None:
-            parts.append(f"lr {rate(item.learning_rate)}")
-        if len({other.merge_lambda for other in rivals}) > 1 and item.merge_lambda is not None:
-            parts.append(f"λ {item.merge_lambda:g}")
-        if len({other.samples_seen for other in rivals}) > 1 and item.samples_seen is not None:
-            parts.append(f"{item.samples_seen:,} samples")
-        if len({other.agent for other in items}) > 1 and item.agent:
-            parts.append(item.agent)
-        labels[item] = ", ".join(parts)
-    return labels
+SETTINGS = {
+    "learning_rate": lambda value: f"lr {rate(value)}",
+    "merge_lambda": lambda value: f"λ {value:g}",
+    "samples_seen": lambda value: f"{value:,} samples",
+    "agent": str,
+}
+
+
+def candidates(items: "Iterable[Candidate]") -> "dict[Candidate, str]":
+    """A short label for each: the method, and as many of its settings as it takes to tell it from the others."""
+    names = {item: method(item.method) for item in items}
+    for setting, shown in SETTINGS.items():
+        counts = Counter(names.values())
+        for item, name in names.items():
+            value = getattr(item, setting)
+            if counts[name] > 1 and value not in (None, ""):
+                names[item] = f"{name}, {shown(value)}"
+    return names

@@ -27,6 +27,7 @@ def write(path: Path, template: str, **content: Any) -> None:
         "p": p_value,
         "time": duration,
     }
+    environment.tests["begins"] = str.startswith
     manifest.write_text(path, environment.get_template(template).render(**content))
 
 

@@ -5,6 +5,11 @@ Rewards and differences are fractions (0.05 = five points).
 
 from math import ceil, sqrt
 
+from agentmerge_hub.analysis import labels
+
+KEYS = ("split", "agent", "learning_rate_a", "merge_lambda_a", "method_b")
+DIFFERENCES = (0.02, 0.05, 0.1)
+
 
 def _z(alpha: float, power: float) -> tuple[float, float]:
     from scipy.stats import norm
@@ -53,3 +58,43 @@ def pairs_needed(difference: float, within: float, *, alpha: float = 0.05, power
 def rate_above_none(n: int, level: float = 0.95) -> float:
     """Upper bound of a success rate after no success in n episodes (Clopper and Pearson, one-sided)."""
     return 1 - (1 - level) ** (1 / n)
+
+
+def variances(pairs: int, tasks: int, se_fixed_tasks: float, se_new_tasks: float) -> tuple[float, float]:
+    """Variance of a paired difference between tasks and within a task, from the two standard errors of their mean."""
+    within = se_fixed_tasks**2 * pairs
+    return max(0.0, se_new_tasks**2 * tasks - within * tasks / pairs), within
+
+
+def table(comparisons: list[dict], differences: tuple[float, ...] = DIFFERENCES) -> list[dict]:
+    """What each comparison would have needed to settle a difference: pairs on these tasks, and new tasks."""
+    rows = []
+    for row in comparisons:
+        if not row.get("se_fixed_tasks") or not row.get("se_new_tasks"):
+            continue
+        between, within = variances(row["pairs"], row["tasks"], row["se_fixed_tasks"], row["se_new_tasks"])
+        seeds = max(1, round(row["pairs"] / row["tasks"]))
+        for difference in differences:
+            rows.append(
+                {
+                    **{key: row[key] for key in KEYS},
+                    "difference": difference,
+                    "pairs_on_these_tasks": pairs_needed(difference, within),
+                    "new_tasks": tasks_needed(difference, between, within, seeds),
+                    "seeds_a_task": seeds,
+                    "variance_between_tasks": between,
+                    "variance_within_tasks": within,
+                }
+            )
+    return rows
+
+
+def wide(rows: list[dict]) -> list[dict]:
+    """The plan against the paper's baseline (against all where it is absent), one row a comparison, for a page."""
+    main = [row for row in rows if row["method_b"] == labels.BASELINE] or rows
+    lines: dict[tuple, dict] = {}
+    for row in main:
+        names = {key: row[key] for key in KEYS}
+        line = lines.setdefault(tuple(names.values()), {**names, "seeds_a_task": row["seeds_a_task"], "cells": []})
+        line["cells"].append(row)
+    return list(lines.values())

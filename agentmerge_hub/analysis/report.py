@@ -2,11 +2,33 @@
 
 import shlex
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agentmerge_hub import manifest
-from agentmerge_hub.analysis import choice, comparisons, episodes, figures, findings, labels, lineage, page, tables
+from agentmerge_hub.analysis import (
+    behaviour,
+    behaviour_figure,
+    choice,
+    comparisons,
+    curves,
+    episodes,
+    figures,
+    findings,
+    forgetting,
+    heat_map,
+    labels,
+    lambda_curve,
+    likelihood,
+    lineage,
+    page,
+    paper,
+    planner,
+    tables,
+    trace_pages,
+)
+from agentmerge_hub.analysis.episodes import Results
 from agentmerge_hub.errors import UserError
 
 STAGE = "analyse"
@@ -19,17 +41,20 @@ class Options:
     method: str = "agentmerge"
     benchmark: str | None = None
     validation_tasks: tuple[str, ...] = ()
+    likelihood: tuple[Path, ...] = ()
+    lm_eval: tuple[str, ...] = ()
+    traces: int = 300
     draws: int = 10_000
     seed: int = 0
-    extra: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def command(self, folders: list[Path], out: Path) -> str:
         """The command that makes this report again."""
         words = ["agentmerge", "analyse", *map(str, folders), "-o", str(out), "--method", self.method]
         words += ["--benchmark", self.benchmark] if self.benchmark else []
         words += [word for task in self.validation_tasks for word in ("--validation-task", task)]
-        words += ["--draws", str(self.draws), "--seed", str(self.seed)]
-        return shlex.join(words)
+        words += [word for path in self.likelihood for word in ("--likelihood", str(path))]
+        words += [word for pair in self.lm_eval for word in ("--lm-eval", pair)]
+        return shlex.join([*words, "--traces", str(self.traces), "--draws", str(self.draws), "--seed", str(self.seed)])
 
 
 def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
@@ -41,72 +66,79 @@ def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
     started = time.time()
     manifest.check_replaceable(out, STAGE)
     results = episodes.read(folders, options.benchmark, options.validation_tasks)
+    general = forgetting.table(forgetting.parse(options.lm_eval))
+    expert = likelihood.summarise(list(options.likelihood))
     notes: list[str] = []
     focus = _focus(results, options.method, notes)
     chosen = choice.choose(results)
-    scored = tables.table1(results, chosen.candidates)
+    notes += chosen.notes
     compared = comparisons.table(results, chosen.candidates, focus, draws=options.draws, seed=options.seed)
-    tasks = tables.by_task(results, chosen.candidates)
     nodes = lineage.tree(folders)
-    stages = lineage.stages(nodes)
-    names = labels.candidates(chosen.candidates)
     with manifest.new_folder(out, STAGE) as folder:
-        written = {
-            "table1": scored,
+        pages = trace_pages.write(folder, results.rows, options.traces)
+        notes += findings.about_traces(pages)
+        found = {
+            "table1": tables.table1(results, chosen.candidates),
             "comparisons": compared,
+            "plan": planner.table(compared),
             "candidates": tables.table1(results),
             "chosen": chosen.table,
-            "by_task": tasks,
-            "stages": stages,
+            "by_task": tables.by_task(results, chosen.candidates),
+            "behaviour": behaviour.table(results),
+            "likelihood": expert,
+            "forgetting": general,
+            "paper_table1": paper.table(),
+            "stages": lineage.stages(nodes),
         }
-        for name, rows in written.items():
+        for name, rows in found.items():
             tables.write(folder, name, rows)
-        pictures = [
-            figures.scores(folder, scored, names),
-            figures.differences(folder, compared, focus),
-            figures.heat_map(folder, tasks, names, "category"),
-            figures.heat_map(folder, tasks, names, "task"),
-        ]
         page.write(
             folder / "report.html",
             "report.html.jinja",
             title=f"{labels.method(focus)} on {results.benchmark}",
             command=options.command(folders, out),
             verdicts=findings.verdicts(compared, focus),
-            limits=findings.limits(results, scored, compared, notes + chosen.notes),
-            scored=scored,
-            compared=compared,
+            limits=findings.limits(results, found["table1"], compared, notes),
             focus=focus,
-            pictures={picture.name: picture for picture in pictures if picture},
+            pictures={picture.name: picture for picture in _pictures(folder, found, chosen, focus)},
+            measures=behaviour.MEASURES,
+            planned=planner.wide(found["plan"]),
+            lists=trace_pages.write_lists(folder, results, pages),
             nodes=nodes,
-            stages=stages,
-            files=sorted(path.name for path in folder.iterdir()),
+            files=sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".parquet")),
+            **found,
         )
-        counts = {"episodes": len(results.rows), "candidates": len(results.by_candidate())}
         manifest.write(
             folder,
             STAGE,
-            inputs=_inputs(folders),
+            inputs={f"results_{number}" if number > 1 else "results": path for number, path in enumerate(folders, 1)},
             config={"command": options.command(folders, out)},
-            counts=counts,
+            counts={"episodes": len(results.rows), "candidates": len(results.by_candidate())},
             started=started,
         )
-    return scored
+    return found["table1"]
 
 
-def _inputs(folders: list[Path]) -> dict[str, Path]:
-    if len(folders) == 1:
-        return {"results": folders[0]}
-    return {f"results_{number}": folder for number, folder in enumerate(folders, 1)}
+def _pictures(folder: Path, found: dict[str, Any], chosen: choice.Choice, focus: str) -> list[Any]:
+    scored = found["candidates"]
+    drawn = [
+        *figures.for_each_agent(folder, found["table1"], found["comparisons"], focus),
+        *heat_map.for_each_agent(folder, found["by_task"]),
+        lambda_curve.draw_lambda(folder, scored, found["chosen"], focus),
+        *behaviour_figure.along_training(folder, found["behaviour"], (labels.BASELINE, focus)),
+        *curves.learning_curves(folder, scored, found["likelihood"], chosen.candidates),
+        *curves.merged_against(folder, scored, chosen.candidates, focus, labels.BASELINE),
+    ]
+    return [picture for picture in drawn if picture is not None]
 
 
-def _focus(results: episodes.Results, wanted: str, notes: list[str]) -> str:
+def _focus(results: Results, wanted: str, notes: list[str]) -> str:
     """The method the report is about; where the default is absent, the last in the table, and the reader is told."""
-    methods = list(dict.fromkeys(candidate.method for candidate in results.by_candidate()))
+    methods = sorted({candidate.method for candidate in results.by_candidate()}, key=labels.rank)
     if wanted in methods:
         return wanted
     if wanted != Options.method:
-        raise UserError(f"--method {wanted!r} is not in the results, which hold {', '.join(sorted(methods))}")
-    last = sorted(methods)[-1]
+        raise UserError(f"--method {wanted!r} is not in the results, which hold {', '.join(methods)}")
+    last = methods[-1]
     notes.append(f"There is no method {wanted!r} in these results: {last!r} is compared instead (--method chooses).")
     return last

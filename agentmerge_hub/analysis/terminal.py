@@ -13,7 +13,7 @@ def show(scored: list[dict]) -> None:
     table.add_column("method", no_wrap=True)
     for split in splits:
         table.add_column(labels.split(split), justify="right", no_wrap=True)
-        table.add_column("n", justify="right")
+        table.add_column("n", justify="right", no_wrap=True)
     lost = []
     lines: dict[tuple, dict[str, dict]] = {}
     for row in scored:

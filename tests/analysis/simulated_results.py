@@ -52,6 +52,7 @@ def study(
     seeds: int = 5,
     lost: float = 0.0,
     rng: int = 0,
+    luck: int | None = None,
     spread: float = 1.5,
     shift: float = 0.6,
     **values,
@@ -63,22 +64,25 @@ def study(
         splits: number of tasks by split.
         seeds: seeds by task.
         lost: share of episodes that crashed or went missing.
+        rng: seed of the tasks' difficulty, and of everything else unless `luck` is given.
+        luck: seed of what happens in the episodes: studies that share `rng` have the same tasks.
         spread: standard deviation of the tasks' difficulty, in logits, shared by the methods.
         shift: standard deviation of each method's own difficulty by task, in logits.
         values: columns that are the same in every row.
     """
     random = np.random.default_rng(rng)
+    chances = np.random.default_rng(rng + 1 if luck is None else luck)
     rows = []
     for split, tasks in (splits or {"inter_task": 6, "cross_task": 6}).items():
         for t in range(tasks):
             hard = random.normal(0, spread)
-            own = {method: random.normal(0, shift) for method in methods}
+            own = {method: chances.normal(0, shift) for method in methods}
             for s in range(seeds):
-                luck = random.uniform()
+                shared = chances.uniform()
                 for method, logit in methods.items():
                     chance = 1 / (1 + np.exp(-(logit + hard + own[method])))
-                    mixed = luck if random.uniform() < 0.5 else random.uniform()
-                    status = random.choice(["crashed", "missing"]) if random.uniform() < lost else "done"
+                    mixed = shared if chances.uniform() < 0.5 else chances.uniform()
+                    status = chances.choice(["crashed", "missing"]) if chances.uniform() < lost else "done"
                     rows.append(
                         episode(
                             split=split,

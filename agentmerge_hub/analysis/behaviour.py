@@ -1,0 +1,118 @@
+"""Error analysis: what a model did, along its checkpoints, as rates that each lead back to their episodes.
+
+The paper's questions: does it still think before it acts, and does it copy the prompt's example ``click('a324')``?
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from agentmerge_hub.analysis.episodes import Results, Row, done
+
+LOOP = 3
+"""An episode loops when one action stands this many times in a row."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A rate over answers or over episodes: `count` of one episode, per `per` of it."""
+
+    name: str
+    title: str
+    meaning: str
+    count: Callable[[Row], float]
+    per: Callable[[Row], float]
+
+
+def _column(name: str) -> Callable[[Row], float]:
+    return lambda row: float(row[name] or 0)
+
+
+def _one(row: Row) -> float:
+    return 1.0
+
+
+def _unsolved(row: Row) -> bool:
+    return row["status"] == "done" and not row["success"]
+
+
+MEASURES = (
+    Measure("think", "think", "answers with a thought before the action", _column("think_answers"), _column("answers")),
+    Measure("retries", "parse retries", "re-prompts for each answer", _column("parse_retries"), _column("answers")),
+    Measure(
+        "copied", "example copied", "answers that use the bid of the prompt's example, a324", _column("copied_example_actions"), _column("answers"),
+    ),
+    Measure(
+        "copied_first", "copied at step 0", "episodes that begin with the example's bid", lambda row: float(bool(row["copied_example_first_step"])), _one,
+    ),
+    Measure(
+        "copied_off_page", "copied, not on page", "answers that use a324 where the page has no such element", _column("copied_example_off_page"), _column("answers"),
+    ),
+    Measure("invalid_bid", "invalid bid", "answers with a bid that the page does not have", _column("invalid_bid_actions"), _column("answers")),
+    Measure(
+        "loop", "loops", f"episodes with the same action {LOOP} times in a row", lambda row: float(row.get("longest_repeat", 0) >= LOOP), _one,
+    ),
+    Measure(
+        "unread", "unreadable answer", "episodes that stopped because no answer could be read", lambda row: float(row["error_class"] == "parse"), _one,
+    ),
+    Measure(
+        "early", "ended unsolved", "episodes that the agent or the page ended before the limit, without success",
+        lambda row: float(_unsolved(row) and not row["truncated"] and row["error_class"] != "parse"), _one,
+    ),
+    Measure(
+        "out_of_steps", "out of steps", "episodes that ran into the step limit",
+        lambda row: float(_unsolved(row) and bool(row["truncated"]) and row["error_class"] != "parse"), _one,
+    ),
+)  # fmt: skip
+
+
+def longest_repeat(actions: list[str | None]) -> int:
+    """The longest run of one and the same action."""
+    longest = run = 0
+    previous = None
+    for action in actions:
+        run = run + 1 if action is not None and action == previous else int(action is not None)
+        previous, longest = action, max(longest, run)
+    return longest
+
+
+def table(results: Results) -> list[dict]:
+    """A row for each candidate and split: every rate with its standard error over episodes, checkpoints in order.
+
+    Rates over nothing (no answer at all, or a trace that isn't there to count loops in) are None.
+    """
+    rows = []
+    for split in results.splits:
+        for candidate, episodes in results.by_candidate(split).items():
+            finished = done(episodes)
+            if not finished:
+                continue
+            row = {"split": split, **candidate._asdict(), "episodes": len(finished)}
+            for measure in MEASURES:
+                known = [e for e in finished if measure.name != "loop" or "longest_repeat" in e]
+                row[measure.name], row[f"{measure.name}_se"] = _rate(known, measure)
+            rows.append(row)
+    return sorted(rows, key=lambda row: results.splits.index(row["split"]))
+
+
+def _rate(episodes: list[Row], measure: Measure) -> tuple[float | None, float | None]:
+    """A ratio of sums and its standard error over episodes (linearised)."""
+    counts = np.array([measure.count(row) for row in episodes])
+    sizes = np.array([measure.per(row) for row in episodes])
+    if sizes.sum() == 0:
+        return None, None
+    rate = counts.sum() / sizes.sum()
+    if len(counts) < 2:
+        return float(rate), None
+    spread = ((counts - rate * sizes) ** 2).sum() * len(counts) / (len(counts) - 1)
+    return float(rate), float(np.sqrt(spread) / sizes.sum())
+
+
+def behind(episodes: list[Row]) -> list[tuple[Measure, list[tuple[Row, float]]]]:
+    """The finished episodes behind each measure, with what each adds."""
+    found = []
+    for measure in MEASURES:
+        rows = [(row, measure.count(row)) for row in done(episodes)]
+        found.append((measure, [(row, count) for row, count in rows if count]))
+    return found

@@ -1,0 +1,157 @@
+"""Success along training (the paper's Figures 2, 3, 6 and 7), with the likelihood of the expert's answers beside it."""
+
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub.analysis import labels
+from agentmerge_hub.analysis.episodes import Candidate
+from agentmerge_hub.analysis.plotting import DASHES, INK, MARKERS, SERIES, Picture, draw
+
+PANELS = ("inter_task", "cross_task")
+
+
+def learning_curves(folder: Path, scored: list[dict], likelihood: list[dict], chosen: list[Candidate]) -> list[Picture]:
+    """A figure for each method and agent that was scored at two checkpoints or more.
+
+    Args:
+        scored: every candidate's scores, as in candidates.csv.
+        likelihood: rows of likelihood.csv; empty where none was measured.
+        chosen: where a method has several λ, the curve is that of the chosen one.
+    """
+    pictures = []
+    found = dict.fromkeys((row["method"], row["agent"]) for row in scored)
+    for method, agent in sorted(found, key=lambda pair: pair[0] != labels.BASELINE):
+        rows = _along(scored, method, agent, chosen)
+        if len({row["samples_seen"] for row in rows}) < 2:
+            continue
+        beside = [row for row in likelihood if row["method"] in (None, method)]
+        untouched = [row for row in scored if row["method"] == "instruct" and row["agent"] == agent]
+        pictures.append(_ablation(folder, method, agent, rows, beside, untouched))
+    return pictures
+
+
+def _along(scored: list[dict], method: str, agent: str, chosen: list[Candidate]) -> list[dict]:
+    """Rows of one method with checkpoints, at one λ."""
+    weights = [c.merge_lambda for c in chosen if (c.method, c.agent) == (method, agent) and c.merge_lambda is not None]
+    kept = max(sorted(set(weights), key=lambda w: abs(w - 0.5)), key=weights.count) if weights else None
+    return [
+        row
+        for row in scored
+        if (row["method"], row["agent"]) == (method, agent)
+        and row["samples_seen"] is not None
+        and row.get("reward") is not None
+        and (kept is None or row["merge_lambda"] == kept)
+        and row["split"] in PANELS
+    ]
+
+
+def _ablation(
+    folder: Path, method: str, agent: str, rows: list[dict], likelihood: list[dict], untouched: list[dict]
+) -> Picture:
+    rates = _rates(rows)
+    splits = [split for split in PANELS if any(row["split"] == split for row in rows)]
+
+    def paint(figure: Any) -> None:
+        axes = figure.subplots(1, len(splits), sharex=True, sharey=True, squeeze=False)[0]
+        for axis, split in zip(axes, splits):
+            right = axis.twinx() if any(row["split"] == split for row in likelihood) else None
+            for number, rate in enumerate(rates):
+                mine = _line(rows, split, rate)
+                _band(axis, mine, number, f"lr {labels.rate(rate)}" if rate is not None else labels.method(method))
+                if right is not None:
+                    points = [row for row in _line(likelihood, split, rate) if row["likelihood"] is not None]
+                    right.plot(
+                        _x(points), [row["likelihood"] for row in points], ":", color=_colour(number), linewidth=1.3
+                    )
+            for row in (row for row in untouched if row["split"] == split and row.get("reward") is not None):
+                axis.axhline(row["reward"], color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label="untouched instruct")
+            axis.set_title(labels.split(split))
+            axis.set_xlabel("samples seen")
+            axis.xaxis.set_major_formatter("{x:,.0f}")
+            if right is not None:
+                right.grid(visible=False)
+                right.spines["right"].set_visible(True)
+                right.set_ylabel("likelihood of expert answers (dotted)" if split == splits[-1] else "")
+        axes[0].set_ylabel("mean reward")
+        axes[0].set_ylim(bottom=0)
+        axes[-1].legend(loc="best")
+
+    who = f"{labels.method(method)}, {agent} agent" if agent else labels.method(method)
+    caption = (
+        f"{who}: mean reward along training by learning rate, with one standard error in each direction (over new seeds "
+        "for inter-task, over new tasks for cross-task)"
+    )
+    caption += "; dotted, the geometric-mean token probability of held-out expert answers." if likelihood else "."
+    name = f"curves_{_slug(method)}_{_slug(agent)}".rstrip("_")
+    return draw(folder, name, caption, f"{caption} The numbers are in candidates.csv.", paint, (9, 3.4))
+
+
+def merged_against(
+    folder: Path, scored: list[dict], chosen: list[Candidate], focus: str, baseline: str, split: str = "cross_task"
+) -> list[Picture]:
+    """Figure 3: the merged model against the fine-tuned one along training, a panel for each learning rate."""
+    pictures = []
+    for agent in dict.fromkeys(row["agent"] for row in scored):
+        lines = {m: [r for r in _along(scored, m, agent, chosen) if r["split"] == split] for m in (baseline, focus)}
+        rates = _rates(lines[focus])
+        rates = [rate for rate in rates if all(len(_line(rows, split, rate)) > 1 for rows in lines.values())]
+        if rates:
+            pictures.append(_rivals(folder, lines, rates, split, agent))
+    return pictures
+
+
+def _rivals(folder: Path, lines: dict[str, list[dict]], rates: list[float | None], split: str, agent: str) -> Picture:
+    def paint(figure: Any) -> None:
+        axes = figure.subplots(1, len(rates), sharex=True, sharey=True, squeeze=False)[0]
+        for axis, rate in zip(axes, rates):
+            for number, (method, rows) in enumerate(lines.items()):
+                _band(axis, _line(rows, split, rate), number, labels.method(method))
+            axis.set_title(f"lr {labels.rate(rate)}" if rate is not None else labels.split(split))
+            axis.set_xlabel("samples seen")
+            axis.xaxis.set_major_formatter("{x:,.0f}")
+            axis.locator_params(axis="x", nbins=5)
+        axes[0].set_ylabel(f"mean reward, {labels.split(split)}")
+        axes[0].set_ylim(bottom=0)
+        axes[0].legend(loc="best")
+
+    names = " against ".join(labels.method(method) for method in reversed(lines))
+    caption = (
+        f"{names} along training, {labels.split(split)}{f', {agent} agent' if agent else ''}, with one standard error."
+    )
+    name = f"merged_along_training_{_slug(agent)}".rstrip("_")
+    return draw(folder, name, caption, f"{caption} The numbers are in candidates.csv.", paint, (9, 3.2))
+
+
+def _rates(rows: list[dict]) -> list[float | None]:
+    return sorted({row["learning_rate"] for row in rows}, key=lambda rate: (rate is not None, rate or 0))
+
+
+def _line(rows: list[dict], split: str, rate: float | None) -> list[dict]:
+    mine = [row for row in rows if row["split"] == split and row["learning_rate"] == rate]
+    return sorted(mine, key=lambda row: row["samples_seen"])
+
+
+def _band(axis: Any, rows: list[dict], number: int, label: str) -> None:
+    """A line with a band of one standard error."""
+    x, y = _x(rows), [row["reward"] for row in rows]
+    error = [row["se"] or 0.0 for row in rows]
+    style = {
+        "color": _colour(number),
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": DASHES[number % len(DASHES)],
+    }
+    axis.plot(x, y, label=label, **style)
+    low, high = [m - e for m, e in zip(y, error)], [m + e for m, e in zip(y, error)]
+    axis.fill_between(x, low, high, color=_colour(number), alpha=0.15, linewidth=0)
+
+
+def _x(rows: list[dict]) -> list[int]:
+    return [row["samples_seen"] for row in rows]
+
+
+def _colour(number: int) -> str:
+    return SERIES[number % len(SERIES)]
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)[:60]

@@ -1,0 +1,81 @@
+"""General ability before and after: scores that lm-evaluation-harness wrote, model beside model.
+
+`lm_eval --model hf --model_args pretrained=MODEL --tasks … --output_path DIR` writes results_*.json; its `results` hold, task by
+task, ``metric,filter`` and ``metric_stderr,filter``.
+"""
+
+import json
+from math import isfinite, sqrt
+from pathlib import Path
+
+from agentmerge_hub.errors import UserError
+
+
+def table(scored: dict[str, Path]) -> list[dict]:
+    """One row for each task, metric and model, with the change from the first model named.
+
+    Args:
+        scored: name of a model → its results file, or a folder that holds one (the newest counts).
+
+    The error of a change takes the two scores as independent, which is wide: both models saw the same questions.
+    """
+    rows: list[dict] = []
+    before: dict[tuple, dict] = {}
+    for number, (name, path) in enumerate(scored.items()):
+        for task, metric, value, error in _read(path):
+            row = {"task": task, "metric": metric, "model": name, "score": value, "se": error}
+            if number == 0:
+                before[task, metric] = row
+            elif (first := before.get((task, metric))) is not None:
+                row["change"] = value - first["score"]
+                known = error is not None and first["se"] is not None
+                row["change_se"] = sqrt(error**2 + first["se"] ** 2) if known else None
+            rows.append(row)
+    return sorted(rows, key=lambda row: (row["task"], row["metric"]))
+
+
+def _read(path: Path) -> list[tuple[str, str, float, float | None]]:
+    files = sorted(path.rglob("results*.json"), key=lambda file: file.stat().st_mtime) if path.is_dir() else [path]
+    if not files or not files[-1].is_file():
+        raise UserError(f"{path} has no results_*.json of lm-evaluation-harness: run lm_eval with --output_path")
+    try:
+        results = json.loads(files[-1].read_text(encoding="utf-8"))["results"]
+        scores = [
+            (task, metric.removesuffix(",none"), float(value), _error(entries, metric))
+            for task, entries in results.items()
+            for metric, value in entries.items()
+            if _is_score(metric, value)
+        ]
+    except (ValueError, KeyError, AttributeError, TypeError, OSError) as error:
+        raise UserError(
+            f"{files[-1]} is not what lm-evaluation-harness writes: it has no readable `results`"
+        ) from error
+    if not scores:
+        raise UserError(f"{files[-1]} holds no score")
+    return scores
+
+
+def _is_score(metric: str, value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return number and "," in metric and "_stderr" not in metric
+
+
+def _error(entries: dict, metric: str) -> float | None:
+    name, _, kind = metric.partition(",")
+    value = entries.get(f"{name}_stderr,{kind}")
+    return float(value) if isinstance(value, int | float) and isfinite(value) else None
+
+
+def parse(words: tuple[str, ...]) -> dict[str, Path]:
+    """``NAME=PATH`` words as a mapping, in their order.
+
+    Raises:
+        UserError: if a word has no ``=``.
+    """
+    scored = {}
+    for word in words:
+        name, equals, path = word.partition("=")
+        if not (name and equals and path):
+            raise UserError(f"--lm-eval takes NAME=PATH, e.g. instruct=lm-eval/instruct; {word!r} is not that")
+        scored[name] = Path(path)
+    return scored

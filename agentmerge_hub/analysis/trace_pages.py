@@ -1,0 +1,129 @@
+"""One readable page for each episode: goal, then page, thought, action and reward step by step. Traces are read safely."""
+
+import hashlib
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentmerge_hub.analysis import behaviour, labels, page
+from agentmerge_hub.analysis.episodes import Candidate, Results, Row, done
+from agentmerge_hub.records import Episode
+from agentmerge_hub.traces.episode import Unreadable, read_episode
+from agentmerge_hub.traces.find import Found
+
+FOLDER = "traces"
+LISTS = "episodes"
+PNG = b"\x89PNG\r\n\x1a\n"
+MAX_SCREENSHOT_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Which episodes have a page, and why others have none."""
+
+    names: dict[str, str]
+    """Key of the episode → path of its page, relative to the report."""
+    unreadable: int
+    left_out: int
+
+
+def key_of(row: Row) -> str:
+    """A short stable name for an episode's trace."""
+    return hashlib.sha256(f"{row['folder']}\0{row['trace']}".encode()).hexdigest()[:16]
+
+
+def write(report: Path, rows: list[Row], most: int) -> Pages:
+    """Read every trace: note in its row how often the agent repeated itself, and write pages of the first `most`."""
+    names: dict[str, str] = {}
+    unreadable = left_out = 0
+    (report / FOLDER).mkdir()
+    for row in rows:
+        folder = trace_folder(row)
+        if folder is None:
+            continue
+        try:
+            episode = read_episode(Found(row["trace"], folder))
+        except (Unreadable, OSError):
+            unreadable += 1
+            continue
+        row["longest_repeat"] = behaviour.longest_repeat([step.action for step in episode.steps])
+        if len(names) >= most:
+            left_out += 1
+            continue
+        name = f"{FOLDER}/{key_of(row)}.html"
+        shown = screenshots(folder, report / FOLDER / key_of(row), [step.index for step in episode.steps])
+        page.write(
+            report / name, "trace.html.jinja", row=row, episode=episode, screenshots=shown, answers=_answers(episode)
+        )
+        names[key_of(row)] = name
+    return Pages(names, unreadable, left_out)
+
+
+def trace_folder(row: Row) -> Path | None:
+    """Folder of an episode's trace; None if it has none, or its path leads out of the results."""
+    if not row["trace"]:
+        return None
+    root = Path(row["folder"]).resolve()
+    folder = (root / row["trace"]).resolve()
+    return folder if folder.is_dir() and folder.is_relative_to(root) else None
+
+
+def screenshots(folder: Path, out: Path, steps: list[int]) -> dict[int, str]:
+    """Copy the PNG screenshots of the steps; anything that isn't a PNG of bearable size stays behind."""
+    shown = {}
+    for step in steps:
+        path = folder / f"screenshot_step_{step}.png"
+        if not path.is_file() or path.is_symlink() or path.stat().st_size > MAX_SCREENSHOT_BYTES:
+            continue
+        with path.open("rb") as file:
+            if file.read(len(PNG)) != PNG:
+                continue
+        out.mkdir(exist_ok=True)
+        shutil.copyfile(path, out / f"{step}.png")
+        shown[step] = f"{out.name}/{step}.png"
+    return shown
+
+
+def _answers(episode: Episode) -> dict[int, str]:
+    """Answers that hold more than the thought and action shown beside them: those that could not be read."""
+    return {step.index: step.answer for step in episode.steps if step.answer and step.action is None}
+
+
+def slug(*words: object) -> str:
+    """A file name from words that come from outside."""
+    text = "_".join(str(word) for word in words if word not in (None, ""))
+    clean = re.sub(r"[^A-Za-z0-9.-]+", "_", text)[:80].strip("._")
+    return f"{clean}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def write_lists(report: Path, results: Results, pages: Pages) -> dict[tuple, str]:
+    """A page for each candidate and split that lists the episodes behind each of its numbers.
+
+    Returns (split, *candidate) → path of its page, relative to the report.
+    """
+    (report / LISTS).mkdir()
+    written = {}
+    for split in results.splits:
+        for candidate, rows in results.by_candidate(split).items():
+            if not (finished := done(rows)):
+                continue
+            name = f"{LISTS}/{slug(split, *candidate)}.html"
+            page.write(
+                report / name,
+                "episodes.html.jinja",
+                title=", ".join([labels.method(candidate.method), *_settings(candidate), labels.split(split)]),
+                sections=behaviour.behind(rows),
+                finished=len(finished),
+                pages=pages.names,
+                key=key_of,
+            )
+            written[split, *candidate] = name
+    return written
+
+
+def _settings(candidate: Candidate) -> list[str]:
+    settings = [f"{candidate.agent} agent"] if candidate.agent else []
+    settings += [f"lr {labels.rate(candidate.learning_rate)}"] if candidate.learning_rate is not None else []
+    settings += [f"{candidate.samples_seen:,} samples"] if candidate.samples_seen is not None else []
+    return settings + ([f"λ {candidate.merge_lambda:g}"] if candidate.merge_lambda is not None else [])
