@@ -10,9 +10,10 @@ environment.prepare()
 from agentlab.agents.agent_args import AgentArgs  # noqa: E402
 from browsergym.experiments.agent import Agent, AgentInfo  # noqa: E402
 
+import agentmerge_hub.agents.solvers  # noqa: E402, F401
 from agentmerge_hub.agents import acting  # noqa: E402
 from agentmerge_hub.agents.axtree import Page  # noqa: E402
-from agentmerge_hub.agents.solvers import SOLVERS, Unsolved  # noqa: E402
+from agentmerge_hub.agents.solver import SOLVERS, Unsolved  # noqa: E402
 from agentmerge_hub.prompt import Flags, answer, render  # noqa: E402
 from agentmerge_hub.records import Message  # noqa: E402
 

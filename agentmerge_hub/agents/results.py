@@ -1,6 +1,7 @@
 """Traces → results.parquet: one row for each episode the recipe asks for, whatever became of it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +96,12 @@ def _came_of(folder: Path, out: Path) -> dict[str, Any]:
 
 
 def _error_class(episode: Episode) -> str:
-    """Name of the exception of a crash; ``parse`` where no answer could be read; empty otherwise."""
+    """Name of the exception of a crash, which AgentLab puts first; ``parse`` where no answer could be read; else empty."""
     if episode.error:
-        words = episode.error.replace(":", " ").split()
-        return next((word for word in reversed(words) if word.endswith(("Error", "Interrupt"))), words[-1])
+        names = re.findall(
+            r"\b\w*(?:Error|Exception|Interrupt)\b", episode.error.partition("in task")[2] or episode.error
+        )
+        return names[0] if names else "Error"
     return "parse" if episode.steps and episode.steps[-1].action is None else ""
 
 
