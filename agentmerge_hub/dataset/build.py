@@ -1,32 +1,32 @@
-"""Traces → `workarena-traces/`: parts are made batch by batch, then put together in one pass.
+"""Traces → `workarena-traces/`: parts are made batch by batch, put together in one pass, scanned, described, signed.
 
 Everything that is drawn or decided depends on names and seeds, never on order or time: the same traces and settings give
-the same Parquet bytes.
+the same bytes, however often the build was interrupted.
 """
 
+import hashlib
+import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.progress import track
 
 from agentmerge_hub import manifest
-from agentmerge_hub.dataset.balance import Kept, balance
+from agentmerge_hub.dataset.assemble import assemble
+from agentmerge_hub.dataset.cache import Entry, PartCache, default_folder, program_hash, signature
 from agentmerge_hub.dataset.card import write_card
-from agentmerge_hub.dataset.parts import KEYS, STEP_SCHEMA, make_part
-from agentmerge_hub.dataset.redaction import Allowed, Scanner, scan_file
-from agentmerge_hub.dataset.rules import Dropped
+from agentmerge_hub.dataset.gate import check_files, measure
+from agentmerge_hub.dataset.redaction import Allowed, Scanner
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.dataset.split import SPLITS, assign
-from agentmerge_hub.dataset.write import SplitWriter, Written
+from agentmerge_hub.dataset.workers import Work, run, run_on_ray
+from agentmerge_hub.dataset.write import Written
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.records import LEDGER_SCHEMA, SAMPLE_SCHEMA, SCHEMA_VERSION
+from agentmerge_hub.records import SCHEMA_VERSION
 from agentmerge_hub.tokenizer import ChatTokenizer
-from agentmerge_hub.traces.find import Found, find_episodes
+from agentmerge_hub.traces.find import find_episodes
 
 BATCH = 32
 """Episodes a part."""
@@ -40,175 +40,70 @@ class Built:
 
     written: list[Written]
     counts: dict
+    n_new: int
+    """Episodes that were read now; the others' parts were there from an earlier build."""
 
 
-def build(
-    traces: Sequence[Path], out: Path, tokenizer_name: str, chat_template: Path | None, settings: Settings
-) -> Built:
+def build(traces: Sequence[Path], out: Path, work: Work, *, workers: int = 1, ray: bool = False) -> Built:
     """Build the dataset folder `out`.
 
     Raises:
-        UserError: if there are no traces, no successes, no tokenizer, or nothing fits the window.
+        UserError: if there are no traces, no successes, no tokenizer, nothing fits the window, or a secret is left.
     """
     started = time.time()
     manifest.check_replaceable(out, STAGE)
     found = find_episodes(list(traces))
-    tokenizer = ChatTokenizer(tokenizer_name, chat_template)
+    settings = work.settings
+    cache = PartCache(default_folder(), _fingerprint(settings, work.load_tokenizer()))
+    signatures = {signature(episode): episode for episode in found}
+    known = cache.entries()
+    new = [(name, episode) for name, episode in signatures.items() if name not in known]
+    batches = [new[start : start + BATCH] for start in range(0, len(new), BATCH)]
+    start = run_on_ray if ray else run
+    made = start(work, [[episode for _, episode in batch] for batch in batches], workers)
+    for batch, (_, part) in zip(batches, track(made, "Reading and fitting", len(batches), transient=True)):
+        cache.add(part, [name for name, _ in batch])
+    known = cache.entries()
+    entries = [known[name] for name in signatures]
     with manifest.new_folder(out, STAGE) as folder:
-        parts = folder / "parts"
-        parts.mkdir()
-        reading = _make_parts(found, parts, settings, tokenizer)
-        written, counts = _assemble(parts, folder, settings)
-        counts |= reading
+        assembled = assemble(entries, folder, settings)
+        counts = assembled.counts | _reading(entries)
         if not counts["samples"]:
             raise UserError(_why_nothing(counts, traces))
-        for path in parts.iterdir():
-            path.unlink()
-        parts.rmdir()
-        config = settings.model_dump(mode="json") | {"tokenizer": tokenizer_name, "schema_version": SCHEMA_VERSION}
-        write_card(folder, out.name, written, counts, config)
-        _gate(folder, settings)
+        scanner = Scanner(Allowed(settings.allow))
+        measure(assembled.written, scanner)
+        config = settings.model_dump(mode="json") | {
+            "tokenizer": _name_of(work.tokenizer),
+            "schema_version": SCHEMA_VERSION,
+        }
+        write_card(folder, out.resolve().name, assembled.written, counts, config)
+        check_files(folder, scanner)
         manifest.write(folder, STAGE, config=config, counts=counts, started=started)
-    return Built(written, counts)
+    return Built(assembled.written, counts, len(new))
 
 
-def _make_parts(found: list[Found], parts: Path, settings: Settings, tokenizer: ChatTokenizer) -> dict[str, int]:
-    counts, redacted = Counter(read=0, unreadable=0), Counter()
-    scanner = Scanner(Allowed(settings.allow))
-    batches = [found[start : start + BATCH] for start in range(0, len(found), BATCH)]
-    for number, batch in enumerate(track(batches, description="Reading and fitting", transient=True)):
-        part = make_part(batch, settings, tokenizer, scanner)
-        for name, table in (("samples", part.samples), ("steps", part.steps), ("ledger", part.ledger)):
-            pq.write_table(table, parts / f"{name}-{number:06d}.parquet", compression="zstd")
-        counts += part.counts
-        redacted += part.redacted
+def _fingerprint(settings: Settings, tokenizer: ChatTokenizer) -> str:
+    """Names the parts that this program would make with this tokenizer and these settings."""
+    parts = [program_hash(), tokenizer.identity, json.dumps(settings.for_parts(), sort_keys=True)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+
+
+def _name_of(tokenizer: str) -> str:
+    """A Hub id as it is; of a local folder only the last two names, for where it lies is nobody's business."""
+    return "/".join(Path(tokenizer).parts[-2:]) if Path(tokenizer).is_dir() else tokenizer
+
+
+def _reading(entries: list[Entry]) -> dict:
+    redacted: Counter[str] = Counter()
+    for entry in entries:
+        redacted.update(entry.read.redacted)
+    readable = sum(entry.read.readable for entry in entries)
     return {
-        "episodes_found": len(found),
-        "episodes_read": counts["read"],
-        "episodes_unreadable": counts["unreadable"],
+        "episodes_found": len(entries),
+        "episodes_read": readable,
+        "episodes_unreadable": len(entries) - readable,
         "redacted": dict(sorted(redacted.items())),
     }
-
-
-def _assemble(parts: Path, folder: Path, settings: Settings) -> tuple[list[Written], dict]:
-    """Decide what needs all samples at once, on their keys alone, then copy the rows part by part."""
-    names = ["sample_id", "episode_id", "task", "seed", "step", "cot", *KEYS.names]
-    files = sorted(parts.glob("samples-*.parquet"))
-    rows = [row for path in files for row in pq.read_table(path, columns=names).to_pylist()]
-    split_of = assign([(row["task"], row["seed"], row["goal_key"]) for row in rows], settings)
-    placed, dropped = _place(rows, split_of)
-    kept = [Kept(row["sample_id"], placed[row["sample_id"]], row["task"], row["cot"]) for row in rows
-            if row["success"] and row["sample_id"] in placed]  # fmt: skip
-    drawn = balance(kept, settings.seed)
-    members = {
-        "all": {sample.sample_id for sample in kept},
-        "cot": {sample.sample_id for sample in kept if sample.cot} & drawn,
-        "no_cot": {sample.sample_id for sample in kept if not sample.cot} & drawn,
-    }
-    if settings.failures:
-        members["failures"] = {row["sample_id"] for row in rows if not row["success"] and row["sample_id"] in placed}
-    written = _copy_samples(files, folder, placed, members)
-    episodes = {row["episode_id"]: placed[row["sample_id"]] for row in rows if row["sample_id"] in members["all"]}
-    written += _copy_steps(sorted(parts.glob("steps-*.parquet")), folder, episodes)
-    ledger = _write_ledger(sorted(parts.glob("ledger-*.parquet")), folder, dropped)
-    counts = {
-        "episodes": len(episodes),
-        "samples": len(members["all"]),
-        "dropped": dict(sorted(Counter(ledger["rule"].to_pylist()).items())),
-        "splits": {part.config: {} for part in written},
-    }
-    for part in written:
-        counts["splits"][part.config][part.split] = part.num_examples
-    return written, counts
-
-
-def _place(rows: list[dict], split_of: dict) -> tuple[dict[str, str], list[Dropped]]:
-    """Split by sample id, and the samples dropped as duplicates or for their goal. The first of equals stays."""
-    placed: dict[str, str] = {}
-    dropped: list[Dropped] = []
-    seen: dict[str, dict] = {}
-    episodes: dict[str, str] = {}
-    twice: set[str] = set()
-    for row in rows:
-        where = (row["source"], row["episode_id"])
-        if episodes.setdefault(row["episode_id"], row["source"]) != row["source"]:
-            if row["source"] not in twice:
-                twice.add(row["source"])
-                dropped.append(
-                    Dropped(*where, None, "duplicate_episode", f"same files as {episodes[row['episode_id']]}")
-                )
-            continue
-        split = split_of.get((row["task"], row["seed"], row["goal_key"]))
-        if split is None:
-            dropped.append(Dropped(*where, row["step"], "goal_on_both_sides"))
-            continue
-        earlier = seen.setdefault(row["exact_key"], row)
-        nearly = seen.setdefault("~" + row["near_key"], row)
-        if earlier is not row or nearly is not row:
-            rule, first = ("duplicate", earlier) if earlier is not row else ("near_duplicate", nearly)
-            dropped.append(Dropped(*where, row["step"], rule, f"of step {first['step']} of {first['source']}"))
-            continue
-        placed[row["sample_id"]] = split
-    return placed, dropped
-
-
-def _copy_samples(
-    files: list[Path], folder: Path, placed: dict[str, str], members: dict[str, set[str]]
-) -> list[Written]:
-    writers = {
-        (config, split): SplitWriter(folder, config, split, SAMPLE_SCHEMA) for config in members for split in SPLITS
-    }
-    for table in _tables(files):
-        ids = table["sample_id"].to_pylist()
-        for (config, split), writer in writers.items():
-            mask = pa.array([name in members[config] and placed[name] == split for name in ids], pa.bool_())
-            writer.add(table.filter(mask).select(SAMPLE_SCHEMA.names))
-    return [writer.close() for writer in writers.values()]
-
-
-def _copy_steps(files: list[Path], folder: Path, episodes: dict[str, str]) -> list[Written]:
-    writers = {split: SplitWriter(folder, "episodes", split, STEP_SCHEMA) for split in SPLITS}
-    for table in _tables(files):
-        ids = table["episode_id"].to_pylist()
-        for split, writer in writers.items():
-            writer.add(
-                table.filter(pa.array([episodes.get(name) == split for name in ids], pa.bool_())).select(
-                    STEP_SCHEMA.names
-                )
-            )
-    return [writer.close() for writer in writers.values()]
-
-
-def _tables(files: list[Path]) -> Iterator[pa.Table]:
-    for path in files:
-        table = pq.read_table(path)
-        if table.num_rows:
-            yield table
-
-
-def _write_ledger(files: list[Path], folder: Path, dropped: list[Dropped]) -> pa.Table:
-    rows = pa.Table.from_pylist([vars(row) for row in dropped], LEDGER_SCHEMA)
-    table = pa.concat_tables([*(pq.read_table(path) for path in files), rows]).sort_by(
-        [("source", "ascending"), ("step", "ascending"), ("rule", "ascending"), ("detail", "ascending")]
-    )
-    pq.write_table(table, folder / "ledger.parquet", compression="zstd")
-    return table
-
-
-def _gate(folder: Path, settings: Settings) -> None:
-    """Scan everything that was written once more.
-
-    Raises:
-        UserError: if a secret is left.
-    """
-    scanner = Scanner(Allowed(settings.allow))
-    hits = [hit for path in sorted(folder.rglob("*")) if path.is_file() for hit in scan_file(path, scanner)]
-    if hits:
-        kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(Counter(hit.kind for hit in hits).items()))
-        raise UserError(
-            f"redaction left secrets in what was written ({kinds}; first in {hits[0]}), so nothing was kept: "
-            "say --allow WHAT=REASON if they may be published"
-        )
 
 
 def _why_nothing(counts: dict, traces: Sequence[Path]) -> str:

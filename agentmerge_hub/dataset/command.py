@@ -1,5 +1,6 @@
 """`agentmerge build` and `agentmerge inspect`."""
 
+import os
 from pathlib import Path
 
 import click
@@ -62,22 +63,31 @@ from agentmerge_hub.errors import UserError, require
     metavar="WHAT=REASON",
     help="Let a kind of secret or a text pass redaction; the card shows the reason.",
 )
+@click.option("--keep-duplicates", default=1, show_default=True, help="How many equal samples are kept.")
+@click.option("--workers", type=click.IntRange(1), help="Processes; one a core if not given.")
+@click.option("--ray", is_flag=True, help="Run the workers on Ray: RAY_ADDRESS's cluster, or a local one.")
 @click.option("--failures", is_flag=True, help="Also write the samples of unsuccessful episodes, as a config.")
-def build(traces, out, tokenizer, chat_template, flags, inter_seeds, allow, **options) -> None:
+def build(traces, out, tokenizer, chat_template, flags, inter_seeds, allow, workers, ray, **options) -> None:
     """Turn TRACES, folders of AgentLab or BrowserGym results, into a dataset."""
     require("hub", "datasets", "detect_secrets")
     from agentmerge_hub.dataset.build import build as build_dataset
     from agentmerge_hub.dataset.redaction import read_allowed
     from agentmerge_hub.dataset.settings import read_settings
+    from agentmerge_hub.dataset.workers import Work
+
+    if ray:
+        require("agents", "ray")
 
     settings = read_settings(
         flags=_flags(flags), inter_seeds=tuple(map(_range, inter_seeds)), allow=read_allowed(allow), **options
     )
-    built = build_dataset(traces, out, tokenizer, chat_template, settings)
+    work = Work(settings, tokenizer, chat_template)
+    built = build_dataset(traces, out, work, workers=workers or os.cpu_count() or 1, ray=ray)
     counts = built.counts
     click.echo(
         f"{counts['samples']} samples of {counts['episodes']} episodes written to {out}; {counts['episodes_found']} episodes "
-        f"found, {counts['episodes_unreadable']} unreadable, {sum(counts['dropped'].values())} rows in ledger.parquet say what was dropped"
+        f"found, {built.n_new} read now, {counts['episodes_unreadable']} unreadable; ledger.parquet names "
+        f"{sum(counts['dropped'].values())} that were dropped"
     )
 
 

@@ -5,9 +5,8 @@ Batches are independent of each other, so they can be worked on in any order and
 """
 
 import json
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import pyarrow as pa
 
@@ -31,6 +30,7 @@ KEYS = pa.schema(
         ("exact_key", pa.string()),
         ("near_key", pa.string()),
         ("success", pa.bool_()),
+        ("n_bytes", pa.int64()),
     ]
 )
 """What the samples of a part carry until the dataset is put together."""
@@ -72,7 +72,17 @@ STEP_SCHEMA = pa.schema(
 )
 """Rows of the config ``episodes``: one for each decision, with the page untrimmed, to fit it to another window."""
 
-STEP_PART_SCHEMA = pa.schema([*STEP_SCHEMA, ("source", pa.string()), ("goal_key", pa.string())])
+STEP_PART_SCHEMA = pa.schema([*STEP_SCHEMA, ("source", pa.string()), ("n_bytes", pa.int64())])
+
+
+@dataclass(frozen=True)
+class EpisodeRead:
+    """How the reading of one episode went."""
+
+    source: str
+    readable: bool = True
+    redacted: dict[str, int] = field(default_factory=dict)
+    """Different secrets of each kind."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +92,8 @@ class Part:
     samples: pa.Table
     steps: pa.Table
     ledger: pa.Table
-    counts: Counter[str]
-    redacted: Counter[str]
-    """Different secrets of each kind, summed over episodes."""
+    episodes: list[EpisodeRead]
+    """One for each of the batch, in its order."""
 
 
 def make_part(batch: Sequence[Found], settings: Settings, tokenizer: ChatTokenizer, scanner: Scanner) -> Part:
@@ -92,40 +101,38 @@ def make_part(batch: Sequence[Found], settings: Settings, tokenizer: ChatTokeniz
     samples: list[dict] = []
     steps: list[dict] = []
     dropped: list[Dropped] = []
-    redacted: Counter[str] = Counter()
-    unreadable = 0
+    read: list[EpisodeRead] = []
     for found in batch:
         try:
             episode = read_episode(found)
         except Unreadable as reason:
-            unreadable += 1
+            read.append(EpisodeRead(found.source, readable=False))
             dropped.append(Dropped(found.source, "", None, "unreadable", str(reason)))
             continue
         reason = drop_episode(episode, settings)
         if reason is not None:
             dropped.append(Dropped(episode.source, episode.episode_id, None, *reason))
-        wanted_failure = settings.failures and is_failure(episode, settings)
-        if reason is not None and not wanted_failure:
+        if reason is not None and not (settings.failures and is_failure(episode, settings)):
+            read.append(EpisodeRead(found.source))
             continue
         episode, secrets = redact_episode(_without_unused_html(episode, settings), scanner)
-        redacted += secrets
+        read.append(EpisodeRead(found.source, redacted=dict(secrets)))
         made = make_samples(episode, settings, tokenizer)
         key = goal_key(episode.steps[0].observation.goal)
         samples += [_sample_row(sample, episode, key, reason is None) for sample in made.samples]
         if reason is None:
             dropped += made.dropped
-            steps += _step_rows(episode, key, settings)
+            steps += _step_rows(episode, settings)
     return Part(
         samples=pa.Table.from_pylist(samples, PART_SCHEMA),
         steps=pa.Table.from_pylist(steps, STEP_PART_SCHEMA),
         ledger=pa.Table.from_pylist([asdict(row) | _redacted_text(row, scanner) for row in dropped], LEDGER_SCHEMA),
-        counts=Counter(read=len(batch) - unreadable, unreadable=unreadable),
-        redacted=redacted,
+        episodes=read,
     )
 
 
 def _redacted_text(row: Dropped, scanner: Scanner) -> dict[str, str]:
-    return {"source": redact(row.source, scanner.allowed), "detail": redact(row.detail, scanner.allowed)}
+    return {"detail": redact(row.detail, scanner.allowed)}
 
 
 def _without_unused_html(episode: Episode, settings: Settings) -> Episode:
@@ -153,17 +160,17 @@ def _sample_row(sample: Sample, episode: Episode, key: str, success: bool) -> di
         "exact_key": exact_key(both),
         "near_key": near_key(both),
         "success": success,
+        "n_bytes": sum(len(message["content"].encode()) for message in both),
     }
 
 
-def _step_rows(episode: Episode, key: str, settings: Settings) -> list[dict]:
+def _step_rows(episode: Episode, settings: Settings) -> list[dict]:
     of_episode = {name: getattr(episode, name) for name in STEP_SCHEMA.names if hasattr(episode, name)} | {
         "category": task(episode.task).category,
         "license": licence(episode.teacher),
         "flags": json.dumps(episode.flags, sort_keys=True),
         "n_steps": len(episode.steps),
         "source": episode.source,
-        "goal_key": key,
     }
     rows = []
     for step in episode.steps:
@@ -180,6 +187,7 @@ def _step_rows(episode: Episode, key: str, settings: Settings) -> list[dict]:
                 "answer": step.answer,
                 "recorded_prompt": list(step.messages),
                 "parse_retries": step.parse_retries,
+                "n_bytes": sum(map(len, of_page.values())) + sum(len(message["content"]) for message in step.messages),
             }
         )
     return rows

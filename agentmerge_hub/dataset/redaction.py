@@ -279,25 +279,34 @@ def scan_file(path: Path, scanner: Scanner | None = None) -> Iterator[Located]:
     """
     scanner = scanner or Scanner()
     if path.suffix == ".parquet":
-        texts = _parquet_texts(path)
+        file = pq.ParquetFile(path)
+        for group in range(file.num_row_groups):
+            yield from scan_table(file.read_row_group(group), path.name, scanner)
     else:
-        texts = [("", path.read_text(encoding="utf-8", errors="replace"))]
-    for where, text in texts:
-        for line in scanner.dirty(text):
-            for finding in find(line, scanner.allowed):
-                yield Located(f"{path.name}{where}", finding.kind, hashlib.sha256(finding.value.encode()).hexdigest())
+        yield from _located(path.read_text(encoding="utf-8", errors="replace"), path.name, scanner)
 
 
-def _parquet_texts(path: Path) -> Iterator[tuple[str, str]]:
-    file = pq.ParquetFile(path)
-    rows = 0
-    for group in range(file.num_row_groups):
-        for batch in file.iter_batches(batch_size=256, row_groups=[group]):
-            for name, column in zip(batch.schema.names, batch.columns):
-                for place, value in enumerate(column.to_pylist() if _holds_text(column.type) else ()):
-                    yield from ((f" row {rows + place} column {name}", text) for text in _strings(value))
-            rows += batch.num_rows
+def scan_table(table: pa.Table, where: str, scanner: Scanner) -> Iterator[Located]:
+    """Every secret in the text columns of a table, nested ones too; each line is looked at once."""
+    for name in table.column_names:
+        for chunk in table[name].chunks:
+            for texts in _string_arrays(chunk):
+                for text in texts.unique().to_pylist():
+                    if text:
+                        yield from _located(text, f"{where}, column {name}", scanner)
 
 
-def _holds_text(kind: pa.DataType) -> bool:
-    return "string" in str(kind)
+def _located(text: str, where: str, scanner: Scanner) -> Iterator[Located]:
+    for line in scanner.dirty(text):
+        for finding in find(line, scanner.allowed):
+            yield Located(where, finding.kind, hashlib.sha256(finding.value.encode()).hexdigest())
+
+
+def _string_arrays(array: pa.Array) -> Iterator[pa.Array]:
+    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        yield array
+    elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        yield from _string_arrays(array.flatten())
+    elif pa.types.is_struct(array.type):
+        for inner in array.flatten():
+            yield from _string_arrays(inner)

@@ -127,7 +127,7 @@ def _sample(episode: Episode, step: Step, version: _Version, settings: Settings,
         raise _Drop("bid_cut_away", ", ".join(sorted(lost)))
     messages = fitted.prompt.messages()
     completion = (Message(role="assistant", content=version.answer),)
-    n_completion = tokenizer.count(tokenizer.render([*messages, *completion], answer_next=False)) - fitted.n_tokens
+    n_completion = _completion_tokens(messages, completion, fitted.n_tokens, tokenizer)
     if n_completion > window.answer:
         raise _Drop("answer_too_long", f"{n_completion} tokens")
     name = "cot" if version.cot else "no_cot"
@@ -153,3 +153,18 @@ def _sample(episode: Episode, step: Step, version: _Version, settings: Settings,
         axtree_lines_cut=fitted.lines_cut.get("axtree", 0),
         html_lines_cut=fitted.lines_cut.get("html", 0),
     )
+
+
+def _completion_tokens(
+    messages: tuple[Message, ...], completion: tuple[Message, ...], n_prompt: int, tokenizer: ChatTokenizer
+) -> int:
+    """Tokens that the answer and its end add to the prompt, as a trainer counts them.
+
+    Where the prompt ends behind a special token, tokens before it cannot change, and only what follows is tokenized.
+    """
+    prompt = tokenizer.render(messages)
+    whole = tokenizer.render([*messages, *completion], answer_next=False)
+    tail = tokenizer.after_last_special(prompt) if whole.startswith(prompt) else None
+    if tail is None:
+        return tokenizer.count(whole) - n_prompt
+    return tokenizer.count(whole[tail:]) - tokenizer.count(prompt[tail:])

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from agentmerge_hub.dataset.tasks import categories, task
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.fit import Window
 from agentmerge_hub.prompt import Flags
@@ -30,6 +31,8 @@ class Settings(BaseModel):
     """Render every prompt from the saved page, also where a recorded one exists."""
     drop_failed_actions: bool = False
     """Drop steps whose action ended in an error."""
+    keep_duplicates: int = Field(1, ge=1)
+    """How many samples with the same prompt and answer are kept."""
     hold_out_tasks: tuple[str, ...] = ()
     """Tasks that go to cross_task beside those BrowserGym marks as test."""
     hold_out_categories: tuple[str, ...] = ()
@@ -48,6 +51,10 @@ class Settings(BaseModel):
     failures: bool = False
     """Also write the samples of unsuccessful episodes, as a config of their own."""
 
+    def for_parts(self) -> dict[str, Any]:
+        """The settings that decide what one episode becomes; the others only put episodes together."""
+        return self.model_dump(mode="json", exclude=_OF_THE_WHOLE)
+
     def window_of_student(self) -> Window:
         return Window(self.window, self.answer)
 
@@ -57,6 +64,11 @@ class Settings(BaseModel):
         if not thinking:
             base |= {"use_think_history": False}
         return Flags(**base | {"use_thinking": thinking})
+
+
+_OF_THE_WHOLE = {
+    "keep_duplicates", "hold_out_tasks", "hold_out_categories", "benchmark_split", "inter_seeds", "inter_share", "seed",
+}  # fmt: skip
 
 
 def read_settings(**values: Any) -> Settings:
@@ -69,8 +81,21 @@ def read_settings(**values: Any) -> Settings:
         settings = Settings(**values)
         settings.window_of_student()
         settings.rendering_flags("workarena", thinking=True, several=True)
+        _check_names(settings)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{where or 'settings'}: {first['msg'].removeprefix('Value error, ')}") from None
     return settings
+
+
+def _check_names(settings: Settings) -> None:
+    """A name that is held out and does not exist would hold out nothing, unnoticed."""
+    for name in settings.hold_out_tasks:
+        if name.split(".")[0] in ("miniwob", "workarena") and not task(name).split:
+            raise UserError(
+                f"hold_out_tasks: BrowserGym has no task {name!r}, e.g. workarena.servicenow.order-ipad-pro"
+            )
+    for name in settings.hold_out_categories:
+        if name not in categories():
+            raise UserError(f"hold_out_categories: no category {name!r}: use one of {', '.join(sorted(categories()))}")

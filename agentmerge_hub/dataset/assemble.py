@@ -1,0 +1,169 @@
+"""Parts → the dataset's Parquet files: what needs all samples at once is decided on their keys, then rows are copied.
+
+Rows stand in the order of source, step and version. Neither that order nor where a file ends depends on how the episodes
+were batched, so that the same traces and settings give the same bytes.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agentmerge_hub.dataset import cache
+from agentmerge_hub.dataset.balance import Kept, balance
+from agentmerge_hub.dataset.cache import Entry
+from agentmerge_hub.dataset.parts import STEP_SCHEMA
+from agentmerge_hub.dataset.rules import Dropped
+from agentmerge_hub.dataset.settings import Settings
+from agentmerge_hub.dataset.split import SPLITS, assign
+from agentmerge_hub.dataset.write import SplitWriter, Written
+from agentmerge_hub.records import LEDGER_SCHEMA, SAMPLE_SCHEMA
+
+
+class Row(NamedTuple):
+    """The keys of one sample, in the order rows are sorted by, and where it lies."""
+
+    source: str
+    step: int
+    no_cot: bool
+    sample_id: str
+    episode_id: str
+    task: str
+    seed: int
+    goal_key: str
+    exact_key: str
+    near_key: str
+    success: bool
+    n_bytes: int
+    part: Path
+    place: int
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """The written splits and the figures of the whole."""
+
+    written: list[Written]
+    counts: dict
+
+
+def assemble(entries: Iterable[Entry], folder: Path, settings: Settings) -> Assembled:
+    """Write data/ and ledger.parquet of the episodes given."""
+    sources: dict[Path, set[str]] = defaultdict(set)
+    for entry in entries:
+        sources[entry.part].add(entry.read.source)
+    rows = sorted(_rows(sources))
+    split_of = assign([(row.task, row.seed, row.goal_key) for row in rows], settings)
+    placed, dropped = _place(rows, split_of, settings)
+    kept = [Kept(row.sample_id, placed[row.sample_id], row.task, not row.no_cot)
+            for row in rows if row.success and row.sample_id in placed]  # fmt: skip
+    drawn = balance(kept, settings.seed)
+    members = {
+        "all": {sample.sample_id for sample in kept},
+        "cot": {sample.sample_id for sample in kept if sample.cot} & drawn,
+        "no_cot": {sample.sample_id for sample in kept if not sample.cot} & drawn,
+    }
+    if settings.failures:
+        members["failures"] = {row.sample_id for row in rows if not row.success and row.sample_id in placed}
+    written = _copy_samples(rows, folder, placed, members)
+    episodes = {(row.source, row.episode_id): placed[row.sample_id] for row in rows if row.sample_id in members["all"]}
+    written += _copy_steps(sources, folder, episodes)
+    ledger = _write_ledger(sources, folder, dropped)
+    return Assembled(
+        written,
+        {
+            "episodes": len(episodes),
+            "samples": len(members["all"]),
+            "dropped": dict(sorted(Counter(ledger["rule"].to_pylist()).items())),
+            "splits": {
+                config: {part.split: part.num_examples for part in written if part.config == config}
+                for config in dict.fromkeys(part.config for part in written)
+            },
+        },
+    )
+
+
+def _rows(sources: dict[Path, set[str]]) -> Iterator[Row]:
+    columns = [name for name in Row._fields if name not in ("no_cot", "part", "place")]
+    for part, table in cache.keys(sources, "samples", [*columns, "cot"]):
+        for place, values in enumerate(zip(*(table[name] for name in columns), table["cot"])):
+            row = dict(zip([*columns, "cot"], values))
+            if row["source"] in sources[part]:
+                yield Row(no_cot=not row.pop("cot"), part=part, place=place, **row)
+
+
+def _place(rows: list[Row], split_of: dict, settings: Settings) -> tuple[dict[str, str], list[Dropped]]:
+    """Split by sample id, and the samples dropped as duplicates or for their goal. The first of equals stay."""
+    placed: dict[str, str] = {}
+    dropped: list[Dropped] = []
+    first_with: dict[str, Row] = {}
+    equals: Counter[str] = Counter()
+    source_of: dict[str, str] = {}
+    twice: set[str] = set()
+    for row in rows:
+        if source_of.setdefault(row.episode_id, row.source) != row.source:
+            if row.source not in twice:
+                twice.add(row.source)
+                same = f"same files as {source_of[row.episode_id]}"
+                dropped.append(Dropped(row.source, row.episode_id, None, "duplicate_episode", same))
+            continue
+        split = split_of.get((row.task, row.seed, row.goal_key))
+        if split is None:
+            dropped.append(Dropped(row.source, row.episode_id, row.step, "goal_on_both_sides"))
+            continue
+        rule, first = "duplicate", first_with.setdefault(row.exact_key, row)
+        if first is row:
+            rule, first = "near_duplicate", first_with.setdefault("near " + row.near_key, row)
+        equals[row.near_key] += 1
+        if first is not row and equals[row.near_key] > settings.keep_duplicates:
+            detail = f"of step {first.step} of {first.source}"
+            dropped.append(Dropped(row.source, row.episode_id, row.step, rule, detail))
+            continue
+        placed[row.sample_id] = split
+    return placed, dropped
+
+
+def _copy_samples(rows: list[Row], folder: Path, placed: dict[str, str], members: dict[str, set[str]]) -> list[Written]:
+    writers = {
+        (config, split): SplitWriter(folder, config, split, SAMPLE_SCHEMA) for config in members for split in SPLITS
+    }
+    for part, together in groupby((row for row in rows if row.sample_id in placed), key=lambda row: row.part):
+        run = list(together)
+        table = cache.table(part, "samples").select(SAMPLE_SCHEMA.names)
+        for (config, split), writer in writers.items():
+            wanted = [row for row in run if row.sample_id in members[config] and placed[row.sample_id] == split]
+            if wanted:
+                writer.add(table.take([row.place for row in wanted]), [row.n_bytes for row in wanted])
+    return [writer.close() for writer in writers.values()]
+
+
+def _copy_steps(sources: dict[Path, set[str]], folder: Path, episodes: dict[tuple[str, str], str]) -> list[Written]:
+    steps = []
+    for part, table in cache.keys(sources, "steps", ["source", "step", "episode_id", "n_bytes"]):
+        for place, (source, step, episode, size) in enumerate(zip(*table.values())):
+            if source in sources[part] and (source, episode) in episodes:
+                steps.append((source, step, episodes[source, episode], size, part, place))
+    writers = {split: SplitWriter(folder, "episodes", split, STEP_SCHEMA) for split in SPLITS}
+    for part, together in groupby(sorted(steps), key=lambda step: step[4]):
+        run = list(together)
+        table = cache.table(part, "steps").select(STEP_SCHEMA.names)
+        for split, writer in writers.items():
+            wanted = [step for step in run if step[2] == split]
+            if wanted:
+                writer.add(table.take([step[5] for step in wanted]), [step[3] for step in wanted])
+    return [writer.close() for writer in writers.values()]
+
+
+def _write_ledger(sources: dict[Path, set[str]], folder: Path, dropped: list[Dropped]) -> pa.Table:
+    rows = [vars(row) for row in dropped]
+    for part in sources:
+        rows += [row for row in cache.table(part, "ledger").to_pylist() if row["source"] in sources[part]]
+    rows.sort(key=lambda row: (row["source"], -1 if row["step"] is None else row["step"], row["rule"], row["detail"]))
+    table = pa.Table.from_pylist(rows, LEDGER_SCHEMA)
+    pq.write_table(table, folder / "ledger.parquet", compression="zstd")
+    return table

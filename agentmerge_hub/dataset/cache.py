@@ -1,0 +1,120 @@
+"""Parts kept between builds: a build that was killed goes on where it was, and one with new traces reads only those.
+
+A part holds what a batch of episodes became, with the signature of each. Parts of another program version, tokenizer or
+settings are never taken. The folder can be deleted at any time.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agentmerge_hub.dataset.parts import EpisodeRead, Part
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.traces.find import Found
+
+TABLES = ("samples", "steps", "ledger")
+
+
+def default_folder() -> Path:
+    """``$AGENTMERGE_CACHE``, else the user's cache folder."""
+    if named := os.environ.get("AGENTMERGE_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentmerge-hub"
+
+
+def program_hash() -> str:
+    """Hash of the code that makes parts: a changed program never takes old parts."""
+    package = Path(__file__).parents[1]
+    files = [*package.glob("*.py"), *(package / "traces").glob("*.py"), *(package / "dataset").glob("*.*")]
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def signature(found: Found) -> str:
+    """Changes when a file of the episode is added, removed or written anew; nothing is opened."""
+    files = sorted((path.name, path.stat()) for path in found.folder.iterdir() if path.is_file())
+    listing = [found.source, *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in files)]
+    return hashlib.sha256("\n".join(listing).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where an episode's rows lie."""
+
+    part: Path
+    read: EpisodeRead
+
+
+class PartCache:
+    """The parts made with one program, tokenizer and settings."""
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        """Open or begin it.
+
+        Raises:
+            UserError: if the folder cannot be written.
+        """
+        self.folder = folder / "parts" / fingerprint
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+        except OSError as error:
+            raise UserError(f"{self.folder} cannot be written ({error.strerror}): set AGENTMERGE_CACHE") from None
+
+    def _sweep(self) -> None:
+        """Remove what killed builds left; a part is whole once it has its name, and takes seconds to write."""
+        for path in self.folder.glob(".*.partial"):
+            if time.time() - path.stat().st_mtime > 3600:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def entries(self) -> dict[str, Entry]:
+        """Signature → where the rows of that episode are."""
+        found: dict[str, Entry] = {}
+        for part in sorted(self.folder.glob("part-*")):
+            try:
+                episodes = json.loads((part / "part.json").read_text(encoding="utf-8"))
+            except (OSError, ValueError):  # damaged from outside: it is made again
+                shutil.rmtree(part, ignore_errors=True)
+                continue
+            for episode in episodes:
+                found[episode["signature"]] = Entry(part, EpisodeRead(**episode["read"]))
+        return found
+
+    def add(self, part: Part, signatures: Iterable[str]) -> None:
+        """Keep a part, whole or not at all."""
+        names = list(signatures)
+        content = [{"signature": name, "read": vars(read)} for name, read in zip(names, part.episodes)]
+        name = hashlib.sha256("".join(names).encode()).hexdigest()[:24]
+        partial = self.folder / f".{name}.{os.getpid()}.partial"
+        partial.mkdir()
+        for table in TABLES:
+            pq.write_table(getattr(part, table), partial / f"{table}.parquet", compression="zstd", compression_level=1)
+        (partial / "part.json").write_text(json.dumps(content), encoding="utf-8")
+        place = self.folder / f"part-{name}"
+        if place.exists():
+            shutil.rmtree(partial)
+        else:
+            partial.rename(place)
+
+
+@lru_cache(maxsize=6)
+def table(part: Path, name: str) -> pa.Table:
+    """A table of a part; the last few are kept, for neighbouring episodes can lie in different parts."""
+    return pq.read_table(part / f"{name}.parquet")
+
+
+def keys(parts: Iterable[Path], name: str, columns: list[str]) -> Iterator[tuple[Path, dict[str, list]]]:
+    """The named columns of each part's table, as lists."""
+    for part in parts:
+        yield part, pq.read_table(part / f"{name}.parquet", columns=columns).to_pydict()

@@ -1,0 +1,144 @@
+"""Splits: nothing stands on two sides, whatever the tasks, seeds and goals are; and the table of tasks is BrowserGym's."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentmerge_hub.dataset.balance import Kept, balance
+from agentmerge_hub.dataset.settings import Settings, read_settings
+from agentmerge_hub.dataset.split import assign, draw, goal_key
+from agentmerge_hub.dataset.tasks import categories, task
+from agentmerge_hub.dataset.teachers import licence
+from agentmerge_hub.errors import UserError
+
+TASKS = ("miniwob.click-dialog", "miniwob.click-option", "miniwob.click-button", "miniwob.click-test", "elsewhere.task")
+RUNS = st.lists(st.tuples(st.sampled_from(TASKS), st.integers(0, 30), st.sampled_from(["", *"abcdefgh"])), max_size=80)
+SETTINGS = st.builds(
+    Settings,
+    inter_share=st.sampled_from([0.0, 0.1, 0.5]),
+    inter_seeds=st.sampled_from([(), ((20, 30),), ((0, 3), (7, 7))]),
+    hold_out_tasks=st.sampled_from([(), ("miniwob.click-dialog",)]),
+    benchmark_split=st.booleans(),
+    seed=st.integers(0, 5),
+)
+
+
+@given(runs=RUNS, settings=SETTINGS)
+def test_no_task_seed_or_goal_crosses(runs: list[tuple[str, int, str]], settings: Settings) -> None:
+    split = assign(runs, settings)
+    assert set(split) <= set(runs)
+    for key in (lambda run: run[:2], lambda run: run[2]):
+        sides: dict[object, set[str]] = {}
+        for run, name in split.items():
+            if key(run) != "":
+                sides.setdefault(key(run), set()).add(name)
+        assert all(len(names) == 1 for names in sides.values())
+    cross = {run[0] for run, name in split.items() if name == "cross_task"}
+    assert not cross & {run[0] for run, name in split.items() if name != "cross_task"}
+    if settings.inter_seeds:
+        reserved = [run for run, name in split.items() if name == "inter_task"]
+        assert all(any(low <= seed <= high for low, high in settings.inter_seeds) for _, seed, _ in reserved)
+
+
+@given(runs=RUNS, order=st.randoms())
+def test_the_order_of_the_runs_does_not_matter(runs: list[tuple[str, int, str]], order) -> None:
+    shuffled = list(runs)
+    order.shuffle(shuffled)
+    assert assign(runs, Settings()) == assign(shuffled, Settings())
+
+
+def test_test_tasks_go_to_cross_task_and_reserved_seeds_to_inter_task() -> None:
+    runs = [("miniwob.click-dialog", seed, f"goal {seed}") for seed in range(5)] + [
+        ("miniwob.click-button", 0, "other")
+    ]
+    split = assign(runs, Settings(inter_seeds=((3, 4),)))
+    assert [split[run] for run in runs] == ["train"] * 3 + ["inter_task"] * 2 + ["cross_task"]
+    held_out = assign(runs, Settings(hold_out_categories=("original",), benchmark_split=False, inter_share=0))
+    assert set(held_out.values()) == {"cross_task"}
+
+
+def test_a_goal_of_many_seeds_stays_in_train() -> None:
+    runs = [("miniwob.click-dialog", seed, "press it") for seed in range(100)]
+    assert set(assign(runs, Settings(inter_share=0.5)).values()) == {"train"}
+    reserved = assign(runs, Settings(inter_seeds=((50, 99),)))
+    assert len(reserved) == 50 and set(reserved.values()) == {"train"}
+
+
+def test_the_share_is_about_right_and_small_sets_get_one() -> None:
+    runs = [("miniwob.click-dialog", seed, f"goal {seed}") for seed in range(2000)]
+    drawn = sum(name == "inter_task" for name in assign(runs, Settings(inter_share=0.1)).values())
+    assert 150 < drawn < 250
+    assert sum(name == "inter_task" for name in assign(runs[:6], Settings(inter_share=0.01)).values()) == 1
+
+
+def test_goal_keys_ignore_case_spacing_and_punctuation() -> None:
+    assert goal_key('Order 6 "Sales  Laptop".') == goal_key("order 6 sales laptop") != goal_key("order 7 sales laptop")
+
+
+@given(
+    samples=st.lists(
+        st.builds(
+            Kept, st.uuids().map(str), st.sampled_from(["train", "inter_task"]), st.sampled_from("ab"), st.booleans()
+        ),
+        unique_by=lambda sample: sample.sample_id,
+    ),
+    seed=st.integers(0, 9),
+)
+def test_cot_and_no_cot_are_drawn_equal(samples: list[Kept], seed: int) -> None:
+    chosen = balance(samples, seed)
+    assert chosen == balance(samples[::-1], seed)
+    for split in ("train", "inter_task"):
+        for name in "ab":
+            pool = [sample for sample in samples if (sample.split, sample.task) == (split, name)]
+            taken = [sum(s.sample_id in chosen for s in pool if s.cot is cot) for cot in (True, False)]
+            there = [sum(s.cot is cot for s in pool) for cot in (True, False)]
+            assert taken[0] == taken[1] == min(there)
+
+
+def test_draws_are_the_same_everywhere() -> None:
+    assert draw("miniwob.click-dialog/3", 0) == pytest.approx(0.3343882822)
+    assert draw("miniwob.click-dialog/3", 1) != draw("miniwob.click-dialog/3", 0)
+
+
+def test_the_table_of_tasks_is_browsergyms() -> None:
+    benchmark = pytest.importorskip("browsergym.experiments.benchmark")
+    for name, column in (("miniwob", "miniwob_category"), ("workarena", "category")):
+        path = Path(benchmark.__file__).parent / "metadata" / f"{name}.csv"
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                known = task(row["task_name"])
+                assert (known.category, known.split) == (row[column], row["browsergym_split"])
+                assert known.level == row.get("level", "")
+    assert {"form", "list-filter", "original"} <= categories()
+
+
+@pytest.mark.parametrize(
+    ("teacher", "terms"),
+    [
+        ("meta-llama/Meta-Llama-3.1-70B-Instruct", "llama3.1"),
+        ("meta-llama/llama-3.3-70b-instruct", "llama3.3"),
+        ("mistralai/Mistral-Large-Instruct-2407", "mistral-research-license"),
+        ("gpt-4o-2024-08-06", "openai-terms-of-use"),
+        ("openai/gpt-oss-120b", "apache-2.0"),
+        ("claude-3-5-sonnet-20241022", "anthropic-commercial-terms"),
+        ("scripted", "apache-2.0"),
+        ("somebodys-model", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_teachers_carry_their_terms(teacher: str, terms: str) -> None:
+    assert licence(teacher) == terms
+
+
+def test_settings_are_refused_in_a_sentence() -> None:
+    with pytest.raises(UserError, match="inter_share"):
+        read_settings(inter_share=2)
+    with pytest.raises(UserError, match="no action space 'tap'"):
+        read_settings(flags={"action_space": "tap"})
+    with pytest.raises(UserError, match="hold_out_tasks"):
+        read_settings(hold_out_tasks=("miniwob.no-such-task",))
+    with pytest.raises(UserError, match="hold_out_categories"):
+        read_settings(hold_out_categories=("nothing",))
