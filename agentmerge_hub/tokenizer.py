@@ -1,5 +1,6 @@
 """The student's tokenizer and chat template: messages in, exact token counts out. No model is ever loaded."""
 
+import hashlib
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,11 @@ class ChatTokenizer:
         self._backend.no_truncation()
         self._backend.no_padding()
 
+    @property
+    def identity(self) -> str:
+        """Equal for tokenizers that give the same tokens and render the same text, wherever they were loaded from."""
+        return hashlib.sha256(f"{self._backend.to_str()}\0{self._tokenizer.chat_template}".encode()).hexdigest()
+
     def render(self, messages: Sequence[Message], *, answer_next: bool = True) -> str:
         """Messages as the one text the model reads; `answer_next` opens the assistant's turn at its end."""
         return self._tokenizer.apply_chat_template(
@@ -63,6 +69,14 @@ class ChatTokenizer:
         return [
             len(encoding.ids) for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         ]
+
+    def after_last_special(self, text: str) -> int | None:
+        """Where the last special token of a rendered text begins, None if it holds none.
+
+        A special token is split off before anything else, so that the text from there on has the same tokens alone.
+        """
+        places = [text.rfind(token) for token in self._tokenizer.all_special_tokens]
+        return max((place for place in places if place >= 0), default=None)
 
     def offsets(self, text: str) -> "TokenOffsets":
         """Where each token of a rendered text begins, in characters."""
