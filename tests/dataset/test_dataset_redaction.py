@@ -1,0 +1,177 @@
+"""Redaction: the same secret gets the same placeholder everywhere, nothing else changes, and the gate finds what is left."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_traces import write_episode
+
+from agentmerge_hub.dataset.build import build
+from agentmerge_hub.dataset.gate import check_files
+from agentmerge_hub.dataset.redaction import Allowed, Scanner, find, read_allowed, redact, redact_episode, scan_file
+from agentmerge_hub.dataset.settings import Settings
+from agentmerge_hub.dataset.workers import Work
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.records import Episode, Observation, Step
+
+KEY = "48e8d7acc30a1210a20cfacc050131ec58cccd6439c0e3f35ea7ecc19ed7bfe378deb5fa"
+# Put together here so that no scanner takes this file for a leak.
+SECRETS = {
+    "email": ["jane.roe@corp.com", "jane.roe%40corp.com"],
+    "host": ["https://dev280094.service-now.com/x", "uri=https%3A%2F%2Fdev280094.service-now.com%2Fx", "http://10.3.4.5:8080/"],
+    "credentials": ["https://admin:hunter22@shop.org/", "login.do?user_name=admin.7&user_password=aStrong!Password"],
+    "session": [f"x.do?sysparm_ck={KEY}", f"var g_ck = '{KEY}'", "JSESSIONID=AB12CD34EF56AB12CD34", f"/key/{KEY[:64]}/", "Set-Cookie: glide=abc; a=b"],
+    "token": [
+        "ghp_" + "a1B2" * 9, "AKIA" + "ABCD1234" * 2, "hf_" + "aB3" * 11, "sk-ant-" + "x1" * 20, "Bearer " + "abcD1234" * 4,
+        "eyJ" + "hbGciOiJI" + ".eyJzdWIiOiIx" + ".abc", "-----BEGIN RSA PRIVATE " + "KEY-----\nMIIEow\nabcd\n-----END RSA PRIVATE " + "KEY-----",
+        "xoxb-" + "123456789012-abcdefghij",
+    ],
+    "account": ["[178] button 'Jessica Garner: available', expanded=False", "Jessica.Garner.8312"],
+    "home": ["file:///home/jane/miniwob/", "/Users/jane/.pyenv", "C:\\Users\\jane\\x"],
+}  # fmt: skip
+CASES = [(kind, text) for kind, texts in SECRETS.items() for text in texts]
+
+
+@pytest.mark.parametrize(("kind", "text"), CASES)
+def test_each_kind_is_found_and_gone_after_redaction(kind: str, text: str) -> None:
+    assert kind in {finding.kind for finding in find(f"before {text} after")}
+    redacted = redact(f"before {text} after")
+    assert find(redacted) == []
+    assert redacted.startswith("before ") and (redacted.endswith(" after") or "Cookie" in text)
+    for word in ("jane", "Garner", "hunter22", "aStrong", KEY[:30], "dev280094", "MIIEow", "10.3.4.5"):
+        assert word not in redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[a251] link 'Hardware', url='https://docs.servicenow.com/x?sys_id=e0d08b13c3330100c8b837659bba8fb4'",
+        "icon@2x.png",
+        "click('a324')",
+        "https://www.service-now.com/",
+        'Enter the password "Ww3" and press Login',
+        "someone@example.com",
+        "http://127.0.0.1:8000/ and http://localhost/",
+        "version 1.236.159.414",
+        "a sentence. And 2024 another.",
+        "/home/user/miniwob",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+@given(
+    st.lists(st.sampled_from([text for _, text in CASES]) | st.text(max_size=20), max_size=6), st.sampled_from("\n ,")
+)
+def test_redacting_twice_changes_nothing_more(parts: list[str], between: str) -> None:
+    once = redact(between.join(parts))
+    assert redact(once) == once
+
+
+def episode(*pages: str, goal: str, action: str, url: str = "https://dev280094.service-now.com/home") -> Episode:
+    steps = tuple(
+        Step(number, Observation(goal, page, url=url), "", action, thought=goal) for number, page in enumerate(pages)
+    )
+    return Episode("id", "s", "workarena", "t", 0, "a", "m", 1.0, True, False, "", True, steps=steps)
+
+
+def test_goal_page_and_answer_still_match() -> None:
+    goal = "Give jane.roe@corp.com and joe@corp.com a laptop on behalf of Mary Hart"
+    read = episode(
+        "[1] button 'Mary Hart: available'\n[2] textbox 'jane.roe@corp.com'",
+        "[3] StaticText 'Requested for Mary Hart'\n[4] link 'x', url='https://dev280094.service-now.com/x'",
+        goal=goal,
+        action="fill('2', 'jane.roe@corp.com')",
+    )
+    redacted, kinds = redact_episode(read, Scanner())
+    assert kinds == {"email": 2, "account": 1, "host": 1}
+    first, second = redacted.steps
+    jane = first.action.split("'")[3]
+    assert jane.endswith("@example.com") and jane != "jane.roe@corp.com"
+    assert jane in first.observation.goal and f"textbox '{jane}'" in first.observation.axtree
+    mary = first.observation.axtree.split("'")[1].removesuffix(": available")
+    assert mary.startswith("User ") and mary in first.observation.goal and mary in second.observation.axtree
+    assert "joe@corp.com" not in first.observation.goal and first.observation.goal.count("@example.com") == 2
+    assert second.observation.axtree.endswith("'https://instance.example.com/x'")
+    assert redact_episode(read, Scanner())[0] == redacted
+
+
+def test_a_password_known_from_an_address_is_replaced_on_the_page_too() -> None:
+    read = episode(
+        "[1] textbox 'pw-of-1234'",
+        goal="g",
+        action="fill('1', 'pw-of-1234')",
+        url="https://h.org/l?password=pw-of-1234",
+    )
+    redacted, _ = redact_episode(read, Scanner())
+    assert "pw-of-1234" not in str(redacted)
+    assert redacted.steps[0].action.split("'")[3] in redacted.steps[0].observation.axtree
+
+
+def test_an_episode_without_secrets_is_untouched() -> None:
+    read = episode("[1] button 'OK'", goal="g", action="click('1')", url="miniwob/x.html")
+    assert redact_episode(read, Scanner())[0] is read
+
+
+def test_what_is_allowed_passes_and_needs_a_reason() -> None:
+    allowed = read_allowed(("email=addresses are made up", "dev1.service-now.com=a public demo"))
+    text = "a@b.com on https://dev1.service-now.com/ and https://dev2.service-now.com/"
+    assert redact(text, allowed) == text.replace("dev2.service-now.com", "instance.example.com")
+    for pair in ("email", "email=", "=because"):
+        with pytest.raises(UserError, match="WHAT=REASON"):
+            read_allowed((pair,))
+
+
+def test_files_are_scanned_column_by_column(tmp_path: Path) -> None:
+    rows = [{"prompt": [{"role": "user", "content": "fine"}]}, {"prompt": [{"role": "user", "content": "x a@b.com"}]}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    (hit,) = scan_file(tmp_path / "a.parquet")
+    assert (hit.kind, hit.where) == ("email", "a.parquet, column prompt") and "a@b.com" not in str(hit)
+    (tmp_path / "README.md").write_text("made on https://dev1.service-now.com/")
+    assert [hit.kind for hit in scan_file(tmp_path / "README.md")] == ["host"]
+    with pytest.raises(UserError, match=r"redaction left secrets .*host 1"):
+        check_files(tmp_path, Scanner(Allowed(email="made up")))
+
+
+def test_a_built_dataset_holds_no_secret_and_says_what_was_replaced(tmp_path: Path, tokenizer_folder: Path) -> None:
+    page = f"[11] button 'Mary Hart: available'\n[2] link 'x', url='https://dev7.service-now.com/x?sysparm_ck={KEY}'"
+    obs = {
+        "axtree_txt": page,
+        "url": "https://dev7.service-now.com/a",
+        "open_pages_urls": ["https://dev7.service-now.com/a"],
+    }
+    for seed in range(3):
+        write_episode(
+            tmp_path / "t", "workarena.servicenow.order-ipad-pro", seed, flags=None, obs=obs, action="click('11')"
+        )
+    built = build([tmp_path / "t"], tmp_path / "out", Work(Settings(), str(tokenizer_folder)))
+    assert built.counts["redacted"] == {"account": 3, "host": 3, "session": 3}
+    assert not [hit for path in (tmp_path / "out").rglob("*.parquet") for hit in scan_file(path)]
+    written = json.dumps([pq.read_table(path).to_pylist() for path in (tmp_path / "out").rglob("*.parquet")])
+    assert "Mary" not in written and "dev7" not in written and KEY not in written and "instance.example.com" in written
+
+
+def test_a_secret_that_redaction_cannot_see_fails_the_build(tmp_path: Path, tokenizer_folder: Path) -> None:
+    folder = write_episode(tmp_path / "t", "miniwob.click-dialog", 0)
+    folder.rename(tmp_path / "t/run of a@b.com")  # the folder's name goes into the ledger
+    write_episode(tmp_path / "t", "miniwob.click-dialog", 0, name="zz", summary={"note": "again"})
+    with pytest.raises(UserError, match="redaction left secrets"):
+        build([tmp_path / "t"], tmp_path / "out", Work(Settings(), str(tokenizer_folder)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_real_traces_leave_nothing(real_traces: Path) -> None:
+    from agentmerge_hub.traces.episode import read_episode
+    from agentmerge_hub.traces.find import find_episodes
+
+    scanner = Scanner()
+    for found in find_episodes([real_traces / "workarena"]):
+        redacted, _ = redact_episode(read_episode(found), scanner)
+        for step in redacted.steps:
+            page = step.observation.axtree + step.observation.goal + (step.action or "")
+            assert find(page) == [] and "service-now.com" not in page.replace("docs.service-now", "")
