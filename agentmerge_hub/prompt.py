@@ -97,15 +97,33 @@ class Prompt:
 
     @classmethod
     def from_recorded(cls, messages: Sequence[Message], observation: Observation) -> "Prompt":
-        """A recorded prompt, word for word, with the observation's tree and HTML found in it as blocks that can be cut."""
+        """A recorded prompt, word for word, with the observation's tree and HTML found in it as blocks that can be cut.
+
+        A page that was cut when the prompt was sent is found as far as it goes.
+        """
         system = "".join(message["content"] for message in messages if message["role"] == "system")
         blocks = [Block("".join(message["content"] for message in messages if message["role"] == "user"))]
         for name, text in (("axtree", observation.axtree.strip()), ("html", observation.html.strip())):
-            where = next((i for i, b in enumerate(blocks) if not b.name and text and text in b.text), None)
-            if where is not None:
-                before, after = blocks[where].text.split(text, 1)
-                blocks[where : where + 1] = [Block(before), Block(text, name), Block(after)]
+            for where, block in enumerate(blocks):
+                shown = "" if block.name else _shown_part(text, block.text)
+                if shown:
+                    before, after = block.text.split(shown, 1)
+                    blocks[where : where + 1] = [Block(before), Block(shown, name), Block(after)]
+                    break
         return cls(system, tuple(block for block in blocks if block.text))
+
+
+def _shown_part(page: str, text: str) -> str:
+    """The lines of a page, from its first one on, that stand in a text; empty if not even the first three do."""
+    if page in text:
+        return page
+    lines = page.split("\n")
+    begin = text.find("\n".join(lines[:3]) + "\n") if len(lines) > 3 else -1
+    if begin < 0:
+        return ""
+    shown = text[begin:].split("\n")
+    same = next((n for n, (line, there) in enumerate(zip(lines, shown)) if line != there), min(len(lines), len(shown)))
+    return "\n".join(lines[:same])
 
 
 def render(observation: Observation, history: Sequence[Turn], flags: Flags) -> Prompt:

@@ -83,6 +83,17 @@ def test_recorded_prompt_is_kept_word_for_word() -> None:
     assert found.block("html") == PAGE.html
 
 
+def test_a_recorded_prompt_that_was_cut_shows_the_page_as_far_as_it_goes() -> None:
+    tree = "\n".join(f"[{n}] button 'number {n}'" for n in range(20))
+    page = Observation("Press 3", tree)
+    cut = "\n".join([*tree.split("\n")[:12], "... (8 more lines cut)"])
+    recorded = render(Observation("Press 3", cut), [], Flags()).messages()
+    found = Prompt.from_recorded(recorded, page)
+    assert found.messages() == recorded
+    assert prompt.page_bids(found) == {str(n) for n in range(12)}
+    assert Prompt.from_recorded(recorded, Observation("Press 3", "another\npage\nof\nfour")).block("axtree") == ""
+
+
 def test_page_bids_are_those_of_the_page_alone() -> None:
     assert prompt.page_bids(render(PAGE, HISTORY, Flags())) == {"a", "a251"}
     assert prompt.page_bids(render(PAGE, HISTORY, Flags(use_ax_tree=False, use_html=True))) == {"a251"}
