@@ -19,6 +19,7 @@ ROOM_OF = {
     "tiny-pair": "training",
     "merge": "merging",
     "sweep": "merging",
+    "graft": "merging",
     "verify": "merging",
     "serve": "agents",
     "evaluate": "agents",

@@ -83,7 +83,9 @@ def reply(folder: Path) -> str:
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()

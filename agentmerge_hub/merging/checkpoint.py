@@ -88,7 +88,7 @@ def tensors_of(folder: Path) -> dict[str, Tensor]:
     """
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
     if single.is_file():
-        return _header(single)
+        return header_of(single)
     if not index.is_file():
         pickled = " (only pickled weights, which are never opened: save the model as safetensors)"
         hint = pickled if any(folder.glob("pytorch_model*.bin")) else ": the checkpoint is unfinished, or no model"
@@ -101,14 +101,15 @@ def tensors_of(folder: Path) -> dict[str, Tensor]:
     for shard in sorted(set(weight_map.values())):
         if not (folder / shard).is_file():
             raise UserError(f"{folder} lacks {shard}, which its index names: the checkpoint is unfinished")
-        found |= _header(folder / shard)
+        found |= header_of(folder / shard)
     for name in weight_map:
         if name not in found:
             raise UserError(f"{folder} lacks the tensor {name}, which its index names: the checkpoint is damaged")
     return found
 
 
-def _header(path: Path) -> dict[str, Tensor]:
+def header_of(path: Path) -> dict[str, Tensor]:
+    """Every tensor of one safetensors file, in the order of their bytes."""
     damaged = f"{path} is cut short or damaged: the checkpoint is unfinished"
     size = path.stat().st_size
     try:

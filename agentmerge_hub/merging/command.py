@@ -115,6 +115,25 @@ def _show(points: "list[Point]") -> None:
 
 
 @click.command()
+@click.argument("adapter", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--onto", required=True, metavar="INSTRUCT", help="The instruct model, a folder or Hub id.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The new adapter's folder.")
+def graft(adapter: Path, onto: str, out: Path) -> None:
+    """Put an adapter trained on the base model on the instruct model.
+
+    No weights are merged or written: PEFT loads OUT on INSTRUCT, which is agentmerge_sum with λ = μ = 1.
+
+    \b
+    agentmerge graft runs/base-all-lora --onto meta-llama/Llama-3.1-8B-Instruct -o merged/graft
+    """
+    require("merge", "torch")
+    from agentmerge_hub.merging import graft as room
+
+    room.graft(adapter, onto, out)
+    click.echo(f"Wrote {out}: PEFT loads it on {onto}")
+
+
+@click.command()
 @click.argument("merged", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @_set
 @_reply

@@ -120,7 +120,7 @@ def _write_weights(wanted: Sequence[Wanted], inputs: Sequence[Inputs], folders: 
         for one, own, folder in zip(wanted, inputs, folders):
             formula = formula_of(one.spec)
             if formula is None:
-                by_mergekit.run(one.spec, folder)
+                by_mergekit.run(one.spec, folder, own)
                 continue
             shards = Shards(folder, own.shapes, formula.out_dtype)
             stack.callback(shards.close)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.adapter import Adapted
 from agentmerge_hub.merging.checkpoint import BYTES, Tensor
 
 STRETCH = 1 << 18
@@ -23,6 +24,8 @@ class Files:
     def __init__(self) -> None:
         self._descriptors: dict[Path, int] = {}
         self._lock = threading.Lock()
+        self._updates: dict[Path, tuple[str, torch.Tensor]] = {}
+        self._updating = threading.Lock()
 
     def __enter__(self) -> "Files":
         return self
@@ -31,12 +34,14 @@ class Files:
         for descriptor in self._descriptors.values():
             os.close(descriptor)
 
-    def values(self, tensor: Tensor, begin: int, end: int) -> torch.Tensor:
-        """Values begin … end of a tensor as stored, flat.
+    def values(self, tensor: Tensor | Adapted, begin: int, end: int) -> torch.Tensor:
+        """Values begin … end of a tensor, flat, as stored; with its adapter's share, in float32, where it has one.
 
         Raises:
             UserError: if the file ends before them.
         """
+        if isinstance(tensor, Adapted):
+            return self.values(tensor.base, begin, end).float() + self._update(tensor)[begin:end]
         with self._lock:
             if tensor.file not in self._descriptors:
                 self._descriptors[tensor.file] = os.open(tensor.file, os.O_RDONLY)
@@ -49,6 +54,18 @@ class Files:
                 raise UserError(f"{tensor.file} ends inside {tensor.name}: the checkpoint is cut short")
             done += got
         return buffer.view(TORCH[tensor.dtype])
+
+    def _update(self, tensor: Adapted) -> torch.Tensor:
+        """s·B·A of one tensor, flat. Whole, as PEFT multiplies it, and kept until another of the same adapter is asked for."""
+        with self._updating:
+            name, update = self._updates.get(tensor.a.file, ("", torch.empty(0)))
+            if name != tensor.name:
+                a, b = (
+                    self.values(factor, 0, factor.count).float().view(factor.shape) for factor in (tensor.a, tensor.b)
+                )
+                update = (b @ a * tensor.scale).view(-1)
+                self._updates[tensor.a.file] = (tensor.name, update)
+            return update
 
 
 def stretches(count: int) -> Iterator[tuple[int, int]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.adapter import Adapted, adapt, config_of_adapter, is_adapter
 from agentmerge_hub.merging.checkpoint import Tensor, config_of, locate, tensors_of
 from agentmerge_hub.merging.spec import Spec, donor_of, references_of, tokenizer_source_of
 
@@ -25,8 +26,10 @@ class Inputs:
     """What a merge reads."""
 
     folders: Mapping[str, Path]
-    """Reference → folder."""
-    tensors: Mapping[str, Mapping[str, Tensor]]
+    """Reference → folder; an adapter's is its own."""
+    adapted: Mapping[str, Path]
+    """Reference of an adapter → folder of the model it was trained on."""
+    tensors: Mapping[str, Mapping[str, Tensor | Adapted]]
     """Reference → tensors by name."""
     shapes: Mapping[str, tuple[int, ...]]
     """Of every tensor of the merge, in the order they are written."""
@@ -44,12 +47,14 @@ def open_inputs(spec: Spec) -> Inputs:
         UserError: at the first thing that does not fit.
     """
     references, donor_reference = references_of(spec), donor_of(spec)
-    folders = {reference: locate(reference) for reference in references}
+    folders = {reference: locate(reference.partition("+")[2] or reference) for reference in references}
     base = spec.config.get("base_model") or references[0]
-    tensors = {reference: tensors_of(folders[reference]) for reference in references}
-    config = config_of(folders[base])
+    models = {reference: _open(reference, folders[reference]) for reference in references}
+    tensors = {reference: found for reference, (found, _) in models.items()}
+    configs = {reference: config_of(folder) for reference, (_, folder) in models.items()}
+    adapted = {reference: folder for reference, (_, folder) in models.items() if folder != folders[reference]}
     for reference in references:
-        _same_architecture(reference, config_of(folders[reference]), base, config)
+        _same_architecture(reference, configs[reference], base, configs[base])
         _same_tensors(reference, tensors[reference], base, tensors[base])
     donor = folders[donor_reference]
     rows = _same_vocabulary(folders, donor_reference)
@@ -57,7 +62,25 @@ def open_inputs(spec: Spec) -> Inputs:
         rows = None
     _same_template(folders, donor_reference, base)
     shapes = {name: _shape(tensor, rows) for name, tensor in tensors[base].items()}
-    return Inputs(folders, tensors, shapes, config.get("num_hidden_layers", 0), donor, config)
+    layers = configs[base].get("num_hidden_layers", 0)
+    return Inputs(folders, adapted, tensors, shapes, layers, donor, configs[base])
+
+
+def _open(reference: str, folder: Path) -> tuple[dict[str, Tensor | Adapted], Path]:
+    """Tensors of a model and the folder of its config.json; of an adapter (``adapter`` or ``model+adapter``), the tensors it
+    makes of its base, and the base's folder."""
+    model, _, lora = reference.partition("+")
+    if not lora and not is_adapter(folder):
+        return dict(tensors_of(folder)), folder
+    if not lora:
+        model = str(config_of_adapter(folder).get("base_model_name_or_path"))
+    try:
+        base = locate(model)
+    except UserError as error:
+        raise UserError(
+            f"the adapter {folder} was trained on {model!r}, which is not here: write MODEL+{reference} in the spec"
+        ) from error
+    return adapt(folder, tensors_of(base), model), base
 
 
 def _same_architecture(name: str, config: Mapping[str, Any], base: str, wanted: Mapping[str, Any]) -> None:
@@ -72,7 +95,9 @@ def _plain(value: Any) -> str:
     return ", ".join(value) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
 
 
-def _same_tensors(name: str, tensors: Mapping[str, Tensor], base: str, wanted: Mapping[str, Tensor]) -> None:
+def _same_tensors(
+    name: str, tensors: Mapping[str, Tensor | Adapted], base: str, wanted: Mapping[str, Tensor | Adapted]
+) -> None:
     for missing in wanted.keys() - tensors.keys():
         raise UserError(f"{name} lacks the tensor {missing}, which {base} has")
     for extra in tensors.keys() - wanted.keys():
@@ -143,7 +168,7 @@ def template_of(folder: Path) -> str | None:
     return found.strip() if isinstance(found, str) else None
 
 
-def _shape(tensor: Tensor, rows: int | None) -> tuple[int, ...]:
+def _shape(tensor: Tensor | Adapted, rows: int | None) -> tuple[int, ...]:
     if rows is None or tensor.name not in VOCABULARY_TENSORS:
         return tensor.shape
     if tensor.shape[0] < rows:

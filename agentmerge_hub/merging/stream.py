@@ -15,6 +15,7 @@ import torch
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging import arithmetic, trim
+from agentmerge_hub.merging.adapter import Adapted
 from agentmerge_hub.merging.checkpoint import Tensor
 from agentmerge_hub.merging.formula import Formula, Terms, terms_of
 from agentmerge_hub.merging.reading import STRETCH, TORCH, Files
@@ -33,7 +34,7 @@ class Merge:
 
 def run(
     merges: Sequence[Merge],
-    tensors: Mapping[str, Mapping[str, Tensor]],
+    tensors: Mapping[str, Mapping[str, Tensor | Adapted]],
     shapes: Mapping[str, tuple[int, ...]],
     layers: int,
     progress: Callable[[int], None] = lambda values: None,

@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 import numpy as np
 import torch
 
+from agentmerge_hub.merging.adapter import Adapted
 from agentmerge_hub.merging.checkpoint import Tensor
 from agentmerge_hub.merging.formula import Formula, Terms
 from agentmerge_hub.merging.largest import largest
@@ -23,7 +24,7 @@ def keys(formula: Formula, terms: Terms) -> list[Key]:
 def masks(
     formulas: Sequence[Formula],
     terms: Sequence[Terms],
-    inputs: Mapping[str, Tensor],
+    inputs: Mapping[str, Tensor | Adapted],
     count: int,
     files: Files,
     pool: Executor,
@@ -39,7 +40,7 @@ def masks(
     return dict(zip(wanted, found))
 
 
-def _mask(base: Tensor, model: Tensor, density: float, count: int, files: Files) -> torch.Tensor:
+def _mask(base: Tensor | Adapted, model: Tensor | Adapted, density: float, count: int, files: Files) -> torch.Tensor:
     if density <= 0 or count == 0:
         return torch.zeros(count, dtype=torch.bool)
     sizes = np.empty(count, dtype=np.float32)

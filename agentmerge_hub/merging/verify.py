@@ -96,7 +96,7 @@ def different(folder: Path, tensors: Mapping[str, Tensor], spec: Spec, inputs: I
         if formula is not None:
             _recompute(formula, inputs, str(folder / by_mergekit.SPEC), differences)
         else:
-            with _again(folder, spec) as again:
+            with _again(folder, spec, inputs) as again:
                 _reread(tensors_of(again), files, differences)
         for difference in differences.values():
             yield from difference.sentences()
@@ -149,10 +149,12 @@ def _reread(expected: Mapping[str, Tensor], files: Files, differences: Mapping[s
 
 
 @contextlib.contextmanager
-def _again(folder: Path, spec: Spec) -> Iterator[Path]:
+def _again(folder: Path, spec: Spec, inputs: Inputs) -> Iterator[Path]:
     """The same merge, run once more by mergekit, in a folder that goes away."""
     with tempfile.TemporaryDirectory(
         prefix=f".{folder.name}.", suffix=".again", dir=folder.absolute().parent
     ) as scratch:
-        by_mergekit.run(spec, Path(scratch) / "model")
-        yield Path(scratch) / "model"
+        again = Path(scratch) / "model"
+        again.mkdir()
+        by_mergekit.run(spec, again, inputs)
+        yield again

@@ -16,9 +16,9 @@ from agentmerge_hub.merging.verify import verify
 from agentmerge_hub.shipped import folder as shipped
 
 
-def mergekit_yaml(file: Path, out: Path) -> Path:
+def mergekit_yaml(file: Path, out: Path, *options: str) -> Path:
     """What a user types."""
-    subprocess.run([str(Path(sys.executable).with_name("mergekit-yaml")), str(file), str(out)], check=True)
+    subprocess.run([str(Path(sys.executable).with_name("mergekit-yaml")), str(file), str(out), *options], check=True)
     return out
 
 
@@ -87,3 +87,20 @@ def test_a_lost_chat_template_is_found(merged: Path) -> None:
     (merged / "chat_template.jinja").unlink()
     with pytest.raises(UserError, match="its chat template is not that of instruct"):
         verify(merged, {})
+
+
+@pytest.mark.parametrize("method", ["ties", "dare_ties", "slerp"])
+def test_other_methods_are_proven_too(here: Path, method: str) -> None:
+    recipe = specs.read(shipped("recipes") / "merge" / f"{method}.yml")
+    values = {name: f"./{name}" for name in ("base", "agent", "instruct") if name in recipe.names}
+    Path("spec.yml").write_text(specs.with_values(recipe, values, "recipe").text)
+    options = ["--random-seed", "42"] if recipe.seed else []
+    merged = mergekit_yaml(Path("spec.yml"), Path("merged"), *options)
+    assert verify(merged, {}, reply=False).first
+    weights = load_file(merged / "model.safetensors")
+    weights["lm_head.weight"][5, 7] += 1
+    save_file(weights, merged / "model.safetensors", metadata={"format": "pt"})
+    (merged / manifest.NAME).unlink()
+    with pytest.raises(UserError, match=r"lm_head\.weight differs in 1 of"):
+        verify(merged, {})
+    assert {path.name for path in here.iterdir()} == {"base", "agent", "instruct", "merged", "spec.yml"}

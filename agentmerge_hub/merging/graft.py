@@ -1,0 +1,46 @@
+"""Put an agentic adapter on the instruct model, with PEFT alone: a few megabytes that load as agent and instruct at once.
+
+instruct + s·B·A is base + (agent − base) + (instruct − base): agentmerge_sum with λ = μ = 1, and no full weights written.
+"""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+from agentmerge_hub import manifest
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.adapter import CONFIG, WEIGHTS, adapt, config_of_adapter, is_adapter
+from agentmerge_hub.merging.checkpoint import locate, tensors_of
+
+STAGE = "graft"
+
+
+def graft(adapter: Path, onto: str, out: Path) -> None:
+    """Write an adapter folder that names another base.
+
+    Args:
+        adapter: a LoRA run on the base model.
+        onto: the instruct model, a folder or Hub id.
+        out: the new adapter's folder, with the instruct model's tokenizer.
+
+    Raises:
+        UserError: if it is no plain LoRA adapter, or the instruct model lacks a tensor it adapts.
+    """
+    started = time.time()
+    if not is_adapter(adapter):
+        raise UserError(f"{adapter} is no adapter (no {CONFIG}): merge full models with `agentmerge merge`")
+    instruct = locate(onto)
+    config = config_of_adapter(adapter)
+    adapt(adapter, tensors_of(instruct), onto)
+    with manifest.new_folder(out, STAGE) as folder:
+        text = json.dumps(config | {"base_model_name_or_path": onto}, indent=2, sort_keys=True)
+        (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+        shutil.copyfile(adapter / WEIGHTS, folder / WEIGHTS)
+        for pattern in ("tokenizer*", "special_tokens_map.json", "chat_template.jinja"):
+            for path in instruct.glob(pattern):
+                shutil.copyfile(path, folder / path.name)
+        settings = {"method": "agentmerge_sum", "lambda": 1.0, "mu": 1.0}
+        manifest.write(
+            folder, STAGE, inputs={"adapter": adapter, "instruct": instruct}, config=settings, started=started
+        )
