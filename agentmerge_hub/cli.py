@@ -23,6 +23,8 @@ ROOM_OF = {
     "verify": "merging",
     "serve": "agents",
     "evaluate": "agents",
+    "xray": "agents",
+    "plan": "analysis",
     "analyse": "analysis",
     "push": "publishing",
     "download": "publishing",

@@ -1,4 +1,4 @@
-"""`agentmerge analyse`: results in, a report out."""
+"""`agentmerge analyse`: results in, a report out; `agentmerge plan`: how many episodes a claim takes."""
 
 from pathlib import Path
 
@@ -45,3 +45,24 @@ def analyse(results: tuple[Path, ...], out: Path, **options: object) -> None:
     scored = report.write(list(results), out, report.Options(**options))
     terminal.show(scored)
     click.echo(str(out / "report.html"))
+
+
+@click.command()
+@click.option("--rate", default=0.136, show_default=True, help="Success rate of the one method.")
+@click.option("--difference", default=0.042, show_default=True, help="Difference to settle, as a fraction.")
+@click.option("--power", default=0.8, show_default=True, help="Chance of finding it.")
+@click.option("--alpha", default=0.05, show_default=True, help="Level of the two-sided test.")
+@click.option("--seeds", default=10, show_default=True, help="Seeds a task, for claims about new tasks.")
+@click.option(
+    "--between", default=0.1, show_default=True,
+    help="Standard deviation between tasks of the true difference, for claims about new tasks.",
+)  # fmt: skip
+def plan(**question: float) -> None:
+    """Say how many episodes settle a difference between two methods.
+
+    The defaults are the difference in the paper's Table 1 at learning rate 5e-6.
+    """
+    require("analysis", "scipy")
+    from agentmerge_hub.analysis import planner, terminal
+
+    terminal.show_plan(planner.answers(**question))

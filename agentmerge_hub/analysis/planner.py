@@ -6,9 +6,12 @@ Rewards and differences are fractions (0.05 = five points).
 from math import ceil, sqrt
 
 from agentmerge_hub.analysis import labels
+from agentmerge_hub.errors import UserError
 
 KEYS = ("split", "agent", "learning_rate_a", "merge_lambda_a", "method_b")
 DIFFERENCES = (0.02, 0.05, 0.1)
+DISCORDANT = (0.1, 0.2, 0.3)
+"""Shares of pairs that end differently: paired sizes depend on it, and it is known only after a pilot."""
 
 
 def _z(alpha: float, power: float) -> tuple[float, float]:
@@ -98,3 +101,37 @@ def wide(rows: list[dict]) -> list[dict]:
         line = lines.setdefault(tuple(names.values()), {**names, "seeds_a_task": row["seeds_a_task"], "cells": []})
         line["cells"].append(row)
     return list(lines.values())
+
+
+def answers(
+    rate: float, difference: float, power: float, alpha: float, seeds: int, between: float
+) -> list[tuple[str, str]]:
+    """Designs and their sizes, in words.
+
+    Raises:
+        UserError: if no study can settle such a difference.
+    """
+    for name, value in (("--rate", rate), ("--power", power), ("--alpha", alpha)):
+        if not 0 < value < 1:
+            raise UserError(f"{name} is {value:g}: give a number between 0 and 1")
+    if not difference > 0 or rate + difference >= 1:
+        raise UserError(
+            f"--difference is {difference:g}: with a rate of {rate:g} it must lie between 0 and {1 - rate:g}"
+        )
+    if seeds < 1 or between < 0:
+        raise UserError("--seeds must be at least 1 and --between at least 0")
+    level = {"alpha": alpha, "power": power}
+    lines = [("different episodes for each method", f"{unpaired(rate, difference, **level):,} episodes a method")]
+    for share in DISCORDANT:
+        if share > difference:
+            size = paired(difference, share, **level)
+            lines.append((f"the same tasks and seeds, {share:.0%} of the pairs end differently", f"{size:,} pairs"))
+            within = max(0.0, share - difference**2 - between**2)
+            tasks = tasks_needed(difference, between**2, within, seeds, **level)
+            lines.append(
+                (
+                    f"new tasks with {seeds} seeds each, {share:.0%} end differently",
+                    f"{tasks:,} tasks, {tasks * seeds:,} pairs",
+                )
+            )
+    return lines

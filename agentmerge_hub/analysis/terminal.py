@@ -1,4 +1,4 @@
-"""Table 1 in the terminal."""
+"""Table 1 and plans in the terminal."""
 
 from rich.console import Console
 from rich.table import Table
@@ -42,3 +42,13 @@ def _cells(row: dict | None) -> tuple[str, str]:
         return ("–", "0")
     error = f" ± {row['se']:.3f}" if row.get("se") is not None else ""
     return (f"{row['reward']:.3f}{error}" if row["n"] else "–", str(row["n"]))
+
+
+def show_plan(lines: list[tuple[str, str]]) -> None:
+    """A design a line, with its size."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("design")
+    table.add_column("takes", justify="right", no_wrap=True)
+    for design, size in lines:
+        table.add_row(design, size)
+    Console().print(table)

@@ -1,0 +1,97 @@
+"""λ and checkpoint are chosen on validation tasks or not at all, and comparisons pair what belongs together."""
+
+from pathlib import Path
+
+import pytest
+import simulated_results as simulated
+
+from agentmerge_hub.analysis import choice, comparisons, episodes
+
+
+def read(folder: Path, rows: list[dict], **options) -> episodes.Results:
+    return episodes.read([simulated.write(folder / "results", rows)], **options)
+
+
+def fixed(method: str, wins: dict[str, float], tasks: int = 4, seeds: int = 4, **values) -> list[dict]:
+    """Episodes whose mean reward is given by split."""
+    return [
+        simulated.episode(
+            method=method, split=split, task=f"miniwob.{split}-{t}", seed=s, reward=float(t * seeds + s < share * tasks * seeds), **values
+        )
+        for split, share in wins.items()
+        for t in range(tasks)
+        for s in range(seeds)
+    ]  # fmt: skip
+
+
+def test_the_best_on_validation_is_shown_though_another_is_better_on_the_test(tmp_path: Path) -> None:
+    rows = fixed("agentmerge", {"validation": 0.25, "cross_task": 1.0}, merge_lambda=0.3)
+    rows += fixed("agentmerge", {"validation": 0.75, "cross_task": 0.5}, merge_lambda=0.7)
+    chosen = choice.choose(read(tmp_path, rows))
+    assert [c.merge_lambda for c in chosen.candidates] == [0.7]
+    assert [(row["merge_lambda"], row["chosen"]) for row in chosen.table] == [(0.3, False), (0.7, True)]
+
+
+def test_tasks_can_be_set_aside_to_choose_on(tmp_path: Path) -> None:
+    rows = fixed("agentmerge", {"cross_task": 0.25}, merge_lambda=0.3) + fixed(
+        "agentmerge", {"cross_task": 0.75}, merge_lambda=0.7
+    )
+    results = read(tmp_path, rows, validation_tasks=("miniwob.cross_task-2",))
+    assert {row["task"] for row in results.rows if row["split"] == "cross_task"} == {
+        f"miniwob.cross_task-{t}" for t in (0, 1, 3)
+    }
+    assert [c.merge_lambda for c in choice.choose(results).candidates] == [0.7]
+
+
+def test_without_validation_every_lambda_of_the_last_checkpoint_stays(tmp_path: Path) -> None:
+    rows = [
+        row
+        for weight in (0.3, 0.7)
+        for seen in (5120, 10240)
+        for row in fixed("agentmerge", {"cross_task": weight}, merge_lambda=weight, samples_seen=seen)
+    ]
+    chosen = choice.choose(read(tmp_path, rows))
+    assert [(c.merge_lambda, c.samples_seen) for c in chosen.candidates] == [(0.3, 10240), (0.7, 10240)]
+    assert "without validation episodes" in chosen.notes[0]
+
+
+def test_a_comparison_is_what_a_hand_would_count(tmp_path: Path) -> None:
+    a = [simulated.episode(method="agentmerge", seed=s, reward=r) for s, r in enumerate((1.0, 1.0, 0.0, 1.0, 0.0))]
+    b = [simulated.episode(method="instruct", seed=s, reward=r) for s, r in enumerate((0.0, 1.0, 1.0, 0.0))]
+    row = comparisons.compare(a, b, "inter_task")
+    assert (row["pairs"], row["only_a"], row["only_b"]) == (4, 1, 0)
+    assert (row["wins"], row["losses"]) == (2, 1)
+    assert row["difference"] == pytest.approx(0.25)
+    assert row["p_mcnemar"] == row["p_sign_flip_pairs"] == row["p"] == 1.0
+    assert row["low_new_tasks"] is None
+
+
+def test_runs_are_averaged_before_they_are_paired(tmp_path: Path) -> None:
+    a = [
+        simulated.episode(method="agentmerge", run_seed=run, seed=s, reward=float(run))
+        for run in (0, 1)
+        for s in (0, 1)
+    ]
+    b = [simulated.episode(method="instruct", seed=s, reward=0.0) for s in (0, 1)]
+    row = comparisons.compare(a, b, "cross_task")
+    assert (row["pairs"], row["difference"]) == (2, 0.5)
+    assert "p_mcnemar" not in row
+
+
+def test_methods_meet_at_the_same_learning_rate(tmp_path: Path) -> None:
+    rows = fixed("instruct", {"cross_task": 0.1})
+    for rate in (1e-6, 5e-6):
+        rows += fixed("agentmerge", {"cross_task": 0.5}, learning_rate=rate)
+        rows += fixed("instruct_finetuned", {"cross_task": 0.4}, learning_rate=rate)
+    rows += fixed("model_soup", {"cross_task": 0.4}, learning_rate=5e-6) + fixed(
+        "agent", {"cross_task": 0.4}, learning_rate=2e-6
+    )
+    results = read(tmp_path, rows)
+    table = comparisons.table(results, choice.choose(results).candidates, "agentmerge", draws=200)
+    met = {(row["learning_rate_a"], row["method_b"], row["learning_rate_b"]) for row in table}
+    assert met == {
+        (1e-6, "instruct", None), (5e-6, "instruct", None),
+        (1e-6, "instruct_finetuned", 1e-6), (5e-6, "instruct_finetuned", 5e-6),
+        (5e-6, "model_soup", 5e-6), (1e-6, "agent", 2e-6), (5e-6, "agent", 2e-6),
+    }  # fmt: skip
+    assert all(row["p_holm"] >= row["p"] for row in table)
