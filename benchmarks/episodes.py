@@ -71,24 +71,34 @@ def _recipe(jobs: int, seeds: int, **changes: object) -> object:
 
 def ours(jobs: int, seeds: int, backend: str) -> dict:
     """The package's runner with the waits of its MiniWoB recipes."""
-    from agentmerge_hub.agents import runner, study
+    from agentmerge_hub.agents import runner
+    from agentmerge_hub.agents.plan import plan
 
-    planned = study.plan(_recipe(jobs, seeds, wait_after_action=0.05, slow_mo=0))
+    planned = plan(_recipe(jobs, seeds, wait_after_action=0.05, slow_mo=0))
     with tempfile.TemporaryDirectory() as root:
         start = time.monotonic()
         runner.run_all(
-            planned.runs(), Path(root), jobs=jobs, step_seconds=120, screenshots=False, ended=lambda run: None
+            [episode.run for episode in planned.distinct()],
+            Path(root),
+            jobs=jobs,
+            step_seconds=120,
+            screenshots=False,
+            ended=lambda run: None,
         )
         return _told(Path(root), time.monotonic() - start)
 
 
 def agentlab(jobs: int, seeds: int, backend: str) -> dict:
     """AgentLab's Study as it comes: default environment arguments, screenshots, chat window."""
-    from agentmerge_hub.agents import chromium, study
+    from agentmerge_hub.agents import chromium, environment
+    from agentmerge_hub.agents.plan import MUTE, plan
+
+    environment.prepare()
+    from agentlab.experiments.study import Study
 
     chromium.prepare()
-    planned = study.plan(_recipe(jobs, seeds, screenshots=True))
-    lab = study.Study([planned.episodes[0].run.agent_args], planned.benchmark, logging_level_stdout=study.MUTE)
+    planned = plan(_recipe(jobs, seeds, screenshots=True))
+    lab = Study([planned.episodes[0].run.agent_args], planned.benchmark, logging_level_stdout=MUTE)
     with tempfile.TemporaryDirectory() as root:
         start = time.monotonic()
         lab.run(n_jobs=jobs, parallel_backend=backend, n_relaunch=1, exp_root=Path(root))

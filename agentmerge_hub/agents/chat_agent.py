@@ -29,7 +29,6 @@ class ChatAgentArgs(AgentArgs):
     agent_name: str = ""
     model: str = ""
     """Name in the requests: a served model's, or a local folder that the server loads."""
-    weights_hash: str = ""
     flags: dict[str, Any] = field(default_factory=dict)
     """Fields of prompt.Flags."""
     tokenizer: str = ""

@@ -12,6 +12,9 @@ from agentmerge_hub.records import Message
 ADDRESS = "AGENTMERGE_ENDPOINT"
 KEY = "AGENTMERGE_API_KEY"
 
+_FOR_GENERIC_AGENT = ("VLLM_API_URL", "VLLM_API_KEY")
+"""Where AgentLab's own client for self-hosted models looks."""
+
 SECONDS = 300.0
 """How long one answer may take."""
 
@@ -36,8 +39,10 @@ def use(address: str, key: str = "") -> None:
         address: base URL with its version, e.g. ``http://127.0.0.1:8000/v1``.
         key: API key; most local servers want none.
     """
-    os.environ[ADDRESS] = address.rstrip("/")
-    os.environ[KEY] = key or "none"
+    for name in (ADDRESS, *_FOR_GENERIC_AGENT[:1]):
+        os.environ[name] = address.rstrip("/")
+    for name in (KEY, *_FOR_GENERIC_AGENT[1:]):
+        os.environ[name] = key or "none"
 
 
 def models(address: str, key: str = "") -> list[str]:

@@ -54,7 +54,14 @@ class AgentConfig(_Strict):
     """How it is asked."""
 
     name: str
-    flags: Annotated[Flags, BeforeValidator(_flags)]
+    flags: Annotated[Flags, BeforeValidator(_flags)] | None = Field(None, description="For the agents of this package.")
+    generic: str = Field("", description="A preset of AgentLab's own GenericAgent instead, e.g. FLAGS_LLAMA3_70B.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "AgentConfig":
+        if (self.flags is None) == (not self.generic):
+            raise ValueError(f"agent {self.name!r} needs flags, or generic, and not both")
+        return self
 
 
 class Group(_Strict):
@@ -88,6 +95,11 @@ class Recipe(_Strict):
     engine: Literal["auto", "vllm", "transformers"] = Field("auto", description="What serves model folders.")
     jobs: int = Field(1, ge=1, description="Episodes at once.")
     backend: Literal["local", "ray"] = Field("local", description="Where they run: processes here, or Ray.")
+    ray_address: str = Field("", description="A Ray cluster's address; its machines share the output folder.")
+    max_hours: float | None = Field(None, gt=0, description="Budget: after so many hours no episode is begun.")
+    max_tokens: int | None = Field(
+        None, gt=0, description="Budget: tokens asked and answered, over all runs of the study."
+    )
     step_seconds: float = Field(120, gt=0, description="A step that takes longer is given up as hung.")
     retries: int = Field(1, ge=0, description="Times a crashed episode is run again before it counts as crashed.")
     screenshots: bool = Field(False, description="Save screenshots; AgentXray shows them.")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub.actions import parse_calls
-from agentmerge_hub.agents import standing, study
+from agentmerge_hub.agents import standing
+from agentmerge_hub.agents.plan import Episode as Planned
+from agentmerge_hub.agents.plan import Plan
 from agentmerge_hub.agents.weights import origin
 from agentmerge_hub.prompt import EXAMPLE_BID, html_bids, tree_bids
 from agentmerge_hub.records import RESULT_SCHEMA, Episode, Step
@@ -19,7 +22,7 @@ from agentmerge_hub.traces.find import Found
 NAME = "results.parquet"
 
 
-def write(planned: study.Plan, out: Path) -> dict[str, int]:
+def write(planned: Plan, out: Path) -> dict[str, int]:
     """Write results.parquet, whole or not at all, from the traces under `out`. Returns counts by status."""
     there = standing.found(out / "traces")
     categories = _categories(planned)
@@ -36,15 +39,15 @@ def write(planned: study.Plan, out: Path) -> dict[str, int]:
     return {status: sum(row["status"] == status for row in rows) for status in ("done", "crashed", "missing")}
 
 
-def _categories(planned: study.Plan) -> dict[str, str]:
+def _categories(planned: Plan) -> dict[str, str]:
     metadata = planned.benchmark.task_metadata
     column = next((name for name in metadata.columns if "category" in name), None)
     return dict(zip(metadata["task_name"], metadata[column].astype(str))) if column else {}
 
 
-def _asked(episode: study.Episode, source: dict[str, Any], categories: dict[str, str]) -> dict[str, Any]:
+def _asked(episode: Planned, source: dict[str, Any], categories: dict[str, str]) -> dict[str, Any]:
     """The columns that are known before the episode runs."""
-    candidate, env_args, agent_args = episode.candidate, episode.run.env_args, episode.run.agent_args
+    candidate, env_args, flags = episode.candidate, episode.run.env_args, episode.run.agent_args.flags
     return {
         "benchmark": env_args.task_name.split(".")[0],
         "task": env_args.task_name,
@@ -53,13 +56,13 @@ def _asked(episode: study.Episode, source: dict[str, Any], categories: dict[str,
         "split": episode.group.split,
         "method": candidate.method or source.get("method") or candidate.name,
         "model": candidate.name,
-        "weights_hash": getattr(agent_args, "weights_hash", "") or candidate.revision,
+        "weights_hash": episode.weights_hash or candidate.revision,
         "learning_rate": source.get("learning_rate"),
         "samples_seen": source.get("samples_seen"),
         "merge_lambda": source.get("lambda"),
         "run_seed": source.get("seed"),
         "agent": episode.agent_name,
-        "flags": json.dumps(agent_args.flags, sort_keys=True),
+        "flags": json.dumps(flags if isinstance(flags, dict) else asdict(flags), sort_keys=True, default=str),
     }
 
 

@@ -15,6 +15,8 @@ class Run:
     status: str
     reward: float = 0.0
     error: str = ""
+    tokens: int = 0
+    """Asked and answered."""
 
 
 def found(root: Path) -> dict[str, Run]:
@@ -38,9 +40,11 @@ def read(folder: Path) -> Run:
     try:
         summary = json.loads((folder / "summary_info.json").read_text(encoding="utf-8"))
         reward = float(summary.get("cum_reward") or 0)
+        tokens = sum(int(summary.get(f"stats.cum_{side}_tokens") or 0) for side in ("input", "output"))
     except (OSError, ValueError, AttributeError, TypeError):
         return Run(folder, "missing")
     if summary.get("err_msg"):
         lines = str(summary["err_msg"]).splitlines()
-        return Run(folder, "crashed", reward, " ".join(lines[1:] or lines)[:300])
-    return Run(folder, "done" if summary.get("terminated") or summary.get("truncated") else "missing", reward)
+        return Run(folder, "crashed", reward, " ".join(lines[1:] or lines)[:300], tokens)
+    ended = summary.get("terminated") or summary.get("truncated")
+    return Run(folder, "done" if ended else "missing", reward, tokens=tokens)

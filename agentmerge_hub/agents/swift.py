@@ -17,8 +17,9 @@ from agentlab.experiments import loop  # noqa: E402
 from browsergym.core import _get_global_playwright, env  # noqa: E402
 
 
+@functools.cache
 def speed_up(*, screenshots: bool = False) -> None:
-    """Patch BrowserGym and AgentLab in this process. Call it before the first episode.
+    """Patch BrowserGym and AgentLab in this process, once. Call it before the first episode.
 
     Args:
         screenshots: whether anyone looks at them: an agent with vision, or AgentXray afterwards.

@@ -40,7 +40,7 @@ def test_the_expert_collects_and_an_interrupted_study_goes_on(write_recipe, tmp_
     ]
     recipe = write_recipe(agents=agents, episodes=episodes, jobs=2)
     out = tmp_path / "traces"
-    assert conduct.collect(recipe, out) == {"done": 8}
+    assert conduct.collect(recipe, out) == {"done": 8, "crashed": 0, "missing": 0}
     read = [read_episode(found) for found in find_episodes([out])]
     assert [episode.reward for episode in read] == [1.0] * 8
     advanced = next(e for e in read if e.agent == "expert-advanced" and "collapsible" in e.task)
@@ -54,11 +54,11 @@ def test_the_expert_collects_and_an_interrupted_study_goes_on(write_recipe, tmp_
     before = (kept / "summary_info.json").stat().st_mtime_ns
     (broken / "summary_info.json").unlink()
     shutil.rmtree(gone)
-    assert conduct.collect(recipe, out) == {"done": 8}
+    assert conduct.collect(recipe, out) == {"done": 8, "crashed": 0, "missing": 0}
     assert (kept / "summary_info.json").stat().st_mtime_ns == before
     assert not broken.exists()
     assert len(list(out.glob("*/*/exp_args.pkl"))) == 8 and len(list(out.glob("*/study.pkl.gz"))) == 1
-    assert manifest.read(out)["counts"] == {"done": 8}
+    assert manifest.read(out)["counts"]["done"] == 8
 
 
 def test_a_served_folder_is_scored_and_its_twin_is_not_run_again(
@@ -182,7 +182,7 @@ def test_a_browser_that_is_killed_costs_one_episode_at_most(
 def test_nothing_is_left_where_no_model_answers(write_recipe, tokenizer_folder: Path, tmp_path: Path) -> None:
     candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}]
     recipe = write_recipe(candidates=candidates, endpoint="http://127.0.0.1:9/v1")
-    with pytest.raises(UserError, match="no model answers at the endpoint http://127.0.0.1:9/v1"):
+    with pytest.raises(UserError, match=r"no model answers at the endpoint http://127\.0\.0\.1:9/v1"):
         conduct.evaluate(recipe, tmp_path / "results")
     assert not (tmp_path / "results").exists()
 
@@ -192,3 +192,41 @@ def test_no_browser_is_one_sentence(write_recipe, tmp_path: Path, monkeypatch: p
     with pytest.raises(UserError, match="AGENTMERGE_CHROMIUM is '/no/such/chromium', which is not a program"):
         conduct.collect(write_recipe(), tmp_path / "traces")
     assert not (tmp_path / "traces").exists()
+
+
+def test_a_budget_stops_a_study_which_goes_on_later(
+    write_recipe, chat_server, tokenizer_folder, tmp_path, capsys
+) -> None:
+    chat_server.answer = press_first_button
+    candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}]
+    episodes = [{"split": "train", "tasks": ["click-test"], "seeds": [1, 2, 3]}]
+    given = {"candidates": candidates, "episodes": episodes, "endpoint": chat_server.address, "answer": 64}
+    out = tmp_path / "results"
+    assert conduct.evaluate(write_recipe(**given, max_tokens=150), out) == {"done": 2, "crashed": 0, "missing": 1}
+    assert "max_tokens 150 is used up, 1 episodes are left" in capsys.readouterr().err
+    assert [row["status"] for row in rows(out)] == ["done", "done", "missing"]
+    assert conduct.evaluate(write_recipe(**given), out) == {"done": 3, "crashed": 0, "missing": 0}
+
+
+def test_generic_agent_is_usable(write_recipe, chat_server, tmp_path: Path) -> None:
+    chat_server.answer = lambda messages: answer("click('13')", "There is one button.")
+    recipe = write_recipe(
+        candidates=[{"name": "m", "model": "m"}],
+        agents=[{"name": "generic", "generic": "FLAGS_LLAMA3_70B"}],
+        endpoint=chat_server.address,
+    )
+    conduct.evaluate(recipe, tmp_path / "results")
+    (row,) = rows(tmp_path / "results")
+    assert row["status"] == "done" and row["success"] is True and row["think_answers"] == 1
+    assert yaml.safe_load(row["flags"])["obs"]["use_html"] is True
+    assert "You are an agent" in chat_server.requests[0]["messages"][0]["content"]
+    saved = b"".join(path.read_bytes() for path in (tmp_path / "results").rglob("*.pkl"))
+    assert chat_server.address.encode() not in saved
+
+
+def test_ray_runs_the_same_episodes(write_recipe, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    episodes = [{"split": "train", "tasks": ["click-test", "enter-text"], "seeds": [1]}]
+    recipe = write_recipe(episodes=episodes, backend="ray", jobs=1)
+    assert conduct.collect(recipe, tmp_path / "traces") == {"done": 2, "crashed": 0, "missing": 0}
+    assert [read_episode(found).reward for found in find_episodes([tmp_path / "traces"])] == [1.0, 1.0]

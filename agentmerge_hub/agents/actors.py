@@ -1,0 +1,65 @@
+"""Who acts: a recipe's candidate and the way it is asked become AgentLab's agent arguments."""
+
+from copy import deepcopy
+
+from agentmerge_hub.agents import environment
+
+environment.prepare()
+
+from agentlab.agents.agent_args import AgentArgs  # noqa: E402
+
+from agentmerge_hub.agents.chat_agent import ChatAgentArgs  # noqa: E402
+from agentmerge_hub.agents.expert import ExpertArgs  # noqa: E402
+from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Recipe  # noqa: E402
+from agentmerge_hub.errors import UserError  # noqa: E402
+
+
+def agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig) -> AgentArgs:
+    """The agent of one candidate asked in one way.
+
+    Raises:
+        UserError: for a preset that AgentLab does not have.
+    """
+    name = f"{candidate.name}-{agent.name}"
+    if agent.generic:
+        return _generic(recipe, candidate, agent, name)
+    flags = agent.flags.model_dump()
+    if candidate.scripted:
+        return ExpertArgs(agent_name=name, flags=flags)
+    model = candidate.path or candidate.model
+    return ChatAgentArgs(
+        agent_name=name,
+        model=model,
+        flags=flags,
+        tokenizer=candidate.tokenizer or model,
+        window=recipe.window,
+        answer=recipe.answer,
+        temperature=recipe.temperature,
+        max_retry=recipe.max_retry,
+    )
+
+
+def _generic(recipe: Recipe, candidate: Candidate, agent: AgentConfig, name: str) -> AgentArgs:
+    """AgentLab's own GenericAgent with one of its presets, for scores comparable with its leaderboard."""
+    from agentlab.agents.generic_agent import agent_configs
+    from agentlab.agents.generic_agent.generic_agent import GenericAgentArgs
+    from agentlab.llm.chat_api import SelfHostedModelArgs
+
+    flags = getattr(agent_configs, agent.generic, None)
+    if not agent.generic.startswith("FLAGS_") or flags is None:
+        known = ", ".join(sorted(name for name in vars(agent_configs) if name.startswith("FLAGS_")))
+        raise UserError(f"AgentLab has no GenericAgent preset {agent.generic!r}: use one of {known}")
+    if candidate.scripted:
+        raise UserError(f"the scripted expert {candidate.name!r} cannot be asked as GenericAgent: give it flags")
+    # This backend takes the endpoint's address and key from the environment, so that neither is saved.
+    model = SelfHostedModelArgs(
+        model_name=candidate.path or candidate.model,
+        max_total_tokens=recipe.window,
+        max_input_tokens=recipe.window - recipe.answer,
+        max_new_tokens=recipe.answer,
+        temperature=recipe.temperature,
+        backend="vllm",
+    )
+    args = GenericAgentArgs(chat_model_args=model, flags=deepcopy(flags), max_retry=recipe.max_retry)
+    args.agent_name = name
+    return args

@@ -1,0 +1,83 @@
+"""What is watched while a study runs: how it goes, its budget, and whether everything crashes."""
+
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentmerge_hub.agents import standing
+from agentmerge_hub.agents.recipe import Recipe
+from agentmerge_hub.errors import UserError
+
+if TYPE_CHECKING:
+    from agentlab.experiments.loop import ExpArgs
+
+GIVE_UP_AFTER = 6
+"""Crashes in a row that no longer look like bad luck: the endpoint or the browser is gone."""
+
+LINE_SECONDS = 15
+"""How often a line is printed where it cannot be rewritten."""
+
+
+class BudgetSpent(Exception):
+    """The study stops here, as its recipe says; what was finished counts."""
+
+
+class Watch:
+    """Counts episodes as they end, and says so on stderr."""
+
+    def __init__(
+        self, recipe: Recipe, total: int, left: int, there: Iterable[standing.Run], *, what: str, start: float
+    ) -> None:
+        self._recipe, self._total, self._left, self._what = recipe, total, left, what
+        self._start, self._begun = start, time.monotonic()
+        self._shown = self._begun
+        self._tokens = sum(run.tokens for run in there)
+        self._ended = self._crashed = self._succeeded = self._crashes = 0
+
+    def ended(self, run: "ExpArgs") -> None:
+        """Note one episode.
+
+        Raises:
+            BudgetSpent: if the recipe's hours or tokens are used up.
+            UserError: if the last episodes all crashed.
+        """
+        outcome = standing.read(Path(run.exp_dir))
+        crashed = outcome.status != "done"
+        self._ended += 1
+        self._left -= 1
+        self._crashed += crashed
+        self._succeeded += outcome.reward > 0 and not crashed
+        self._tokens += outcome.tokens
+        self._show()
+        self._crashes = self._crashes + 1 if crashed else 0
+        if self._crashes >= GIVE_UP_AFTER:
+            raise UserError(
+                f"the last {GIVE_UP_AFTER} episodes crashed ({outcome.error or 'without a word'}): mend that and run the "
+                "same command again to go on"
+            )
+        self._check_budget()
+
+    def _check_budget(self) -> None:
+        hours, tokens = self._recipe.max_hours, self._recipe.max_tokens
+        if self._left and hours is not None and time.monotonic() - self._start > 3600 * hours:
+            raise BudgetSpent(f"max_hours {hours:g} is used up, {self._left} episodes are left: run it again to go on")
+        if self._left and tokens is not None and self._tokens > tokens:
+            raise BudgetSpent(f"max_tokens {tokens} is used up, {self._left} episodes are left: raise it to go on")
+
+    def _show(self) -> None:
+        terminal = sys.stderr.isatty()
+        if not terminal and self._left and time.monotonic() - self._shown < LINE_SECONDS:
+            return
+        self._shown = time.monotonic()
+        start, end = ("\r\x1b[K", "" if self._left else "\n") if terminal else ("", "\n")
+        print(f"{start}{self.line()}", end=end, file=sys.stderr, flush=True)
+
+    def line(self) -> str:
+        """E.g. ``collect 120/320 · 1 crashed · 98.3 % success · 3 min left``."""
+        answered = self._ended - self._crashed
+        rate = f"{100 * self._succeeded / answered:.1f} % success" if answered else "no success rate yet"
+        seconds = (time.monotonic() - self._begun) / max(self._ended, 1) * self._left
+        time_left = f"{seconds / 60:.0f} min left" if seconds > 90 else f"{seconds:.0f} s left"
+        return f"{self._what} {self._total - self._left}/{self._total} · {self._crashed} crashed · {rate} · {time_left}"

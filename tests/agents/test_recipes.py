@@ -1,0 +1,101 @@
+"""Recipes: those that ship are valid, wrong ones are one sentence, WorkArena is planned without an instance."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from agentmerge_hub.agents.check import WORKARENA_VARIABLES
+from agentmerge_hub.agents.command import collect
+from agentmerge_hub.agents.plan import plan
+from agentmerge_hub.agents.recipe import Recipe, read
+from agentmerge_hub.agents.solver import SOLVERS
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.shipped import folder
+
+SHIPPED = sorted(path for part in ("collect", "evaluate") for path in (folder("recipes") / part).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_shipped_recipes_can_be_planned(path: Path) -> None:
+    recipe = read(path)
+    planned = plan(recipe, hashed=False)
+    seeds = {episode.group.split: set() for episode in planned.episodes}
+    for episode in planned.episodes:
+        seeds[episode.group.split].add(episode.run.env_args.task_seed)
+    if path.parent.name == "collect":
+        assert max(max(values) for values in seeds.values()) < 1000
+    else:
+        assert min(seeds["inter_task"]) >= 1000
+
+
+def test_the_expert_has_a_solver_for_every_task_of_its_recipes() -> None:
+    for name in ("demo", "miniwob"):
+        planned = plan(read(folder("recipes") / "collect" / f"{name}.yaml"))
+        assert {episode.run.env_args.task_name for episode in planned.episodes} <= set(SOLVERS)
+    assert len(SOLVERS) >= 35
+
+
+def test_workarena_is_planned_with_its_own_lists_seeds_and_splits() -> None:
+    given = {"name": "w", "benchmark": "workarena_l1", "candidates": [{"name": "m", "model": "m"}]}
+    given |= {"agents": [{"name": "a", "flags": {"preset": "advanced"}}]}
+    both = [{"split": "inter_task", "browsergym_split": "train"}, {"split": "cross_task", "browsergym_split": "test"}]
+    planned = plan(Recipe.model_validate(given | {"episodes": both}))
+    tasks = {split: {e.run.env_args.task_name for e in planned.episodes if e.group.split == split} for split in
+             ("inter_task", "cross_task")}  # fmt: skip
+    assert (len(tasks["inter_task"]), len(tasks["cross_task"]), len(planned.episodes)) == (15, 18, 330)
+    assert {e.run.env_args.max_steps for e in planned.episodes} == {15}
+    assert {e.run.env_args.slow_mo for e in planned.episodes} == {None}  # the benchmark's own pace
+    for level in ("workarena_l2", "workarena_l3"):
+        whole = plan(Recipe.model_validate(given | {"benchmark": level, "episodes": [{"split": "test"}]}))
+        assert len(whole.episodes) == 235
+
+
+def test_workarena_without_an_instance_is_said_in_one_sentence(write_recipe, monkeypatch, tmp_path: Path) -> None:
+    for name in (*WORKARENA_VARIABLES, "SNOW_INSTANCE_POOL", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    recipe = write_recipe(
+        benchmark="workarena_l1",
+        candidates=[{"name": "m", "path": str(tmp_path)}],
+        episodes=[{"split": "cross_task", "browsergym_split": "test"}],
+    )
+    result = CliRunner().invoke(collect, [str(recipe), "--dry-run"], catch_exceptions=False)
+    (sentence,) = [line for line in result.output.splitlines() if "WorkArena" in line]
+    assert all(name in sentence for name in WORKARENA_VARIABLES) and "WorkArena-Instances" in sentence
+    assert "180 episodes of 18 tasks" in result.output
+    assert f"there is no model folder {tmp_path}" not in result.output
+    assert "has no config.json" in result.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"benchmark": "workarena_l9"}, "there is no benchmark 'workarena_l9'"),
+        ({"episodes": [{"split": "x", "tasks": ["click-nothing"]}]}, "has no task 'miniwob.click-nothing'"),
+        (
+            {"episodes": [{"split": "x", "tasks": ["click-test"], "browsergym_split": "train"}]},
+            "is not in BrowserGym's train",
+        ),
+        ({"candidates": []}, "candidates: List should have at least 1 item"),
+        ({"candidates": [{"name": "m"}]}, "needs exactly one of path, model, scripted"),
+        ({"agents": [{"name": "a"}]}, "needs flags, or generic, and not both"),
+        ({"agents": [{"name": "a", "flags": {"preset": "fancy"}}]}, "no preset 'fancy'"),
+        ({"agents": [{"name": "a", "flags": {"use_thinkin": True}}]}, "agents.0.flags.use_thinkin"),
+        ({"agents": [{"name": "a", "generic": "FLAGS_NONE"}]}, "no GenericAgent preset 'FLAGS_NONE'"),
+        ({"job": 2}, "job: Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence(write_recipe, changes: dict, says: str) -> None:
+    with pytest.raises(UserError) as error:
+        plan(read(write_recipe(**changes)))
+    assert says in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_recipe_that_is_no_yaml_or_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        read(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1")
+    with pytest.raises(UserError, match="is not YAML"):
+        read(tmp_path / "bad.yaml")
