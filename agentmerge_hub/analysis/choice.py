@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.episodes import Candidate, Results, done
+from agentmerge_hub.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -17,13 +19,21 @@ class Choice:
     notes: list[str]
 
 
-def choose(results: Results) -> Choice:
+def choose(results: Results, on: str = "validation") -> Choice:
     """One candidate for each (agent, method, learning rate).
 
-    With validation episodes: the highest mean reward on the validation tasks that all settings finished; at a tie fewer
-    samples, then λ nearer ½. Without: the last checkpoint, and every λ stays, because nothing honest can choose it.
+    With episodes to choose on: the highest mean reward on those that all settings finished; at a tie fewer samples, then
+    λ nearer ½. Without: the last checkpoint, and every λ stays, because nothing honest can choose it.
+
+    Args:
+        on: the split to choose on. Scores on any split but ``validation`` are flattered by it, and a note says so.
+
+    Raises:
+        UserError: if a split other than the default is named and has no episode.
     """
-    validation = {candidate: done(rows) for candidate, rows in results.by_candidate("validation").items()}
+    if on != "validation" and on not in results.splits:
+        raise UserError(f"--choose-on {on!r}: the results hold {', '.join(results.splits)}")
+    validation = {candidate: done(rows) for candidate, rows in results.by_candidate(on).items()}
     groups: dict[tuple, list[Candidate]] = {}
     for candidate in _reported(results):
         groups.setdefault((candidate.agent, candidate.method, candidate.learning_rate), []).append(candidate)
@@ -34,9 +44,14 @@ def choose(results: Results) -> Choice:
             kept.append(_best(scored, table))
         elif len(settings) > 1:
             kept += _last(settings)
-            notes.append(_unchosen(settings))
+            notes.append(_unchosen(settings, on))
         else:
             kept += settings
+    if table and on != "validation":
+        notes.append(
+            f"λ and checkpoints were chosen on the {labels.split(on)} episodes, so the {labels.split(on)} scores of the methods "
+            "that had a choice are flattered; the other splits are not."
+        )
     return Choice(sorted(kept, key=lambda candidate: candidate.order), table, notes)
 
 
@@ -68,14 +83,14 @@ def _last(settings: list[Candidate]) -> list[Candidate]:
     return [candidate for candidate in settings if (candidate.samples_seen or 0) == last]
 
 
-def _unchosen(settings: list[Candidate]) -> str:
-    method, rate = settings[0].method, settings[0].learning_rate
-    at = f" at learning rate {rate:g}" if rate is not None else ""
+def _unchosen(settings: list[Candidate], on: str) -> str:
+    method, rate = labels.method(settings[0].method), settings[0].learning_rate
+    at = f" at learning rate {labels.rate(rate)}" if rate is not None else ""
     lambdas = {candidate.merge_lambda for candidate in settings}
     what = "the last checkpoint is shown"
     if len(lambdas) > 1:
         what = "every λ is shown, and picking the best of them here would flatter it"
     return (
-        f"{method}{at} was scored in {len(settings)} settings without validation episodes for all of them: {what}. "
-        "--validation-tasks sets tasks aside to choose on."
+        f"{method}{at} was scored in {len(settings)} settings without {on} episodes for all of them to choose on: {what}. "
+        "--validation-task sets tasks aside for that."
     )

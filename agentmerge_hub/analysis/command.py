@@ -19,6 +19,13 @@ from agentmerge_hub.errors import require
     help="Set a task aside to choose λ and checkpoint on; repeat for more.",
 )  # fmt: skip
 @click.option(
+    "--choose-on",
+    default="validation",
+    show_default=True,
+    metavar="SPLIT",
+    help="The split that chooses λ and checkpoint; with inter_task only cross_task stays untouched.",
+)
+@click.option(
     "--likelihood",
     multiple=True,
     type=click.Path(path_type=Path, exists=True),

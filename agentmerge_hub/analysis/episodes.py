@@ -124,6 +124,7 @@ def _read(folder: Path) -> list[Row]:
         raise UserError(f"{path} has no row: nothing was asked for")
     rows = [{**dict.fromkeys(RESULT_SCHEMA.names), **row, "folder": folder} for row in table.to_pylist()]
     for row in rows:
+        row["method"] = labels.canonical(row["method"] or "unnamed")
         where = f"{path}: {row['method']} on {row['task']} seed {row['seed']}"
         if row["status"] not in STATUSES:
             raise UserError(f"{where} has status {row['status']!r}: expected one of {', '.join(STATUSES)}")

@@ -17,6 +17,8 @@ METHODS = {
 }
 """The paper's methods, in the order of tables; others stand between model soup and AgentMerge by name."""
 
+SPELLINGS = {"base_finetuned": "agent", "soup": "model_soup", "agent_merge": "agentmerge"}
+
 BASELINE = "instruct_finetuned"
 """What the paper measures AgentMerge against first."""
 
@@ -25,6 +27,13 @@ SPLITS = {"inter_task": "inter-task", "cross_task": "cross-task", "validation": 
 
 def method(name: str) -> str:
     return METHODS.get(name, name.replace("_", " "))
+
+
+def canonical(name: str) -> str:
+    """The paper's methods under one spelling, ``instruct-fine-tuned`` as ``instruct_finetuned``; other names as they are."""
+    plain = name.lower().replace("-", "_").replace(" ", "_").replace("fine_tuned", "finetuned")
+    plain = SPELLINGS.get(plain, plain)
+    return plain if plain in METHODS else name
 
 
 def rank(name: str) -> tuple[int, str]:

@@ -41,6 +41,7 @@ class Options:
     method: str = "agentmerge"
     benchmark: str | None = None
     validation_tasks: tuple[str, ...] = ()
+    choose_on: str = "validation"
     likelihood: tuple[Path, ...] = ()
     lm_eval: tuple[str, ...] = ()
     traces: int = 300
@@ -52,6 +53,7 @@ class Options:
         words = ["agentmerge", "analyse", *map(str, folders), "-o", str(out), "--method", self.method]
         words += ["--benchmark", self.benchmark] if self.benchmark else []
         words += [word for task in self.validation_tasks for word in ("--validation-task", task)]
+        words += ["--choose-on", self.choose_on] if self.choose_on != Options.choose_on else []
         words += [word for path in self.likelihood for word in ("--likelihood", str(path))]
         words += [word for pair in self.lm_eval for word in ("--lm-eval", pair)]
         return shlex.join([*words, "--traces", str(self.traces), "--draws", str(self.draws), "--seed", str(self.seed)])
@@ -70,7 +72,7 @@ def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
     expert = likelihood.summarise(list(options.likelihood))
     notes: list[str] = []
     focus = _focus(results, options.method, notes)
-    chosen = choice.choose(results)
+    chosen = choice.choose(results, options.choose_on)
     notes += chosen.notes
     compared = comparisons.table(results, chosen.candidates, focus, draws=options.draws, seed=options.seed)
     nodes = lineage.tree(folders)
@@ -135,8 +137,8 @@ def _pictures(folder: Path, found: dict[str, Any], chosen: choice.Choice, focus:
 def _focus(results: Results, wanted: str, notes: list[str]) -> str:
     """The method the report is about; where the default is absent, the last in the table, and the reader is told."""
     methods = sorted({candidate.method for candidate in results.by_candidate()}, key=labels.rank)
-    if wanted in methods:
-        return wanted
+    if labels.canonical(wanted) in methods:
+        return labels.canonical(wanted)
     if wanted != Options.method:
         raise UserError(f"--method {wanted!r} is not in the results, which hold {', '.join(methods)}")
     last = methods[-1]

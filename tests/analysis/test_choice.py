@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import simulated_results as simulated
 
-from agentmerge_hub.analysis import choice, comparisons, episodes
+from agentmerge_hub.analysis import choice, comparisons, episodes, labels
+from agentmerge_hub.errors import UserError
 
 
 def read(folder: Path, rows: list[dict], **options) -> episodes.Results:
@@ -53,6 +54,11 @@ def test_without_validation_every_lambda_of_the_last_checkpoint_stays(tmp_path: 
     chosen = choice.choose(read(tmp_path, rows))
     assert [(c.merge_lambda, c.samples_seen) for c in chosen.candidates] == [(0.3, 10240), (0.7, 10240)]
     assert "without validation episodes" in chosen.notes[0]
+    with pytest.raises(UserError, match="the results hold cross_task"):
+        choice.choose(read(tmp_path, rows), on="inter_task")
+    chosen = choice.choose(read(tmp_path, rows), on="cross_task")
+    assert [c.merge_lambda for c in chosen.candidates] == [0.7]
+    assert "flattered" in chosen.notes[0]
 
 
 def test_a_comparison_is_what_a_hand_would_count(tmp_path: Path) -> None:
@@ -95,3 +101,12 @@ def test_methods_meet_at_the_same_learning_rate(tmp_path: Path) -> None:
         (5e-6, "model_soup", 5e-6), (1e-6, "agent", 2e-6), (5e-6, "agent", 2e-6),
     }  # fmt: skip
     assert all(row["p_holm"] >= row["p"] for row in table)
+
+
+def test_spellings_of_a_method_are_one_method(tmp_path: Path) -> None:
+    rows = fixed("instruct-fine-tuned", {"cross_task": 0.4}) + fixed("base-fine-tuned", {"cross_task": 0.4})
+    assert {row["method"] for row in read(tmp_path, rows + fixed("my-own", {"cross_task": 0.1})).rows} == {
+        labels.BASELINE,
+        "agent",
+        "my-own",
+    }
