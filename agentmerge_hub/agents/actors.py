@@ -11,6 +11,7 @@ from agentlab.agents.agent_args import AgentArgs  # noqa: E402
 from agentmerge_hub.agents.chat_agent import ChatAgentArgs  # noqa: E402
 from agentmerge_hub.agents.expert import ExpertArgs  # noqa: E402
 from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Recipe  # noqa: E402
+from agentmerge_hub.agents.solver import SOLVERS  # noqa: E402
 from agentmerge_hub.errors import UserError  # noqa: E402
 
 
@@ -37,6 +38,11 @@ def agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig) -> Agen
         temperature=recipe.temperature,
         max_retry=recipe.max_retry,
     )
+
+
+def unsolvable(tasks: set[str]) -> list[str]:
+    """Tasks that the scripted expert has no solver for."""
+    return sorted(tasks - set(SOLVERS))
 
 
 def _generic(recipe: Recipe, candidate: Candidate, agent: AgentConfig, name: str) -> AgentArgs:

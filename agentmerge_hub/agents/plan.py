@@ -61,6 +61,9 @@ def plan(recipe: Recipe, *, hashed: bool = True) -> Plan:
     benchmark = _benchmark(recipe.benchmark)
     places = [(group, env_args) for group in recipe.episodes for env_args in _env_args(benchmark, group, recipe)]
     benchmark.env_args_list = [env_args for _, env_args in places]
+    unsolvable = actors.unsolvable({env_args.task_name for _, env_args in places})
+    if unsolvable and any(candidate.scripted for candidate in recipe.candidates):
+        raise UserError(f"the scripted expert has no solver for {', '.join(unsolvable)}: leave it out of the recipe")
     folders = {candidate.path for candidate in recipe.candidates if candidate.path}
     hashes = {path: weights_hash(Path(path)) for path in folders} if hashed else {}
     episodes = []

@@ -75,6 +75,10 @@ def click(element: Element) -> str:
     return f"click({element.bid!r})"
 
 
+def hover(element: Element) -> str:
+    return f"hover({element.bid!r})"
+
+
 def fill(element: Element, value: str) -> str:
     return f"fill({element.bid!r}, {value!r})"
 

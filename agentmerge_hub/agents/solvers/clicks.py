@@ -3,7 +3,7 @@
 import re
 
 from agentmerge_hub.agents.axtree import Page
-from agentmerge_hub.agents.solver import Plan, Unsolved, button, click, need, nth, press, solves, words
+from agentmerge_hub.agents.solver import Plan, Unsolved, button, click, hover, need, nth, press, solves, words
 
 
 @solves("click-test")
@@ -63,38 +63,11 @@ def section(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
 @solves("click-menu")
 def menu_path(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
     path = words(goal, r"Select (.*)")[0].split(">")
-    for name in reversed(path):
-        item = page.named(name, "menuitem")
-        if item is not None:
-            why = "It is the item to select." if name == path[-1] else f'"{path[-1]}" is further in.'
-            return Plan(f'The menu shows "{name}". {why} I click it.', (click(item),))
-    raise Unsolved(f"the menu shows nothing of {path}")
-
-
-@solves("click-menu-2")
-def menu_button(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
-    (label,) = words(goal, r'labeled "(.*?)"')
-    items = page.all("menuitem")
-    if not items:
-        return Plan('The menu is closed. I click the button "Menu".', (click(button(page, "Menu")),))
-    if item := page.named(label, "menuitem"):
-        return Plan(f'The menu shows "{label}". I click it.', (click(item),))
-    parent = need(next((item for item in items if "hasPopup" in item.properties), None), "submenu")
-    return Plan(f'"{label}" must be under "{parent.name}". I click that.', (click(parent),))
-
-
-_WIDGETS = {"button": "button", "checkbox": "checkbox", "radio": "radio", "text": "textbox", "textarea": "textbox"}
-
-
-@solves("click-widget")
-def widget(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
-    (kind,) = words(goal, r'Click on a "(\w+)" widget')
-    found = page.all(_WIDGETS.get(kind, kind))
-    if kind in ("text", "textarea"):
-        # A text area and a text input are both text fields in the tree; only the area's line breaks show.
-        raise Unsolved("the tree does not tell a text input from a text area")
-    target = nth(found, 1, kind)
-    return Plan(f'"{target.name}" is a {kind}. I click it.', (click(target),))
+    if item := page.named(path[-1], "menuitem"):
+        return Plan(f'The menu shows "{path[-1]}". I click it.', (click(item),))
+    # A click on an item that has a submenu would select it: the mouse opens it by standing on it.
+    parent = next((item for name in reversed(path) if (item := page.named(name, "menuitem"))), None)
+    return Plan(f'"{path[-1]}" is further in. I open "{need(parent, "menu item").name}".', (hover(parent),))
 
 
 @solves("buy-ticket")

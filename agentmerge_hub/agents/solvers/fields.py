@@ -47,8 +47,9 @@ def find_word(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
 
 @solves("copy-paste")
 def copy(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
-    boxes = page.all("textbox")
-    box, source = nth(boxes, 1, "text field"), nth(boxes, 2, "text area")
+    boxes = [box for box in page.all("textbox") if box.bid]
+    source = nth([box for box in boxes if box.value], 1, "text area with a text")
+    box = next((box for box in boxes if box is not source), source)
     return write_and_submit(box, source.value, button(page, "Submit"), "The text area holds the text.")
 
 

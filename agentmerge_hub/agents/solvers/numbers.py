@@ -90,12 +90,3 @@ def spinner(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
     if box.properties.get("valuetext") == value:
         return Plan(f"The spinner shows {value}. I submit.", (click(submit),))
     return Plan(f"The spinner must show {value}. I write it and submit.", (fill(box, value), click(submit)))
-
-
-@solves("stock-market")
-def stock(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
-    (limit,) = words(goal, r"less than \$([\d.]+?)\.?$")
-    (price,) = words(" ".join(page.texts), r"\$([\d.]+)")
-    if float(price) < float(limit):
-        return Plan(f"${price} is below ${limit}. I buy.", (click(button(page, "Buy")),))
-    return Plan(f"${price} is not below ${limit}. I wait.", ("noop(300)",))

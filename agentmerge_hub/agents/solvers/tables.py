@@ -49,15 +49,6 @@ def _fill_all(page: Page, wanted: dict[str, str], submit: object) -> Plan:
     return Plan(f'The fields must hold {told}; then I press "{submit.name}".', (*left, click(submit)))
 
 
-@solves("multi-layouts")
-def movie(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
-    genre, director, year = words(goal, r"Search for (.*?) movies directed by (.*?) from year (\d+)")
-    labels = [text for text in page.texts if any(word in text for word in ("Genre", "Director", "Year"))]
-    value_of = {"Genre": genre, "Director": director, "Year": year}
-    wanted = {label: next(value for word, value in value_of.items() if word in label) for label in labels}
-    return _fill_all(page, wanted, nth(page.all("button"), 1, "button"))
-
-
 @solves("phone-book")
 def contact(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
     name, what = words(goal, r"Find (.*?) in the contact book and click on their (.*?)\.")
