@@ -34,7 +34,8 @@ def default_folder() -> Path:
 def program_hash() -> str:
     """Hash of the code that makes parts: a changed program never takes old parts."""
     package = Path(__file__).parents[1]
-    files = [*package.glob("*.py"), *(package / "traces").glob("*.py"), *(package / "dataset").glob("*.*")]
+    core = [package / f"{name}.py" for name in ("actions", "fit", "prompt", "records", "tokenizer")]
+    files = [*core, *(package / "traces").glob("*.py"), *(package / "dataset").glob("*.*")]
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(path.name.encode() + path.read_bytes())

@@ -7,32 +7,51 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from agentmerge_hub.dataset.figures import draw_lengths, figures
 from agentmerge_hub.dataset.rules import EPISODE_RULES, SAMPLE_RULES
+from agentmerge_hub.dataset.secret_rules import KINDS
+from agentmerge_hub.dataset.split import SPLITS
 from agentmerge_hub.dataset.write import Written
 from agentmerge_hub.manifest import write_text
+from agentmerge_hub.publishing.licences import LICENCES, ordered
+from agentmerge_hub.publishing.licences import metadata as licence_metadata
 from agentmerge_hub.shipped import folder as shipped
 
 TEMPLATE = "card.md.jinja"
+PICTURE = "lengths.png"
 
 
 def write_card(folder: Path, name: str, written: list[Written], counts: dict[str, Any], config: dict[str, Any]) -> None:
-    """Write README.md into a dataset folder whose Parquet files are complete."""
+    """Write README.md and lengths.png into a dataset folder whose Parquet files are complete and measured."""
+    shown = figures(written, config)
+    terms = [row["license"] for row in shown["teachers"]]
+    for row in shown["teachers"]:
+        row["terms"] = _terms(row["license"])
     environment = Environment(
         loader=FileSystemLoader(shipped("dataset_card")), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
     text = environment.get_template(TEMPLATE).render(
         name=name,
-        written=written,
         counts=counts,
         config=config,
+        splits=SPLITS,
         rules=EPISODE_RULES | SAMPLE_RULES,
-        metadata=_metadata(name, [split for split in written if split.files]),
+        kinds=KINDS,
+        notices=[licence.notice for licence in ordered(terms) if licence.notice],
+        metadata=_metadata(name, [split for split in written if split.files], terms),
+        **shown,
     )
+    draw_lengths(written, folder / PICTURE)
     write_text(folder / "README.md", text)
 
 
-def _metadata(name: str, written: list[Written]) -> str:
+def _terms(licence: str) -> str:
+    known = LICENCES.get(licence)
+    return f"[{known.name}]({known.link})" if known else licence
+
+
+def _metadata(name: str, written: list[Written], terms: list[str]) -> str:
     """The YAML block: configs with their files, and dataset_info with exact sizes."""
     from datasets import DatasetInfo, Features
     from datasets.info import DatasetInfosDict
@@ -59,9 +78,9 @@ def _metadata(name: str, written: list[Written]) -> str:
     card = DatasetCardData(
         pretty_name=name,
         language="en",
-        license="other",
+        **(licence_metadata(terms) if ordered(terms) else {"license": "unknown"}),
         task_categories=["text-generation"],
-        tags=["web-agents", "browsergym", "agentlab", "workarena", "behavior-cloning"],
+        tags=["web-agents", "browsergym", "agentlab", "workarena", "miniwob", "behavior-cloning"],
         size_categories=[_size_category(sum(s.num_examples for s in written if s.config == "all"))],
         configs=configs,
     )

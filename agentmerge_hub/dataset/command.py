@@ -58,6 +58,13 @@ from agentmerge_hub.errors import UserError, require
 @click.option("--seed", default=0, show_default=True, help="Of every draw.")
 @click.option("--keep-html", is_flag=True, help="Keep the pages' HTML in the config episodes.")
 @click.option(
+    "--license",
+    "licenses",
+    multiple=True,
+    metavar="TEACHER=LICENCE",
+    help="Terms of a model that the table of teachers does not know.",
+)
+@click.option(
     "--allow",
     multiple=True,
     metavar="WHAT=REASON",
@@ -67,9 +74,9 @@ from agentmerge_hub.errors import UserError, require
 @click.option("--workers", type=click.IntRange(1), help="Processes; one a core if not given.")
 @click.option("--ray", is_flag=True, help="Run the workers on Ray: RAY_ADDRESS's cluster, or a local one.")
 @click.option("--failures", is_flag=True, help="Also write the samples of unsuccessful episodes, as a config.")
-def build(traces, out, tokenizer, chat_template, flags, inter_seeds, allow, workers, ray, **options) -> None:
+def build(traces, out, tokenizer, chat_template, flags, inter_seeds, allow, licenses, workers, ray, **options) -> None:
     """Turn TRACES, folders of AgentLab or BrowserGym results, into a dataset."""
-    require("hub", "datasets", "detect_secrets")
+    require("hub", "datasets", "detect_secrets", "matplotlib")
     from agentmerge_hub.dataset.build import build as build_dataset
     from agentmerge_hub.dataset.redaction import read_allowed
     from agentmerge_hub.dataset.settings import read_settings
@@ -79,7 +86,11 @@ def build(traces, out, tokenizer, chat_template, flags, inter_seeds, allow, work
         require("agents", "ray")
 
     settings = read_settings(
-        flags=_flags(flags), inter_seeds=tuple(map(_range, inter_seeds)), allow=read_allowed(allow), **options
+        flags=_flags(flags),
+        inter_seeds=tuple(map(_range, inter_seeds)),
+        allow=read_allowed(allow),
+        licenses=dict(_pair("--license", pair) for pair in licenses),
+        **options,
     )
     work = Work(settings, tokenizer, chat_template)
     built = build_dataset(traces, out, work, workers=workers or os.cpu_count() or 1, ray=ray)
@@ -93,13 +104,16 @@ def build(traces, out, tokenizer, chat_template, flags, inter_seeds, allow, work
 
 def _flags(pairs: tuple[str, ...]) -> dict[str, object]:
     values = {"true": True, "false": False}
-    flags = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise UserError(f"--flag {pair}: write NAME=VALUE, e.g. use_html=true")
-        flags[name] = values.get(value.lower(), value)
-    return flags
+    return {name: values.get(value.lower(), value) for name, value in (_pair("--flag", pair) for pair in pairs)}
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if not name or not value:
+        raise UserError(
+            f"{option} {text}: write {'NAME=VALUE, e.g. use_html=true' if option == '--flag' else 'TEACHER=LICENCE'}"
+        )
+    return name, value
 
 
 def _range(text: str) -> tuple[int, int]:

@@ -17,7 +17,6 @@ from agentmerge_hub.dataset.samples import make_samples
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import goal_key
 from agentmerge_hub.dataset.tasks import task
-from agentmerge_hub.dataset.teachers import licence
 from agentmerge_hub.records import CHAT, LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer
 from agentmerge_hub.traces.episode import Unreadable, read_episode
@@ -167,7 +166,7 @@ def _sample_row(sample: Sample, episode: Episode, key: str, success: bool) -> di
 def _step_rows(episode: Episode, settings: Settings) -> list[dict]:
     of_episode = {name: getattr(episode, name) for name in STEP_SCHEMA.names if hasattr(episode, name)} | {
         "category": task(episode.task).category,
-        "license": licence(episode.teacher),
+        "license": settings.licence_of(episode.teacher),
         "flags": json.dumps(episode.flags, sort_keys=True),
         "n_steps": len(episode.steps),
         "source": episode.source,

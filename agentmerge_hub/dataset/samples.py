@@ -9,7 +9,6 @@ from agentmerge_hub.actions import Call, parse_calls
 from agentmerge_hub.dataset.rules import Dropped
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.tasks import task
-from agentmerge_hub.dataset.teachers import licence
 from agentmerge_hub.fit import DoesNotFit, fit
 from agentmerge_hub.prompt import Prompt, Turn, answer, page_bids, render, thought_of
 from agentmerge_hub.records import Episode, Message, Sample, Step
@@ -144,7 +143,7 @@ def _sample(episode: Episode, step: Step, version: _Version, settings: Settings,
         n_steps=len(episode.steps),
         agent=episode.agent,
         teacher=episode.teacher,
-        license=licence(episode.teacher),
+        license=settings.licence_of(episode.teacher),
         cot=version.cot,
         action=step.action,
         reward=episode.reward,

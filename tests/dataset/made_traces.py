@@ -32,6 +32,7 @@ def write_episode(
     extra_lines: int = 20,
     obs: dict | None = None,
     name: str = "",
+    model: str = "scripted",
 ) -> Path:
     """One episode of one click. Without flags no chat is recorded: the action is prose with a fenced call."""
     page = page_of(task, seed, goal, extra_lines)
@@ -64,7 +65,7 @@ def write_episode(
     for number, step in enumerate((first, last)):
         (folder / f"step_{number}.pkl.gz").write_bytes(gzip.compress(pickle.dumps(step), mtime=0))
     args = {
-        "agent_args": {"agent_name": f"expert-{kind}", "model": "scripted"},
+        "agent_args": {"agent_name": f"expert-{kind}", "model": model},
         "env_args": {"task_name": task, "task_seed": seed},
     }
     (folder / "exp_args.pkl").write_bytes(pickle.dumps(args))

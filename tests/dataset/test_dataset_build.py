@@ -284,3 +284,51 @@ def test_real_traces_become_rows(real_traces: Path, tmp_path: Path, tokenizer_fo
         assert set(called) <= tree_bids(page) | html_bids(page)
     dropped = {rule for rule, _ in ledger(tmp_path / "out")}
     assert {"crashed", "no_summary", "unsuccessful", "bid_not_on_page"} <= dropped
+
+
+def test_the_card_tells_every_column_rule_and_figure(built: Path) -> None:
+    from agentmerge_hub.dataset.rules import EPISODE_RULES, SAMPLE_RULES
+    from agentmerge_hub.records import SAMPLE_SCHEMA
+
+    card = (built / "README.md").read_text()
+    for name in SAMPLE_SCHEMA.names:
+        assert f"`{name}`" in card
+    samples = rows(built, "all")
+    tokens = sum(row["n_prompt_tokens"] + row["n_completion_tokens"] for row in samples)
+    assert f"72 samples, {tokens:,} tokens" in card
+    assert "| scripted | [Apache License 2.0]" in card and "license: apache-2.0" in card
+    assert (built / "lengths.png").read_bytes().startswith(b"\x89PNG")
+    assert not EPISODE_RULES.keys() & SAMPLE_RULES.keys()
+    assert str(built.parent) not in card + (built / "manifest.json").read_text()
+
+
+def test_an_unknown_teacher_takes_the_licence_that_is_given(tmp_path: Path, tokenizer_folder: Path) -> None:
+    write_episode(tmp_path / "t", "miniwob.click-dialog", 0, model="our-own-model")
+    build = ("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
+    run(*build)
+    assert rows(tmp_path / "out", "all")[0]["license"] == "unknown"
+    run(*build, "--license", "our-own-model=mit")
+    assert rows(tmp_path / "out", "all")[0]["license"] == "mit"
+    assert "license: mit" in (tmp_path / "out/README.md").read_text()
+
+
+def test_equal_samples_are_kept_where_asked_for(tmp_path: Path, tokenizer_folder: Path) -> None:
+    for number in range(5):
+        write_episode(tmp_path / "t", "miniwob.click-dialog", 0, name=f"run {number}", summary={"number": number})
+    build = ("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
+    run(*build)
+    assert len(rows(tmp_path / "out", "all")) == 1
+    run(*build, "--keep-duplicates", 3)
+    assert len(rows(tmp_path / "out", "all")) == 3
+    assert [rule for rule, _ in ledger(tmp_path / "out")] == ["duplicate"] * 2
+
+
+def test_ray_makes_the_same_bytes(tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    traces = write_study(tmp_path / "traces", range(12))
+    build = ("build", traces, "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
+    run(*build, "--workers", 1)
+    here = data_hashes(tmp_path / "out")
+    monkeypatch.setenv("AGENTMERGE_CACHE", str(tmp_path / "another cache"))
+    assert "72 read now" in run(*build, "--workers", 2, "--ray")
+    assert data_hashes(tmp_path / "out") == here

@@ -1,0 +1,101 @@
+"""The figures of the card, computed from the rows that were written, and the picture of their lengths."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agentmerge_hub.dataset.write import Written
+
+_COLUMNS = ["benchmark", "category", "task", "episode_id", "teacher", "license", "cot", "n_prompt_tokens", "n_completion_tokens", "axtree_lines_cut", "html_lines_cut"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """One row of the table of lengths, in tokens."""
+
+    name: str
+    mean: float
+    median: float
+    p95: float
+    largest: int
+    budget: int
+
+
+def figures(written: list[Written], config: dict[str, Any]) -> dict[str, Any]:
+    """What the card's template shows of the config `all`."""
+    tables = [_read(split) for split in written if split.config == "all" and split.files]
+    table = pa.concat_tables(tables)
+    rows = table.to_pylist()
+    prompt, answer = (table[name].to_numpy() for name in ("n_prompt_tokens", "n_completion_tokens"))
+    cut = table["axtree_lines_cut"].to_numpy() + table["html_lines_cut"].to_numpy()
+    return {
+        "tokens": {"prompt": int(prompt.sum()), "answer": int(answer.sum())},
+        "lengths": [
+            _lengths("prompt", prompt, config["window"] - config["answer"]),
+            _lengths("answer", answer, config["answer"]),
+        ],
+        "share_cut": float((cut > 0).mean()),
+        "categories": _grouped(rows, ("benchmark", "category")),
+        "tasks": _grouped(rows, ("task", "split")),
+        "teachers": _grouped(rows, ("teacher", "license")),
+    }
+
+
+def _read(split: Written) -> pa.Table:
+    table = pa.concat_tables(pq.read_table(path, columns=_COLUMNS) for path in split.files)
+    return table.append_column("split", pa.array([split.split] * table.num_rows))
+
+
+def _lengths(name: str, tokens: np.ndarray, budget: int) -> Lengths:
+    median, p95 = np.percentile(tokens, [50, 95])
+    return Lengths(name, float(tokens.mean()), float(median), float(p95), int(tokens.max()), budget)
+
+
+def _grouped(rows: list[dict[str, Any]], by: tuple[str, ...]) -> list[dict[str, Any]]:
+    groups: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[name] for name in by)].append(row)
+    return [
+        dict(zip(by, key))
+        | {
+            "tasks": len({row["task"] for row in group}),
+            "episodes": len({row["episode_id"] for row in group}),
+            "samples": len(group),
+            "cot": sum(row["cot"] for row in group),
+        }
+        for key, group in sorted(groups.items())
+    ]
+
+
+def draw_lengths(written: list[Written], path: Path) -> None:
+    """Histograms of prompt and answer tokens, with and without a think step, as a PNG."""
+    from matplotlib.figure import Figure
+
+    table = pa.concat_tables(_read(split) for split in written if split.config == "all" and split.files)
+    cot = table["cot"].to_numpy(zero_copy_only=False)
+    figure = Figure(figsize=(8, 2.8), layout="constrained")
+    for axes, column, label in zip(
+        figure.subplots(1, 2),
+        ("n_prompt_tokens", "n_completion_tokens"),
+        ("tokens of the prompt", "tokens of the answer"),
+    ):
+        tokens = table[column].to_numpy()
+        edges = np.histogram_bin_edges(tokens, bins=40)
+        shown = [(tokens[cot], "with thought", "#4269d0"), (tokens[~cot], "without", "#efb118")]
+        axes.hist(
+            [t for t, _, _ in shown],
+            bins=edges,
+            stacked=True,
+            label=[n for _, n, _ in shown],
+            color=[c for _, _, c in shown],
+        )
+        axes.set_xlabel(label)
+        axes.set_ylabel("samples")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[1].legend(frameon=False)
+    figure.savefig(path, dpi=120, metadata={"Software": None})
