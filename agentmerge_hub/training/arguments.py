@@ -1,0 +1,66 @@
+"""What a run may set beside TRL's own options, and reading all of it from a recipe and the command line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser
+
+from agentmerge_hub.errors import UserError
+
+
+@dataclass
+class RunArguments:
+    """Options of a recipe that TRL does not know."""
+
+    tokenizer_name_or_path: str | None = field(
+        default=None,
+        metadata={
+            "help": "Tokenizer and chat template, where they are not the model's: the instruct model's for a base."
+        },
+    )
+    checkpoint_samples: int = field(
+        default=5120, metadata={"help": "A checkpoint each time this many samples were seen, on any number of devices."}
+    )
+    preflight: bool = field(default=False, metadata={"help": "Check the rows and print the plan; train nothing."})
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything a run was asked to do."""
+
+    data: ScriptArguments
+    config: SFTConfig
+    model: ModelConfig
+    own: RunArguments
+
+
+def read(arguments: Sequence[str] | None = None) -> Run:
+    """Read ``--config recipe.yaml --key value …`` (the process's own arguments if None).
+
+    Raises:
+        UserError: for a recipe that is not there or not a mapping, an unknown key, or a value of the wrong kind.
+    """
+    parser = TrlParser((ScriptArguments, SFTConfig, ModelConfig, RunArguments), exit_on_error=False)
+    parser.error = _refuse
+    try:
+        data, config, model, own = parser.parse_args_and_config(arguments)
+    except FileNotFoundError as error:
+        raise UserError(f"no recipe at {error.filename}: `agentmerge recipes ls` shows those there are") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"the recipe is not valid YAML: {' '.join(str(error).split())}") from error
+    except (ValueError, TypeError) as error:
+        raise UserError(" ".join(str(error).split())) from error
+    for name, value in (("model_name_or_path", model.model_name_or_path), ("dataset_name", data.dataset_name)):
+        if not value:
+            raise UserError(f"{name} is not set: name it in the recipe or as --{name}")
+    if config.output_dir is None or not Path(config.output_dir).name:
+        raise UserError("output_dir is not set: name the run's folder, e.g. runs/tiny-base-all")
+    if own.checkpoint_samples < 1:
+        raise UserError(f"checkpoint_samples is {own.checkpoint_samples}: it must be at least 1")
+    return Run(data, config, model, own)
+
+
+def _refuse(message: str) -> None:
+    raise UserError(f"{message}: run with --help to see every option")

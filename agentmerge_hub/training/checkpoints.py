@@ -1,0 +1,80 @@
+"""Checkpoints counted in samples, and finding the one to go on from.
+
+A checkpoint is whole when its manifest.json stands, which is written last; others are never resumed from.
+"""
+
+import math
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from agentmerge_hub import manifest
+
+_NAME = re.compile(r"checkpoint-(\d+)")
+
+
+def samples_seen(step: int, rows: int, batch: int) -> int:
+    """Samples seen after `step` optimizer steps of `batch` samples; an epoch's last batch may be smaller."""
+    epochs, rest = divmod(step, math.ceil(rows / batch))
+    return epochs * rows + min(rest * batch, rows)
+
+
+class EverySamples(TrainerCallback):
+    """Saves at the first step at or after each multiple of `every` samples, and marks what was saved as whole."""
+
+    def __init__(self, every: int, rows: int, batch: int, lineage: dict[str, Any]) -> None:
+        """Count in samples.
+
+        Args:
+            every: samples between checkpoints.
+            rows: of the training split.
+            batch: samples an optimizer step, over all devices.
+            lineage: `inputs` and `config` of the run's manifest.
+        """
+        self.every, self.rows, self.batch, self.lineage = every, rows, batch, lineage
+
+    def seen(self, step: int) -> int:
+        return samples_seen(step, self.rows, self.batch)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> TrainerControl:
+        if self.seen(state.global_step) // self.every > self.seen(state.global_step - 1) // self.every:
+            control.should_save = True
+        return control
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if state.is_world_process_zero and folder.is_dir():
+            write_manifest(folder, self.lineage, self.seen(state.global_step), state)
+
+
+def write_manifest(
+    folder: Path, lineage: dict[str, Any], seen: int, state: TrainerState, started: float | None = None
+) -> None:
+    """Mark a checkpoint or the final model as whole."""
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    manifest.write(
+        folder,
+        "sft",
+        inputs=lineage["inputs"],
+        config=lineage["config"] | {"samples_seen": seen},
+        counts={"steps": state.global_step, "samples_seen": seen, "last_loss": losses[-1] if losses else None},
+        started=started,
+    )
+
+
+def last_whole(run_folder: Path) -> Path | None:
+    """The newest whole checkpoint, None if there is none; incomplete ones are removed."""
+    whole = []
+    for folder in run_folder.glob("checkpoint-*"):
+        if not _NAME.fullmatch(folder.name):
+            continue
+        if (folder / manifest.NAME).is_file():
+            whole.append(folder)
+        else:
+            shutil.rmtree(folder)
+    return max(whole, key=lambda folder: int(folder.name.split("-")[1]), default=None)

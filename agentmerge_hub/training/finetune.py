@@ -1,0 +1,135 @@
+"""A fine-tuning run from its arguments to a finished folder: everything around TRL's trainer."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from trl import SFTTrainer, get_peft_config, get_quantization_config
+
+from agentmerge_hub import manifest
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.training import checkpoints, preflight, rows, student
+from agentmerge_hub.training.arguments import Run
+
+SETTINGS = "run.json"
+"""What the run was asked to do, in its folder from the first moment; another run never goes on from it."""
+
+
+def run(asked: Run) -> None:
+    """Check, train or go on training, save. See `arguments` for what can be asked.
+
+    Raises:
+        UserError: for whatever the user can mend.
+    """
+    started = time.time()
+    folder = Path(asked.config.output_dir)
+    main = PartialState().is_main_process
+    tokenizer = student.load_tokenizer(asked)
+    with PartialState().main_process_first():
+        split = rows.load_split(asked.data.dataset_name, asked.data.dataset_config, asked.data.dataset_train_split)
+        dataset = rows.tokenize(split, tokenizer, asked.config.max_length)
+    plan = preflight.plan(dataset, asked)
+    if main:
+        print(preflight.describe(plan, asked))
+    if asked.own.preflight:
+        return
+    lineage = _lineage(asked)
+    if main:
+        _claim(folder, lineage)
+    PartialState().wait_for_everyone()
+    if (folder / manifest.NAME).is_file():
+        if main:
+            print(f"{folder} is finished already; nothing to do.")
+        return
+    cadence = checkpoints.EverySamples(asked.own.checkpoint_samples, plan.rows, plan.batch, lineage)
+    trainer = _trainer(asked, tokenizer, dataset, cadence)
+    last = checkpoints.last_whole(folder) if main else None
+    PartialState().wait_for_everyone()
+    last = last or checkpoints.last_whole(folder)
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    trainer.save_model(asked.config.output_dir)
+    if trainer.is_world_process_zero():
+        checkpoints.write_manifest(folder, lineage, cadence.seen(trainer.state.global_step), trainer.state, started)
+        print(f"{plan.model} fine-tuned on {plan.rows} rows for {trainer.state.global_step} steps written to {folder}")
+
+
+def _trainer(asked: Run, tokenizer, dataset, cadence) -> SFTTrainer:
+    config = asked.config
+    config.save_strategy = "no"  # the cadence is counted in samples
+    config.completion_only_loss = False  # the labels say it already
+    config.max_length = config.max_length if config.packing else None  # nothing is cut: the rows were checked
+    config.model_init_kwargs = {
+        "revision": asked.model.model_revision,
+        "attn_implementation": asked.model.attn_implementation,
+        "dtype": asked.model.dtype,
+    } | (config.model_init_kwargs or {})
+    try:
+        return SFTTrainer(
+            model=asked.model.model_name_or_path,
+            args=config,
+            train_dataset=dataset,
+            processing_class=tokenizer,
+            peft_config=get_peft_config(asked.model),
+            quantization_config=get_quantization_config(asked.model),
+            callbacks=[cadence],
+        )
+    except OSError as error:
+        raise UserError(
+            f"no model at {asked.model.model_name_or_path!r}: no such folder, and not a Hub id within reach"
+        ) from error
+
+
+def _lineage(asked: Run) -> dict[str, Any]:
+    """Inputs and settings of the run's manifest; where the model or the dataset is local, its folder is hashed."""
+    local = {"model": Path(asked.model.model_name_or_path), "dataset": Path(asked.data.dataset_name)}
+    own = asdict(asked.own)
+    del own["preflight"]
+    return {
+        "inputs": {role: path for role, path in local.items() if path.is_dir()},
+        "config": {
+            "model": asked.model.model_name_or_path,
+            "dataset": asked.data.dataset_name,
+            "dataset_config": asked.data.dataset_config,
+            "learning_rate": asked.config.learning_rate,
+            "seed": asked.config.seed,
+            "epochs": asked.config.num_train_epochs,
+            "max_steps": asked.config.max_steps,
+            "batch": preflight.batch(asked.config),
+            "lr_scheduler_type": str(getattr(asked.config.lr_scheduler_type, "value", asked.config.lr_scheduler_type)),
+            "lora_r": asked.model.lora_r if asked.model.use_peft else None,
+            **own,
+        },
+    }
+
+
+def _claim(folder: Path, lineage: dict[str, Any]) -> None:
+    """Make the run's folder, or see that what stands there is the same run.
+
+    Raises:
+        UserError: if it belongs to a run with other settings, or is no run at all.
+    """
+    settings = json.loads(
+        json.dumps(
+            {"config": lineage["config"], "inputs": {k: manifest.folder_hash(p) for k, p in lineage["inputs"].items()}}
+        )
+    )
+    if folder.is_dir() and any(folder.iterdir()):
+        try:
+            earlier = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise UserError(f"{folder} already exists and is not a run: choose another output_dir") from None
+        if earlier != settings:
+            changed = [key for key in settings["config"] if earlier["config"].get(key) != settings["config"][key]]
+            changed += [
+                f"the {role}" for role in settings["inputs"] if earlier["inputs"].get(role) != settings["inputs"][role]
+            ]
+            raise UserError(
+                f"{folder} is a run with another {', '.join(changed) or 'configuration'}: choose another output_dir or move "
+                "it away"
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest.write_text(folder / SETTINGS, json.dumps(settings, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,34 @@
+"""The student: its tokenizer with the chat template both students share, and its weights in full precision."""
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.training.arguments import Run
+
+
+def load_tokenizer(run: Run) -> PreTrainedTokenizerBase:
+    """The tokenizer of `tokenizer_name_or_path`, else the model's.
+
+    Raises:
+        UserError: if it is not there, has no chat template, or would train padding as the end of a turn.
+    """
+    name = run.own.tokenizer_name_or_path or run.model.model_name_or_path
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"no tokenizer at {name!r}: no such folder, and not a Hub id within reach") from error
+    if not tokenizer.chat_template:
+        raise UserError(
+            f"the tokenizer of {name!r} has no chat template: set tokenizer_name_or_path to the instruct model, whose "
+            "tokenizer and template both students use"
+        )
+    if run.config.eos_token:
+        tokenizer.eos_token = run.config.eos_token
+    if run.config.pad_token:
+        tokenizer.pad_token = run.config.pad_token
+    if tokenizer.pad_token is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        raise UserError(
+            f"the tokenizer of {name!r} pads with {tokenizer.pad_token!r}, which must be a token of its own: set "
+            "pad_token, e.g. <|finetune_right_pad_id|> for Llama 3.1"
+        )
+    return tokenizer

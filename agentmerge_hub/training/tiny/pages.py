@@ -1,0 +1,135 @@
+"""Text for the tiny base model: accessibility trees and lists, with the look-ups and copies they invite.
+
+No instruction, no chat and no action stands in it. Every document ends in lines that can only be predicted by finding
+something again above them: that ability is what a fine-tuned agent needs to turn a goal's words into a bid.
+"""
+
+import random
+from dataclasses import dataclass
+
+from agentmerge_hub.training.tiny.words import LATIN, made_up, phrase, word
+
+ROLES = ("button", "button", "button", "textbox", "textbox", "link", "checkbox", "radio", "tab", "heading", "option")
+ORDINALS = ("1st", "2nd", "3rd", "4th", "5th")
+
+
+@dataclass(frozen=True)
+class Element:
+    """A line of a tree that carries a bid. Names are unique within a page; empty ones are common among text boxes."""
+
+    bid: int
+    role: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """An accessibility tree as text, and its elements."""
+
+    tree: str
+    elements: tuple[Element, ...]
+
+    @property
+    def named(self) -> list[Element]:
+        return [element for element in self.elements if element.name]
+
+    def ordinals(self) -> list[tuple[str, Element]]:
+        """Elements of the roles that occur several times, each with its place: ``("2nd textbox", element)``."""
+        found = []
+        for role in sorted({element.role for element in self.elements}):
+            same = [element for element in self.elements if element.role == role]
+            if len(same) > 1:
+                found += [(f"{ordinal} {role}", element) for ordinal, element in zip(ORDINALS, same)]
+        return found
+
+
+def page(rng: random.Random, most: int = 9) -> Page:
+    """A page of 2 to `most` elements, laid out as BrowserGym prints a tree."""
+    lines, elements, names = [f"RootWebArea '{phrase(rng)}', focused"], [], set()
+    bid = rng.randint(8, 30)
+    for _ in range(rng.randint(2, most)):
+        depth = "\t" * (1 if rng.random() < 0.7 else 2)
+        if rng.random() < 0.2:
+            lines.append(f"{depth}StaticText '{' '.join(rng.choices(LATIN, k=rng.randint(1, 4)))}'")
+        role = rng.choice(ROLES)
+        name = "" if role == "textbox" and rng.random() < 0.7 else phrase(rng, 2)
+        if name.lower() in names:
+            continue
+        if name:
+            names.add(name.lower())
+        elements.append(Element(bid, role, name))
+        lines.append(f"{depth}[{bid}] {role} '{name}'{_properties(rng, role)}")
+        bid += rng.choice((1, 1, 1, 2, 3, 4))
+    return Page("\n".join(lines), tuple(elements))
+
+
+def _properties(rng: random.Random, role: str) -> str:
+    if role in ("checkbox", "radio"):
+        return f", checked='{rng.choice(('true', 'false'))}'"
+    return ", focused" if rng.random() < 0.08 else ""
+
+
+def document(rng: random.Random, easy: bool = False) -> tuple[str, str]:
+    """One text of the base model's training set, in two parts: what is given, and what can be found in it.
+
+    Easy ones hold pages of a few elements, with nothing but look-ups.
+    """
+    kinds, weights = (
+        ((_index, _noted_before, _pairs), (3, 3, 2))
+        if easy
+        else ((_noted_before, _index, _sentences, _pairs, _repeats), (4, 2, 2, 1, 1))
+    )
+    given, found = rng.choices(kinds, weights)[0](rng, 4 if easy else 9)
+    return f"<|bos|>{given}", f"{found}<|end|>"
+
+
+def _quoted(rng: random.Random, text: str) -> str:
+    return rng.choice(("'{}'", '"{}"')).format(text)
+
+
+def _noted_before(rng: random.Random, most: int) -> tuple[str, str]:
+    """Names stand before the tree, their bids after it; some words are noted only to be written out again."""
+    shown = page(rng, most)
+    sought = [(_quoted(rng, e.name), e) for e in shown.named] + shown.ordinals()
+    sought = rng.sample(sought, min(len(sought), rng.randint(1, 4)))
+    kept = [word(rng) if rng.random() < 0.5 else made_up(rng) for _ in range(rng.randint(0, 2))]
+    before = ", ".join([name for name, _ in sought] + [_quoted(rng, text) for text in kept])
+    after = [f"{name} {element.bid}" for name, element in sought] + [f"'{text}'" for text in kept]
+    return f"{before}\n{shown.tree}\n", "\n".join(after)
+
+
+def _index(rng: random.Random, most: int) -> tuple[str, str]:
+    """A tree, then its elements in another order, each with its bid or the other way round."""
+    shown = page(rng, most)
+    elements = rng.sample(shown.named, len(shown.named))
+    form = rng.choice(("'{e.name}' {e.bid}", "[{e.bid}] {e.role} '{e.name}'"))
+    return f"{shown.tree}\n", "\n".join(form.format(e=e) for e in elements)
+
+
+def _sentences(rng: random.Random, most: int) -> tuple[str, str]:
+    shown = page(rng, most)
+    forms = (
+        lambda e: f"The {e.role} {_quoted(rng, e.name)} has bid {e.bid}.",
+        lambda e: f"Bid {e.bid} is the {e.role} {_quoted(rng, e.name)}.",
+        lambda e: f"{_quoted(rng, e.name)} is the {e.role} with bid {e.bid}.",
+    )
+    lines = [rng.choice(forms)(e) for e in rng.sample(shown.named, len(shown.named))]
+    lines += [f"The {place} has bid {e.bid}." for place, e in shown.ordinals()]
+    return f"{shown.tree}\n", "\n".join(lines)
+
+
+def _pairs(rng: random.Random, most: int) -> tuple[str, str]:
+    """Pairs of number and word, then the same pairs shuffled, as they were or turned round."""
+    words = sorted({word(rng) for _ in range(rng.randint(2, most))})
+    pairs = [(str(rng.randint(0, 99)), text) for text in words]
+    rng.shuffle(pairs)
+    given = "\n".join(" ".join(pair) for pair in pairs)
+    turned = rng.random() < 0.6
+    rng.shuffle(pairs)
+    return f"{given}\n\n", "\n".join(" ".join(reversed(pair) if turned else pair) for pair in pairs)
+
+
+def _repeats(rng: random.Random, most: int) -> tuple[str, str]:
+    """Words, then the same words again."""
+    words = " ".join(made_up(rng) if rng.random() < 0.3 else word(rng) for _ in range(rng.randint(3, most + 3)))
+    return f"{words}\n", words

@@ -1,0 +1,85 @@
+"""Batches for the tiny models: token ids and loss weights, always of one shape."""
+
+import random
+from collections.abc import Callable, Iterator
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from agentmerge_hub.training.tiny import pages as synthetic
+from agentmerge_hub.training.tiny.instructions import instruction
+from agentmerge_hub.training.tiny.train import Batch
+
+ROWS, LENGTH = 8, 128
+"""Shape of a batch. One shape throughout: CPU kernels are prepared anew for every other."""
+
+_UNFORESEEABLE = 0.1
+"""Weight of a page's own tokens, most of which nothing announces, beside the weight 1 of what can be found above."""
+
+
+def pages(tokenizer: PreTrainedTokenizerFast, rng: random.Random, steps: int) -> Iterator[Batch]:
+    """Repeated random tokens first, then easy look-ups, then every kind of document."""
+    first, second = int(0.15 * steps), int(0.45 * steps)
+    for _ in range(first):
+        yield repeats(rng, len(tokenizer))
+    stream = packed(tokenizer, lambda: synthetic.document(rng, easy=True), _UNFORESEEABLE)
+    for _ in range(second - first):
+        yield next(stream)
+    yield from packed(tokenizer, lambda: synthetic.document(rng), _UNFORESEEABLE)
+
+
+def chats(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Iterator[Batch]:
+    """Chats with the loss on the answers alone."""
+
+    def chat() -> tuple[str, str]:
+        prompt, completion = instruction(rng)
+        opening = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+        return opening, tokenizer.apply_chat_template(prompt + completion, tokenize=False)[len(opening) :]
+
+    return packed(tokenizer, chat, 0.0)
+
+
+def repeats(rng: random.Random, vocabulary: int, length: int = 16) -> Batch:
+    """Random tokens, each stretch of `length` twice in a row of the batch."""
+    half = torch.tensor([rng.choices(range(6, vocabulary), k=length) for _ in range(ROWS * LENGTH // (2 * length))])
+    weights = torch.ones(len(half), 2 * length)
+    weights[:, :length] = _UNFORESEEABLE
+    return torch.cat([half, half], 1), weights
+
+
+def packed(tokenizer: PreTrainedTokenizerFast, draw: Callable[[], tuple[str, str]], before: float) -> Iterator[Batch]:
+    """Texts and their continuations one after another in rows of one length; what does not fit into a row is dropped.
+
+    Args:
+        tokenizer: theirs.
+        draw: a text and its continuation.
+        before: the loss weight of the text; the continuation's is 1.
+    """
+    waiting: list[tuple[list[int], list[float]]] = []
+    while True:
+        ids = torch.full((ROWS, LENGTH), tokenizer.pad_token_id)
+        weights = torch.zeros(ROWS, LENGTH)
+        for row in range(ROWS):
+            taken = 0
+            while True:
+                if not waiting:
+                    waiting = encode(tokenizer, [draw() for _ in range(64)], before)
+                tokens, weight = waiting.pop()
+                if taken + len(tokens) > LENGTH:
+                    if taken:
+                        waiting.append((tokens, weight))
+                        break
+                    continue
+                ids[row, taken : taken + len(tokens)] = torch.tensor(tokens)
+                weights[row, taken : taken + len(tokens)] = torch.tensor(weight)
+                taken += len(tokens)
+        yield ids, weights
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerFast, pairs: list[tuple[str, str]], before: float
+) -> list[tuple[list[int], list[float]]]:
+    """Token ids and loss weights of each text with its continuation."""
+    heads = tokenizer([head for head, _ in pairs], add_special_tokens=False)["input_ids"]
+    tails = tokenizer([tail for _, tail in pairs], add_special_tokens=False)["input_ids"]
+    return [(head + tail, [before] * len(head) + [1.0] * len(tail)) for head, tail in zip(heads, tails)]
