@@ -12,7 +12,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.publishing.hub import Repository, check_id, sentences
+from agentmerge_hub.publishing.hub import FULL, Repository, causes, check_id, sentences
 
 _NOT_OURS = (".gitattributes", ".cache")
 
@@ -106,7 +106,7 @@ def _to_folder(repository: Repository, revision: str, commit: str, out: Path) ->
         with sentences(repository, f"nothing stands at {out}; run the same command again to go on where it stopped"):
             snapshot_download(repository.id, repo_type=repository.kind, revision=commit, local_dir=beside)
     except UserError as error:
-        if "disk is full" in str(error):
+        if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes(error)):
             shutil.rmtree(beside, ignore_errors=True)
         raise
     shutil.rmtree(beside / ".cache", ignore_errors=True)

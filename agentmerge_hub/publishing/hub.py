@@ -13,6 +13,9 @@ from agentmerge_hub.errors import UserError
 
 _NAME = re.compile(r"[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?")
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a disk answers that is full, for this user, or for a file of this size."""
+
 
 @dataclass(frozen=True)
 class Repository:
@@ -81,13 +84,14 @@ def sentences(repository: Repository, then: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        for cause in _causes(error):
+        for cause in causes(error):
             if sentence := _sentence(cause, repository):
                 raise UserError(f"{sentence}; {then}.") from error
         raise
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and all it came from."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -108,8 +112,8 @@ def _sentence(error: BaseException, repository: Repository) -> str | None:
         return f"HF_HUB_OFFLINE is set, so {constants.ENDPOINT} is not asked: unset it"
     if isinstance(error, httpx.TransportError):
         return f"The connection to {constants.ENDPOINT} failed ({type(error).__name__}: {error})"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"The disk is full{f' ({error.filename})' if error.filename else ''}"
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"The disk takes no more ({error.strerror})"
     if isinstance(error, ValueError) and "metadata in README.md" in str(error):
         return f"The Hub does not accept the card: {' '.join(str(error).split())}"
     return None

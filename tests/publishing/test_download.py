@@ -1,0 +1,152 @@
+"""What was published comes back checked, goes on after a cut, and never stands half."""
+
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import made
+import pytest
+from hub_server import Fault, Hub
+from hub_store import File
+
+from agentmerge_hub import manifest
+
+
+@pytest.fixture
+def published(hub: Hub, run, tmp_path: Path) -> Path:
+    """A dataset on the Hub, and the folder it came from."""
+    folder = made.dataset(tmp_path / "traces")
+    run("push", "dataset", "traces", "--repo-id", "acme/traces", "--yes")
+    return folder
+
+
+def tamper(hub: Hub, name: str, content: bytes) -> None:
+    repo = hub.store.repos["dataset", "acme/traces"]
+    file = File(content, lfs=name.endswith("parquet"))
+    hub.store.objects[file.sha256] = content
+    repo.commit("by hand", repo.resolve("main").files | {name: file})
+
+
+def published_files(hub: Hub) -> list[str]:
+    return [
+        name for name in hub.store.repos["dataset", "acme/traces"].resolve("main").files if name.endswith(".parquet")
+    ]
+
+
+def test_into_a_folder_and_into_the_cache(run, published: Path, tmp_path: Path) -> None:
+    said = run("download", "acme/traces", "-r", "v1.0.0", "-o", "copy").stdout
+    assert said.startswith("copy: the dataset acme/traces at ") and "all as its manifest says" in said
+    assert manifest.verify(tmp_path / "copy") == [".gitattributes is not in the manifest"]
+    assert (tmp_path / "copy" / "README.md").read_bytes() == (published / "README.md").read_bytes()
+    said = run("download", "acme/traces").stdout
+    assert "hf-home/hub/datasets--acme--traces/snapshots/" in said
+    run("download", "acme/traces", "-o", "copy")
+    assert sorted(p.name for p in tmp_path.iterdir() if "copy" in p.name) == ["copy"]
+
+
+def test_what_was_changed_on_the_hub_is_named_and_nothing_stands(
+    hub: Hub, run, published: Path, tmp_path: Path
+) -> None:
+    tamper(hub, "data/cot/train-00000-of-00001.parquet", b"PAR1 other rows")
+    failed = run("download", "acme/traces", "-o", "copy", ok=False)
+    assert "data/cot/train-00000-of-00001.parquet was changed since it was written" in failed.stderr
+    assert not [p for p in tmp_path.iterdir() if "copy" in p.name]
+    assert "differs from its manifest" in run("download", "acme/traces", ok=False).stderr
+
+
+def test_files_beside_what_was_published_are_said_to_be_unchecked(hub: Hub, run, published: Path) -> None:
+    tamper(hub, "LICENSE", b"terms")
+    done = run("download", "acme/traces", "-o", "copy")
+    assert done.stderr.strip() == "LICENSE is not in the manifest: not checked"
+
+
+def test_a_cut_download_goes_on_where_it_stopped(
+    hub: Hub, run, published: Path, tmp_path: Path, client_environment
+) -> None:
+    """The process is killed at its last large file; the next run asks for no finished one again."""
+    started: list[subprocess.Popen] = []
+    last = "data/no_cot/train-00000-of-00001.parquet"
+    beside = tmp_path / ".copy.download"
+
+    def finished() -> set[str]:
+        there = {path.relative_to(beside).as_posix() for path in beside.rglob("*") if path.is_file()}
+        return there & set(published_files(hub))
+
+    def kill() -> None:
+        while not finished():
+            time.sleep(0.01)
+        started[0].send_signal(signal.SIGKILL)
+
+    hub.faults.append(Fault("HEAD", f"/resolve/.*/{last}", 0, after=kill))
+    command = [sys.executable, "-m", "agentmerge_hub.cli", "download", "acme/traces", "-o", "copy"]
+    started.append(subprocess.Popen(command, cwd=tmp_path, env=client_environment, stderr=subprocess.DEVNULL))
+    assert started[0].wait(60) == -signal.SIGKILL
+    kept = finished()
+    assert kept and last not in kept and not (tmp_path / "copy").exists()
+    before = len(hub.requests)
+    run("download", "acme/traces", "-o", "copy")
+    again = {path.split("/resolve/")[1].split("/", 1)[1] for _, path, _ in hub.requests[before:] if "/resolve/" in path}
+    assert last in again and not kept & again
+    assert manifest.verify(tmp_path / "copy") == [".gitattributes is not in the manifest"]
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(
+    run, published: Path, tmp_path: Path, client_environment
+) -> None:
+    # A limit on a file's size is the closest to a full disk that a process can be given without a disk of its own.
+    size = max(path.stat().st_size for path in published.rglob("*.parquet"))
+    code = """
+import signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from agentmerge_hub.cli import main
+sys.argv = ["agentmerge", "download", "acme/traces", "-o", "copy"]
+main()
+"""
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, size - 1))
+
+    failed = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=client_environment,
+        capture_output=True,
+        text=True,
+        preexec_fn=limited,
+    )
+    assert (
+        failed.returncode == 1 and "Error: The disk takes no more" in failed.stderr and "Traceback" not in failed.stderr
+    )
+    assert not [p for p in tmp_path.iterdir() if "copy" in p.name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("acme/none",), "There is no model and no dataset acme/none"),
+        (("acme/traces", "-r", "v9"), "the dataset acme/traces has no such revision"),
+        (("acme/traces", "--type", "model"), "the model acme/traces does not exist"),
+        (("acme traces",), "'acme traces' is not a name the Hub allows"),
+        (("acme/plain",), "the model acme/plain has no manifest.json"),
+        (("acme/traces", "-o", "mine"), "mine already exists"),
+    ],
+)
+def test_what_a_user_may_get_wrong_is_one_sentence(
+    hub: Hub, run, published: Path, arguments, sentence, tmp_path
+) -> None:
+    hub.store.create("model", "acme/plain", False, hub.store.accounts["hf_alice"])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    failed = run("download", *arguments, ok=False)
+    assert failed.returncode == 1 and failed.stderr.splitlines()[-1].startswith(f"Error: {sentence}")
+    assert "Traceback" not in failed.stderr and (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+
+
+def test_private_things_need_a_token(hub: Hub, run, published: Path) -> None:
+    hub.store.repos["dataset", "acme/traces"].private = True
+    assert "that your token may read" in run("download", "acme/traces", ok=False, HF_TOKEN="hf_bob").stderr
+    assert "that your token may read" in run("download", "acme/traces", ok=False, HF_TOKEN="").stderr
+    run("download", "acme/traces", "-o", "copy")
