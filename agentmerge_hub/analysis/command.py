@@ -38,9 +38,13 @@ from agentmerge_hub.errors import require
     metavar="NAME=PATH",
     help="Scores of lm-evaluation-harness; name the model before fine-tuning first, repeat for more.",
 )
-@click.option("--traces", default=300, show_default=True, help="Episodes to write readable pages for.")
-@click.option("--draws", default=10_000, show_default=True, help="Bootstrap draws.")
-@click.option("--seed", default=0, show_default=True, help="Seed of bootstrap and permutations.")
+@click.option(
+    "--traces", default=300, show_default=True, type=click.IntRange(0), help="Episodes to write readable pages for."
+)
+@click.option("--draws", default=10_000, show_default=True, type=click.IntRange(100), help="Bootstrap draws.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of bootstrap and permutations."
+)
 def analyse(results: tuple[Path, ...], out: Path, **options: object) -> None:
     """Compare the methods scored in RESULTS (folders of `evaluate`) and write a report.
 

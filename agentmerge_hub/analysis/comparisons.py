@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agentmerge_hub.analysis import statistics
+from agentmerge_hub.analysis import planner, statistics
 from agentmerge_hub.analysis.episodes import Candidate, Results, Row, done
 
 TASK_CLAIMS = ("cross_task", "validation")
@@ -99,6 +99,8 @@ def compare(a: list[Row], b: list[Row], split: str, *, draws: int = 10_000, seed
         "improvement_low": better[1],
         "improvement_high": better[2],
     }
+    error = row["se_new_tasks"] if new_tasks else row["se_fixed_tasks"]
+    row["smallest_difference"] = np.nan if np.isnan(error) else planner.smallest_difference(error)
     if pairs.success_a is not None:
         wins = int((pairs.success_a > pairs.success_b).sum())
         losses = int((pairs.success_a < pairs.success_b).sum())

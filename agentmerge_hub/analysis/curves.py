@@ -59,10 +59,7 @@ def _ablation(
                 mine = _line(rows, split, rate)
                 _band(axis, mine, number, f"lr {labels.rate(rate)}" if rate is not None else labels.method(method))
                 if right is not None:
-                    points = [row for row in _line(likelihood, split, rate) if row["likelihood"] is not None]
-                    right.plot(
-                        _x(points), [row["likelihood"] for row in points], ":", color=_colour(number), linewidth=1.3
-                    )
+                    _likelihood(right, _line(likelihood, split, rate), number)
             for row in (row for row in untouched if row["split"] == split and row.get("reward") is not None):
                 axis.axhline(row["reward"], color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label="untouched instruct")
             axis.set_title(labels.split(split))
@@ -143,6 +140,13 @@ def _band(axis: Any, rows: list[dict], number: int, label: str) -> None:
     axis.plot(x, y, label=label, **style)
     low, high = [m - e for m, e in zip(y, error)], [m + e for m, e in zip(y, error)]
     axis.fill_between(x, low, high, color=_colour(number), alpha=0.15, linewidth=0)
+
+
+def _likelihood(axis: Any, rows: list[dict], number: int) -> None:
+    rows = [row for row in rows if row["likelihood"] is not None]
+    axis.plot(_x(rows), [row["likelihood"] for row in rows], ":", color=_colour(number), linewidth=1.3)
+    low, high = [row["likelihood_low"] for row in rows], [row["likelihood_high"] for row in rows]
+    axis.fill_between(_x(rows), low, high, color=_colour(number), alpha=0.08, linewidth=0)
 
 
 def _x(rows: list[dict]) -> list[int]:

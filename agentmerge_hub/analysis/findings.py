@@ -63,7 +63,7 @@ def _verdict(row: dict, focus: str) -> Verdict:
     said += f", 95 % interval {interval}, {p} after Holm"
     if row["p_holm"] < 0.05 and (row["low"] > 0 or row["high"] < 0):
         return verdict("better" if row["low"] > 0 else "worse", said + ".", brief)
-    smallest = planner.smallest_difference(row["se_new_tasks"] if row["unit"] == "task" else row["se_fixed_tasks"])
+    smallest = row["smallest_difference"]
     tail = (
         f"; with this much data only a difference of {100 * smallest:.0f} points or more would usually show."
         if smallest
@@ -108,7 +108,7 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
             said.append(f"{labels.split(split).capitalize()} has one task: nothing can be said about other tasks.")
         elif tasks < FEW_TASKS and split == "cross_task":
             said.append(
-                f"{labels.split(split).capitalize()} has {tasks} tasks: the errors over new tasks rest on {tasks} units, and their 95 % intervals cover rather 90 %"
+                f"{labels.split(split).capitalize()} has {tasks} tasks: the errors over new tasks rest on {tasks} units and are rough"
                 + (f", and a test over {tasks} tasks can't reach a p below {2 ** (1 - tasks):g}." if tasks < 6 else ".")
             )
     if all(row["runs"] <= 1 for row in scored):
@@ -119,12 +119,23 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
         f"The rewards are those of {results.benchmark or 'one benchmark'} with these models and prompts; they say nothing of other "
         "sites, sizes or agents."
     )
+    said += _same_weights(results)
     unpaired = sum(row["only_a"] + row["only_b"] for row in comparisons)
     if unpaired:
         said.append(
             f"{unpaired} finished episodes had no partner on the other side and are left out of the comparisons."
         )
     return said + notes + results.notes
+
+
+def _same_weights(results: Results) -> list[str]:
+    """Methods whose weights are the same to the bit, so that their episodes are too."""
+    methods: dict[str, dict[str, None]] = {}
+    for row in results.rows:
+        if row["weights_hash"]:
+            methods.setdefault(row["weights_hash"], {})[labels.method(row["method"])] = None
+    shared = {tuple(names) for names in methods.values() if len(names) > 1}
+    return [f"{' and '.join(names)} have the same weights: their scores are one model's." for names in sorted(shared)]
 
 
 def about_traces(pages: Pages) -> list[str]:
@@ -136,4 +147,9 @@ def about_traces(pages: Pages) -> list[str]:
         )
     if pages.left_out:
         said.append(f"{pages.left_out} more traces have no page here; --traces sets how many are written.")
+    if pages.screenshots:
+        said.append(
+            f"The trace pages hold {pages.screenshots} screenshots as they were taken, while texts had their secrets replaced: look "
+            "at them before sharing this folder."
+        )
     return said

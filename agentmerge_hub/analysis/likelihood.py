@@ -17,9 +17,9 @@ KEYS = ("method", "learning_rate", "samples_seen", "split")
 
 
 def summarise(paths: list[Path]) -> list[dict]:
-    """Mean log-probability with its standard error over samples, and its exponential (geometric-mean token probability).
+    """Mean log-probability with its standard error, and its exponential (geometric-mean token probability) one error around.
 
-    Spans (columns ``logprob_think``, ``logprob_action`` and so on) are averaged too. Training runs are pooled.
+    The error is over tasks where the samples name theirs, else over samples. Spans (columns ``logprob_think``, ``logprob_action`` and so on) are averaged too. Training runs are pooled.
 
     Raises:
         UserError: if a file can't be read or a column is missing.
@@ -36,10 +36,15 @@ def summarise(paths: list[Path]) -> list[dict]:
 def _summary(key: tuple, rows: list[dict]) -> dict:
     values = np.array([row["logprob"] for row in rows if row["logprob"] is not None], float)
     mean = float(values.mean()) if len(values) else None
-    error = statistics.binomial_error(values) if len(values) > 1 else None
+    tasks = [row["task"] for row in rows if row["logprob"] is not None and row.get("task")]
+    error = statistics.new_task_error(values, tasks) if len(tasks) == len(values) else statistics.binomial_error(values)
     spans = sorted({name for row in rows for name in row if name.startswith("logprob_")})
-    out = {**dict(zip(KEYS, key)), "samples": len(values), "logprob": mean, "se": error}
-    out["likelihood"] = exp(mean) if mean is not None else None
+    out = {**dict(zip(KEYS, key)), "samples": len(values), "logprob": mean, "se": None if np.isnan(error) else error}
+    ends = (0.0, -(out["se"] or 0.0), out["se"] or 0.0)
+    out |= {
+        name: exp(mean + end) if mean is not None else None
+        for name, end in zip(("likelihood", "likelihood_low", "likelihood_high"), ends)
+    }
     for span in spans:
         found = [row[span] for row in rows if row.get(span) is not None]
         out[span] = float(np.mean(found)) if found else None

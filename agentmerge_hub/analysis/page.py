@@ -1,14 +1,19 @@
 """HTML pages from the room's templates. Everything is escaped: names, goals and pages come from outside."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import manifest
 from agentmerge_hub.analysis import labels
 
 
 def write(path: Path, template: str, **content: Any) -> None:
-    """Fill a template of this folder and write it."""
+    """Fill a template of this room and write it."""
+    path.write_text(_environment().get_template(template).render(**content), encoding="utf-8")
+
+
+@cache
+def _environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -23,16 +28,22 @@ def write(path: Path, template: str, **content: Any) -> None:
         "split": labels.split,
         "rate": labels.rate,
         "num": number,
+        "error": error,
         "signed": signed,
         "p": p_value,
         "time": duration,
     }
     environment.tests["begins"] = str.startswith
-    manifest.write_text(path, environment.get_template(template).render(**content))
+    return environment
 
 
 def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def error(value: float | None) -> str:
+    """A standard error; where all episodes are alike it is 0, which says nothing, and a dash stands instead."""
+    return number(value or None)
 
 
 def signed(value: float | None, digits: int = 1) -> str:

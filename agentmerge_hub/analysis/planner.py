@@ -20,9 +20,9 @@ def _z(alpha: float, power: float) -> tuple[float, float]:
     return float(norm.ppf(1 - alpha / 2)), float(norm.ppf(power))
 
 
-def smallest_difference(se: float | None, *, alpha: float = 0.05, power: float = 0.8) -> float | None:
+def smallest_difference(se: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
     """The difference that a comparison with standard error `se` finds with this power."""
-    return None if se is None else sum(_z(alpha, power)) * se
+    return sum(_z(alpha, power)) * se
 
 
 def unpaired(rate: float, difference: float, *, alpha: float = 0.05, power: float = 0.8) -> int:

@@ -9,6 +9,7 @@ Three standard errors of one mean differ in what they let vary:
 None of them holds the variation between training runs.
 """
 
+from functools import lru_cache
 from math import comb
 
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 NAN = float("nan")
+PIECE = 5_000
+"""Random flips made at once, to bound the memory."""
 
 
 def binomial_error(values: ArrayLike) -> float:
@@ -106,9 +109,12 @@ def new_task_interval(
     return expanded_percentiles(weights @ sums / (weights @ counts), len(groups), level)
 
 
+@lru_cache(maxsize=8)
 def resamples(groups: int, draws: int, seed: int) -> Floats:
     """How often each group is drawn, (draws, groups), of as many draws with replacement as there are groups."""
-    return np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=draws).astype(float)
+    weights = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=draws).astype(float)
+    weights.flags.writeable = False
+    return weights
 
 
 def expanded_percentiles(means: Floats, groups: int, level: float = 0.95) -> tuple[float, float]:
@@ -137,8 +143,10 @@ def sign_flip(differences: ArrayLike, *, draws: int = 100_000, seed: int = 0) ->
         scaled = np.abs(units) * parts
         if np.allclose(scaled, np.round(scaled), atol=1e-9):
             return _exact_sign_flip(np.round(scaled).astype(int), round(observed * parts))
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(draws, len(units)))
-    hits = int((np.abs(signs @ units) >= observed - 1e-12).sum())
+    random, hits = np.random.default_rng(seed), 0
+    for begin in range(0, draws, PIECE):
+        flips = random.integers(0, 2, size=(min(PIECE, draws - begin), len(units)), dtype=np.int8)
+        hits += int((np.abs((2.0 * flips - 1) @ units) >= observed - 1e-12).sum())
     return (hits + 1) / (draws + 1)
 
 

@@ -40,7 +40,7 @@ def show(scored: list[dict]) -> None:
 def _cells(row: dict | None) -> tuple[str, str]:
     if row is None:
         return ("–", "0")
-    error = f" ± {row['se']:.3f}" if row.get("se") is not None else ""
+    error = f" ± {row['se']:.3f}" if row.get("se") else ""
     return (f"{row['reward']:.3f}{error}" if row["n"] else "–", str(row["n"]))
 
 

@@ -1,4 +1,7 @@
-"""One readable page for each episode: goal, then page, thought, action and reward step by step. Traces are read safely."""
+"""One readable page for each episode: goal, then page, thought, action and reward step by step.
+
+Traces are read safely and their secrets replaced; screenshots are copied as they are.
+"""
 
 import hashlib
 import re
@@ -8,6 +11,7 @@ from pathlib import Path
 
 from agentmerge_hub.analysis import behaviour, labels, page
 from agentmerge_hub.analysis.episodes import Candidate, Results, Row, done
+from agentmerge_hub.dataset.redaction import Scanner, redact_episode
 from agentmerge_hub.records import Episode
 from agentmerge_hub.traces.episode import Unreadable, read_episode
 from agentmerge_hub.traces.find import Found
@@ -26,6 +30,7 @@ class Pages:
     """Key of the episode → path of its page, relative to the report."""
     unreadable: int
     left_out: int
+    screenshots: int
 
 
 def key_of(row: Row) -> str:
@@ -36,7 +41,8 @@ def key_of(row: Row) -> str:
 def write(report: Path, rows: list[Row], most: int) -> Pages:
     """Read every trace: note in its row how often the agent repeated itself, and write pages of the first `most`."""
     names: dict[str, str] = {}
-    unreadable = left_out = 0
+    unreadable = left_out = pictures = 0
+    scanner = Scanner()
     (report / FOLDER).mkdir()
     for row in rows:
         folder = trace_folder(row)
@@ -48,16 +54,20 @@ def write(report: Path, rows: list[Row], most: int) -> Pages:
             unreadable += 1
             continue
         row["longest_repeat"] = behaviour.longest_repeat([step.action for step in episode.steps])
+        if key_of(row) in names:
+            continue
         if len(names) >= most:
             left_out += 1
             continue
+        episode, _ = redact_episode(episode, scanner)
         name = f"{FOLDER}/{key_of(row)}.html"
         shown = screenshots(folder, report / FOLDER / key_of(row), [step.index for step in episode.steps])
+        pictures += len(shown)
         page.write(
             report / name, "trace.html.jinja", row=row, episode=episode, screenshots=shown, answers=_answers(episode)
         )
         names[key_of(row)] = name
-    return Pages(names, unreadable, left_out)
+    return Pages(names, unreadable, left_out, pictures)
 
 
 def trace_folder(row: Row) -> Path | None:

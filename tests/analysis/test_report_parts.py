@@ -144,6 +144,17 @@ def test_a_trace_becomes_a_readable_page(real_traces: Path, tmp_path: Path) -> N
     assert pq.read_table(tmp_path / "report" / "behaviour.parquet").column("loop").to_pylist().count(None) == 1
 
 
+def test_pages_hold_no_secret_of_the_trace(real_traces: Path, tmp_path: Path) -> None:
+    name = "2025-01-02_12-23-54_DemoAgentArgs_on_workarena.servicenow.order-development-laptop-p-c_5"
+    results = tmp_path / "results"
+    shutil.copytree(real_traces / "workarena" / name, results / "traces" / "one")
+    (tmp_path / "report").mkdir()
+    pages = trace_pages.write(tmp_path / "report", [simulated.episode(trace="traces/one", folder=results)], most=1)
+    (page,) = (tmp_path / "report" / path for path in pages.names.values())
+    assert "Development" in page.read_text()
+    assert "service-now.com" not in page.read_text()
+
+
 def test_no_more_trace_pages_than_asked_for(real_traces: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     shutil.copytree(real_traces / EPISODE, results / "traces" / "one")
@@ -193,6 +204,7 @@ def test_likelihood_is_the_geometric_mean_of_token_probabilities(tmp_path: Path)
     assert row["likelihood"] == pytest.approx(0.4)
     assert row["logprob_think"] == pytest.approx(np.log(0.4) / 2)
     assert row["samples"] == 2
+    assert row["likelihood_low"] == pytest.approx(0.4 * np.exp(-np.log(4) / 2))
 
 
 def test_wrong_side_inputs_are_refused_in_a_sentence(tmp_path: Path) -> None:
