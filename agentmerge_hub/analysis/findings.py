@@ -120,10 +120,10 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
         "sites, sizes or agents."
     )
     said += _same_weights(results)
-    unpaired = sum(row["only_a"] + row["only_b"] for row in comparisons)
+    unpaired = max((row["only_a"] + row["only_b"] for row in comparisons), default=0)
     if unpaired:
         said.append(
-            f"{unpaired} finished episodes had no partner on the other side and are left out of the comparisons."
+            f"Comparisons leave out finished episodes without a partner on the other side: up to {unpaired} here."
         )
     return said + notes + results.notes
 

@@ -24,7 +24,7 @@ def for_each_agent(folder: Path, rows: list[dict]) -> list[Picture]:
             names = labels.candidates(dict.fromkeys(candidate_of(row) for row in mine))
             name = f"by_{by}_{number}" if len(agents) > 1 else f"by_{by}"
             note = f" The {agent} agent." if len(agents) > 1 else ""
-            if by == "task" or any(row["category"] for row in mine):
+            if by == "task" or len({row["category"] for row in mine}) > 1:
                 pictures.append(draw_by(folder, name, mine, names, by, note))
     return [picture for picture in pictures if picture is not None]
 

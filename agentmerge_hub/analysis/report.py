@@ -25,6 +25,7 @@ from agentmerge_hub.analysis import (
     page,
     paper,
     planner,
+    reasons,
     tables,
     trace_pages,
 )
@@ -101,6 +102,7 @@ def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
             command=options.command(folders, out),
             verdicts=findings.verdicts(compared, focus),
             limits=findings.limits(results, found["table1"], compared, notes),
+            reasons=reasons.sentences(compared, found["behaviour"], found["by_task"]),
             focus=focus,
             pictures={picture.name: picture for picture in _pictures(folder, found, chosen, focus)},
             measures=behaviour.MEASURES,

@@ -114,6 +114,11 @@ def test_the_error_of_a_rate_is_the_spread_it_has_over_studies() -> None:
     assert np.mean(np.square(errors)) == pytest.approx(np.var(rates), rel=0.12)
 
 
+def test_the_page_says_what_goes_along_with_the_difference(sweep: Path) -> None:
+    page = (sweep / "report.html").read_text()
+    assert "example copied 0% against 67%" in page and "copied at step 0 0% against 100%" in page
+
+
 def test_loops_are_runs_of_the_same_action() -> None:
     assert behaviour.longest_repeat([]) == 0
     assert behaviour.longest_repeat([None, None, None]) == 0

@@ -1,0 +1,80 @@
+"""What goes along with a difference: how the two models act, and in which categories of tasks they part.
+
+These are contrasts, not causes; the page says so.
+"""
+
+from math import hypot
+
+from agentmerge_hub.analysis import labels
+from agentmerge_hub.analysis.behaviour import MEASURES
+from agentmerge_hub.analysis.episodes import Candidate
+
+CLEAR = 2.0
+"""Standard errors of the difference from which a contrast is named, and only if it is 5 points or more."""
+SMALL = 0.05
+MOST = 4
+OUTCOMES = ("early", "out_of_steps")
+"""Measures that restate the failure instead of describing how the model acts."""
+
+
+def sentences(comparisons: list[dict], behaviour: list[dict], by_task: list[dict]) -> list[str]:
+    """A sentence or two for each comparison with the paper's baseline (with all others where it is absent)."""
+    rows = [row for row in comparisons if row["method_b"] == labels.BASELINE] or comparisons
+    said = []
+    for row in (row for row in rows if row["pairs"]):
+        a, b = (Candidate(row["agent"], *(row[f"{key}_{side}"] for key in Candidate._fields[1:])) for side in "ab")
+        names = labels.candidates([a, b])
+        parts = [
+            part for part in (_acts(row["split"], a, b, behaviour), _categories(row["split"], a, b, by_task)) if part
+        ]
+        if parts:
+            where = ", ".join(part for part in (labels.split(row["split"]), _setting(a)) if part)
+            said.append(f"{names[a]} against {names[b]} ({where}): {'; '.join(parts)}.")
+    return said
+
+
+def _setting(candidate: Candidate) -> str:
+    rate = f"lr {labels.rate(candidate.learning_rate)}" if candidate.learning_rate is not None else ""
+    return ", ".join(part for part in (f"{candidate.agent} agent" if candidate.agent else "", rate) if part)
+
+
+def _acts(split: str, a: Candidate, b: Candidate, behaviour: list[dict]) -> str:
+    rows = {Candidate(*(row[key] for key in Candidate._fields)): row for row in behaviour if row["split"] == split}
+    if a not in rows or b not in rows:
+        return ""
+    contrasts = []
+    for measure in MEASURES:
+        mine, other = rows[a][measure.name], rows[b][measure.name]
+        if measure.name in OUTCOMES or mine is None or other is None or abs(mine - other) < SMALL:
+            continue
+        error = hypot(rows[a][f"{measure.name}_se"] or 0.0, rows[b][f"{measure.name}_se"] or 0.0)
+        if abs(mine - other) > CLEAR * error:
+            contrasts.append((abs(mine - other), f"{measure.title} {mine:.0%} against {other:.0%}"))
+    contrasts.sort(key=lambda contrast: -contrast[0])
+    return ", ".join(text for _, text in contrasts[:MOST])
+
+
+def _categories(split: str, a: Candidate, b: Candidate, by_task: list[dict]) -> str:
+    """Where the gain is largest and smallest, over tasks both finished."""
+    rewards: dict[tuple[str, str], dict[Candidate, float]] = {}
+    for row in by_task:
+        candidate = Candidate(*(row[key] for key in Candidate._fields))
+        if row["split"] == split and candidate in (a, b) and row["reward"] is not None and row["category"]:
+            rewards.setdefault((row["category"], row["task"]), {})[candidate] = row["reward"]
+    gains: dict[str, list[float]] = {}
+    for (category, _), found in rewards.items():
+        if len(found) == 2:
+            gains.setdefault(category, []).append(found[a] - found[b])
+    means = sorted((sum(values) / len(values), category, len(values)) for category, values in gains.items())
+    if len(means) < 2 or means[-1][0] - means[0][0] < SMALL:
+        return ""
+    (low, worst, n_worst), (high, best, n_best) = means[0], means[-1]
+    return f"{_points(high)} points in {best} ({_tasks(n_best)}), {_points(low)} in {worst} ({_tasks(n_worst)})"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.0f}".replace("-", "−")
+
+
+def _tasks(n: int) -> str:
+    return "1 task" if n == 1 else f"{n} tasks"
