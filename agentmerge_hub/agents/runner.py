@@ -47,6 +47,7 @@ def run_all(
         ended: called after each episode, however it ended.
     """
     chromium.prepare()
+    _import_for_workers()
     left = list(reversed(runs))
     workers: list[_Worker] = []
     # Browsers that are ended by force leave their profiles behind, in a folder that goes with them.
@@ -73,6 +74,15 @@ def run_all(
         for worker in workers:
             worker.kill()
         scratch.cleanup()
+
+
+def _import_for_workers() -> None:
+    """Import before the fork what every episode uses and what takes seconds: AgentLab's messages bring every client."""
+    import agentlab.llm.llm_utils  # noqa: F401
+    import openai  # noqa: F401
+    import tiktoken
+
+    tiktoken.encoding_for_model("gpt-4")
 
 
 @dataclass

@@ -1,10 +1,12 @@
 """Studies in a real browser: collected, gone on with, scored, and robust against what breaks."""
 
+import os
 import re
 import shutil
-import threading
 import time
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pyarrow.parquet as pq
 import pytest
@@ -133,27 +135,32 @@ def press_first_button_or_box(messages: list[dict]) -> str:
     return answer(f"click('{found[1]}')")
 
 
-def test_a_page_that_hangs_is_given_up(write_recipe, chat_server, tokenizer_folder: Path, tmp_path: Path) -> None:
-    """The endpoint keeps one episode waiting, as a page in an endless loop would: no step is written."""
-    release = threading.Event()
-
-    def speak(messages: list[dict]) -> str:
-        if "Focus" in messages[1]["content"]:
-            release.wait(60)
-        return press_first_button_or_box(messages)
-
-    chat_server.answer = speak
-    candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}]
-    episodes = [{"split": "train", "tasks": ["focus-text", "click-test"], "seeds": [1]}]
-    recipe = write_recipe(
-        candidates=candidates, episodes=episodes, endpoint=chat_server.address, answer=64, step_seconds=15, retries=0
+@pytest.fixture
+def hanging_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MiniWoB's pages with one that never comes back from a click."""
+    original = Path(url2pathname(urlparse(os.environ["MINIWOB_URL"]).path)).parent
+    html = tmp_path / "html"
+    (html / "miniwob").mkdir(parents=True)
+    for path in original.iterdir():
+        if path.name != "miniwob":
+            (html / path.name).symlink_to(path)
+    for path in (original / "miniwob").iterdir():
+        (html / "miniwob" / path.name).symlink_to(path)
+    page = html / "miniwob" / "focus-text.html"
+    text = page.read_text()
+    page.unlink()
+    page.write_text(
+        text.replace("</head>", "<script>addEventListener('mousedown', () => { for (;;) {} })</script></head>")
     )
-    try:
-        counts = conduct.evaluate(recipe, tmp_path / "results")
-    finally:
-        release.set()
-    assert counts == {"done": 1, "crashed": 1, "missing": 0}
-    assert next(row for row in rows(tmp_path / "results") if row["status"] == "crashed")["error_class"] == "HungError"
+    monkeypatch.setenv("MINIWOB_URL", (html / "miniwob").as_uri() + "/")
+
+
+def test_a_page_that_hangs_is_given_up(hanging_pages, write_recipe, tmp_path: Path) -> None:
+    episodes = [{"split": "train", "tasks": ["focus-text", "click-test"], "seeds": [1]}]
+    recipe = write_recipe(episodes=episodes, step_seconds=12, retries=0)
+    assert conduct.collect(recipe, tmp_path / "traces") == {"done": 1, "crashed": 1, "missing": 0}
+    (crashed,) = (e for e in map(read_episode, find_episodes([tmp_path / "traces"])) if e.error)
+    assert crashed.task == "miniwob.focus-text" and "HungError: no step within 12 seconds" in crashed.error
 
 
 def test_a_browser_that_is_killed_costs_one_episode_at_most(
