@@ -1,12 +1,12 @@
 """Run episodes on Ray, on this machine or on a cluster whose machines share the output folder."""
 
-import contextlib
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from agentmerge_hub.agents import chromium, endpoint, environment
+from agentmerge_hub.agents.runner import record_crash
 from agentmerge_hub.errors import UserError, require
 
 environment.prepare()
@@ -84,7 +84,7 @@ def _run(
             try:
                 ray.get(reference)
             except ray.exceptions.RayError as error:
-                _record(run, f"WorkerError:\n{type(error).__name__}")
+                record_crash(run, f"WorkerError:\n{type(error).__name__}")
             ended(run)
         for reference in waiting:
             run, since = running[reference]
@@ -92,15 +92,8 @@ def _run(
             if begun and time.time() - max(since, Path(run.exp_dir).stat().st_mtime) > step_seconds:
                 ray.cancel(reference, force=True)
                 del running[reference]
-                _record(run, f"HungError:\nno step within {step_seconds:g} seconds")
+                record_crash(run, f"HungError:\nno step within {step_seconds:g} seconds")
                 ended(run)
-
-
-def _record(run: ExpArgs, problem: str) -> None:
-    """Write the summary that a run could not write itself."""
-    with contextlib.suppress(OSError):
-        message = f"Exception uncaught by agent or environment in task {run.env_args.task_name}.\n{problem}"
-        run.save_summary_info([], Path(run.exp_dir), message, None)
 
 
 def _episode(run: ExpArgs, screenshots: bool) -> None:

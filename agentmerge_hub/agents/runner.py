@@ -76,6 +76,18 @@ def run_all(
         scratch.cleanup()
 
 
+def record_crash(run: ExpArgs, problem: str) -> None:
+    """Write the summary that a run could not write itself, in AgentLab's words.
+
+    Args:
+        run: the run; its folder may be gone.
+        problem: the error's class, a colon, and on the next line what happened.
+    """
+    with contextlib.suppress(OSError):
+        message = f"Exception uncaught by agent or environment in task {run.env_args.task_name}.\n{problem}"
+        run.save_summary_info([], Path(run.exp_dir), message, None)
+
+
 def _import_for_workers() -> None:
     """Import before the fork what every episode uses and what takes seconds: AgentLab's messages bring every client."""
     import agentlab.llm.llm_utils  # noqa: F401
@@ -125,8 +137,7 @@ class _Worker:
         if problem:
             self.usable = False
             self.kill()
-            message = f"Exception uncaught by agent or environment in task {self.run.env_args.task_name}.\n{problem}"
-            self.run.save_summary_info([], Path(self.run.exp_dir), message, None)
+            record_crash(self.run, problem)
         self.run = None
         return True
 

@@ -75,9 +75,10 @@ class Watch:
         print(f"{start}{self.line()}", end=end, file=sys.stderr, flush=True)
 
     def line(self) -> str:
-        """E.g. ``collect 120/320 · 1 crashed · 98.3 % success · 3 min left``."""
+        """E.g. ``collect 120/320 · 1 crashed · 200 left · 98.3 % success · about 3 min``."""
         answered = self._ended - self._crashed
         rate = f"{100 * self._succeeded / answered:.1f} % success" if answered else "no success rate yet"
         seconds = (time.monotonic() - self._begun) / max(self._ended, 1) * self._left
-        time_left = f"{seconds / 60:.0f} min left" if seconds > 90 else f"{seconds:.0f} s left"
-        return f"{self._what} {self._total - self._left}/{self._total} · {self._crashed} crashed · {rate} · {time_left}"
+        time_left = f"about {seconds / 60:.0f} min" if seconds > 90 else f"about {seconds:.0f} s"
+        done = f"{self._total - self._left}/{self._total}"
+        return f"{self._what} {done} · {self._crashed} crashed · {self._left} left · {rate} · {time_left}"
