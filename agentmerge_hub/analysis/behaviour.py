@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agentmerge_hub.analysis.episodes import Results, Row, done
+from agentmerge_hub.prompt import EXAMPLE_BID
 
 LOOP = 3
 """An episode loops when one action stands this many times in a row."""
@@ -41,30 +42,62 @@ MEASURES = (
     Measure("think", "think", "answers with a thought before the action", _column("think_answers"), _column("answers")),
     Measure("retries", "parse retries", "re-prompts for each answer", _column("parse_retries"), _column("answers")),
     Measure(
-        "copied", "example copied", "answers that use the bid of the prompt's example, a324", _column("copied_example_actions"), _column("answers"),
+        "copied",
+        "example copied",
+        f"answers that use the bid of the prompt's example, {EXAMPLE_BID}",
+        _column("copied_example_actions"),
+        _column("answers"),
     ),
     Measure(
-        "copied_first", "copied at step 0", "episodes that begin with the example's bid", lambda row: float(bool(row["copied_example_first_step"])), _one,
+        "copied_first",
+        "copied at step 0",
+        "episodes that begin with the example's bid",
+        lambda row: float(bool(row["copied_example_first_step"])),
+        _one,
     ),
     Measure(
-        "copied_off_page", "copied, not on page", "answers that use a324 where the page has no such element", _column("copied_example_off_page"), _column("answers"),
-    ),
-    Measure("invalid_bid", "invalid bid", "answers with a bid that the page does not have", _column("invalid_bid_actions"), _column("answers")),
-    Measure(
-        "loop", "loops", f"episodes with the same action {LOOP} times in a row", lambda row: float(row.get("longest_repeat", 0) >= LOOP), _one,
-    ),
-    Measure(
-        "unread", "unreadable answer", "episodes that stopped because no answer could be read", lambda row: float(row["error_class"] == "parse"), _one,
+        "copied_off_page",
+        "copied, not on page",
+        f"answers that use {EXAMPLE_BID} where the page has no such element",
+        _column("copied_example_off_page"),
+        _column("answers"),
     ),
     Measure(
-        "early", "ended unsolved", "episodes that the agent or the page ended before the limit, without success",
-        lambda row: float(_unsolved(row) and not row["truncated"] and row["error_class"] != "parse"), _one,
+        "invalid_bid",
+        "invalid bid",
+        "answers with a bid that the page does not have",
+        _column("invalid_bid_actions"),
+        _column("answers"),
     ),
     Measure(
-        "out_of_steps", "out of steps", "episodes that ran into the step limit",
-        lambda row: float(_unsolved(row) and bool(row["truncated"]) and row["error_class"] != "parse"), _one,
+        "loop",
+        "loops",
+        f"episodes with the same action {LOOP} times in a row",
+        lambda row: float(row.get("longest_repeat", 0) >= LOOP),
+        _one,
     ),
-)  # fmt: skip
+    Measure(
+        "unread",
+        "unreadable answer",
+        "episodes that stopped because no answer could be read",
+        lambda row: float(row["error_class"] == "parse"),
+        _one,
+    ),
+    Measure(
+        "early",
+        "ended unsolved",
+        "episodes that the agent or the page ended before the limit, without success",
+        lambda row: float(_unsolved(row) and not row["truncated"] and row["error_class"] != "parse"),
+        _one,
+    ),
+    Measure(
+        "out_of_steps",
+        "out of steps",
+        "episodes that ran into the step limit",
+        lambda row: float(_unsolved(row) and bool(row["truncated"]) and row["error_class"] != "parse"),
+        _one,
+    ),
+)
 
 
 def longest_repeat(actions: list[str | None]) -> int:

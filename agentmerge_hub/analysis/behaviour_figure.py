@@ -1,4 +1,4 @@
-"""Error analysis along checkpoints: how often a model thinks, copies the prompt's example, or names what isn't there."""
+"""Error analysis along checkpoints: how often a model thinks, copies the example, or names what isn't there."""
 
 from pathlib import Path
 from typing import Any

@@ -22,8 +22,8 @@ class Choice:
 def choose(results: Results, on: str = "validation") -> Choice:
     """One candidate for each (agent, method, learning rate).
 
-    With episodes to choose on: the highest mean reward on those that all settings finished; at a tie fewer samples, then
-    λ nearer ½. Without: the last checkpoint, and every λ stays, because nothing honest can choose it.
+    With episodes to choose on: the highest mean reward on those that all settings finished; at a tie fewer samples,
+    then λ nearer ½. Without: the last checkpoint, and every λ stays, because nothing honest can choose it.
 
     Args:
         on: the split to choose on. Scores on any split but ``validation`` are flattered by it, and a note says so.

@@ -18,7 +18,7 @@ TASK_CLAIMS = ("cross_task", "validation")
 
 @dataclass(frozen=True)
 class Pairs:
-    """Aligned by (task, seed): the mean reward of each side over its runs, and success where one run each makes a pair."""
+    """Aligned by (task, seed): the mean reward of each side over its runs; success where one run each makes a pair."""
 
     tasks: np.ndarray
     seeds: np.ndarray

@@ -7,8 +7,8 @@ from agentmerge_hub.analysis.episodes import Results
 from agentmerge_hub.analysis.trace_pages import Pages
 
 FEW_TASKS = 15
-"""Below this many tasks a 95 % interval over new tasks covers less than it says: 89–95 % at 5 to 10 tasks in the coverage
-tests' simulations, 93–97 % from 15 on."""
+"""Below this many tasks a 95 % interval over new tasks covers less than it says: 89–95 % at 5 to 10 tasks in the
+simulations of the coverage tests, 93–96 % from 15 on."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """General ability before and after: scores that lm-evaluation-harness wrote, model beside model.
 
-`lm_eval --model hf --model_args pretrained=MODEL --tasks … --output_path DIR` writes results_*.json; its `results` hold, task by
-task, ``metric,filter`` and ``metric_stderr,filter``.
+`lm_eval --model hf --model_args pretrained=MODEL --tasks … --output_path DIR` writes results_*.json; its `results` hold,
+task by task, ``metric,filter`` and ``metric_stderr,filter``.
 """
 
 import json

@@ -30,7 +30,7 @@ def method(name: str) -> str:
 
 
 def canonical(name: str) -> str:
-    """The paper's methods under one spelling, ``instruct-fine-tuned`` as ``instruct_finetuned``; other names as they are."""
+    """The paper's methods under one spelling, ``instruct-fine-tuned`` as ``instruct_finetuned``; others as they are."""
     plain = name.lower().replace("-", "_").replace(" ", "_").replace("fine_tuned", "finetuned")
     plain = SPELLINGS.get(plain, plain)
     return plain if plain in METHODS else name

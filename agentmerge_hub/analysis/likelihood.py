@@ -1,4 +1,4 @@
-"""How likely a model finds the expert's held-out answers: per-sample Parquet in, a row for each checkpoint and split out."""
+"""How likely a model finds the expert's held-out answers: samples in, a row for each checkpoint and split out."""
 
 from math import exp
 from pathlib import Path
@@ -17,7 +17,7 @@ KEYS = ("method", "learning_rate", "samples_seen", "split")
 
 
 def summarise(paths: list[Path]) -> list[dict]:
-    """Mean log-probability with its standard error, and its exponential (geometric-mean token probability) one error around.
+    """Mean log-probability with its standard error, and its exponential: the geometric-mean token probability.
 
     The error is over tasks where the samples name theirs, else over samples. Spans (columns ``logprob_think``, ``logprob_action`` and so on) are averaged too. Training runs are pooled.
 

@@ -1,4 +1,4 @@
-"""Where the results came from: the manifests' inputs, followed to the first stage, as a tree and as stages with seconds."""
+"""Where the results came from: the manifests' inputs, followed to the first stage, as a tree and as stages."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from agentmerge_hub import manifest
 
 
 def tree(folders: list[Path]) -> list[dict[str, Any]]:
-    """One node for each folder: role, name, stage, seconds, sha256 and inputs, recursively. A folder without a manifest is a leaf."""
+    """A node for each folder: role, name, stage, seconds, sha256, and its inputs as nodes; none without a manifest."""
     return [_root(Path(folder)) for folder in folders]
 
 

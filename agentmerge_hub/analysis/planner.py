@@ -26,7 +26,7 @@ def smallest_difference(se: float, *, alpha: float = 0.05, power: float = 0.8) -
 
 
 def unpaired(rate: float, difference: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
-    """Episodes an arm when both arms run different episodes: two proportions, pooled variance under the null (Fleiss)."""
+    """Episodes an arm when the arms run different episodes: two proportions, pooled under the null (Fleiss)."""
     other = rate + difference
     middle = (rate + other) / 2
     a, b = _z(alpha, power)

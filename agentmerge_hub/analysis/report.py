@@ -1,4 +1,4 @@
-"""Result folders in, one folder out: report.html with its figures and tables inside, and each of them as a file beside it."""
+"""Result folders in, one folder out: report.html with its figures and tables inside, and each of them as a file too."""
 
 import shlex
 import time
@@ -92,6 +92,7 @@ def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
             "forgetting": general,
             "paper_table1": paper.table(),
             "stages": lineage.stages(nodes),
+            "episodes": tables.episodes(results, pages.names, trace_pages.key_of),
         }
         for name, rows in found.items():
             tables.write(folder, name, rows)

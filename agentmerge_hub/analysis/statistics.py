@@ -182,7 +182,7 @@ def holm(p_values: ArrayLike) -> list[float]:
 def improvement(
     a: list[ArrayLike], b: list[ArrayLike], *, draws: int = 10_000, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Probability that an episode of A scores above one of B on the same task, ties counted half; and its 95 % interval.
+    """Probability that an episode of A scores above one of B on the same task, ties counted half, and a 95 % interval.
 
     Args:
         a, b: rewards by task, in the same order of tasks.

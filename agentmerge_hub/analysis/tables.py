@@ -1,6 +1,7 @@
 """Tables of the report as lists of flat rows, and their CSV and Parquet files."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,10 @@ def scores(rows: list[Row], split: str) -> dict:
         "success": float(np.mean([row["success"] for row in finished])),
         "reward_if_unfinished_failed": reward.sum() / len(rows),
     }
+    if asked["runs"] > 1:
+        runs = np.array([row["run_seed"] for row in finished])
+        means = [reward[runs == run].mean() for run in np.unique(runs)]
+        numbers |= {"reward_lowest_run": min(means), "reward_highest_run": max(means)}
     return {**asked, **{key: _plain(float(value)) for key, value in numbers.items()}}
 
 
@@ -77,6 +82,26 @@ def by_task(results: Results, candidates: list[Candidate]) -> list[dict]:
                     }
                 )
     return rows
+
+
+EPISODE = (
+    "split", "agent", "method", "learning_rate", "samples_seen", "merge_lambda", "run_seed", "category", "task", "seed",
+    "status", "reward", "success", "steps", "error_class", "truncated", "answers", "think_answers", "parse_retries",
+    "copied_example_actions", "copied_example_off_page", "copied_example_first_step", "invalid_bid_actions",
+)  # fmt: skip
+"""Columns of the results that the report counts."""
+
+
+def episodes(results: Results, pages: dict[str, str], key: Callable[[Row], str]) -> list[dict]:
+    """The rows behind every number, with what was read in their traces and the page that shows each."""
+    return [
+        {
+            **{name: row[name] for name in EPISODE},
+            "longest_repeat": row.get("longest_repeat"),
+            "page": pages.get(key(row)),
+        }
+        for row in results.rows
+    ]
 
 
 def write(folder: Path, name: str, rows: list[dict]) -> None:
