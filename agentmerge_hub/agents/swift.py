@@ -6,7 +6,9 @@ has no window; what no agent of the study looks at is not taken.
 """
 
 import functools
+import inspect
 import time
+import types
 from typing import Any
 
 from agentmerge_hub.agents import chromium, environment
@@ -15,6 +17,7 @@ environment.prepare()
 
 from agentlab.experiments import loop  # noqa: E402
 from browsergym.core import _get_global_playwright, env  # noqa: E402
+from playwright._impl import _connection, _sync_base  # noqa: E402
 
 
 @functools.cache
@@ -29,6 +32,9 @@ def speed_up(*, screenshots: bool = False) -> None:
     env.Chat = WindowlessChat
     if not screenshots:
         env.extract_screenshot = lambda page: None
+    # At every call Playwright walks its stack and reads the source lines around each frame, which nothing looks at.
+    light = types.SimpleNamespace(**vars(inspect) | {"stack": functools.partial(inspect.stack, 0)})
+    _connection.inspect = _sync_base.inspect = light
     # The list of installed packages cannot change within a process; reading it takes as long as an episode's step.
     loop.save_package_versions = _SavedVersions(loop.save_package_versions)
 
