@@ -76,9 +76,11 @@ def write(
         config: the stage's settings, JSON values only; no secrets.
         counts: the stage's own figures, for tables.
         started: time.time() at the start, for the stage's duration.
-        known: `file_hashes` of inputs that the caller has taken already, by folder: large models are read once.
+        known: hashes that the caller has taken already, by folder (an input's, or this one's) and file: large models are
+            read once.
     """
     names, known = _files(folder), known or {}
+    taken = known.get(folder, {})
     content = {
         "stage": stage,
         "agentmerge_hub": __version__,
@@ -86,7 +88,8 @@ def write(
         "config": dict(config or {}),
         "counts": dict(counts or {}),
         "outputs": {
-            name: {"sha256": file_hash(folder / name), "bytes": (folder / name).stat().st_size} for name in names
+            name: {"sha256": taken.get(name) or file_hash(folder / name), "bytes": (folder / name).stat().st_size}
+            for name in names
         },
         "versions": _versions(),
         "run": {
