@@ -6,12 +6,13 @@ template, and a turn that ends in a token that stops generation.
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.checkpoint import config_of, tensors_of
-from agentmerge_hub.merging.sources import VOCABULARY_TENSORS, vocabulary
+from agentmerge_hub.merging.sources import VOCABULARY_TENSORS, Inputs, vocabulary
 
 GENERATION = "generation_config.json"
 _QUESTION = [{"role": "user", "content": "Say hello."}]
@@ -19,40 +20,32 @@ _ANSWER = {"role": "assistant", "content": "Hello."}
 _REPLY_TOKENS = 16
 
 
-def findings(folder: Path, donor: Path) -> list[str]:
-    """What is wrong with a merged model beside its numbers, a sentence each; empty if nothing is.
-
-    Args:
-        folder: the merged model.
-        donor: the model its tokenizer comes from.
-    """
-    return [*_shapes(folder, donor), *_tokenizer(folder, donor)]
+def findings(folder: Path, inputs: Inputs) -> list[str]:
+    """What is wrong with a merged model beside its numbers, a sentence each; empty if nothing is."""
+    return [*_shapes(folder, inputs.shapes), *_tokenizer(folder, inputs.donor)]
 
 
-def _shapes(folder: Path, donor: Path) -> list[str]:
-    found, wanted = tensors_of(folder), tensors_of(donor)
-    rows = len(vocabulary(folder))
+def _shapes(folder: Path, wanted: Mapping[str, tuple[int, ...]]) -> list[str]:
+    found = tensors_of(folder)
     wrong = [f"{name} is missing" for name in wanted if name not in found]
-    wrong += [f"{name} is not in {donor}" for name in found if name not in wanted]
-    for name, tensor in found.items():
-        if name not in wanted or tensor.shape == wanted[name].shape:
-            continue
-        if name in VOCABULARY_TENSORS and tensor.shape == (rows, *wanted[name].shape[1:]):
-            continue
-        wrong.append(f"{name} is {list(tensor.shape)}, in {donor} {list(wanted[name].shape)}")
-    embeddings = found.get(VOCABULARY_TENSORS[0])
-    config_rows = config_of(folder).get("vocab_size")
-    if embeddings is not None and config_rows != embeddings.shape[0]:
-        wrong.append(f"config.json says vocab_size {config_rows}, the embeddings have {embeddings.shape[0]} rows")
+    wrong += [f"{name} is in none of its inputs" for name in found if name not in wanted]
+    wrong += [
+        f"{name} is {list(tensor.shape)}, and should be {list(wanted[name])}"
+        for name, tensor in found.items()
+        if name in wanted and tensor.shape != wanted[name]
+    ]
+    embeddings, rows = found.get(VOCABULARY_TENSORS[0]), config_of(folder).get("vocab_size")
+    if embeddings is not None and rows != embeddings.shape[0]:
+        wrong.append(f"config.json says vocab_size {rows}, the embeddings have {embeddings.shape[0]} rows")
     return wrong
 
 
 def _tokenizer(folder: Path, donor: Path) -> list[str]:
-    from transformers import AutoTokenizer
+    from transformers import PreTrainedTokenizerFast
 
     if vocabulary(folder) != vocabulary(donor):
         return [f"its vocabulary is not that of {donor}"]
-    tokenizer, source = AutoTokenizer.from_pretrained(folder), AutoTokenizer.from_pretrained(donor)
+    tokenizer, source = (PreTrainedTokenizerFast.from_pretrained(path) for path in (folder, donor))
     if not source.chat_template:
         return [f"{donor}, which gives the tokenizer, has no chat template"]
     if tokenizer.chat_template != source.chat_template:
@@ -82,11 +75,11 @@ def reply(folder: Path) -> str:
         UserError: if it cannot be loaded or run.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()
         inputs = tokenizer.apply_chat_template(

@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -30,6 +30,10 @@ TOKENIZER_FILES = (
     "vocab.json", "merges.txt", "chat_template.jinja", check.GENERATION,
 )  # fmt: skip
 """What a model folder holds of its tokenizer and of how it generates."""
+
+
+Hashes = Mapping[Path, Mapping[str, str]]
+"""Folder → file → sha256."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,9 @@ def merge(wanted: Sequence[Wanted], *, reply: bool = True) -> list[Done]:
         inputs.append(open_inputs(one.spec))
     _room(wanted, inputs)
     with contextlib.ExitStack() as stack:
-        # Inputs are hashed for the manifests while the pass runs: both are bound by the same disk, and one has a core to spare.
-        known = stack.enter_context(ThreadPoolExecutor(1)).submit(_hashes, inputs)
+        # Files are hashed for the manifests while the pass runs, and while the models are checked.
+        hashing = stack.enter_context(ThreadPoolExecutor(1))
+        known = hashing.submit(_hashes, [folder for own in inputs for folder in own.folders.values()])
         doors = [contextlib.ExitStack() for _ in wanted]
         folders = []
         for one, door in zip(wanted, doors):
@@ -84,8 +89,9 @@ def merge(wanted: Sequence[Wanted], *, reply: bool = True) -> list[Done]:
             folders.append(door.enter_context(manifest.new_folder(one.out, lineage.STAGE)))
         with _full_disk():
             _write_weights(wanted, inputs, folders)
+            weights = hashing.submit(_weights_hashes, folders)
             return [
-                _finish(one, own, folder, door, known.result(), reply=reply, started=started)
+                _finish(one, own, folder, door, [known, weights], reply=reply, started=started)
                 for one, own, folder, door in zip(wanted, inputs, folders, doors)
             ]
 
@@ -130,7 +136,7 @@ def _write_weights(wanted: Sequence[Wanted], inputs: Sequence[Inputs], folders: 
             shapes, layers = inputs[0].shapes, inputs[0].layers
             tensors = {reference: found for own in inputs for reference, found in own.tensors.items()}
             total = sum(prod(shape) for shape in shapes.values())
-            with tqdm(total=total, unit="value", unit_scale=True, desc="merge", leave=False) as bar:
+            with tqdm(total=total, unit="value", unit_scale=True, desc="merge", leave=False, disable=None) as bar:
                 stream.run(together, tensors, shapes, layers, bar.update)
 
 
@@ -141,7 +147,7 @@ def _copy_around(spec: Spec, inputs: Inputs, folder: Path, dtype: str) -> None:
     if "vocab_size" in config:
         embeddings = inputs.shapes.get("model.embed_tokens.weight")
         config["vocab_size"] = embeddings[0] if embeddings else config["vocab_size"]
-    donor = json.loads((inputs.donor / "config.json").read_text(encoding="utf-8"))
+    donor = inputs.donor_config
     # Where a turn begins and ends is the tokenizer's: the base model's config would stop at another token.
     config |= {key: donor[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id") if key in donor}
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -151,9 +157,14 @@ def _copy_around(spec: Spec, inputs: Inputs, folder: Path, dtype: str) -> None:
     (folder / by_mergekit.SPEC).write_text(spec.text, encoding="utf-8")
 
 
-def _hashes(inputs: Sequence[Inputs]) -> dict[Path, dict[str, str]]:
-    folders = dict.fromkeys(folder for own in inputs for folder in own.folders.values())
-    return {folder: manifest.file_hashes(folder) for folder in folders}
+def _hashes(folders: Sequence[Path]) -> Hashes:
+    return {folder: manifest.file_hashes(folder) for folder in dict.fromkeys(folders)}
+
+
+def _weights_hashes(folders: Sequence[Path]) -> Hashes:
+    return {
+        folder: {path.name: manifest.file_hash(path) for path in folder.glob("*.safetensors")} for folder in folders
+    }
 
 
 def _finish(
@@ -161,7 +172,7 @@ def _finish(
     inputs: Inputs,
     folder: Path,
     door: contextlib.ExitStack,
-    known: Mapping[Path, Mapping[str, str]],
+    hashes: Sequence[Future[Hashes]],
     *,
     reply: bool,
     started: float,
@@ -169,7 +180,7 @@ def _finish(
     """Check a written model, give it its card and manifest, and let it appear."""
     try:
         check.copy_generation_config(folder, inputs.donor)
-        wrong = check.findings(folder, inputs.donor)
+        wrong = check.findings(folder, inputs)
         if wrong:
             raise UserError(f"the merge is not usable: {'; '.join(wrong)}")
         answer = check.reply(folder) if reply else None
@@ -179,6 +190,7 @@ def _finish(
     roles = lineage.roles_of(one.spec)
     (folder / "README.md").write_text(card.draft(one.out.name, one.spec, roles), encoding="utf-8")
     counts = {"tensors": len(inputs.shapes), "parameters": sum(map(prod, inputs.shapes.values())), "reply": answer}
+    known = {path: found for future in hashes for path, found in future.result().items()}
     lineage.write_manifest(folder, one.spec, inputs.folders, counts=counts, started=started, known=known)
     door.close()
     return Done(one.out, answer)

@@ -38,6 +38,8 @@ class Inputs:
     """The model that gives the tokenizer."""
     config: Mapping[str, Any]
     """config.json of the base model."""
+    donor_config: Mapping[str, Any]
+    """config.json of the donor."""
 
 
 def open_inputs(spec: Spec) -> Inputs:
@@ -63,7 +65,7 @@ def open_inputs(spec: Spec) -> Inputs:
     _same_template(folders, donor_reference, base)
     shapes = {name: _shape(tensor, rows) for name, tensor in tensors[base].items()}
     layers = configs[base].get("num_hidden_layers", 0)
-    return Inputs(folders, adapted, tensors, shapes, layers, donor, configs[base])
+    return Inputs(folders, adapted, tensors, shapes, layers, donor, configs[base], configs[donor_reference])
 
 
 def _open(reference: str, folder: Path) -> tuple[dict[str, Tensor | Adapted], Path]:

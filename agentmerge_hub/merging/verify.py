@@ -59,7 +59,7 @@ def verify(folder: Path, values: Mapping[str, str], *, reply: bool = True) -> Ve
     copied = first and check.copy_generation_config(folder, inputs.donor)
     try:
         tensors = tensors_of(folder)
-        _stop_at(folder, check.findings(folder, inputs.donor))
+        _stop_at(folder, check.findings(folder, inputs))
         _stop_at(folder, list(different(folder, tensors, spec, inputs)))
         answer = check.reply(folder) if reply else None
     except BaseException:

@@ -1,0 +1,180 @@
+"""How fast merging is: ratios to mergekit-yaml and to the bare read and write of the same bytes.
+
+    python benchmarks/merge.py                    # about ten minutes on two quiet cores, 8 GB of disk
+    python benchmarks/merge.py --only single      # or sweep, ties
+
+Three random Llamas of half a billion parameters (bfloat16, differing by small noise) are written once to --work. Page cache
+hot, whole processes, medians; the goals stand beside the figures. Measure with nothing else running.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+RECIPES = Path(__file__).parents[1] / "recipes" / "merge"
+BIN = Path(sys.executable).parent
+ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
+ROLES = ("base", "agent", "instruct")
+
+
+def make_models(work: Path, hidden: int) -> None:
+    """base, agent and instruct: one architecture, weights that differ by a little noise."""
+    if all((work / role / "manifest.json").is_file() for role in ROLES):
+        return
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from agentmerge_hub import manifest
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = {token: index for index, token in enumerate(["<s>", "</s>", *alphabet])}
+    words |= {f"w{index}": index for index in range(len(words), 32_000)}
+    bpe = Tokenizer(models.BPE(vocab=words, merges=[]))
+    bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>")
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}</s>{% endfor %}"
+    config = LlamaConfig(
+        vocab_size=len(words), hidden_size=hidden, intermediate_size=4 * hidden, num_hidden_layers=16,
+        num_attention_heads=16, num_key_value_heads=4, tie_word_embeddings=False, bos_token_id=0, eos_token_id=1,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        empty = LlamaForCausalLM(config)
+    base = {name: 0.02 * torch.randn(tensor.shape) for name, tensor in empty.state_dict().items()}
+    for role in ROLES:
+        noise = 0.0 if role == "base" else 1e-3
+        weights = {name: (tensor + noise * torch.randn(tensor.shape)).bfloat16() for name, tensor in base.items()}
+        with manifest.new_folder(work / role, "benchmark") as folder:
+            config.architectures = ["LlamaForCausalLM"]
+            empty.save_pretrained(folder, state_dict=weights)
+            tokenizer.save_pretrained(folder)
+            manifest.write(folder, "benchmark")
+
+
+def specs(work: Path, method: str) -> Path:
+    from agentmerge_hub.merging import spec
+
+    read = spec.read(RECIPES / f"{method}.yml")
+    path = work / f"{method}.yml"
+    path.write_text(spec.with_values(read, {role: f"./{role}" for role in ROLES}, method).text)
+    return path
+
+
+def seconds_and_peak(command: Sequence[str | Path], work: Path, out: str) -> tuple[float, float]:
+    """Wall time and peak GiB of a process that makes `out` anew."""
+    shutil.rmtree(work / out, ignore_errors=True)
+    os.sync()
+    begin = time.perf_counter()
+    process = subprocess.Popen([str(part) for part in command], cwd=work, env=ENVIRONMENT, stdout=-3, stderr=-3)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"failed: {' '.join(map(str, command))}")
+    return time.perf_counter() - begin, usage.ru_maxrss / 2**20
+
+
+def inner(job: str, given: argparse.Namespace) -> str:
+    """What a job of this file prints, run in a process of its own: a child's peak memory is never below its parent's."""
+    command = [sys.executable, __file__, "--job", job, "--work", str(given.work), "--hidden", str(given.hidden)]
+    command += ["--times", str(given.times)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT).stdout
+
+
+def repeated(measure: Callable[[], tuple[float, float]], times: int) -> tuple[float, float]:
+    found = [measure() for _ in range(times)]
+    return statistics.median(first for first, _ in found), max(second for _, second in found)
+
+
+def in_process(work: Path, times: int) -> tuple[float, float]:
+    """Seconds of the pass itself, and of reading the same inputs and writing as many bytes, imports left out."""
+    from agentmerge_hub.merging import spec, stream
+    from agentmerge_hub.merging.formula import formula_of
+    from agentmerge_hub.merging.shards import Shards
+    from agentmerge_hub.merging.sources import open_inputs
+
+    os.chdir(work)
+    read = spec.read(work / "agentmerge.yml")
+    inputs, formula = open_inputs(read), formula_of(read)
+    passes, floors = [], []
+    for _ in range(times):
+        shutil.rmtree("pass", ignore_errors=True)
+        Path("pass").mkdir()
+        os.sync()
+        begin = time.perf_counter()
+        shards = Shards(Path("pass"), inputs.shapes, formula.out_dtype)
+        stream.run([stream.Merge(formula, "spec", shards.write)], inputs.tensors, inputs.shapes, inputs.layers)
+        shards.close()
+        passes.append(time.perf_counter() - begin)
+        os.sync()
+        begin = time.perf_counter()
+        buffer = bytearray(1 << 20)
+        for role in ROLES:
+            with Path(role, "model.safetensors").open("rb", buffering=0) as file:
+                while file.readinto(buffer):
+                    pass
+        size = Path("base/model.safetensors").stat().st_size
+        with Path("pass", "floor").open("wb", buffering=0) as file:
+            for _ in range(size // len(buffer)):
+                file.write(buffer)
+        floors.append(time.perf_counter() - begin)
+    shutil.rmtree("pass")
+    return statistics.median(passes), statistics.median(floors)
+
+
+def show(what: str, ours: float, theirs: float, goal: float, unit: str = "s") -> None:
+    mark = "" if ours / theirs <= goal else "  (missed)"
+    print(
+        f"{what:52} {ours:7.2f} {unit} ÷ {theirs:7.2f} {unit} = {ours / theirs:5.2f}   goal ≤ {goal}{mark}", flush=True
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("/tmp/agentmerge-benchmark"))
+    parser.add_argument("--hidden", type=int, default=1536, help="1536: 0.5 billion parameters; 2048: 0.8")
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--only", choices=["single", "sweep", "ties"])
+    parser.add_argument("--job", choices=["models", "pass"], help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    given.work.mkdir(parents=True, exist_ok=True)
+    if given.job == "models":
+        return make_models(given.work, given.hidden)
+    if given.job == "pass":
+        return print(*in_process(given.work, given.times))
+    inner("models", given)
+    spec, ties = specs(given.work, "agentmerge"), specs(given.work, "ties")
+    for role in ROLES:
+        subprocess.run(["cat", given.work / role / "model.safetensors"], stdout=subprocess.DEVNULL, check=True)
+
+    def run(*command: str | Path, out: str, times: int = given.times) -> tuple[float, float]:
+        return repeated(lambda: seconds_and_peak([BIN / command[0], *command[1:]], given.work, out), times)
+
+    if given.only in (None, "single", "sweep"):
+        kit, kit_peak = run("mergekit-yaml", spec, "kit", "--no-write-model-card", out="kit")
+    if given.only in (None, "single"):
+        merge, peak = run("agentmerge", "merge", spec, "-o", "one", "--no-reply", out="one")
+        show("agentmerge merge --no-reply ÷ mergekit-yaml", merge, kit, 0.4)
+        print(f"{'its peak memory':52} {peak:7.2f} GiB (mergekit {kit_peak:.2f})   goal < 1")
+        full, _ = run("agentmerge", "merge", spec, "-o", "one", out="one", times=1)
+        print(f"{'with the reply (transformers loads the model)':52} {full:7.2f} s")
+        show("the pass ÷ bare read and write", *map(float, inner("pass", given).split()), 1.7)
+    if given.only in (None, "sweep"):
+        command = ("agentmerge", "sweep", spec, "-o", "five", "--lambda", "0.1:0.9:0.2", "--no-reply")
+        sweep, peak = run(*command, out="five", times=1)
+        show("sweep of 5 ÷ five mergekit-yaml runs", sweep, 5 * kit, 0.2)
+        print(f"{'its peak memory':52} {peak:7.2f} GiB")
+    if given.only in (None, "ties"):
+        kit, kit_peak = run("mergekit-yaml", ties, "kit", "--no-write-model-card", out="kit", times=1)
+        merge, peak = run("agentmerge", "merge", ties, "-o", "one", "--no-reply", out="one")
+        show("ties: agentmerge merge --no-reply ÷ mergekit-yaml", merge, kit, 0.25)
+        print(f"{'its peak memory':52} {peak:7.2f} GiB (mergekit {kit_peak:.2f})")
+
+
+if __name__ == "__main__":
+    main()
