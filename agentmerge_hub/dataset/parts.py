@@ -5,7 +5,7 @@ Batches are independent of each other, so they can be worked on in any order and
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import pyarrow as pa
@@ -95,27 +95,33 @@ class Part:
     """One for each of the batch, in its order."""
 
 
-def make_part(batch: Sequence[Found], settings: Settings, tokenizer: ChatTokenizer, scanner: Scanner) -> Part:
+def make_part(
+    batch: Sequence[Found],
+    settings: Settings,
+    tokenizer: ChatTokenizer,
+    scanner: Scanner,
+    read: Callable[[Found], Episode] = read_episode,
+) -> Part:
     """Read, select, redact, render, fit and check a batch of episodes."""
     samples: list[dict] = []
     steps: list[dict] = []
     dropped: list[Dropped] = []
-    read: list[EpisodeRead] = []
+    readings: list[EpisodeRead] = []
     for found in batch:
         try:
-            episode = read_episode(found)
+            episode = read(found)
         except Unreadable as reason:
-            read.append(EpisodeRead(found.source, readable=False))
+            readings.append(EpisodeRead(found.source, readable=False))
             dropped.append(Dropped(found.source, "", None, "unreadable", str(reason)))
             continue
         reason = drop_episode(episode, settings)
         if reason is not None:
             dropped.append(Dropped(episode.source, episode.episode_id, None, *reason))
         if reason is not None and not (settings.failures and is_failure(episode, settings)):
-            read.append(EpisodeRead(found.source))
+            readings.append(EpisodeRead(found.source))
             continue
         episode, secrets = redact_episode(_without_unused_html(episode, settings), scanner)
-        read.append(EpisodeRead(found.source, redacted=dict(secrets)))
+        readings.append(EpisodeRead(found.source, redacted=dict(secrets)))
         made = make_samples(episode, settings, tokenizer)
         key = goal_key(episode.steps[0].observation.goal)
         samples += [_sample_row(sample, episode, key, reason is None) for sample in made.samples]
@@ -126,7 +132,7 @@ def make_part(batch: Sequence[Found], settings: Settings, tokenizer: ChatTokeniz
         samples=pa.Table.from_pylist(samples, PART_SCHEMA),
         steps=pa.Table.from_pylist(steps, STEP_PART_SCHEMA),
         ledger=pa.Table.from_pylist([asdict(row) | _redacted_text(row, scanner) for row in dropped], LEDGER_SCHEMA),
-        episodes=read,
+        episodes=readings,
     )
 
 

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -87,8 +87,7 @@ def find(text: str, allowed: Allowed | None = None) -> list[Finding]:
     found: dict[tuple[int, int], Finding] = {}
     for rule in rules():
         for match in _matches(rule, text, lowered):
-            group = "value" if "value" in rule.pattern.groupindex else 0
-            finding = Finding(rule.kind, *match.span(group), match[group], rule.everywhere)
+            finding = Finding(rule.kind, *match.span(rule.group), match[rule.group], rule.everywhere)
             if not _is_harmless(finding.value) and not (allowed and allowed.lets(finding)):
                 found.setdefault((finding.begin, finding.end), finding)
     kept: list[Finding] = []
@@ -102,7 +101,7 @@ def _matches(rule: Rule, text: str, lowered: str) -> Iterator[re.Match[str]]:
     if not rule.literals:
         yield from rule.pattern.finditer(text)
         return
-    haystack = lowered if rule.pattern.flags & re.IGNORECASE else text
+    haystack = lowered if rule.any_case else text
     for literal in rule.literals:
         at = haystack.find(literal)
         while at >= 0:
@@ -137,7 +136,7 @@ def redact(text: str, allowed: Allowed | None = None) -> str:
 
 
 class Scanner:
-    """Finds the lines of texts that hold a secret; a line that was found clean is not looked at again.
+    """Finds the secrets in lines of text; a line that was found clean is not looked at again.
 
     Pages repeat their lines from step to step, so that most of a trace is read once.
     """
@@ -146,18 +145,24 @@ class Scanner:
         self.allowed = allowed
         self._clean: set[int] = set()
 
-    def dirty(self, text: str) -> list[str]:
-        """The lines with findings, each once."""
-        new = {line for line in text.split("\n") if hash(line) not in self._clean}
-        if not new:
+    def findings(self, texts: Iterable[str]) -> list[tuple[str, Finding]]:
+        """Lines with what was found in them; a line that stands in several texts comes once."""
+        lines = [
+            line
+            for line in set(itertools.chain.from_iterable(text.split("\n") for text in texts))
+            if hash(line) not in self._clean
+        ]
+        if not lines:
             return []
         if len(self._clean) > _MOST_LINES:
             self._clean.clear()
-        lines = list(new)
         ends = list(itertools.accumulate(len(line) + 1 for line in lines))
-        dirty = {bisect.bisect_right(ends, finding.begin) for finding in find("\n".join(lines), self.allowed)}
+        found = [
+            (bisect.bisect_right(ends, finding.begin), finding) for finding in find("\n".join(lines), self.allowed)
+        ]
+        dirty = {place for place, _ in found}
         self._clean.update(hash(line) for place, line in enumerate(lines) if place not in dirty)
-        return [lines[place] for place in sorted(dirty)]
+        return sorted(((lines[place], finding) for place, finding in found), key=lambda pair: (pair[0], pair[1].begin))
 
 
 _MOST_LINES = 1_000_000
@@ -172,17 +177,18 @@ def redact_episode(episode: Episode, scanner: Scanner) -> tuple[Episode, Counter
     """
     known = _instance(episode, scanner.allowed)
     kinds = {(kind, value) for value, kind in known.items()}
-    dirty = {line for text in set(_texts(episode)) for line in scanner.dirty(text)}
-    for line in dirty:
-        for finding in find(line, scanner.allowed):
-            kinds.add((finding.kind, finding.value))
-            if finding.everywhere:
-                known.setdefault(finding.value, finding.kind)
-            if finding.kind == "account" and " " in finding.value:
-                known.setdefault(finding.value.replace(" ", "."), "account")
+    in_place: set[str] = set()
+    for line, finding in scanner.findings(_texts(episode)):
+        kinds.add((finding.kind, finding.value))
+        if finding.everywhere:
+            known.setdefault(finding.value, finding.kind)
+        else:
+            in_place.add(line)
+        if finding.kind == "account" and " " in finding.value:
+            known.setdefault(finding.value.replace(" ", "."), "account")
     if not kinds:
         return episode, Counter()
-    return _mapped(episode, _Replacer(known, dirty, scanner.allowed)), Counter(kind for kind, _ in kinds)
+    return _mapped(episode, _Replacer(known, in_place, scanner.allowed)), Counter(kind for kind, _ in kinds)
 
 
 def _instance(episode: Episode, allowed: Allowed | None) -> dict[str, str]:
@@ -204,25 +210,35 @@ def _instance(episode: Episode, allowed: Allowed | None) -> dict[str, str]:
 class _Replacer:
     """Replaces known values in texts, line by line: the pages of an episode share most of their lines."""
 
-    def __init__(self, known: Mapping[str, str], dirty: set[str], allowed: Allowed | None) -> None:
-        self._allowed, self._dirty = allowed, dirty
+    def __init__(self, known: Mapping[str, str], in_place: set[str], allowed: Allowed | None) -> None:
+        self._allowed = allowed
         self._known = {value: placeholder(kind, value) for value, kind in known.items() if len(value) >= 3}
         inner = "|".join(map(re.escape, sorted(self._known, key=len, reverse=True)))
         self._pattern = re.compile(rf"(?:(?<=%[0-9A-Fa-f]{{2}})|(?<!\w))(?:{inner})(?!\w)") if inner else None
-        self._lines: dict[str, str] = {}
+        self._lines: dict[str, str] = {line: self._with_rules(line) for line in in_place}
+        self._triggers = (*self._known, *in_place)
 
     def __call__(self, text: str) -> str:
         if "PRIVATE KEY-----" in text:
             text = redact(text, self._allowed)
-        return "\n".join(map(self._line, text.split("\n"))) if text else text
+        if not any(trigger in text for trigger in self._triggers):
+            return text
+        done, new = self._lines, self._new
+        return "\n".join([done[line] if line in done else new(line) for line in text.split("\n")])
 
-    def _line(self, line: str) -> str:
-        if line not in self._lines:
-            new = line
-            if self._pattern and any(value in line for value in self._known):
-                new = self._pattern.sub(lambda match: self._known[match[0]], line)
-            self._lines[line] = redact(new, self._allowed) if line in self._dirty else new
-        return self._lines[line]
+    def _new(self, line: str) -> str:
+        self._lines[line] = changed = self._with_known(line)
+        return changed
+
+    def _with_known(self, line: str) -> str:
+        if not any(value in line for value in self._known):
+            return line
+        changed = self._pattern.sub(lambda match: self._known[match[0]], line)
+        # What stands inside a longer word is no word of its own, but a rule may have found it all the same.
+        return redact(changed, self._allowed) if any(value in changed for value in self._known) else changed
+
+    def _with_rules(self, line: str) -> str:
+        return redact(self._with_known(line), self._allowed)
 
 
 def _texts(episode: Episode) -> Iterator[str]:
@@ -283,23 +299,23 @@ def scan_file(path: Path, scanner: Scanner | None = None) -> Iterator[Located]:
         for group in range(file.num_row_groups):
             yield from scan_table(file.read_row_group(group), path.name, scanner)
     else:
-        yield from _located(path.read_text(encoding="utf-8", errors="replace"), path.name, scanner)
+        yield from _located([path.read_text(encoding="utf-8", errors="replace")], path.name, scanner)
 
 
 def scan_table(table: pa.Table, where: str, scanner: Scanner) -> Iterator[Located]:
-    """Every secret in the text columns of a table, nested ones too; each line is looked at once."""
+    """Every secret in the text columns of a table, nested ones too."""
     for name in table.column_names:
         for chunk in table[name].chunks:
             for texts in _string_arrays(chunk):
-                for text in texts.unique().to_pylist():
-                    if text:
-                        yield from _located(text, f"{where}, column {name}", scanner)
+                values = texts.unique()
+                for begin in range(0, len(values), 64):
+                    together = [text for text in values.slice(begin, 64).to_pylist() if text]
+                    yield from _located(together, f"{where}, column {name}", scanner)
 
 
-def _located(text: str, where: str, scanner: Scanner) -> Iterator[Located]:
-    for line in scanner.dirty(text):
-        for finding in find(line, scanner.allowed):
-            yield Located(where, finding.kind, hashlib.sha256(finding.value.encode()).hexdigest())
+def _located(texts: list[str], where: str, scanner: Scanner) -> Iterator[Located]:
+    for _, finding in scanner.findings(texts):
+        yield Located(where, finding.kind, hashlib.sha256(finding.value.encode()).hexdigest())
 
 
 def _string_arrays(array: pa.Array) -> Iterator[pa.Array]:

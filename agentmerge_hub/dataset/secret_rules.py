@@ -6,7 +6,7 @@ A rule's literals make scanning fast: a page is searched for them first, and a p
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 _START = r"(?:(?<=%[0-9A-Fa-f]{2})|(?<![\w%.-])(?<!%[0-9A-Fa-f]))"
 """The beginning of a name, also right behind a percent-encoded character."""
@@ -27,6 +27,14 @@ class Rule:
     """How far before a literal a match can begin, in characters."""
     reach: int = 600
     """How far behind a literal a match can end, in characters."""
+
+    @cached_property
+    def any_case(self) -> bool:
+        return bool(self.pattern.flags & re.IGNORECASE)
+
+    @cached_property
+    def group(self) -> str | int:
+        return "value" if "value" in self.pattern.groupindex else 0
 
 
 KINDS = {

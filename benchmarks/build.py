@@ -1,0 +1,276 @@
+"""How fast traces become a dataset: against a bare tokenizer pass over the same text, and against AgentLab's fit_tokens.
+
+    python benchmarks/build.py --tokenizer FOLDER [--samples 1000 4000 16000 32000] [--window 8192] [--work FOLDER]
+
+Episodes are made from the real observations in $AGENTMERGE_REAL_TRACES (or ../shared/real-traces), with other words and
+numbers in each, else from made pages of the same lengths (some 3,300 tokens an AXTree). Prints, for the largest size:
+
+- bare: `encode_batch_fast` over the texts of every row, on both cores;
+- rows: redact, render, fit, check and write, from episodes in memory, on both cores;
+- build: `agentmerge build` from the pickles, in a process of its own, with the peak memory of all its processes;
+- fit: trimming alone, ours on one core against AgentLab's fit_tokens on one core, where prompts are too long;
+and how the time of the build grows with the number of samples.
+"""
+
+import argparse
+import gzip
+import json
+import math
+import multiprocessing
+import os
+import pickle
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agentmerge_hub.dataset.parts import make_part
+from agentmerge_hub.dataset.redaction import Scanner
+from agentmerge_hub.dataset.settings import Settings
+from agentmerge_hub.fit import fit
+from agentmerge_hub.prompt import ADVANCED, BASIC, Turn, answer, render
+from agentmerge_hub.records import Observation
+from agentmerge_hub.tokenizer import ChatTokenizer
+from agentmerge_hub.traces.episode import read_episode
+from agentmerge_hub.traces.find import find_episodes
+
+REAL = Path(os.environ.get("AGENTMERGE_REAL_TRACES", Path(__file__).parents[2] / "shared" / "real-traces"))
+STEPS = 6
+"""An episode's, as the real ones have."""
+TASK = "workarena.servicenow.order-ipad-pro"
+WORDS = [
+    "catalog",
+    "laptop",
+    "request",
+    "approve",
+    "hardware",
+    "order",
+    "sales",
+    "item",
+    "color",
+    "storage",
+    "quantity",
+    "delivery",
+    "user",
+    "group",
+    "state",
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokenizer", required=True)
+    parser.add_argument("--samples", type=int, nargs="+", default=[1000, 4000, 16000, 32000])
+    parser.add_argument("--window", type=int, default=8192)
+    parser.add_argument("--work", type=Path, help="keep the made traces here, to run again sooner")
+    arguments = parser.parse_args()
+    work = arguments.work or Path(tempfile.mkdtemp())
+    pages = real_pages() or made_pages()
+    print(f"{len(pages)} {'real' if real_pages() else 'made'} pages, {os.cpu_count()} cores, window {arguments.window}")
+    seconds = {}
+    for size in sorted(arguments.samples):
+        traces = write_traces(work / f"traces-{size}", pages, size)
+        seconds[size], peak = build(traces, work / "out", arguments)
+        print(f"build     {size:6} samples  {seconds[size]:7.1f} s  peak {peak / 2**30:.2f} GiB")
+    n_tokens, bare = bare_pass(work / "out", arguments.tokenizer)
+    report("bare", n_tokens, bare)
+    report("build", n_tokens, seconds[size], bare, 0.3)
+    few = write_traces(work / "traces-few", pages, min(size, 2000))
+    n_rows, in_memory = rows_alone(few, arguments)
+    report("rows", n_rows, in_memory, bare * n_rows / n_tokens, 0.6)
+    against_fit_tokens(pages, arguments)
+    if len(seconds) > 1:
+        small, large = min(seconds), max(seconds)
+        growth = math.log(seconds[large] / seconds[small]) / math.log(large / small)
+        print(f"growth    time ∝ samples^{growth:.2f} from {small} to {large} (goal: 1 or less)")
+    if not arguments.work:
+        shutil.rmtree(work)
+
+
+def report(name: str, n_tokens: int, seconds: float, bare: float | None = None, goal: float = 0) -> None:
+    ratio = f"  {bare / seconds:.2f}x of bare (goal {goal})" if bare else ""
+    print(f"{name:9} {n_tokens / 1e6:7.1f}M tokens  {seconds:7.1f} s  {n_tokens / seconds / 1e6:6.2f}M tokens/s{ratio}")
+
+
+def real_pages() -> list[str]:
+    """AXTrees of the real WorkArena episodes, empty without them."""
+    if not (REAL / "workarena").is_dir():
+        return []
+    episodes = [read_episode(found) for found in find_episodes([REAL / "workarena"])]
+    trees = [step.observation.axtree for episode in episodes for step in episode.steps]
+    return [tree for tree in trees if 2_000 < len(tree) < 25_000]
+
+
+def made_pages(n: int = 100) -> list[str]:
+    """Pages as long as WorkArena's: 80 to 420 lines of some 16 Llama-3.1 tokens."""
+    draw = random.Random(0)
+    return [
+        "\n".join(
+            f"{chr(9) * draw.randint(1, 8)}[a{100 + line}] {draw.choice(('link', 'button', 'gridcell'))} "
+            f"'{' '.join(draw.choices(WORDS, k=3))}', clickable, visible"
+            for line in range(draw.randint(80, 330))
+        )
+        for _ in range(n)
+    ]
+
+
+def varied(page: str, draw: random.Random) -> str:
+    """The page with other words: some lines of every page are new, most are those of the site, as in real traces."""
+
+    def change(match: re.Match[str]) -> str:
+        return f"'{' '.join(draw.choices(WORDS, k=2))} {draw.randint(0, 10**6)}'" if draw.random() < 0.3 else match[0]
+
+    return re.sub(r"'[^'\n]{4,60}'", change, page)
+
+
+def write_traces(folder: Path, pages: list[str], n_samples: int) -> Path:
+    """Episodes with recorded chats, half of them with chain of thought, as AgentLab saves them."""
+    if folder.is_dir():
+        return folder
+    draw = random.Random(n_samples)
+    for number in range(math.ceil(n_samples / STEPS)):
+        flags = (ADVANCED, BASIC)[number % 2]
+        place = folder / f"2025-01-01_00-00-00_agent_on_{TASK}_{number}"
+        place.mkdir(parents=True)
+        goal, turns = f"Order {number} {draw.choice(WORDS)} with {' and '.join(draw.choices(WORDS, k=3))}", []
+        for index in range(STEPS + 1):
+            page = varied(draw.choice(pages), draw)
+            bid = draw.choice(re.findall(r"\[(\w+)\] ", page[: len(page) // 2]))
+            thought = " ".join(draw.choices(WORDS, k=60)) if flags.use_thinking else None
+            chat = [*render(Observation(goal, page), turns, flags).messages()]
+            chat.append({"role": "assistant", "content": answer(f"click('{bid}')", thought)})
+            obs = {
+                "goal": goal,
+                "axtree_txt": page,
+                "last_action_error": "",
+                "open_pages_urls": ["https://dev1.service-now.com/x"],
+            }
+            info = {"think": thought, "chat_messages": {"messages": chat}} if index < STEPS else {}
+            step = {"obs": obs, "action": f"click('{bid}')" if info else None, "agent_info": info, "reward": 0}
+            (place / f"step_{index}.pkl.gz").write_bytes(gzip.compress(pickle.dumps(step), compresslevel=5))
+            turns.append(Turn(f"click('{bid}')", thought))
+        env_args = {"task_name": TASK, "task_seed": number}
+        (place / "exp_args.pkl").write_bytes(pickle.dumps({"agent_args": {"model": "scripted"}, "env_args": env_args}))
+        (place / "summary_info.json").write_text(json.dumps({"cum_reward": 1.0, "terminated": True}))
+    return folder
+
+
+def build(traces: Path, out: Path, arguments: argparse.Namespace) -> tuple[float, int]:
+    """Seconds and peak bytes of `agentmerge build` with nothing kept from earlier builds."""
+    import psutil
+
+    with tempfile.TemporaryDirectory() as cache:
+        command = [sys.executable, "-m", "agentmerge_hub.cli", "build", traces, "-o", out]
+        command += ["--tokenizer", arguments.tokenizer, "--window", str(arguments.window)]
+        started, peak = time.perf_counter(), 0
+        child = psutil.Popen(command, env=os.environ | {"AGENTMERGE_CACHE": cache}, stdout=subprocess.DEVNULL)
+        while child.poll() is None:
+            peak = max(peak, sum(_resident(process) for process in [child, *_children(child)]))
+            time.sleep(0.2)
+        if child.returncode:
+            sys.exit("the build failed")
+        return time.perf_counter() - started, peak
+
+
+def _children(child) -> list:
+    import psutil
+
+    try:
+        return child.children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _resident(process) -> int:
+    """Proportional set size: pages that processes share are counted once."""
+    import psutil
+
+    try:
+        return process.memory_full_info().pss
+    except psutil.Error:
+        return 0
+
+
+def bare_pass(out: Path, name: str) -> tuple[int, float]:
+    """Tokens and seconds of one batch pass over the rendered rows, the rendering left out."""
+    tokenizer = ChatTokenizer(name)
+    n_tokens, seconds = 0, 0.0
+    for texts in _texts(out, tokenizer):
+        started = time.perf_counter()
+        n_tokens += sum(tokenizer.counts(texts))
+        seconds += time.perf_counter() - started
+    return n_tokens, seconds
+
+
+def _texts(out: Path, tokenizer: ChatTokenizer) -> Iterator[list[str]]:
+    for path in sorted(out.glob("data/all/*.parquet")):
+        for batch in pq.ParquetFile(path).iter_batches(512, columns=["prompt", "completion"]):
+            yield [
+                tokenizer.render([*row["prompt"], *row["completion"]], answer_next=False) for row in batch.to_pylist()
+            ]
+
+
+def rows_alone(traces: Path, arguments: argparse.Namespace) -> tuple[int, float]:
+    """Tokens and seconds of everything between reading and the finished Parquet file, on two processes."""
+    found = find_episodes([traces])
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        ready = manager.Barrier(2)
+        with context.Pool(2) as pool:
+            jobs = [(found[half::2], arguments.tokenizer, arguments.window, ready) for half in range(2)]
+            done = pool.starmap(_rows_of, jobs)
+    return sum(tokens for tokens, _ in done), max(seconds for _, seconds in done)
+
+
+def _rows_of(found: list, name: str, window: int, ready) -> tuple[int, float]:
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    tokenizer, scanner, settings = ChatTokenizer(name), Scanner(), Settings(window=window)
+    tokenizer.count("warm")
+    episodes = {one.source: read_episode(one) for one in found}
+    ready.wait()
+    started, n_tokens = time.perf_counter(), 0
+    with tempfile.TemporaryDirectory() as folder:
+        for begin in range(0, len(found), 32):
+            part = make_part(
+                found[begin : begin + 32], settings, tokenizer, scanner, read=lambda one: episodes[one.source]
+            )
+            pq.write_table(part.samples, Path(folder) / f"{begin}.parquet", compression="zstd")
+            n_tokens += pa.compute.sum(part.samples["n_prompt_tokens"]).as_py()
+            n_tokens += pa.compute.sum(part.samples["n_completion_tokens"]).as_py()
+    return n_tokens, time.perf_counter() - started
+
+
+def against_fit_tokens(pages: list[str], arguments: argparse.Namespace, n: int = 60) -> None:
+    """Trim the same pages to the same budgets, each side with its own prompt around them, on one core."""
+    from agentmerge_hub.agents import environment
+
+    environment.prepare()
+    from agentlab.agents.dynamic_prompting import AXTree, fit_tokens
+
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    tokenizer = ChatTokenizer(arguments.tokenizer)
+    draw = random.Random(1)
+    trees = [varied(draw.choice(pages), draw) for _ in range(n)]
+    for budget in (arguments.window - 1024, 4096, 2048):
+        started = time.perf_counter()
+        ours = [fit(render(Observation("goal", tree), [], ADVANCED), tokenizer, budget) for tree in trees]
+        seconds = time.perf_counter() - started
+        around = ours[0].n_tokens - tokenizer.count(ours[0].prompt.block("axtree"))
+        started = time.perf_counter()
+        for tree in trees:
+            fit_tokens(AXTree(tree), budget - around, model_name=arguments.tokenizer)
+        theirs = time.perf_counter() - started
+        cut = sum(bool(fitted.lines_cut) for fitted in ours)
+        print(f"fit       {cut:3} of {n} prompts over {budget} tokens: {theirs / seconds:5.1f}x of fit_tokens (goal 8)")
+
+
+if __name__ == "__main__":
+    main()
