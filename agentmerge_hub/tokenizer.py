@@ -62,12 +62,12 @@ class ChatTokenizer:
 
     def count(self, text: str) -> int:
         """Number of tokens of a rendered text; its special tokens are read as such and none are added."""
-        return len(self._backend.encode(text, add_special_tokens=False).ids)
+        return len(self._backend.encode_batch_fast([text], add_special_tokens=False)[0])
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """`count` of many texts in one batch on all cores: several times faster than one by one."""
         return [
-            len(encoding.ids) for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+            len(encoding) for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         ]
 
     def after_last_special(self, text: str) -> int | None:
