@@ -143,9 +143,9 @@ def _rate(episodes: list[Row], measure: Measure) -> tuple[float | None, float | 
 
 
 def behind(episodes: list[Row]) -> list[tuple[Measure, list[tuple[Row, float]]]]:
-    """The finished episodes behind each measure, with what each adds."""
+    """The finished episodes behind each measure with what each adds, the failures first."""
     found = []
     for measure in MEASURES:
-        rows = [(row, measure.count(row)) for row in done(episodes)]
-        found.append((measure, [(row, count) for row, count in rows if count]))
+        rows = [(row, count) for row in done(episodes) if (count := measure.count(row))]
+        found.append((measure, sorted(rows, key=lambda pair: (pair[0]["reward"], pair[0]["task"], pair[0]["seed"]))))
     return found

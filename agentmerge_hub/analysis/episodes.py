@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from agentmerge_hub import manifest
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import RESULT_SCHEMA
@@ -96,6 +97,7 @@ def read(folders: list[Path], benchmark: str | None = None, validation_tasks: tu
             f"the results mix {' and '.join(found)}, whose rewards don't average: choose one with --benchmark"
         )
     rows, notes = _without_repeats(rows)
+    notes += [note for folder in folders if (note := _unsure(Path(folder)))]
     if unknown := set(validation_tasks) - {row["task"] for row in rows}:
         raise UserError(f"--validation-tasks names {sorted(unknown)[0]!r}, of which there is no episode")
     for row in rows:
@@ -134,6 +136,16 @@ def _read(folder: Path) -> list[Row]:
             row["success"] = row["reward"] > 0
         row["split"] = row["split"] or "unsplit"
     return rows
+
+
+def _unsure(folder: Path) -> str:
+    """A sentence if the folder can't vouch for its results, empty otherwise."""
+    if not (folder / manifest.NAME).is_file():
+        return f"{folder} has no {manifest.NAME}: its study was not finished, or was copied in part, and its lineage is unknown."
+    written = manifest.read(folder).get("outputs", {}).get(FILE, {}).get("sha256")
+    if written != manifest.file_hash(folder / FILE):
+        return f"{folder / FILE} is not the file its manifest describes: it was changed after the study."
+    return ""
 
 
 def _without_repeats(rows: list[Row]) -> tuple[list[Row], list[str]]:

@@ -19,7 +19,8 @@ KEYS = ("method", "learning_rate", "samples_seen", "split")
 def summarise(paths: list[Path]) -> list[dict]:
     """Mean log-probability with its standard error, and its exponential: the geometric-mean token probability.
 
-    The error is over tasks where the samples name theirs, else over samples. Spans (columns ``logprob_think``, ``logprob_action`` and so on) are averaged too. Training runs are pooled.
+    The error is over tasks where the samples name theirs, else over samples. Spans (columns ``logprob_think``,
+    ``logprob_action`` and so on) are averaged too. Training runs are pooled.
 
     Raises:
         UserError: if a file can't be read or a column is missing.

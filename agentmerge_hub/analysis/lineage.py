@@ -8,7 +8,19 @@ from agentmerge_hub import manifest
 
 def tree(folders: list[Path]) -> list[dict[str, Any]]:
     """A node for each folder: role, name, stage, seconds, sha256, and its inputs as nodes; none without a manifest."""
-    return [_root(Path(folder)) for folder in folders]
+    nodes = [_root(Path(folder)) for folder in folders]
+    seen: set[str] = set()
+    for node in nodes:
+        _mark(node, seen)
+    return nodes
+
+
+def _mark(node: dict[str, Any], seen: set[str]) -> None:
+    """Mark what stands higher up already, so that a page shows the way to it once."""
+    node["again"] = bool(node["inputs"]) and node["sha256"] in seen
+    seen.add(node["sha256"])
+    for inner in node["inputs"]:
+        _mark(inner, seen)
 
 
 def _root(folder: Path) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def _categories(split: str, a: Candidate, b: Candidate, by_task: list[dict]) -> 
 
 
 def _points(value: float) -> str:
-    return f"{100 * value:+.0f}".replace("-", "−")
+    return f"{round(100 * value):+d}".replace("-", "−")
 
 
 def _tasks(n: int) -> str:

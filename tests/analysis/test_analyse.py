@@ -173,3 +173,14 @@ def test_a_results_folder_given_twice_counts_once(tmp_path: Path) -> None:
     twice = report.write([first, second], tmp_path / "report2", OPTIONS)
     assert once == twice
     assert "already describes" in (tmp_path / "report2" / "report.html").read_text()
+
+
+def test_results_that_cannot_be_vouched_for_are_used_and_said_to_be(tmp_path: Path) -> None:
+    rows = simulated.study(METHODS, splits={"cross_task": 3})
+    changed = simulated.write(tmp_path / "changed", rows)
+    pq.write_table(pq.read_table(changed / "results.parquet").slice(4), changed / "results.parquet")
+    unfinished = simulated.write(tmp_path / "unfinished", simulated.study(METHODS, splits={"inter_task": 3}))
+    (unfinished / manifest.NAME).unlink()
+    report.write([changed, unfinished], tmp_path / "report", OPTIONS)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "it was changed after the study" in page and "its study was not finished" in page
