@@ -1,7 +1,9 @@
 """What is wrong with a dataset folder beside secrets: a card that does not tell what the data are, terms left out."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,19 @@ import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import DatasetCard
 
+from agentmerge_hub.dataset.card import write_card
+from agentmerge_hub.dataset.split import SPLITS
 from agentmerge_hub.dataset.teachers import UNKNOWN, licence
+from agentmerge_hub.dataset.write import Written
 from agentmerge_hub.publishing.licences import LICENCES
 from agentmerge_hub.records import SCHEMA_VERSION
+
+Splits = dict[tuple[str, str], list[Path]]
+"""(config, split) → its shards in order."""
+
+CONFIGS = ("all", "cot", "no_cot", "failures", "episodes")
+_MOST = 10
+"""Lines of the card that are quoted."""
 
 
 def check_dataset(folder: Path, content: Mapping[str, Any]) -> list[str]:
@@ -23,7 +35,6 @@ def check_dataset(folder: Path, content: Mapping[str, Any]) -> list[str]:
     """
     try:
         card = DatasetCard((folder / "README.md").read_text(encoding="utf-8"))
-        card_data = card.data.to_dict()
     except (OSError, ValueError, yaml.YAMLError) as error:
         return [f"README.md is no dataset card: {' '.join(str(error).split())}"]
     splits = splits_of(folder)
@@ -31,15 +42,15 @@ def check_dataset(folder: Path, content: Mapping[str, Any]) -> list[str]:
         return ["there is no data/<config>/<split>-*.parquet"]
     return [
         *_version(content),
-        *_splits_as_told(card_data, splits),
         *_counts_as_told(folder, content, splits),
+        *_card_as_made(folder, content, splits),
         *_terms(card, splits),
     ]
 
 
-def splits_of(folder: Path) -> dict[tuple[str, str], list[Path]]:
+def splits_of(folder: Path) -> Splits:
     """(config, split) → its shards in order."""
-    found: dict[tuple[str, str], list[Path]] = {}
+    found: Splits = {}
     for path in sorted((folder / "data").glob("*/*.parquet")):
         found.setdefault((path.parent.name, path.name.split("-")[0]), []).append(path)
     return found
@@ -51,47 +62,43 @@ def _version(content: Mapping[str, Any]) -> Iterator[str]:
         yield f"the dataset has schema {version} and this package writes {SCHEMA_VERSION}: build it again"
 
 
-def _splits_as_told(card: Mapping[str, Any], splits: Mapping[tuple[str, str], list[Path]]) -> Iterator[str]:
-    """The card's `configs` and `dataset_info` against the files."""
-    infos = card.get("dataset_info") or []
-    told = {
-        (info.get("config_name", "default"), split["name"]): split
-        for info in (infos if isinstance(infos, list) else [infos])
-        for split in info.get("splits", [])
-    }
-    listed = {
-        (config["config_name"], entry["split"])
-        for config in card.get("configs") or []
-        for entry in config.get("data_files", [])
-    }
-    for config, split in sorted(set(told) | listed | set(splits)):
-        place = f"config {config}, split {split}"
-        if (config, split) not in splits:
-            yield f"the card tells of {place}, and there is no such file"
-            continue
-        if (config, split) not in listed:
-            yield f"the card's configs leave out {place}"
-        rows, size = _size(splits[config, split])
-        for key, there in (("num_examples", rows), ("num_bytes", size)):
-            said = told.get((config, split), {}).get(key)
-            if said != there:
-                yield f"the card says {said} {key} for {place}, the data have {there}"
+def _card_as_made(folder: Path, content: Mapping[str, Any], splits: Splits) -> Iterator[str]:
+    """README.md against the card that the data give, line by line: sizes to the byte, every figure, every table."""
+    written = [_written(config, split, splits[config, split]) for config, split in sorted(splits, key=_order)]
+    there = (folder / "README.md").read_text(encoding="utf-8")
+    name = DatasetCard(there).data.to_dict().get("pretty_name", folder.resolve().name)
+    with tempfile.TemporaryDirectory() as beside:
+        write_card(Path(beside), name, written, dict(content["counts"]), dict(content["config"]))
+        made = (Path(beside) / "README.md").read_text(encoding="utf-8")
+    # The manifest keeps its keys sorted, so that lists in the card can come out in another order.
+    told, given = Counter(there.splitlines()), Counter(made.splitlines())
+    for wrong, right in zip_longest(list((told - given).elements())[:_MOST], list((given - told).elements())[:_MOST]):
+        said = f"says {wrong.strip()!r}" if wrong is not None else "says nothing"
+        yield (
+            f"README.md {said} where the data give {right.strip()!r}"
+            if right is not None
+            else f"README.md {said}, the data do not"
+        )
 
 
-def _size(paths: list[Path]) -> tuple[int, int]:
-    """Rows, and bytes in Arrow as `datasets` counts them: row group by row group."""
-    rows = size = 0
+def _order(key: tuple[str, str]) -> tuple[int, int]:
+    """The order in which a build writes configs and splits."""
+    return tuple(known.index(name) if name in known else len(known) for name, known in zip(key, (CONFIGS, SPLITS)))
+
+
+def _written(config: str, split: str, paths: list[Path]) -> Written:
+    """One split's rows and bytes in Arrow, row group by row group as `datasets` counts them."""
+    written = Written(config, split, files=paths)
     for path in paths:
         file = pq.ParquetFile(path)
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
-            rows, size = rows + table.num_rows, size + (table.nbytes if table.num_rows else 0)
-    return rows, size
+            written.num_examples += table.num_rows
+            written.num_bytes += table.nbytes
+    return written
 
 
-def _counts_as_told(
-    folder: Path, content: Mapping[str, Any], splits: Mapping[tuple[str, str], list[Path]]
-) -> Iterator[str]:
+def _counts_as_told(folder: Path, content: Mapping[str, Any], splits: Splits) -> Iterator[str]:
     """The manifest's counts, from which the card's text is made, against rows and ledger."""
     told = content["counts"]
     every = _columns(splits, "all", ["episode_id"])
@@ -106,12 +113,12 @@ def _counts_as_told(
             yield f"manifest.json says {key} {told.get(key)}, the data have {value}"
 
 
-def _columns(splits: Mapping[tuple[str, str], list[Path]], config: str, columns: list[str]) -> pa.Table:
+def _columns(splits: Splits, config: str, columns: list[str]) -> pa.Table:
     paths = [path for (name, _), shards in splits.items() if name == config for path in shards]
     return pa.concat_tables(pq.read_table(path, columns=columns) for path in paths)
 
 
-def terms_of_rows(splits: Mapping[tuple[str, str], list[Path]]) -> dict[tuple[str, str], int]:
+def terms_of_rows(splits: Splits) -> dict[tuple[str, str], int]:
     """(teacher, licence) → number of rows, over all configs that hold answers."""
     total: Counter[tuple[str, str]] = Counter()
     for paths in splits.values():
@@ -123,7 +130,7 @@ def terms_of_rows(splits: Mapping[tuple[str, str], list[Path]]) -> dict[tuple[st
     return dict(total)
 
 
-def _terms(card: DatasetCard, splits: Mapping[tuple[str, str], list[Path]]) -> Iterator[str]:
+def _terms(card: DatasetCard, splits: Splits) -> Iterator[str]:
     """Every row names the terms of whoever gave its answer, and the card names them all."""
     rows = terms_of_rows(splits)
     for (teacher, terms), number in sorted(rows.items()):

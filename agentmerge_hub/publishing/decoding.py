@@ -4,8 +4,7 @@ A secret that was redacted as it stands can survive in another form (a URL's que
 """
 
 import base64
-import binascii
-import codecs
+import contextlib
 import html
 import re
 import unicodedata
@@ -15,11 +14,13 @@ from urllib.parse import unquote_plus
 
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _ENTITY = re.compile(r"&(?:#\d+|#x[0-9A-Fa-f]+|[A-Za-z]{2,8});")
-_ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|U[0-9A-Fa-f]{8}|[0-7]{3})")
-_QUOTED = re.compile(r"=(?:[0-9A-F]{2}|\r?\n)")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}(?:\r?\n[A-Za-z0-9+/_-]{2,})*={0,2}")
-_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[ :]?){8,}")
+_ESCAPE = re.compile(r"\\+(u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|U[0-9A-Fa-f]{8}|[0-7]{3})")
+_QUOTED = re.compile(r"(?:=[0-9A-F]{2})+")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]{2,})*")
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[ :]?){8,}[0-9A-Fa-f]?")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+_WORDS = re.compile(rb"[\x20-\x7e\t\r\n]{8,}")
+_WIDE_WORDS = re.compile(rb"(?:[\x20-\x7e\t\r\n]\x00){8,}")
 _DEPTH = 3
 _LONGEST = 2**24
 """Bytes read out of one packed piece, so that a gzip bomb stays small."""
@@ -47,41 +48,38 @@ def _unpacked(text: str) -> Iterator[str]:
     if _ENTITY.search(text):
         yield html.unescape(text)
     if _ESCAPE.search(text):
-        yield _ESCAPE.sub(lambda found: codecs.decode(found[0], "unicode_escape"), text)
+        yield _ESCAPE.sub(_unescaped, text)
     if _QUOTED.search(text):
-        yield _text(binascii.a2b_qp(text.encode())) or text
-    for found in _HEX.finditer(text):
-        digits = re.sub("[ :]", "", found[0])
-        yield from _read(bytes.fromhex(digits[: len(digits) // 2 * 2]))
-    for found in _BASE64.finditer(text):
-        yield from _read(_from_base64(found[0]))
+        whole = text.replace("=\r\n", "").replace("=\n", "")
+        yield _QUOTED.sub(lambda run: bytes.fromhex(run[0].replace("=", "")).decode(errors="replace"), whole)
+    # What stands right before a packed text can look like a part of it: it is read from each place it could begin.
+    for run in _HEX.finditer(text):
+        digits = re.sub("[ :]", "", run[0])
+        for begin in range(2):
+            yield from _words(bytes.fromhex(digits[begin : begin + (len(digits) - begin) // 2 * 2]))
+    for run in _BASE64.finditer(text):
+        letters = "".join(run[0].split()).replace("-", "+").replace("_", "/")
+        for begin in range(4):
+            yield from _words(_from_base64(letters[begin:]))
 
 
-def _from_base64(run: str) -> bytes:
-    letters = "".join(run.split()).rstrip("=").replace("-", "+").replace("_", "/")
+def _unescaped(found: re.Match[str]) -> str:
+    digits = found[1]
+    code = int(digits, 8) if digits.isdigit() and len(digits) == 3 else int(digits[1:], 16)
+    return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else found[0]
+
+
+def _from_base64(letters: str) -> bytes:
     whole = letters[: len(letters) - (len(letters) % 4 == 1)]
     return base64.b64decode(whole + "=" * (-len(whole) % 4))
 
 
-def _read(content: bytes) -> Iterator[str]:
-    """The text in some bytes, nothing if they are none."""
-    for packed, window in ((b"\x1f\x8b", 31), (b"\x78", 15)):
-        if content.startswith(packed):
-            try:
+def _words(content: bytes) -> Iterator[str]:
+    """The readable stretches of some bytes, unpacked first where they are packed."""
+    for start, window in ((b"\x1f\x8b", 31), (b"\x78", 15)):
+        if content.startswith(start):
+            with contextlib.suppress(zlib.error):
                 content = zlib.decompressobj(window).decompress(content, _LONGEST)
-            except zlib.error:
-                continue
-    if text := _text(content):
-        yield text
-
-
-def _text(content: bytes) -> str:
-    """Bytes as text if they read like one: UTF-8 or UTF-16 without control characters."""
-    for encoding in ("utf-8", "utf-16-le") if content[1:2] == b"\0" else ("utf-8",):
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if all(character.isprintable() or character in "\r\n\t" for character in text):
-            return text
-    return ""
+    for found in (_WORDS.findall(content), [wide[::2] for wide in _WIDE_WORDS.findall(content)]):
+        if found:
+            yield "\n".join(word.decode("ascii") for word in found)

@@ -27,13 +27,20 @@ def check_folder(folder: Path, stage: str) -> list[str]:
     return [f"{finding}: make the folder again, or put back what was there" for finding in manifest.verify(folder)]
 
 
-def check_files(files: Mapping[str, Content], kinds: Iterable[str]) -> list[str]:
-    """Files of kinds that have no place in the repository, and everything secret or personal in the others."""
+def check_files(
+    files: Mapping[str, Content], kinds: Iterable[str], allowed: Mapping[str, str] | None = None
+) -> list[str]:
+    """Files of kinds that have no place in the repository, and everything secret or personal in the others.
+
+    Args:
+        kinds: endings of names.
+        allowed: what may be published, with the reason that the card gives.
+    """
     kinds = tuple(kinds)
     strange = [name for name in files if not name.lower().endswith(kinds) and not _is_plain(name)]
     findings = [f"{name} is not of a kind that is published ({' '.join(kinds)}): remove it" for name in strange]
     try:
-        places = [f"{where} holds {what}" for where, what in scan(texts_of(files), own_secrets())]
+        places = [f"{where} holds {what}" for where, what in scan(texts_of(files), own_secrets(), allowed)]
     except UserError as error:
         return [*findings, str(error)]
     more = len(places) - _MOST

@@ -33,7 +33,7 @@ def push_dataset(folder: Path, repo_id: str, private: bool, collection: str, yes
     findings = gate.check_folder(folder, "build")
     content = manifest.read(folder)
     files = _files(folder, content)
-    findings += gate.check_files(files, gate.DATASET_KINDS)
+    findings += gate.check_files(files, gate.DATASET_KINDS, content["config"].get("allow"))
     if not findings:
         findings = check_dataset(folder, content)
     publication = Publication(repository, files, "build", f"v{SCHEMA_VERSION}", private, collection or None)

@@ -1,18 +1,21 @@
 """Small folders in the layout that build, evaluate and merge write, for publishing to take."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import DatasetInfo, Features, SplitInfo
-from datasets.info import DatasetInfosDict
-from huggingface_hub import DatasetCardData
 
 from agentmerge_hub import manifest
+from agentmerge_hub.dataset.card import write_card
+from agentmerge_hub.dataset.gate import measure
+from agentmerge_hub.dataset.redaction import Allowed, Scanner
+from agentmerge_hub.dataset.secret_rules import KINDS
+from agentmerge_hub.dataset.settings import Settings
+from agentmerge_hub.dataset.split import SPLITS
+from agentmerge_hub.dataset.write import SplitWriter
 from agentmerge_hub.records import LEDGER_SCHEMA, RESULT_SCHEMA, SAMPLE_SCHEMA, SCHEMA_VERSION
-
-SPLITS = ("train", "inter_task", "cross_task")
 
 
 def sample(number: int, **changes) -> dict:
@@ -42,36 +45,28 @@ def sample(number: int, **changes) -> dict:
     } | changes
 
 
-def dataset(out: Path, rows: list[dict] | None = None, dropped: list[dict] | None = None, card: str = "") -> Path:
+def dataset(out: Path, rows: list[dict] | None = None, dropped: list[dict] | None = None) -> Path:
     """A dataset folder: the rows as every split of `all`, and those with and without chain of thought."""
     rows = rows or [sample(number) for number in range(4)]
     with manifest.new_folder(out, "build") as folder:
-        configs, infos = [], {}
+        written = []
         for config in ("all", "cot", "no_cot"):
             kept = [row for row in rows if config == "all" or row["cot"] == (config == "cot")]
-            table = pa.Table.from_pylist(kept, SAMPLE_SCHEMA)
-            (folder / "data" / config).mkdir(parents=True)
             for split in SPLITS:
-                pq.write_table(table, folder / "data" / config / f"{split}-00000-of-00001.parquet")
-            path = f"data/{config}/{{}}-*.parquet"
-            files = [{"split": split, "path": path.format(split)} for split in SPLITS]
-            configs.append({"config_name": config, "data_files": files})
-            size = pq.read_table(folder / "data" / config / "train-00000-of-00001.parquet").nbytes
-            infos[config] = DatasetInfo(
-                features=Features.from_arrow_schema(SAMPLE_SCHEMA),
-                splits=[vars(SplitInfo(split, size, table.num_rows, dataset_name="traces")) for split in SPLITS],
-            )
+                writer = SplitWriter(folder, config, split, SAMPLE_SCHEMA)
+                writer.add(pa.Table.from_pylist(kept, SAMPLE_SCHEMA), [100] * len(kept))
+                written.append(writer.close())
+        measure(written, Scanner(Allowed({kind: "to plant secrets" for kind in KINDS})))
         ledger = pa.Table.from_pylist(dropped or [], LEDGER_SCHEMA)
         pq.write_table(ledger, folder / "ledger.parquet")
-        licences = sorted({row["license"] for row in rows})
-        metadata = DatasetCardData(license="other", license_name="-and-".join(licences), configs=configs)
-        DatasetInfosDict(infos).to_dataset_card_data(metadata)
-        text = f"---\n{metadata.to_yaml()}\n---\n\n# Traces\n\nLicences: {', '.join(licences)}.\n{card}"
-        (folder / "README.md").write_text(text)
-        counts = {"samples": 3 * len(rows), "episodes": len(rows), "dropped": {}}
-        for row in dropped or []:
-            counts["dropped"][row["rule"]] = counts["dropped"].get(row["rule"], 0) + 1
-        manifest.write(folder, "build", config={"schema_version": SCHEMA_VERSION}, counts=counts)
+        config = Settings().model_dump(mode="json") | {"tokenizer": "tiny", "schema_version": SCHEMA_VERSION}
+        counts = {"samples": 3 * len(rows), "episodes": len({row["episode_id"] for row in rows})}
+        counts |= {"dropped": dict(sorted(Counter(row["rule"] for row in dropped or []).items())), "redacted": {}}
+        counts |= {"episodes_found": 9, "episodes_unreadable": 0, "splits": {}}
+        for part in written:
+            counts["splits"].setdefault(part.config, {})[part.split] = part.num_examples
+        write_card(folder, out.name, written, counts, config)
+        manifest.write(folder, "build", config=config, counts=counts)
     return out
 
 

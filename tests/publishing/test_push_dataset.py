@@ -22,13 +22,13 @@ def repo(hub: Hub):
 
 def test_without_yes_everything_is_shown_and_nothing_asked_of_the_hub(hub: Hub, run, traces: Path) -> None:
     shown = run(*PUSH).stdout
-    assert "data/cot/train-00000-of-00001.parquet" in shown and "# Traces" in shown and "no finding" in shown
+    assert "data/cot/train-00000-of-00001.parquet" in shown and "# traces" in shown and "no finding" in shown
     assert "Add --yes to publish" in shown
     assert hub.requests == []
 
 
 def test_one_commit_a_tag_a_collection_and_nothing_the_second_time(hub: Hub, run, traces: Path) -> None:
-    assert "12 files sent" in run(*PUSH, "--yes").stdout
+    assert "13 files sent" in run(*PUSH, "--yes").stdout
     head = repo(hub).head
     assert len(repo(hub).history()) == 2 and repo(hub).tags == {"v1.0.0": head}
     collection = next(iter(hub.store.collections.values()))
@@ -102,7 +102,7 @@ def test_a_failing_hub_is_one_sentence_and_the_next_run_sends_only_the_rest(hub:
     assert "nothing was published" in failed.stderr and "Traceback" not in failed.stderr
     assert list(repo(hub).resolve("main").files) == [".gitattributes"]
     sent = hub.asked("PUT", "/objects/")
-    assert "12 files sent" in run(*PUSH, "--yes").stdout
+    assert "13 files sent" in run(*PUSH, "--yes").stdout
     assert hub.asked("PUT", "/objects/") == sent and len(repo(hub).history()) == 2
 
 

@@ -119,7 +119,7 @@ def test_a_llama_keeps_its_licence_and_name(hub: Hub, run, merged: Path) -> None
 def test_teachers_terms_go_with_the_model(hub: Hub, run, merged: Path, tmp_path: Path) -> None:
     teacher = {"teacher": "mistralai/Mistral-Large-Instruct-2407", "license": "mistral-research-license"}
     terms = "https://mistral.ai/licenses/MRL-0.1.md"
-    made.dataset(tmp_path / "other", [made.sample(n, **teacher) for n in range(4)], card=terms)
+    made.dataset(tmp_path / "other", [made.sample(n, **teacher) for n in range(4)])
     assert "is not the dataset it was trained on" in refusal(run, *PUSH, "--license", "mit", "--traces", "other")
     content = manifest.read(merged)
     content["inputs"]["agent"]["inputs"]["dataset"]["sha256"] = manifest.folder_hash(tmp_path / "other")
