@@ -23,6 +23,12 @@ PICTURE = "lengths.png"
 
 def write_card(folder: Path, name: str, written: list[Written], counts: dict[str, Any], config: dict[str, Any]) -> None:
     """Write README.md and lengths.png into a dataset folder whose Parquet files are complete and measured."""
+    draw_lengths(written, folder / PICTURE)
+    write_text(folder / "README.md", card_text(name, written, counts, config))
+
+
+def card_text(name: str, written: list[Written], counts: dict[str, Any], config: dict[str, Any]) -> str:
+    """The card: its figures come from the rows that `written` names, what was dropped or redacted from `counts`."""
     shown = figures(written, config)
     terms = [row["license"] for row in shown["teachers"]]
     for row in shown["teachers"]:
@@ -31,7 +37,7 @@ def write_card(folder: Path, name: str, written: list[Written], counts: dict[str
         loader=FileSystemLoader(shipped("dataset_card")), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
-    text = environment.get_template(TEMPLATE).render(
+    return environment.get_template(TEMPLATE).render(
         name=name,
         counts=counts,
         config=config,
@@ -42,8 +48,6 @@ def write_card(folder: Path, name: str, written: list[Written], counts: dict[str
         metadata=_metadata(name, [split for split in written if split.files], terms),
         **shown,
     )
-    draw_lengths(written, folder / PICTURE)
-    write_text(folder / "README.md", text)
 
 
 def _terms(licence: str) -> str:
