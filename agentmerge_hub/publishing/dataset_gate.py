@@ -1,6 +1,5 @@
 """What is wrong with a dataset folder beside secrets: a card that does not tell what the data are, terms left out."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import DatasetCard
 
-from agentmerge_hub.dataset.card import write_card
+from agentmerge_hub.dataset.card import card_text
 from agentmerge_hub.dataset.split import SPLITS
 from agentmerge_hub.dataset.teachers import UNKNOWN, licence
 from agentmerge_hub.dataset.write import Written
@@ -67,9 +66,7 @@ def _card_as_made(folder: Path, content: Mapping[str, Any], splits: Splits) -> I
     written = [_written(config, split, splits[config, split]) for config, split in sorted(splits, key=_order)]
     there = (folder / "README.md").read_text(encoding="utf-8")
     name = DatasetCard(there).data.to_dict().get("pretty_name", folder.resolve().name)
-    with tempfile.TemporaryDirectory() as beside:
-        write_card(Path(beside), name, written, dict(content["counts"]), dict(content["config"]))
-        made = (Path(beside) / "README.md").read_text(encoding="utf-8")
+    made = card_text(name, written, dict(content["counts"]), dict(content["config"]))
     # The manifest keeps its keys sorted, so that lists in the card can come out in another order.
     told, given = Counter(there.splitlines()), Counter(made.splitlines())
     for wrong, right in zip_longest(list((told - given).elements())[:_MOST], list((given - told).elements())[:_MOST]):
