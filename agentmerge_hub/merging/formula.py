@@ -20,6 +20,7 @@ _KEYS = {
     "base_model", "models", "merge_method", "parameters", "dtype", "out_dtype", "tokenizer_source", "tokenizer",
     "chat_template",
 }  # fmt: skip
+_MODEL_KEYS = {"model", "parameters"}
 _SHARED = {
     "task_arithmetic": {"normalize", "lambda", "int8_mask", "weight"},
     "linear": {"normalize", "weight"},
@@ -66,7 +67,7 @@ def formula_of(spec: Spec) -> Formula | None:
     """The spec as a formula, or None if it takes mergekit itself to run it."""
     config = spec.config
     method = config["merge_method"]
-    if method not in METHODS or not set(config) <= _KEYS or not isinstance(config.get("models"), list):
+    if method not in METHODS or not set(config) <= _KEYS or not _well_formed(config):
         return None
     tokenizer = config.get("tokenizer")
     shared = config.get("parameters") or {}
@@ -75,7 +76,7 @@ def formula_of(spec: Spec) -> Formula | None:
         config.get("dtype") != "float32"
         or out_dtype not in OUT_DTYPES
         or not isinstance(config.get("base_model"), str)
-        or not isinstance(tokenizer or {}, dict)
+        or (tokenizer and config.get("tokenizer_source"))
         or not set(tokenizer or {}) <= {"source"}
         or tokenizer_source_of(config) == "union"
         or config.get("chat_template") is not None
@@ -102,6 +103,16 @@ def formula_of(spec: Spec) -> Formula | None:
     )
 
 
+def _well_formed(config: Mapping[str, Any]) -> bool:
+    models = config.get("models")
+    if not isinstance(models, list) or not all(
+        isinstance(entry, dict) and set(entry) <= _MODEL_KEYS for entry in models
+    ):
+        return False
+    mappings = [config.get("parameters"), config.get("tokenizer"), *(entry.get("parameters") for entry in models)]
+    return all(mapping is None or isinstance(mapping, dict) for mapping in mappings)
+
+
 def terms_of(formula: Formula, tensor: str, layers: int, where: str) -> Terms:
     """The numbers that apply to one tensor.
 
@@ -120,9 +131,12 @@ def terms_of(formula: Formula, tensor: str, layers: int, where: str) -> Terms:
     def number(name: str, scopes: Sequence[Mapping[str, Any]], default: float | None) -> float:
         for scope in scopes:
             if name in scope:
-                value = _evaluate(scope[name], tensor, t)
-                if value is not None:
-                    return _float(value, name, where)
+                try:
+                    value = _evaluate(scope[name], tensor, t)
+                    if value is not None:
+                        return float(value)
+                except (TypeError, ValueError):
+                    raise UserError(f"{where}: {name} is {scope[name]!r}, and should be made of numbers") from None
         if default is None:
             raise UserError(f"{where} gives no {name} for {tensor}: each model needs one")
         return default
@@ -161,10 +175,3 @@ def _between(values: Sequence[Any], t: float) -> float:
     left = int(scaled)
     share = scaled - left
     return (1 - share) * numbers[left] + share * numbers[min(len(numbers) - 1, left + 1)]
-
-
-def _float(value: Any, name: str, where: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise UserError(f"{where}: {name} is {value!r}, and should be a number") from None

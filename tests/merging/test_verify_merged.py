@@ -89,7 +89,7 @@ def test_a_lost_chat_template_is_found(merged: Path) -> None:
         verify(merged, {})
 
 
-@pytest.mark.parametrize("method", ["ties", "dare_ties", "slerp"])
+@pytest.mark.parametrize("method", ["ties", "dare_ties"])
 def test_other_methods_are_proven_too(here: Path, method: str) -> None:
     recipe = specs.read(shipped("recipes") / "merge" / f"{method}.yml")
     values = {name: f"./{name}" for name in ("base", "agent", "instruct") if name in recipe.names}
