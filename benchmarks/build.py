@@ -249,24 +249,36 @@ def _rows_of(found: list, name: str, window: int, ready) -> tuple[int, float]:
 
 
 def against_fit_tokens(pages: list[str], arguments: argparse.Namespace, n: int = 60) -> None:
-    """Trim the same pages to the same budgets, each side with its own prompt around them, on one core."""
+    """Trim the same prompts to the same budgets on one core, AgentLab's with its own shrinking of the tree inside them."""
     from agentmerge_hub.agents import environment
 
     environment.prepare()
-    from agentlab.agents.dynamic_prompting import AXTree, fit_tokens
+    from agentlab.agents.dynamic_prompting import Trunkater, fit_tokens
+
+    class Same(Trunkater):
+        """Our prompt with its tree shrunk as AgentLab's AXTree element is."""
+
+        def __init__(self, prompt) -> None:
+            super().__init__(visible=True)
+            self._around = prompt.with_block("axtree", "\0").messages()[-1]["content"]
+            self._prompt = prompt.block("axtree")
+
+        @property
+        def prompt(self) -> str:
+            return self._around.replace("\0", self._prompt)
 
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     tokenizer = ChatTokenizer(arguments.tokenizer)
     draw = random.Random(1)
     trees = [varied(draw.choice(pages), draw) for _ in range(n)]
-    for budget in (arguments.window - 1024, 4096, 2048):
+    prompts = [render(Observation("Order it.", tree), [], ADVANCED) for tree in trees]
+    for budget in (arguments.window - 1024, 4096, 3072):
         started = time.perf_counter()
-        ours = [fit(render(Observation("goal", tree), [], ADVANCED), tokenizer, budget) for tree in trees]
+        ours = [fit(prompt, tokenizer, budget) for prompt in prompts]
         seconds = time.perf_counter() - started
-        around = ours[0].n_tokens - tokenizer.count(ours[0].prompt.block("axtree"))
         started = time.perf_counter()
-        for tree in trees:
-            fit_tokens(AXTree(tree), budget - around, model_name=arguments.tokenizer)
+        for prompt in prompts:
+            fit_tokens(Same(prompt), budget, model_name=arguments.tokenizer)
         theirs = time.perf_counter() - started
         cut = sum(bool(fitted.lines_cut) for fitted in ours)
         print(f"fit       {cut:3} of {n} prompts over {budget} tokens: {theirs / seconds:5.1f}x of fit_tokens (goal 8)")

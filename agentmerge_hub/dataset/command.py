@@ -126,7 +126,13 @@ def _range(text: str) -> tuple[int, int]:
 
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
-@click.option("--config", default="all", show_default=True, help="all, cot, no_cot or failures.")
+@click.option(
+    "--config",
+    type=click.Choice(["all", "cot", "no_cot", "failures"]),
+    default="all",
+    show_default=True,
+    help="Which samples.",
+)
 @click.option("--split", help="train, inter_task or cross_task; every split if not given.")
 @click.option("--episode", metavar="ID", help="Show every sample of this episode.")
 @click.option("--row", type=int, metavar="N", help="Show this row.")

@@ -71,6 +71,9 @@ STEP_SCHEMA = pa.schema(
 )
 """Rows of the config ``episodes``: one for each decision, with the page untrimmed, to fit it to another window."""
 
+MAX_ROW_BYTES = 1_900_000
+"""The Hub's viewer shows rows below 2 MB: of a longer step the HTML is left out, then the recorded prompt."""
+
 STEP_PART_SCHEMA = pa.schema([*STEP_SCHEMA, ("source", pa.string()), ("n_bytes", pa.int64())])
 
 
@@ -182,17 +185,23 @@ def _step_rows(episode: Episode, settings: Settings) -> list[dict]:
         of_page = asdict(step.observation)
         if not settings.keep_html:
             of_page["html"] = ""
-        rows.append(
-            of_episode
-            | of_page
-            | {
-                "step": step.index,
-                "thought": step.thought,
-                "action": step.action,
-                "answer": step.answer,
-                "recorded_prompt": list(step.messages),
-                "parse_retries": step.parse_retries,
-                "n_bytes": sum(map(len, of_page.values())) + sum(len(message["content"]) for message in step.messages),
-            }
-        )
+        size = _size(of_page, step)
+        if size > MAX_ROW_BYTES:
+            size -= len(of_page["html"].encode())
+            of_page["html"] = ""
+        of_step = {
+            "step": step.index,
+            "thought": step.thought,
+            "action": step.action,
+            "answer": step.answer,
+            "recorded_prompt": list(step.messages) if size <= MAX_ROW_BYTES else [],
+            "parse_retries": step.parse_retries,
+            "n_bytes": size,
+        }
+        rows.append(of_episode | of_page | of_step)
     return rows
+
+
+def _size(of_page: dict[str, str], step: Step) -> int:
+    texts = [*of_page.values(), step.answer, *(message["content"] for message in step.messages)]
+    return sum(len(text.encode()) for text in texts)

@@ -14,8 +14,6 @@ from rich.text import Text
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import thought_of
 
-CONFIGS = ("all", "cot", "no_cot", "failures")
-
 
 def show(folder: Path, *, config: str, split: str | None, episode: str | None, row: int | None, whole: bool) -> None:
     """Print one row, every sample of one episode, or, with neither, the dataset's table of contents.

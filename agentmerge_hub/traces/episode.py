@@ -220,7 +220,7 @@ def _date(date: Any, folder: str) -> str:
 
 
 def _first_line(text: Any) -> str:
-    return " ".join(_str(text).split("\n")[:3])[:300].strip()
+    return " ".join(_str(text).split("\n")[:3])[:300].strip().encode(errors="replace").decode()
 
 
 def _dict(value: Any) -> dict[str, Any]:

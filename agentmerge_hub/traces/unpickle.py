@@ -116,6 +116,24 @@ class _Unpickler(pickle._Unpickler):
             if isinstance(key, str | int | float | bytes | None):
                 mapping[key] = value
 
+    # Half of a surrogate pair can be pickled, but not written or tokenized: it becomes a replacement mark.
+
+    def load_unicode(self) -> None:
+        text = str(self.readline()[:-1], "raw-unicode-escape")
+        self.append(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+    def load_short_binunicode(self) -> None:
+        self._text(1)
+
+    def load_binunicode(self) -> None:
+        self._text(4)
+
+    def load_binunicode8(self) -> None:
+        self._text(8)
+
+    def _text(self, size: int) -> None:
+        self.append(str(self.read(int.from_bytes(self.read(size), "little")), "utf-8", "replace"))
+
     def load_bytearray8(self) -> None:
         self.append(self.read(int.from_bytes(self.read(8), "little")))  # what is there, not room for what is claimed
 
@@ -146,12 +164,12 @@ class _Unpickler(pickle._Unpickler):
 def _table() -> dict[int, Callable[[_Unpickler], None]]:
     data = (
         "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT "
-        "UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 "
+        "STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 "
         "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST EMPTY_DICT GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE "
         "GLOBAL STACK_GLOBAL"
     )
     table = {getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in data.split()}
-    ours = "BYTEARRAY8 REDUCE NEWOBJ NEWOBJ_EX BUILD SETITEM SETITEMS DICT EMPTY_SET FROZENSET ADDITEMS APPENDS APPEND"
+    ours = "UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 BYTEARRAY8 REDUCE NEWOBJ NEWOBJ_EX BUILD SETITEM SETITEMS DICT EMPTY_SET FROZENSET ADDITEMS APPENDS APPEND"
     return table | {getattr(pickle, name)[0]: getattr(_Unpickler, f"load_{name.lower()}") for name in ours.split()}
 
 

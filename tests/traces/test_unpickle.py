@@ -31,6 +31,14 @@ def test_plain_data_comes_out_as_it_went_in(value: object, protocol: int) -> Non
     assert loads(pickle.dumps(value, protocol=protocol)) == value
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_half_a_surrogate_pair_becomes_a_mark(protocol: int) -> None:
+    read = loads(pickle.dumps(["a \ud83d b", "\ud83d\ude00", "é"], protocol=protocol))
+    assert "\ufffd" in read[0] and read[0].startswith("a ") and read[0].endswith(" b")
+    assert read[1:] == ["😀", "é"] or protocol > 0
+    assert all(text.encode() for text in read)
+
+
 def run_here(command: str) -> None:
     Path(command).write_text("ran")
 

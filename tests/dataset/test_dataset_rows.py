@@ -1,0 +1,49 @@
+"""What counts as equal, and rows that the Hub's viewer can show."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from made_traces import write_episode
+
+from agentmerge_hub.dataset.build import build
+from agentmerge_hub.dataset.duplicates import exact_key, near_key
+from agentmerge_hub.dataset.settings import Settings
+from agentmerge_hub.dataset.workers import Work
+
+
+def messages(text: str) -> list[dict]:
+    return [{"role": "user", "content": text}]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (
+            "[1] link 'x', id=e0d08b13c3330100c8b837659bba8fb4",
+            "[1] link 'x', id=0a1b2c13c3330100c8b837659bba8fb4",
+            True,
+        ),
+        ("opened 2024-12-18 12:49:54", "opened 2025-01-02 09:10:11", True),
+        ("Press  OK\n", "press ok", True),
+        ("3 + 5 =", "2 + 6 =", False),
+        ("click('1')", "click('2')", False),
+    ],
+)
+def test_near_duplicates_differ_in_ids_times_case_or_spacing_alone(one: str, other: str, same: bool) -> None:
+    assert exact_key(messages(one)) != exact_key(messages(other))
+    assert (near_key(messages(one)) == near_key(messages(other))) is same
+
+
+def test_rows_stay_below_two_megabytes(tmp_path: Path, tokenizer_folder: Path) -> None:
+    html = f'<b bid="10">{"long page " * 300_000}</b>'
+    write_episode(tmp_path / "t", "miniwob.click-dialog", 0, obs={"pruned_html": html})
+    build([tmp_path / "t"], tmp_path / "out", Work(Settings(keep_html=True), str(tokenizer_folder)))
+    (row,) = pq.read_table(tmp_path / "out/data/episodes").to_pylist()
+    assert row["html"] == "" and row["axtree"]
+
+
+def test_text_that_is_no_unicode_does_not_stop_a_build(tmp_path: Path, tokenizer_folder: Path) -> None:
+    write_episode(tmp_path / "t", "miniwob.click-dialog", 0, goal="half a pair \ud83d and \x00 zero")
+    built = build([tmp_path / "t"], tmp_path / "out", Work(Settings(), str(tokenizer_folder)))
+    assert built.counts["samples"] == 1
