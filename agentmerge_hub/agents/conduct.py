@@ -98,7 +98,9 @@ def _run(planned: Plan, root: Path, what: str) -> None:
 
 
 def _run_batch(recipe: Recipe, runs: list, place: Path, watch: Watch) -> None:
-    how = {"step_seconds": recipe.step_seconds, "screenshots": recipe.screenshots, "ended": watch.ended}
+    # GenericAgent draws on each screenshot, whether its model sees it or not.
+    screenshots = recipe.screenshots or any(agent.generic for agent in recipe.agents)
+    how = {"step_seconds": recipe.step_seconds, "screenshots": screenshots, "ended": watch.ended}
     if recipe.backend == "ray":
         cluster.run_all(runs, place, address=recipe.ray_address, jobs=recipe.jobs, **how)
     else:
