@@ -8,7 +8,7 @@ numbers in each, else from made pages of the same lengths (some 3,300 tokens an 
 - bare: `encode_batch_fast` over the texts of every row, on both cores;
 - rows: redact, render, fit, check and write, from episodes in memory, on both cores;
 - build: `agentmerge build` from the pickles, in a process of its own, with the peak memory of all its processes;
-- fit: trimming alone, ours on one core against AgentLab's fit_tokens on one core, where prompts are too long;
+- fit: trimming the same prompts, against AgentLab's fit_tokens;
 and how the time of the build grows with the number of samples.
 """
 
@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,6 +34,7 @@ import pyarrow.parquet as pq
 
 from agentmerge_hub.dataset.parts import make_part
 from agentmerge_hub.dataset.redaction import Scanner
+from agentmerge_hub.dataset.secret_rules import rules
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.fit import fit
 from agentmerge_hub.prompt import ADVANCED, BASIC, Turn, answer, render
@@ -221,19 +222,22 @@ def _texts(out: Path, tokenizer: ChatTokenizer) -> Iterator[list[str]]:
 def rows_alone(traces: Path, arguments: argparse.Namespace) -> tuple[int, float]:
     """Tokens and seconds of everything between reading and the finished Parquet file, on two processes."""
     found = find_episodes([traces])
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager:
-        ready = manager.Barrier(2)
-        with context.Pool(2) as pool:
-            jobs = [(found[half::2], arguments.tokenizer, arguments.window, ready) for half in range(2)]
-            done = pool.starmap(_rows_of, jobs)
+    done = on_both_cores(_rows_of, [(found[half::2], arguments.tokenizer, arguments.window) for half in range(2)])
     return sum(tokens for tokens, _ in done), max(seconds for _, seconds in done)
+
+
+def on_both_cores(function: Callable, jobs: list[tuple]) -> list:
+    """Two processes; each gets a barrier as its last argument, to begin its timing together with the other."""
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, context.Pool(2) as pool:
+        ready = manager.Barrier(2)
+        return pool.starmap(function, [(*job, ready) for job in jobs])
 
 
 def _rows_of(found: list, name: str, window: int, ready) -> tuple[int, float]:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     tokenizer, scanner, settings = ChatTokenizer(name), Scanner(), Settings(window=window)
-    tokenizer.count("warm")
+    tokenizer.count("warm"), rules()
     episodes = {one.source: read_episode(one) for one in found}
     ready.wait()
     started, n_tokens = time.perf_counter(), 0
@@ -249,7 +253,8 @@ def _rows_of(found: list, name: str, window: int, ready) -> tuple[int, float]:
 
 
 def against_fit_tokens(pages: list[str], arguments: argparse.Namespace, n: int = 60) -> None:
-    """Trim the same prompts to the same budgets on one core, AgentLab's with its own shrinking of the tree inside them."""
+    """Trim the same prompts to the same budgets: ours on both cores; AgentLab's fit_tokens, which is a loop over one
+    prompt, with its own shrinking of the tree inside them."""
     from agentmerge_hub.agents import environment
 
     environment.prepare()
@@ -267,21 +272,33 @@ def against_fit_tokens(pages: list[str], arguments: argparse.Namespace, n: int =
         def prompt(self) -> str:
             return self._around.replace("\0", self._prompt)
 
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    tokenizer = ChatTokenizer(arguments.tokenizer)
     draw = random.Random(1)
     trees = [varied(draw.choice(pages), draw) for _ in range(n)]
     prompts = [render(Observation("Order it.", tree), [], ADVANCED) for tree in trees]
-    for budget in (arguments.window - 1024, 4096, 3072):
-        started = time.perf_counter()
-        ours = [fit(prompt, tokenizer, budget) for prompt in prompts]
-        seconds = time.perf_counter() - started
+    budgets = (arguments.window - 1024, 4096, 3072)
+    halves = on_both_cores(_fitted, [(prompts[half::2], arguments.tokenizer, budgets) for half in range(2)])
+    for place, budget in enumerate(budgets):
+        seconds = max(half[place][0] for half in halves)
+        cut = sum(half[place][1] for half in halves)
         started = time.perf_counter()
         for prompt in prompts:
             fit_tokens(Same(prompt), budget, model_name=arguments.tokenizer)
         theirs = time.perf_counter() - started
-        cut = sum(bool(fitted.lines_cut) for fitted in ours)
         print(f"fit       {cut:3} of {n} prompts over {budget} tokens: {theirs / seconds:5.1f}x of fit_tokens (goal 8)")
+
+
+def _fitted(prompts: list, name: str, budgets: tuple[int, ...], ready) -> list[tuple[float, int]]:
+    """For each budget, seconds and how many prompts were cut."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    tokenizer = ChatTokenizer(name)
+    tokenizer.count("warm")
+    done = []
+    for budget in budgets:
+        ready.wait()
+        started = time.perf_counter()
+        cut = sum(bool(fit(prompt, tokenizer, budget).lines_cut) for prompt in prompts)
+        done.append((time.perf_counter() - started, cut))
+    return done
 
 
 if __name__ == "__main__":

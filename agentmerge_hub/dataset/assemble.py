@@ -155,8 +155,17 @@ def _copy_steps(sources: dict[Path, set[str]], folder: Path, episodes: dict[tupl
         for split, writer in writers.items():
             wanted = [step for step in run if step[2] == split]
             if wanted:
-                writer.add(table.take([step[5] for step in wanted]), [step[3] for step in wanted])
+                writer.add(table.take([step[5] for step in wanted]), _at_last_step(wanted))
     return [writer.close() for writer in writers.values()]
+
+
+def _at_last_step(steps: list[tuple]) -> list[int]:
+    """Sizes of rows, each episode's counted at its last, so that no row group ends within an episode."""
+    sizes = []
+    for _, together in groupby(steps, key=lambda step: step[0]):
+        of_episode = [step[3] for step in together]
+        sizes += [0] * (len(of_episode) - 1) + [sum(of_episode)]
+    return sizes
 
 
 def _write_ledger(sources: dict[Path, set[str]], folder: Path, dropped: list[Dropped]) -> pa.Table:

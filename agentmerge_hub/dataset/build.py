@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.progress import track
 
 from agentmerge_hub import manifest
+from agentmerge_hub.dataset import stored
 from agentmerge_hub.dataset.assemble import assemble
 from agentmerge_hub.dataset.cache import Entry, PartCache, default_folder, program_hash, signature
 from agentmerge_hub.dataset.card import write_card
@@ -26,7 +27,6 @@ from agentmerge_hub.dataset.write import Written
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import SCHEMA_VERSION
 from agentmerge_hub.tokenizer import ChatTokenizer
-from agentmerge_hub.traces.find import find_episodes
 
 BATCH = 32
 """Episodes a part."""
@@ -52,7 +52,7 @@ def build(traces: Sequence[Path], out: Path, work: Work, *, workers: int = 1, ra
     """
     started = time.time()
     manifest.check_replaceable(out, STAGE)
-    found = find_episodes(list(traces))
+    found = stored.find(traces)
     settings = work.settings
     cache = PartCache(default_folder(), _fingerprint(settings, work.load_tokenizer()))
     signatures = {signature(episode): episode for episode in found}

@@ -44,7 +44,8 @@ def program_hash() -> str:
 
 def signature(found: Found) -> str:
     """Changes when a file of the episode is added, removed or written anew; nothing is opened."""
-    files = sorted((path.name, path.stat()) for path in found.folder.iterdir() if path.is_file())
+    paths = [found.folder] if found.folder.is_file() else [path for path in found.folder.iterdir() if path.is_file()]
+    files = sorted((path.name, path.stat()) for path in paths)
     listing = [found.source, *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in files)]
     return hashlib.sha256("\n".join(listing).encode()).hexdigest()
 

@@ -75,7 +75,8 @@ from agentmerge_hub.errors import UserError, require
 @click.option("--ray", is_flag=True, help="Run the workers on Ray: RAY_ADDRESS's cluster, or a local one.")
 @click.option("--failures", is_flag=True, help="Also write the samples of unsuccessful episodes, as a config.")
 def build(traces, out, tokenizer, chat_template, flags, inter_seeds, allow, licenses, workers, ray, **options) -> None:
-    """Turn TRACES, folders of AgentLab or BrowserGym results, into a dataset."""
+    """Turn TRACES into a dataset: folders of AgentLab or BrowserGym results, or datasets that were built before, whose
+    episodes are then fitted anew."""
     require("hub", "datasets", "detect_secrets", "matplotlib")
     from agentmerge_hub.dataset.build import build as build_dataset
     from agentmerge_hub.dataset.redaction import read_allowed

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 import pyarrow as pa
 
+from agentmerge_hub.dataset import stored
 from agentmerge_hub.dataset.duplicates import exact_key, near_key
 from agentmerge_hub.dataset.redaction import Scanner, redact, redact_episode
 from agentmerge_hub.dataset.rules import Dropped, drop_episode, is_failure
@@ -19,7 +20,7 @@ from agentmerge_hub.dataset.split import goal_key
 from agentmerge_hub.dataset.tasks import task
 from agentmerge_hub.records import CHAT, LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer
-from agentmerge_hub.traces.episode import Unreadable, read_episode
+from agentmerge_hub.traces.episode import Unreadable
 from agentmerge_hub.traces.find import Found
 
 KEYS = pa.schema(
@@ -103,7 +104,7 @@ def make_part(
     settings: Settings,
     tokenizer: ChatTokenizer,
     scanner: Scanner,
-    read: Callable[[Found], Episode] = read_episode,
+    read: Callable[[Found], Episode] = stored.read,
 ) -> Part:
     """Read, select, redact, render, fit and check a batch of episodes."""
     samples: list[dict] = []

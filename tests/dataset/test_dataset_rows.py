@@ -6,10 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 from made_traces import write_episode
 
+from agentmerge_hub.dataset import write
 from agentmerge_hub.dataset.build import build
 from agentmerge_hub.dataset.duplicates import exact_key, near_key
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.workers import Work
+from agentmerge_hub.prompt import ADVANCED
 
 
 def messages(text: str) -> list[dict]:
@@ -47,3 +49,39 @@ def test_text_that_is_no_unicode_does_not_stop_a_build(tmp_path: Path, tokenizer
     write_episode(tmp_path / "t", "miniwob.click-dialog", 0, goal="half a pair \ud83d and \x00 zero")
     built = build([tmp_path / "t"], tmp_path / "out", Work(Settings(), str(tokenizer_folder)))
     assert built.counts["samples"] == 1
+
+
+def rebuilt_equals_built(traces: Path, folder: Path, tokenizer: str) -> dict[str, dict]:
+    """Builds at a narrow window from traces, and from the episodes of a dataset that was built at a wide one."""
+    narrow = Work(Settings(window=4096, answer=512), tokenizer)
+    build([traces], folder / "wide", Work(Settings(window=16384), tokenizer))
+    build([traces], folder / "narrow", narrow)
+    build([folder / "wide"], folder / "again", narrow)
+    direct, again = (
+        {row["sample_id"]: row for row in pq.read_table(folder / name / "data/all").to_pylist()}
+        for name in ("narrow", "again")
+    )
+    assert direct == again
+    return direct
+
+
+def test_a_dataset_is_built_anew_for_another_window_from_its_own_episodes(
+    tmp_path: Path, tokenizer_folder: Path
+) -> None:
+    for seed in range(6):
+        for flags in (ADVANCED, None):
+            write_episode(tmp_path / "t", "miniwob.click-dialog", seed, flags=flags, extra_lines=300)
+    rows = rebuilt_equals_built(tmp_path / "t", tmp_path, str(tokenizer_folder))
+    assert len(rows) == 18 and all(row["axtree_lines_cut"] > 0 for row in rows.values())
+
+
+def test_no_file_ends_within_an_episode(
+    real_traces: Path, tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, "ROW_GROUP_BYTES", 40_000)
+    monkeypatch.setattr(write, "SHARD_BYTES", 100_000)
+    rebuilt_equals_built(real_traces / "workarena", tmp_path, str(tokenizer_folder))
+    files = sorted((tmp_path / "wide/data/episodes").glob("train-*"))
+    of_files = [set(pq.read_table(path)["episode_id"].to_pylist()) for path in files]
+    assert len(files) > 2 and sum(map(len, of_files)) == len(set.union(*of_files))
+    assert all(pq.ParquetFile(path).num_row_groups == len(ids) for path, ids in zip(files, of_files))

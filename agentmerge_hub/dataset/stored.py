@@ -1,0 +1,86 @@
+"""Read the config `episodes` of a built dataset back, so that the same episodes can be fitted to another window, prompt or
+tokenizer without the traces they came from."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agentmerge_hub.records import Episode, Message, Observation, Step
+from agentmerge_hub.traces.episode import read_episode
+from agentmerge_hub.traces.find import Found, find_episodes
+
+
+@dataclass(frozen=True, order=True)
+class Stored(Found):
+    """One episode in a Parquet file: `folder` is the file, its steps are `rows` rows of one row group from `begin` on."""
+
+    group: int = 0
+    begin: int = 0
+    rows: int = 0
+
+
+def find(roots: Iterable[Path]) -> list[Found]:
+    """Episodes under the roots: folders of traces, and datasets that `agentmerge build` wrote.
+
+    Raises:
+        UserError: as traces.find.
+    """
+    datasets = [root for root in roots if (root / "data" / "episodes").is_dir()]
+    traces = [root for root in roots if root not in datasets]
+    found = find_episodes(traces) if traces else []
+    return sorted([*found, *(stored for root in datasets for stored in _stored(root))], key=lambda one: one.source)
+
+
+def _stored(root: Path) -> Iterable[Stored]:
+    for path in sorted((root / "data" / "episodes").glob("*.parquet")):
+        file = pq.ParquetFile(path)
+        for group in range(file.num_row_groups):
+            ids = file.read_row_group(group, columns=["episode_id"])["episode_id"].to_pylist()
+            begin = 0
+            for episode, rows in groupby(ids):
+                n = len(list(rows))
+                yield Stored(f"{root.resolve().name}/{episode}", path, group, begin, n)
+                begin += n
+
+
+def read(found: Found) -> Episode:
+    """Read an episode from its traces or from a dataset.
+
+    Raises:
+        Unreadable: as traces.episode.
+    """
+    if not isinstance(found, Stored):
+        return read_episode(found)
+    rows = _group(found.folder, found.group).slice(found.begin, found.rows).to_pylist()
+    first = rows[0]
+    of_episode = {field.name: first[field.name] for field in fields(Episode) if field.name in first}
+    return Episode(
+        **of_episode | {"flags": json.loads(first["flags"])},
+        source=found.source,
+        error="",
+        complete=True,
+        steps=tuple(_step(row) for row in rows),
+    )
+
+
+def _step(row: dict) -> Step:
+    return Step(
+        index=row["step"],
+        observation=Observation(**{field.name: row[field.name] for field in fields(Observation)}),
+        answer=row["answer"],
+        action=row["action"],
+        thought=row["thought"],
+        messages=tuple(Message(role=turn["role"], content=turn["content"]) for turn in row["recorded_prompt"]),
+        parse_retries=row["parse_retries"],
+    )
+
+
+@lru_cache(maxsize=2)
+def _group(path: Path, group: int) -> pa.Table:
+    return pq.ParquetFile(path).read_row_group(group)
