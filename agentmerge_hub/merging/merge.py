@@ -23,7 +23,7 @@ from agentmerge_hub.merging.checkpoint import BYTES
 from agentmerge_hub.merging.formula import OUT_DTYPES, formula_of
 from agentmerge_hub.merging.shards import Shards
 from agentmerge_hub.merging.sources import Inputs, open_inputs
-from agentmerge_hub.merging.spec import Spec
+from agentmerge_hub.merging.spec import Spec, donor_of, references_of, tokenizer_source_of
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model",
@@ -71,12 +71,11 @@ def merge(wanted: Sequence[Wanted], *, reply: bool = True) -> list[Done]:
             pass, which leaves none of its merges behind.
     """
     started = time.time()
-    inputs = []
     for one in wanted:
         manifest.check_replaceable(one.out, lineage.STAGE)
         if formula_of(one.spec) is None:
             by_mergekit.validate(one.spec, one.where)
-        inputs.append(open_inputs(one.spec))
+    inputs = _open(wanted)
     _room(wanted, inputs)
     with contextlib.ExitStack() as stack:
         # Files are hashed for the manifests while the pass runs, and while the models are checked.
@@ -94,6 +93,23 @@ def merge(wanted: Sequence[Wanted], *, reply: bool = True) -> list[Done]:
                 _finish(one, own, folder, door, [known, weights], reply=reply, started=started)
                 for one, own, folder, door in zip(wanted, inputs, folders, doors)
             ]
+
+
+def _open(wanted: Sequence[Wanted]) -> list[Inputs]:
+    """The inputs of each merge; merges of the same models share them."""
+    opened: dict[tuple[object, ...], Inputs] = {}
+    found = []
+    for spec in (one.spec for one in wanted):
+        key = (
+            *references_of(spec),
+            donor_of(spec),
+            spec.config.get("base_model"),
+            bool(tokenizer_source_of(spec.config)),
+        )
+        if key not in opened:
+            opened[key] = open_inputs(spec)
+        found.append(opened[key])
+    return found
 
 
 def _room(wanted: Sequence[Wanted], inputs: Sequence[Inputs]) -> None:
@@ -116,7 +132,9 @@ def _full_disk():
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError("the disk is full: nothing was kept, free some space and run it again") from error
+            raise UserError(
+                "the disk is full: what was unfinished is not kept, free some space and run it again"
+            ) from error
         raise
 
 

@@ -55,7 +55,8 @@ def verify(folder: Path, values: Mapping[str, str], *, reply: bool = True) -> Ve
     inputs = open_inputs(spec)
     first = not (folder / manifest.NAME).is_file()
     if not first:
-        _stop_at(folder, [*manifest.verify(folder), *_moved(folder, spec, inputs)])
+        _unchanged(folder)
+        _stop_at(folder, list(_moved(folder, spec, inputs)))
     copied = first and check.copy_generation_config(folder, inputs.donor)
     try:
         tensors = tensors_of(folder)
@@ -71,6 +72,15 @@ def verify(folder: Path, values: Mapping[str, str], *, reply: bool = True) -> Ve
         counts = {"tensors": len(tensors), "parameters": parameters, "reply": answer}
         lineage.write_manifest(folder, spec, inputs.folders, counts=counts)
     return Verdict(len(tensors), parameters, answer, first)
+
+
+def _unchanged(folder: Path) -> None:
+    changed = manifest.verify(folder)
+    if changed:
+        raise UserError(
+            f"{folder} is not what its manifest says: {'; '.join(changed[:5])} (if mergekit-yaml wrote there again, delete "
+            f"{folder / manifest.NAME} and verify anew)"
+        )
 
 
 def _stop_at(folder: Path, findings: list[str]) -> None:

@@ -171,6 +171,6 @@ def test_a_disk_too_small(small_disk: Callable[[int], Path]) -> None:
 def test_a_disk_that_fills_up(small_disk: Callable[[int], Path]) -> None:
     weights = sum(tensor.numel() * 2 for tensor in load_file("base/model.safetensors").values())
     disk = small_disk(weights + (32 << 10))
-    with pytest.raises(UserError, match="the disk is full: nothing was kept"):
+    with pytest.raises(UserError, match="the disk is full: what was unfinished is not kept"):
         run(out=disk / "out")
     assert list(disk.iterdir()) == []

@@ -68,6 +68,15 @@ def test_another_lambda_or_another_input_is_found(merged: Path) -> None:
         verify(merged, {})
 
 
+def test_a_finished_merge_that_was_changed_is_told(merged: Path) -> None:
+    verify(merged, {}, reply=False)
+    (merged / "config.json").write_text((merged / "config.json").read_text() + "\n")
+    with pytest.raises(
+        UserError, match=r"config\.json was changed since it was written \(if mergekit-yaml wrote there"
+    ):
+        verify(merged, {})
+
+
 def test_a_missing_input_says_how_to_point_at_it(merged: Path) -> None:
     Path("agent").rename("moved")
     with pytest.raises(UserError, match=r"no model at .\./agent.*--set"):
