@@ -13,6 +13,8 @@ from agentmerge_hub.dataset.secret_rules import KINDS
 from agentmerge_hub.dataset.split import SPLITS
 from agentmerge_hub.dataset.write import Written
 from agentmerge_hub.manifest import write_text
+from agentmerge_hub.publishing.croissant import FILE as CROISSANT
+from agentmerge_hub.publishing.croissant import croissant
 from agentmerge_hub.publishing.licences import LICENCES, ordered
 from agentmerge_hub.publishing.licences import metadata as licence_metadata
 from agentmerge_hub.shipped import folder as shipped
@@ -22,8 +24,9 @@ PICTURE = "lengths.png"
 
 
 def write_card(folder: Path, name: str, written: list[Written], counts: dict[str, Any], config: dict[str, Any]) -> None:
-    """Write README.md and lengths.png into a dataset folder whose Parquet files are complete and measured."""
+    """Write README.md, lengths.png and croissant.json into a dataset folder whose Parquet files are complete and measured."""
     draw_lengths(written, folder / PICTURE)
+    write_text(folder / CROISSANT, croissant(name, written))
     write_text(folder / "README.md", card_text(name, written, counts, config))
 
 

@@ -15,6 +15,8 @@ from agentmerge_hub.dataset.card import card_text
 from agentmerge_hub.dataset.split import SPLITS
 from agentmerge_hub.dataset.teachers import UNKNOWN, licence
 from agentmerge_hub.dataset.write import Written
+from agentmerge_hub.publishing.croissant import FILE as CROISSANT
+from agentmerge_hub.publishing.croissant import croissant
 from agentmerge_hub.publishing.licences import LICENCES
 from agentmerge_hub.records import SCHEMA_VERSION
 
@@ -67,6 +69,9 @@ def _card_as_made(folder: Path, content: Mapping[str, Any], splits: Splits) -> I
     there = (folder / "README.md").read_text(encoding="utf-8")
     name = DatasetCard(there).data.to_dict().get("pretty_name", folder.resolve().name)
     made = card_text(name, written, dict(content["counts"]), dict(content["config"]))
+    described = folder / CROISSANT
+    if not described.is_file() or described.read_text(encoding="utf-8") != croissant(name, written):
+        yield f"{CROISSANT} is not what the data give: build again"
     # The manifest keeps its keys sorted, so that lists in the card can come out in another order.
     told, given = Counter(there.splitlines()), Counter(made.splitlines())
     for wrong, right in zip_longest(list((told - given).elements())[:_MOST], list((given - told).elements())[:_MOST]):

@@ -1,6 +1,11 @@
 """A dataset folder reaches the Hub whole, once, and comes back through the ecosystem's own loaders."""
 
+import hashlib
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import made
@@ -28,7 +33,7 @@ def test_without_yes_everything_is_shown_and_nothing_asked_of_the_hub(hub: Hub, 
 
 
 def test_one_commit_a_tag_a_collection_and_nothing_the_second_time(hub: Hub, run, traces: Path) -> None:
-    assert "13 files sent" in run(*PUSH, "--yes").stdout
+    assert "14 files sent" in run(*PUSH, "--yes").stdout
     head = repo(hub).head
     assert len(repo(hub).history()) == 2 and repo(hub).tags == {"v1.0.0": head}
     collection = next(iter(hub.store.collections.values()))
@@ -102,7 +107,7 @@ def test_a_failing_hub_is_one_sentence_and_the_next_run_sends_only_the_rest(hub:
     assert "nothing was published" in failed.stderr and "Traceback" not in failed.stderr
     assert list(repo(hub).resolve("main").files) == [".gitattributes"]
     sent = hub.asked("PUT", "/objects/")
-    assert "13 files sent" in run(*PUSH, "--yes").stdout
+    assert "14 files sent" in run(*PUSH, "--yes").stdout
     assert hub.asked("PUT", "/objects/") == sent and len(repo(hub).history()) == 2
 
 
@@ -149,3 +154,25 @@ def test_a_commit_made_meanwhile_is_not_written_over(hub: Hub, run, traces: Path
     hub.faults.append(Fault("PUT", "/objects/", 0, after=someone_else))
     failed = run(*PUSH, "--yes", ok=False)
     assert "was changed by someone else meanwhile" in failed.stderr and "notes.md" in repo(hub).resolve("main").files
+
+
+def test_killed_in_mid_upload_the_next_run_sends_only_the_rest(hub: Hub, run, traces: Path, client_environment) -> None:
+    started: list[subprocess.Popen] = []
+    large = {file.read_bytes() for file in traces.rglob("*.parquet")} | {(traces / "lengths.png").read_bytes()}
+    last = hashlib.sha256((traces / "ledger.parquet").read_bytes()).hexdigest()
+
+    def kill() -> None:
+        while not hub.store.objects:
+            time.sleep(0.01)
+        started[0].send_signal(signal.SIGKILL)
+
+    hub.faults.append(Fault("PUT", f"/objects/{last}", 0, after=kill))
+    command = [sys.executable, "-m", "agentmerge_hub.cli", *PUSH, "--yes"]
+    started.append(subprocess.Popen(command, cwd=traces.parent, env=client_environment, stdout=subprocess.DEVNULL))
+    assert started[0].wait(120) == -signal.SIGKILL
+    assert list(repo(hub).resolve("main").files) == [".gitattributes"]
+    kept, before = set(hub.store.objects), len(hub.requests)
+    run(*PUSH, "--yes")
+    again = {path.removeprefix("/objects/") for method, path, _ in hub.requests[before:] if method == "PUT"}
+    assert last in again and not again & kept and len(again | kept) == len(large)
+    assert len(repo(hub).history()) == 2

@@ -1,0 +1,109 @@
+"""croissant.json: the dataset described as JSON-LD, so that tools which know nothing of this one can find and read it.
+
+Vocabulary and layout: MLCommons Croissant 1.1 (https://docs.mlcommons.org/croissant/). Paths are relative to the file, so
+that a downloaded folder reads without a network. The same data give the same bytes.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agentmerge_hub.dataset.write import Written
+from agentmerge_hub.publishing.licences import LICENCES, ordered
+from agentmerge_hub.records import SCHEMA_VERSION
+
+FILE = "croissant.json"
+
+_CR = (
+    "arrayShape", "citeAs", "column", "dataType", "equivalentProperty", "extract", "field", "fileObject", "fileProperty",
+    "fileSet", "format", "includes", "isArray", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet",
+    "references", "regex", "repeated", "replace", "samplingRate", "separator", "source", "subField", "transform",
+)  # fmt: skip
+_CONTEXT = {name: f"cr:{name}" for name in _CR} | {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "sc": "https://schema.org/",
+}
+
+
+def croissant(name: str, written: Iterable[Written]) -> str:
+    """The description as text.
+
+    Args:
+        name: of the dataset.
+        written: its splits, whose files lie in ``data/<config>/<split>-*.parquet``.
+    """
+    files: dict[str, list[Path]] = {}
+    for split in written:
+        files.setdefault(split.config, []).extend(split.files)
+    configs = {config: pq.read_schema(paths[0]) for config, paths in files.items() if paths}
+    terms = {
+        id for path in files["all"] for id in pq.read_table(path, columns=["license"])["license"].unique().to_pylist()
+    }
+    described = {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "name": name,
+        "description": "Steps of web agents that solved their task, as prompt/completion chat rows for supervised fine-tuning.",
+        "conformsTo": "http://mlcommons.org/croissant/1.1",
+        "version": SCHEMA_VERSION,
+        "license": [*(licence.link for licence in ordered(terms)), *sorted(terms - set(LICENCES))],
+        "keywords": ["web agents", "BrowserGym", "AgentLab", "behavior cloning"],
+        "distribution": [
+            {
+                "@type": "cr:FileSet",
+                "@id": f"{config}-files",
+                "name": f"{config}-files",
+                "encodingFormat": "application/x-parquet",
+                "includes": f"data/{config}/*.parquet",
+            }
+            for config in configs
+        ],
+        "recordSet": [
+            {"@type": "cr:RecordSet", "@id": config, "name": config, "field": _fields(config, schema)}
+            for config, schema in configs.items()
+        ],
+    }
+    return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
+
+
+def _fields(config: str, schema: pa.Schema) -> list[dict[str, Any]]:
+    files = {"fileSet": {"@id": f"{config}-files"}}
+    split = {"extract": {"fileProperty": "filename"}, "transform": {"regex": "^([a-z_]+)-"}}
+    return [_field(f"{config}/split", "split", pa.string(), files | split)] + [
+        _field(f"{config}/{column.name}", column.name, column.type, files | {"extract": {"column": column.name}})
+        for column in schema
+    ]
+
+
+def _field(id: str, name: str, kind: pa.DataType, source: dict[str, Any]) -> dict[str, Any]:
+    field = {"@type": "cr:Field", "@id": id, "name": name}
+    inner = kind.value_type if pa.types.is_list(kind) else kind
+    if pa.types.is_list(kind):
+        field |= {"isArray": True, "arrayShape": "-1"}
+    if not pa.types.is_struct(inner):
+        return field | {"dataType": _type(inner), "source": source}
+    parts = [inner.field(index) for index in range(inner.num_fields)]
+    picked = {part.name: source | {"transform": {"jsonPath": f"[*].{part.name}"}} for part in parts}
+    return field | {
+        "subField": [_field(f"{id}/{part.name}", part.name, part.type, picked[part.name]) for part in parts]
+    }
+
+
+def _type(kind: pa.DataType) -> str:
+    if pa.types.is_boolean(kind):
+        return "sc:Boolean"
+    if pa.types.is_integer(kind):
+        return f"cr:Int{kind.bit_width}"
+    return f"cr:Float{kind.bit_width}" if pa.types.is_floating(kind) else "sc:Text"

@@ -1,0 +1,42 @@
+"""The dataset's Croissant description names its files and columns as they are; mlcroissant reads rows by it."""
+
+import json
+from pathlib import Path
+
+import made
+import pyarrow.parquet as pq
+import pytest
+
+from agentmerge_hub.publishing.croissant import FILE
+from agentmerge_hub.records import SAMPLE_SCHEMA
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made.dataset(tmp_path_factory.mktemp("croissant") / "traces")
+
+
+def test_every_column_of_every_config_is_described(folder: Path) -> None:
+    described = json.loads((folder / FILE).read_text())
+    assert described["license"] == ["https://www.apache.org/licenses/LICENSE-2.0"]
+    for records in described["recordSet"]:
+        files = next(d for d in described["distribution"] if d["@id"] == f"{records['@id']}-files")
+        paths = sorted(folder.glob(files["includes"]))
+        assert len(paths) == 3
+        columns = pq.read_schema(paths[0]).names
+        assert [field["name"] for field in records["field"]] == ["split", *columns] == ["split", *SAMPLE_SCHEMA.names]
+        turns = next(field for field in records["field"] if field["name"] == "prompt")
+        assert [(part["name"], part["source"]["transform"]["jsonPath"]) for part in turns["subField"]] == [
+            ("role", "[*].role"),
+            ("content", "[*].content"),
+        ]
+
+
+def test_mlcroissant_reads_rows_from_what_was_downloaded(run, folder: Path, tmp_path: Path) -> None:
+    croissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
+    run("push", "dataset", folder, "--repo-id", "acme/traces", "--yes")
+    run("download", "acme/traces", "-o", "copy")
+    dataset = croissant.Dataset(jsonld=str(tmp_path / "copy" / FILE))
+    rows = list(dataset.records("cot"))
+    assert len(rows) == 6 and {row["cot/split"] for row in rows} == {b"train", b"inter_task", b"cross_task"}
+    assert rows[0]["cot/completion"][0]["cot/completion/content"] == b"<action>click('a0')</action>"
