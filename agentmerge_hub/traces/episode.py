@@ -9,7 +9,7 @@ from typing import Any
 from agentmerge_hub.records import Episode, Message, Observation, Step
 from agentmerge_hub.traces.answers import Chat, read_action, read_chat
 from agentmerge_hub.traces.find import Found, step_files
-from agentmerge_hub.traces.standins import Array, Refused, Standin
+from agentmerge_hub.traces.standins import Array, Refused
 from agentmerge_hub.traces.unpickle import load
 
 MAX_SUMMARY_BYTES = 16 * 2**20
@@ -29,7 +29,8 @@ def read_episode(found: Found) -> Episode:
         Unreadable: naming the file and the reason.
     """
     hashes: dict[str, str] = {}
-    arguments = _load(found.folder / "exp_args.pkl", hashes) if (found.folder / "exp_args.pkl").exists() else Standin()
+    arguments_file = found.folder / "exp_args.pkl"
+    arguments = _dict(_load(arguments_file, hashes)) if arguments_file.exists() else {}
     summary = _summary(found.folder / "summary_info.json", hashes)
     goal_file = found.folder / "goal_object.pkl.gz"
     goal = _goal_text(_load(goal_file, hashes)) if goal_file.exists() else ""
@@ -37,7 +38,7 @@ def read_episode(found: Found) -> Episode:
     if [number for number, _ in numbered] != list(range(len(numbered))):
         raise Unreadable("step files", "have gaps: a step is missing")
     loaded = [_load(path, hashes) for _, path in numbered]
-    infos = [info if isinstance(info, dict) else Standin() for info in loaded]
+    infos = [_dict(info) for info in loaded]
     steps = tuple(_step(number, info, goal) for number, info in enumerate(infos) if _is_decision(info))
     agent_args, env_args = _dict(arguments.get("agent_args")), _dict(arguments.get("env_args"))
     task, seed = _task_and_seed(found, env_args)
