@@ -1,0 +1,51 @@
+"""Serving a model folder: it answers, it stops cleanly, and what cannot be served is one sentence."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agentmerge_hub.agents import endpoint, serve
+from agentmerge_hub.errors import UserError
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_serve_answers_until_it_is_stopped(model_folder: Path, sign: signal.Signals, monkeypatch) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "agentmerge_hub.cli", "serve", str(model_folder), "--port", str(port)]
+    server = subprocess.Popen([*command, "--engine", "transformers"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert f"answers at http://127.0.0.1:{port}/v1" in server.stdout.readline()
+        for name in (endpoint.ADDRESS, endpoint.KEY, "VLLM_API_URL", "VLLM_API_KEY"):
+            monkeypatch.setenv(name, "")
+        endpoint.use(f"http://127.0.0.1:{port}/v1")
+        reply = endpoint.complete(str(model_folder), [{"role": "user", "content": "Hello"}], 5, 0.0)
+        assert reply.prompt_tokens > 1 and 0 < reply.completion_tokens <= 5
+        children = psutil.Process(server.pid).children(recursive=True)
+        server.send_signal(sign)
+        assert server.wait(30) == 0
+        assert children and not any(child.is_running() for child in children)
+    finally:
+        server.kill()
+
+
+def test_a_folder_that_cannot_be_served_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no model folder"):
+        serve.check_folder(str(tmp_path / "none"))
+    with pytest.raises(UserError, match=r"has no config\.json"):
+        serve.check_folder(str(tmp_path))
+
+
+def test_a_server_that_dies_is_said_with_its_last_words(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with (
+        pytest.raises(UserError, match=r"transformers did not start to serve: .+"),
+        serve.serving(str(tmp_path), "transformers"),
+    ):
+        pass
