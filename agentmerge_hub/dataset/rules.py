@@ -20,6 +20,8 @@ EPISODE_RULES = {
 
 SAMPLE_RULES = {
     "no_action": "no call could be read from the answer",
+    "no_goal": "neither a prompt nor a goal was recorded",
+    "no_page": "neither a prompt nor a page was recorded",
     "failed_action": "the action ended in an error",
     "answer_mismatch": "the recorded answer holds another action than the one that was executed",
     "outside_action_space": "the action is not in the prompt's action space",

@@ -75,6 +75,10 @@ def _versions(episode: Episode, place: int, settings: Settings) -> Iterator[_Ver
     if step.messages and not settings.rebuild_prompts:
         yield _recorded(step)
         return
+    if not step.observation.goal:
+        raise _Drop("no_goal")
+    if not (step.observation.axtree or step.observation.html):
+        raise _Drop("no_page")
     several = any(past.action and len(parse_calls(past.action)) > 1 for past in episode.steps)
     space = ACTION_SPACE_OF.get(episode.benchmark, "workarena++")
     history = _history(episode.steps[: place + 1])

@@ -33,6 +33,7 @@ def write_episode(
     obs: dict | None = None,
     name: str = "",
     model: str = "scripted",
+    executed: str = "",
 ) -> Path:
     """One episode of one click. Without flags no chat is recorded: the action is prose with a fenced call."""
     page = page_of(task, seed, goal, extra_lines)
@@ -57,7 +58,11 @@ def write_episode(
         seen = Observation(obs["goal"], obs["axtree_txt"])
         chat = [*render(seen, [Turn("noop()", None)][:0], flags).messages()]
         chat.append({"role": "assistant", "content": answer(action, thinking)})
-        first = {"obs": obs, "action": action, "agent_info": {"think": thinking, "chat_messages": {"messages": chat}}}
+        first = {
+            "obs": obs,
+            "action": executed or action,
+            "agent_info": {"think": thinking, "chat_messages": {"messages": chat}},
+        }
     last = {"obs": obs, "action": None, "agent_info": {}, "reward": reward, "terminated": True}
     kind = "prose" if flags is None else "advanced" if flags.use_thinking else "basic"
     folder = root / (name or f"2025-01-01_00-00-00_{kind}_on_{task}_{seed}")
