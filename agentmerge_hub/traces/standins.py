@@ -46,14 +46,16 @@ class _Dtype(Standin):
 
 
 class Array(Standin):
-    """A numpy array; `values_read` is its content if it is of plain numbers."""
+    """A numpy array."""
+
+    state: Any = ()
+    """As numpy writes it: version, shape, dtype, order, bytes."""
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
-    state: Any = ()
-
     def values_read(self) -> list[Any]:
+        """Its first few values if they are plain numbers; nothing here needs a whole array."""
         if not isinstance(self.state, tuple) or len(self.state) != 5:
             return []
         dtype, raw = self.state[2], self.state[4]
@@ -71,7 +73,8 @@ def _numbers(dtype: _Dtype, raw: bytes) -> list[Any]:
     code = dtype.args[0] if dtype.args else None
     if not isinstance(code, str) or code not in _NUMBER_TYPES:
         return []
-    return np.frombuffer(raw[: len(raw) // np.dtype(code).itemsize * np.dtype(code).itemsize], code).tolist()
+    count = min(len(raw) // np.dtype(code).itemsize, _MOST_VALUES)
+    return np.frombuffer(raw, code, count).tolist() if count else []
 
 
 def _from_buffer(raw: Any, dtype: Any, *_: Any) -> Array:
@@ -88,6 +91,7 @@ def _encoded(text: Any, coding: Any = "") -> bytes:
     return text.encode("latin1")
 
 
+_MOST_VALUES = 64
 _NUMBER_TYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
 
 

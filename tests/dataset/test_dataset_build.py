@@ -340,3 +340,18 @@ def test_ray_makes_the_same_bytes(tmp_path: Path, tokenizer_folder: Path, monkey
     monkeypatch.setenv("AGENTMERGE_CACHE", str(tmp_path / "another cache"))
     assert "72 read now" in run(*build, "--workers", 2, "--ray")
     assert data_hashes(tmp_path / "out") == here
+
+
+def test_a_build_needs_neither_torch_nor_a_browser_package(tmp_path: Path, tokenizer_folder: Path) -> None:
+    write_episode(tmp_path / "t", "miniwob.click-dialog", 0)
+    program = (
+        "import sys\n"
+        "for name in ('torch', 'trl', 'mergekit', 'agentlab', 'browsergym', 'bgym', 'ray', 'playwright'):\n"
+        "    sys.modules[name] = None\n"
+        "from agentmerge_hub.cli import main\n"
+        "main()\n"
+    )
+    arguments = ["build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "1 samples of 1 episodes" in done.stdout

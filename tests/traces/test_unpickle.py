@@ -116,6 +116,11 @@ def test_values_of_known_types(protocol: int) -> None:
     assert read["ordered"] == {"a": 1}
 
 
+def test_a_large_array_is_never_unrolled() -> None:
+    read = loads(pickle.dumps(np.zeros(10**6, dtype=np.uint8)))
+    assert len(read.values_read()) < 100
+
+
 def nested_key(depth: int) -> bytes:
     """A dictionary whose key is a tuple of itself, `depth` times over: hashing it takes 2 ** depth steps."""
     return b"\x80\x04}(K\x01" + b"2\x86" * depth + b"Nu."
