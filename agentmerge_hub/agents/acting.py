@@ -4,17 +4,16 @@ import os
 from functools import cache
 from typing import Any
 
-from agentmerge_hub.agents import environment
-
-environment.prepare()
-
-from browsergym.core.action import functions  # noqa: E402
-from browsergym.core.action.highlevel import HighLevelActionSet  # noqa: E402
-from browsergym.utils.obs import flatten_axtree_to_str, flatten_dom_to_str, prune_html  # noqa: E402
-
-from agentmerge_hub.actions import ACTION_SPACES  # noqa: E402
-from agentmerge_hub.prompt import Flags, Turn  # noqa: E402
-from agentmerge_hub.records import Message, Observation  # noqa: E402
+from agentmerge_hub.actions import ACTION_SPACES
+from agentmerge_hub.agents.lab import (
+    HighLevelActionSet,
+    flatten_axtree_to_str,
+    flatten_dom_to_str,
+    functions,
+    prune_html,
+)
+from agentmerge_hub.prompt import Flags, Turn
+from agentmerge_hub.records import Message, Observation
 
 
 @cache

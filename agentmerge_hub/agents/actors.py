@@ -2,17 +2,12 @@
 
 from copy import deepcopy
 
-from agentmerge_hub.agents import environment
-
-environment.prepare()
-
-from agentlab.agents.agent_args import AgentArgs  # noqa: E402
-
-from agentmerge_hub.agents.chat_agent import ChatAgentArgs  # noqa: E402
-from agentmerge_hub.agents.expert import ExpertArgs  # noqa: E402
-from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Recipe  # noqa: E402
-from agentmerge_hub.agents.solver import SOLVERS  # noqa: E402
-from agentmerge_hub.errors import UserError  # noqa: E402
+from agentmerge_hub.agents.chat_agent import ChatAgentArgs
+from agentmerge_hub.agents.expert import ExpertArgs
+from agentmerge_hub.agents.lab import AgentArgs
+from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Recipe
+from agentmerge_hub.agents.solver import SOLVERS
+from agentmerge_hub.errors import UserError
 
 
 def agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig) -> AgentArgs:

@@ -8,18 +8,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from agentmerge_hub.agents import environment
-
-environment.prepare()
-
-from agentlab.agents.agent_args import AgentArgs  # noqa: E402
-from browsergym.experiments.agent import Agent, AgentInfo  # noqa: E402
-
-from agentmerge_hub.agents import acting, endpoint  # noqa: E402
-from agentmerge_hub.fit import DoesNotFit, Window, fit  # noqa: E402
-from agentmerge_hub.prompt import Answer, Flags, ParseError, Prompt, parse, render  # noqa: E402
-from agentmerge_hub.records import Message  # noqa: E402
-from agentmerge_hub.tokenizer import ChatTokenizer  # noqa: E402
+from agentmerge_hub.agents import acting, endpoint
+from agentmerge_hub.agents.lab import Agent, AgentArgs, AgentInfo
+from agentmerge_hub.fit import DoesNotFit, Window, fit
+from agentmerge_hub.prompt import Answer, Flags, ParseError, Prompt, parse, render
+from agentmerge_hub.records import Message
+from agentmerge_hub.tokenizer import ChatTokenizer
 
 
 @dataclass

@@ -5,13 +5,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from agentmerge_hub.agents import chromium, endpoint, environment
+from agentmerge_hub.agents import chromium, endpoint
+from agentmerge_hub.agents.lab import ExpArgs
 from agentmerge_hub.agents.runner import record_crash
 from agentmerge_hub.errors import UserError, require
-
-environment.prepare()
-
-from agentlab.experiments.loop import ExpArgs  # noqa: E402
 
 PASSED_ON = (endpoint.ADDRESS, endpoint.KEY, "VLLM_API_URL", "VLLM_API_KEY", "PLAYWRIGHT_BROWSERS_PATH")
 PASSED_ON_PREFIX = "SNOW_INSTANCE"

@@ -3,19 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentmerge_hub.agents import environment
-
-environment.prepare()
-
-from agentlab.agents.agent_args import AgentArgs  # noqa: E402
-from browsergym.experiments.agent import Agent, AgentInfo  # noqa: E402
-
-import agentmerge_hub.agents.solvers  # noqa: E402, F401
-from agentmerge_hub.agents import acting  # noqa: E402
-from agentmerge_hub.agents.axtree import Page  # noqa: E402
-from agentmerge_hub.agents.solver import SOLVERS, Unsolved  # noqa: E402
-from agentmerge_hub.prompt import Flags, answer, render  # noqa: E402
-from agentmerge_hub.records import Message  # noqa: E402
+import agentmerge_hub.agents.solvers  # noqa: F401
+from agentmerge_hub.agents import acting
+from agentmerge_hub.agents.axtree import Page
+from agentmerge_hub.agents.lab import Agent, AgentArgs, AgentInfo
+from agentmerge_hub.agents.solver import SOLVERS, Unsolved
+from agentmerge_hub.prompt import Flags, answer, render
+from agentmerge_hub.records import Message
 
 MODEL = "scripted"
 

@@ -5,17 +5,11 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from agentmerge_hub.agents import environment
-
-environment.prepare()
-
-from agentlab.experiments.loop import EnvArgs, ExpArgs  # noqa: E402
-from bgym import DEFAULT_BENCHMARKS, Benchmark  # noqa: E402
-
-from agentmerge_hub.agents import actors  # noqa: E402
-from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Group, Recipe  # noqa: E402
-from agentmerge_hub.agents.weights import weights_hash  # noqa: E402
-from agentmerge_hub.errors import UserError  # noqa: E402
+from agentmerge_hub.agents import actors
+from agentmerge_hub.agents.lab import DEFAULT_BENCHMARKS, Benchmark, EnvArgs, ExpArgs
+from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Group, Recipe
+from agentmerge_hub.agents.weights import weights_hash
+from agentmerge_hub.errors import UserError
 
 MUTE = 100
 """A logging level above all: the console belongs to the progress line, AgentLab's words go to experiment.log."""

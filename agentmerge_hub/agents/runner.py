@@ -17,11 +17,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.agents import chromium, environment, standing
-
-environment.prepare()
-
-from agentlab.experiments.loop import ExpArgs  # noqa: E402
+from agentmerge_hub.agents import chromium, standing
+from agentmerge_hub.agents.lab import ExpArgs
 
 # A fork keeps the imports, which take seconds; elsewhere than on Linux it is not safe with a browser's libraries.
 _PROCESSES = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")

@@ -3,15 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from agentmerge_hub.agents import environment
-
-environment.prepare()
-
-from agentlab.experiments.study import Study  # noqa: E402
-
-from agentmerge_hub.agents import check, endpoint, serve  # noqa: E402
-from agentmerge_hub.agents.plan import MUTE, Episode, Plan  # noqa: E402
-from agentmerge_hub.agents.recipe import Recipe  # noqa: E402
+from agentmerge_hub.agents import check, endpoint, serve
+from agentmerge_hub.agents.lab import Study
+from agentmerge_hub.agents.plan import MUTE, Episode, Plan
+from agentmerge_hub.agents.recipe import Recipe
 
 
 def folder(planned: Plan, root: Path) -> Path:

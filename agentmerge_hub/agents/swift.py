@@ -12,13 +12,8 @@ import time
 import types
 from typing import Any
 
-from agentmerge_hub.agents import chromium, environment
-
-environment.prepare()
-
-from agentlab.experiments import loop  # noqa: E402
-from browsergym.core import _get_global_playwright, env  # noqa: E402
-from playwright._impl import _connection, _sync_base  # noqa: E402
+from agentmerge_hub.agents import chromium
+from agentmerge_hub.agents.lab import env, global_playwright, loop, playwright_connection, playwright_sync
 
 
 @functools.cache
@@ -33,7 +28,7 @@ def speed_up(*, screenshots: bool = False) -> None:
     env.Chat = WindowlessChat
     if not screenshots:
         env.extract_screenshot = lambda page: None
-    _connection.inspect = _sync_base.inspect = types.SimpleNamespace(**vars(inspect) | {"stack": _stack})
+    playwright_connection.inspect = playwright_sync.inspect = types.SimpleNamespace(**vars(inspect) | {"stack": _stack})
     # The list of installed packages cannot change within a process; reading it takes as long as an episode's step.
     loop.save_package_versions = _SavedVersions(loop.save_package_versions)
 
@@ -72,7 +67,7 @@ class _KeptPlaywright:
     """Playwright whose `chromium.launch` gives the same browser again while it lives and the arguments are the same."""
 
     def __init__(self) -> None:
-        self._playwright = _get_global_playwright()
+        self._playwright = global_playwright()
         self.selectors = self._playwright.selectors
         self.chromium = self
         self._browsers: dict[str, Any] = {}

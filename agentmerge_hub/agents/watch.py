@@ -11,7 +11,7 @@ from agentmerge_hub.agents.recipe import Recipe
 from agentmerge_hub.errors import UserError
 
 if TYPE_CHECKING:
-    from agentlab.experiments.loop import ExpArgs
+    from agentmerge_hub.agents.lab import ExpArgs
 
 GIVE_UP_AFTER = 6
 """Crashes in a row that no longer look like bad luck: the endpoint or the browser is gone."""
