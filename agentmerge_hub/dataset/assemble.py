@@ -101,8 +101,8 @@ def _place(rows: list[Row], split_of: dict, settings: Settings) -> tuple[dict[st
     """Split by sample id, and the samples dropped as duplicates or for their goal. The first of equals stay."""
     placed: dict[str, str] = {}
     dropped: list[Dropped] = []
-    first_with: dict[str, Row] = {}
-    equals: Counter[str] = Counter()
+    first_with: dict[tuple[bool, str, str], Row] = {}
+    equals: Counter[tuple[bool, str]] = Counter()
     source_of: dict[str, str] = {}
     twice: set[str] = set()
     for row in rows:
@@ -116,11 +116,12 @@ def _place(rows: list[Row], split_of: dict, settings: Settings) -> tuple[dict[st
         if split is None:
             dropped.append(Dropped(row.source, row.episode_id, row.step, "goal_on_both_sides"))
             continue
-        rule, first = "duplicate", first_with.setdefault(row.exact_key, row)
+        # Failures are compared among themselves: they must not take a success out of the dataset.
+        rule, first = "duplicate", first_with.setdefault((row.success, "exact", row.exact_key), row)
         if first is row:
-            rule, first = "near_duplicate", first_with.setdefault("near " + row.near_key, row)
-        equals[row.near_key] += 1
-        if first is not row and equals[row.near_key] > settings.keep_duplicates:
+            rule, first = "near_duplicate", first_with.setdefault((row.success, "near", row.near_key), row)
+        equals[row.success, row.near_key] += 1
+        if first is not row and equals[row.success, row.near_key] > settings.keep_duplicates:
             detail = f"of step {first.step} of {first.source}"
             dropped.append(Dropped(row.source, row.episode_id, row.step, rule, detail))
             continue

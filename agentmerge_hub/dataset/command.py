@@ -13,7 +13,12 @@ from agentmerge_hub.errors import UserError, require
 @click.option(
     "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder of the dataset, e.g. workarena-traces."
 )
-@click.option("--tokenizer", required=True, help="The student's: a local folder or a Hub id, with a chat template.")
+@click.option(
+    "--tokenizer",
+    default="meta-llama/Llama-3.1-8B-Instruct",
+    show_default=True,
+    help="The student's: a local folder or a Hub id, with a chat template.",
+)
 @click.option(
     "--chat-template",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),

@@ -177,7 +177,9 @@ def test_every_drop_has_its_rule(tmp_path: Path, tokenizer_folder: Path) -> None
 def test_failures_are_a_config_of_their_own(tmp_path: Path, tokenizer_folder: Path) -> None:
     for seed in range(4):
         write_episode(tmp_path / "t", "miniwob.click-dialog", seed, reward=seed % 2)
+    write_episode(tmp_path / "t", "miniwob.click-dialog", 1, reward=0.0, name="a failure with the same step")
     run("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder, "--failures")
+    assert len(rows(tmp_path / "out", "all")) == 2 and len(rows(tmp_path / "out", "failures")) == 3
     assert {row["reward"] for row in rows(tmp_path / "out", "all")} == {1.0}
     assert {row["reward"] for row in rows(tmp_path / "out", "failures")} == {0.0}
 
