@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "merge"
 BIN = Path(sys.executable).parent
@@ -67,8 +68,19 @@ def specs(work: Path, method: str) -> Path:
     return path
 
 
-def seconds_and_peak(command: Sequence[str | Path], work: Path, out: str) -> tuple[float, float]:
-    """Wall time and peak GiB of a process that makes `out` anew."""
+class Run(NamedTuple):
+    """A process, or the median of several."""
+
+    wall: float
+    """Seconds."""
+    cpu: float
+    """Seconds of all its threads: steadier than wall time where other processes run too."""
+    peak: float
+    """GiB."""
+
+
+def timed(command: Sequence[str | Path], work: Path, out: str) -> Run:
+    """A process that makes `out` anew."""
     shutil.rmtree(work / out, ignore_errors=True)
     os.sync()
     begin = time.perf_counter()
@@ -76,7 +88,7 @@ def seconds_and_peak(command: Sequence[str | Path], work: Path, out: str) -> tup
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"failed: {' '.join(map(str, command))}")
-    return time.perf_counter() - begin, usage.ru_maxrss / 2**20
+    return Run(time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20)
 
 
 def inner(job: str, given: argparse.Namespace) -> str:
@@ -86,9 +98,13 @@ def inner(job: str, given: argparse.Namespace) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT).stdout
 
 
-def repeated(measure: Callable[[], tuple[float, float]], times: int) -> tuple[float, float]:
+def repeated(measure: Callable[[], Run], times: int) -> Run:
     found = [measure() for _ in range(times)]
-    return statistics.median(first for first, _ in found), max(second for _, second in found)
+    return Run(
+        statistics.median(run.wall for run in found),
+        statistics.median(run.cpu for run in found),
+        max(run.peak for run in found),
+    )
 
 
 def in_process(work: Path, times: int) -> tuple[float, float]:
@@ -127,11 +143,16 @@ def in_process(work: Path, times: int) -> tuple[float, float]:
     return statistics.median(passes), statistics.median(floors)
 
 
-def show(what: str, ours: float, theirs: float, goal: float, unit: str = "s") -> None:
+def show(what: str, ours: float, theirs: float, goal: float) -> None:
     mark = "" if ours / theirs <= goal else "  (missed)"
-    print(
-        f"{what:52} {ours:7.2f} {unit} ÷ {theirs:7.2f} {unit} = {ours / theirs:5.2f}   goal ≤ {goal}{mark}", flush=True
-    )
+    print(f"{what:52} {ours:7.2f} s ÷ {theirs:7.2f} s = {ours / theirs:5.2f}   goal ≤ {goal}{mark}", flush=True)
+
+
+def compare(what: str, ours: Run, theirs: Run, goal: float, times: int = 1) -> None:
+    """Wall, CPU and memory of two processes; `theirs` is run `times` times for one of ours."""
+    show(what, ours.wall, times * theirs.wall, goal)
+    print(f"{'  CPU time':52} {ours.cpu:7.2f} s ÷ {times * theirs.cpu:7.2f} s = {ours.cpu / (times * theirs.cpu):5.2f}")
+    print(f"{'  peak memory':52} {ours.peak:7.2f} GiB, mergekit {theirs.peak:.2f}   goal < 1", flush=True)
 
 
 def main() -> None:
@@ -152,28 +173,25 @@ def main() -> None:
     for role in ROLES:
         subprocess.run(["cat", given.work / role / "model.safetensors"], stdout=subprocess.DEVNULL, check=True)
 
-    def run(*command: str | Path, out: str, times: int = given.times) -> tuple[float, float]:
-        return repeated(lambda: seconds_and_peak([BIN / command[0], *command[1:]], given.work, out), times)
+    def run(*command: str | Path, out: str, times: int = given.times) -> Run:
+        return repeated(lambda: timed([BIN / command[0], *command[1:]], given.work, out), times)
 
+    kit_options = ("kit", "--no-write-model-card")
     if given.only in (None, "single", "sweep"):
-        kit, kit_peak = run("mergekit-yaml", spec, "kit", "--no-write-model-card", out="kit")
+        kit = run("mergekit-yaml", spec, *kit_options, out="kit")
     if given.only in (None, "single"):
-        merge, peak = run("agentmerge", "merge", spec, "-o", "one", "--no-reply", out="one")
-        show("agentmerge merge --no-reply ÷ mergekit-yaml", merge, kit, 0.4)
-        print(f"{'its peak memory':52} {peak:7.2f} GiB (mergekit {kit_peak:.2f})   goal < 1")
-        full, _ = run("agentmerge", "merge", spec, "-o", "one", out="one", times=1)
-        print(f"{'with the reply (transformers loads the model)':52} {full:7.2f} s")
+        one = run("agentmerge", "merge", spec, "-o", "one", "--no-reply", out="one")
+        compare("agentmerge merge --no-reply ÷ mergekit-yaml", one, kit, 0.4)
         show("the pass ÷ bare read and write", *map(float, inner("pass", given).split()), 1.7)
+        full = run("agentmerge", "merge", spec, "-o", "one", out="one", times=1)
+        print(f"{'agentmerge merge, with the reply':52} {full.wall:7.2f} s")
     if given.only in (None, "sweep"):
         command = ("agentmerge", "sweep", spec, "-o", "five", "--lambda", "0.1:0.9:0.2", "--no-reply")
-        sweep, peak = run(*command, out="five", times=1)
-        show("sweep of 5 ÷ five mergekit-yaml runs", sweep, 5 * kit, 0.2)
-        print(f"{'its peak memory':52} {peak:7.2f} GiB")
+        compare("sweep of 5 ÷ five mergekit-yaml runs", run(*command, out="five", times=1), kit, 0.2, times=5)
     if given.only in (None, "ties"):
-        kit, kit_peak = run("mergekit-yaml", ties, "kit", "--no-write-model-card", out="kit", times=1)
-        merge, peak = run("agentmerge", "merge", ties, "-o", "one", "--no-reply", out="one")
-        show("ties: agentmerge merge --no-reply ÷ mergekit-yaml", merge, kit, 0.25)
-        print(f"{'its peak memory':52} {peak:7.2f} GiB (mergekit {kit_peak:.2f})")
+        kit = run("mergekit-yaml", ties, *kit_options, out="kit", times=1)
+        one = run("agentmerge", "merge", ties, "-o", "one", "--no-reply", out="one", times=1)
+        compare("ties: agentmerge merge --no-reply ÷ mergekit-yaml", one, kit, 0.25)
 
 
 if __name__ == "__main__":

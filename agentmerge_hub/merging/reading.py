@@ -1,5 +1,7 @@
 """Weights read by position, a stretch at a time, into buffers: no file is mapped, so none stays in memory."""
 
+import contextlib
+import ctypes
 import os
 import threading
 from collections.abc import Iterator
@@ -11,11 +13,24 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.adapter import Adapted
 from agentmerge_hub.merging.checkpoint import BYTES, Tensor
 
-STRETCH = 1 << 16
-"""Values a stretch: the arithmetic's buffers stay in a core's cache, and in memory that malloc keeps (twice this is slower)."""
+STRETCH = 1 << 17
+"""Values a stretch: few enough that the arithmetic's buffers stay near a core, enough that calls cost little."""
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 TORCH = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
 """Floating-point types that can be merged."""
+
+
+def keep_buffers() -> None:
+    """Let glibc's malloc keep the memory of one stretch for the next.
+
+    It would give it back to the system and get it again as fresh pages: up to half of a pass's time. Elsewhere: no effect.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 25)
+        libc.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
 
 
 class Files:

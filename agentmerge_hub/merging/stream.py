@@ -18,7 +18,7 @@ from agentmerge_hub.merging import arithmetic, trim
 from agentmerge_hub.merging.adapter import Adapted
 from agentmerge_hub.merging.checkpoint import Tensor
 from agentmerge_hub.merging.formula import Formula, Terms, terms_of
-from agentmerge_hub.merging.reading import STRETCH, TORCH, Files
+from agentmerge_hub.merging.reading import STRETCH, TORCH, Files, keep_buffers
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ def run(
     Raises:
         UserError: where a result is not finite, or an input ends early.
     """
-    threads = len(os.sched_getaffinity(0))
+    keep_buffers()
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     references = list(dict.fromkeys(reference for merge in merges for reference in merge.formula.references))
     with (
         Files() as files,
