@@ -35,11 +35,15 @@ def engine_for(wanted: str = "auto") -> str:
 
 
 def check_folder(path: str) -> None:
-    """Raise UserError unless there is a model folder."""
+    """Raise UserError unless there is a model folder that can be asked in chat."""
     if not Path(path).is_dir():
         raise UserError(f"there is no model folder {path}")
     if not (Path(path) / "config.json").is_file():
         raise UserError(f"{path} has no config.json: it is not a model folder")
+    settings = Path(path) / "tokenizer_config.json"
+    inside = settings.is_file() and '"chat_template"' in settings.read_text(encoding="utf-8", errors="replace")
+    if not inside and not (Path(path) / "chat_template.jinja").is_file():
+        raise UserError(f"{path} has no chat template: copy the instruct model's chat_template.jinja into it")
 
 
 @contextlib.contextmanager

@@ -40,6 +40,9 @@ def test_a_folder_that_cannot_be_served_is_one_sentence(tmp_path: Path) -> None:
         serve.check_folder(str(tmp_path / "none"))
     with pytest.raises(UserError, match=r"has no config\.json"):
         serve.check_folder(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="has no chat template: copy the instruct model's"):
+        serve.check_folder(str(tmp_path))
 
 
 def test_a_server_that_dies_is_said_with_its_last_words(tmp_path: Path) -> None:
