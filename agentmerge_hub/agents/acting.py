@@ -48,9 +48,10 @@ def flatten(obs: dict[str, Any], flags: Flags) -> dict[str, Any]:
 
 
 def _without_pages_folder(value: Any) -> Any:
-    """MiniWoB's pages lie in a folder of this machine, whose path has no place in a prompt or a trace."""
+    """MiniWoB's pages lie in a folder of this machine, whose path has no place in a prompt or a trace: what is left is
+    ``miniwob/click-test.html``, however they are served."""
     if isinstance(value, str):
-        return value.replace(os.environ["MINIWOB_URL"], "miniwob/")
+        return value.replace(os.environ["MINIWOB_URL"].removesuffix("miniwob/"), "")
     if isinstance(value, tuple):
         return tuple(_without_pages_folder(item) for item in value)
     return value

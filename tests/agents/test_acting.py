@@ -1,0 +1,40 @@
+"""What the agents share: observations without this machine's paths, history with its errors."""
+
+import os
+
+from agentmerge_hub.agents import acting
+from agentmerge_hub.prompt import Turn
+
+
+def test_an_observation_becomes_ours() -> None:
+    obs = {
+        "goal": "legacy",
+        "goal_object": ({"type": "text", "text": "Do this."}, {"type": "image_url", "image_url": "x"}),
+        "axtree_txt": "RootWebArea 'a'",
+        "focused_element_bid": "12",
+        "last_action": "click('1')",
+        "last_action_error": "Error: gone",
+        "url": "miniwob/a.html",
+        "open_pages_titles": ("first", "second"),
+        "active_page_index": [1],
+    }
+    seen = acting.observe(obs)
+    assert (seen.goal, seen.focused_bid, seen.title) == ("Do this.", "12", "second")
+    assert (seen.last_action, seen.last_action_error, seen.html) == ("click('1')", "Error: gone", "")
+
+
+def test_no_path_of_this_machine_is_kept() -> None:
+    pages = os.environ["MINIWOB_URL"]
+    image = pages.removesuffix("miniwob/") + "common/star.png"
+    kept = acting._without_pages_folder((f"{pages}click-test.html", f"[1] image '', url='{image}'", 3))
+    assert kept == ("miniwob/click-test.html", "[1] image '', url='common/star.png'", 3)
+
+
+def test_an_error_belongs_to_the_turn_before() -> None:
+    history = acting.History()
+    history.see("no turn yet")
+    history.add("click('1')", "first")
+    history.see("Error: gone")
+    history.add("click('2')", None)
+    history.see("")
+    assert history.turns == [Turn("click('1')", "first", "Error: gone"), Turn("click('2')", None, "")]
