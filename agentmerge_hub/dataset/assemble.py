@@ -44,6 +44,10 @@ class Row(NamedTuple):
     place: int
 
 
+Placed = tuple[Row, str]
+"""A sample and its split."""
+
+
 @dataclass(frozen=True)
 class Assembled:
     """The written splits and the figures of the whole."""
@@ -60,8 +64,7 @@ def assemble(entries: Iterable[Entry], folder: Path, settings: Settings) -> Asse
     rows = sorted(_rows(sources))
     split_of = assign([(row.task, row.seed, row.goal_key) for row in rows], settings)
     placed, dropped = _place(rows, split_of, settings)
-    kept = [Kept(row.sample_id, placed[row.sample_id], row.task, not row.no_cot)
-            for row in rows if row.success and row.sample_id in placed]  # fmt: skip
+    kept = [Kept(row.sample_id, split, row.task, not row.no_cot) for row, split in placed if row.success]
     drawn = balance(kept, settings.seed)
     members = {
         "all": {sample.sample_id for sample in kept},
@@ -69,9 +72,9 @@ def assemble(entries: Iterable[Entry], folder: Path, settings: Settings) -> Asse
         "no_cot": {sample.sample_id for sample in kept if not sample.cot} & drawn,
     }
     if settings.failures:
-        members["failures"] = {row.sample_id for row in rows if not row.success and row.sample_id in placed}
-    written = _copy_samples(rows, folder, placed, members)
-    episodes = {(row.source, row.episode_id): placed[row.sample_id] for row in rows if row.sample_id in members["all"]}
+        members["failures"] = {row.sample_id for row, _ in placed if not row.success}
+    written = _copy_samples(placed, folder, members)
+    episodes = {(row.source, row.episode_id): split for row, split in placed if row.success}
     written += _copy_steps(sources, folder, episodes)
     ledger = _write_ledger(sources, folder, dropped)
     return Assembled(
@@ -97,9 +100,9 @@ def _rows(sources: dict[Path, set[str]]) -> Iterator[Row]:
                 yield Row(no_cot=not row.pop("cot"), part=part, place=place, **row)
 
 
-def _place(rows: list[Row], split_of: dict, settings: Settings) -> tuple[dict[str, str], list[Dropped]]:
-    """Split by sample id, and the samples dropped as duplicates or for their goal. The first of equals stay."""
-    placed: dict[str, str] = {}
+def _place(rows: list[Row], split_of: dict, settings: Settings) -> tuple[list[Placed], list[Dropped]]:
+    """Rows with their splits, and the samples dropped as duplicates or for their goal. The first of equals stay."""
+    placed: list[Placed] = []
     dropped: list[Dropped] = []
     first_with: dict[tuple[bool, str, str], Row] = {}
     equals: Counter[tuple[bool, str]] = Counter()
@@ -125,19 +128,19 @@ def _place(rows: list[Row], split_of: dict, settings: Settings) -> tuple[dict[st
             detail = f"of step {first.step} of {first.source}"
             dropped.append(Dropped(row.source, row.episode_id, row.step, rule, detail))
             continue
-        placed[row.sample_id] = split
+        placed.append((row, split))
     return placed, dropped
 
 
-def _copy_samples(rows: list[Row], folder: Path, placed: dict[str, str], members: dict[str, set[str]]) -> list[Written]:
+def _copy_samples(placed: list[Placed], folder: Path, members: dict[str, set[str]]) -> list[Written]:
     writers = {
         (config, split): SplitWriter(folder, config, split, SAMPLE_SCHEMA) for config in members for split in SPLITS
     }
-    for part, together in groupby((row for row in rows if row.sample_id in placed), key=lambda row: row.part):
+    for part, together in groupby(placed, key=lambda pair: pair[0].part):
         run = list(together)
         table = cache.table(part, "samples").select(SAMPLE_SCHEMA.names)
         for (config, split), writer in writers.items():
-            wanted = [row for row in run if row.sample_id in members[config] and placed[row.sample_id] == split]
+            wanted = [row for row, its in run if its == split and row.sample_id in members[config]]
             if wanted:
                 writer.add(table.take([row.place for row in wanted]), [row.n_bytes for row in wanted])
     return [writer.close() for writer in writers.values()]

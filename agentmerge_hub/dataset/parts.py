@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from agentmerge_hub.dataset import stored
 from agentmerge_hub.dataset.duplicates import exact_key, near_key
-from agentmerge_hub.dataset.redaction import Scanner, redact, redact_episode
+from agentmerge_hub.dataset.redact_episode import redact_episode
+from agentmerge_hub.dataset.redaction import Scanner, redact
 from agentmerge_hub.dataset.rules import Dropped, drop_episode, is_failure
 from agentmerge_hub.dataset.samples import make_samples
 from agentmerge_hub.dataset.settings import Settings

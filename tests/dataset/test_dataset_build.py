@@ -168,7 +168,7 @@ def test_every_drop_has_its_rule(tmp_path: Path, tokenizer_folder: Path) -> None
     }
     assert "1 unreadable" in output
     kept = {row["seed"]: row for row in rows(tmp_path / "out", "all")}
-    assert set(kept) == {0, 7}
+    assert set(kept) == {0, 7} and len(rows(tmp_path / "out", "all")) == len(rows(tmp_path / "out", "episodes")) == 2
     assert kept[0]["axtree_lines_cut"] == 0
     assert f"({kept[7]['axtree_lines_cut']} more lines cut)" in kept[7]["prompt"][1]["content"]
     assert kept[7]["n_prompt_tokens"] <= 3584

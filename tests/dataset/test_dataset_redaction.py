@@ -12,7 +12,8 @@ from made_traces import write_episode
 
 from agentmerge_hub.dataset.build import build
 from agentmerge_hub.dataset.gate import check_files
-from agentmerge_hub.dataset.redaction import Allowed, Scanner, find, read_allowed, redact, redact_episode, scan_file
+from agentmerge_hub.dataset.redact_episode import redact_episode
+from agentmerge_hub.dataset.redaction import Allowed, Scanner, find, read_allowed, redact, scan_file
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.workers import Work
 from agentmerge_hub.errors import UserError
