@@ -63,7 +63,7 @@ def differences(folder: Path, rows: list[dict], focus: str, ending: str, note: s
 
     def name(row: dict) -> str:
         at = f" (lr {labels.rate(row['learning_rate_a'])})" if row["learning_rate_a"] is not None else ""
-        setting = f" λ {row['merge_lambda_a']:g}" if len({r["merge_lambda_a"] for r in shown}) > 1 else ""
+        setting = f" λ {labels.plain(row['merge_lambda_a'])}" if len({r["merge_lambda_a"] for r in shown}) > 1 else ""
         return f"{labels.split(row['split'])}:{setting} − {labels.method(row['method_b'])}{at}"
 
     def paint(figure) -> None:

@@ -55,6 +55,11 @@ def rate(value: float | None) -> str:
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
+def plain(value: float | None) -> str:
+    """A setting as short as it can be written, nothing for None."""
+    return "" if value is None else f"{value:g}"
+
+
 SETTINGS = {
     "learning_rate": lambda value: f"lr {rate(value)}",
     "merge_lambda": lambda value: f"λ {value:g}",

@@ -30,6 +30,8 @@ def _environment() -> Any:
         "num": number,
         "error": error,
         "signed": signed,
+        "plain": labels.plain,
+        "count": count,
         "p": p_value,
         "time": duration,
     }
@@ -49,6 +51,11 @@ def error(value: float | None) -> str:
 def signed(value: float | None, digits: int = 1) -> str:
     """A difference in points, with a true minus sign."""
     return "–" if value is None else f"{100 * value:+.{digits}f}".replace("-", "−")
+
+
+def count(value: int | None) -> str:
+    """A whole number with separators, nothing for None."""
+    return "" if value is None else f"{value:,}"
 
 
 def p_value(value: float | None) -> str:

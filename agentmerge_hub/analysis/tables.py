@@ -41,8 +41,8 @@ def scores(rows: list[Row], split: str) -> dict:
         "reward_if_unfinished_failed": reward.sum() / len(rows),
     }
     if asked["runs"] > 1:
-        runs = np.array([row["run_seed"] for row in finished])
-        means = [reward[runs == run].mean() for run in np.unique(runs)]
+        runs = [row["run_seed"] for row in finished]
+        means = [np.mean([value for value, run in zip(reward, runs) if run == this]) for this in set(runs)]
         numbers |= {"reward_lowest_run": min(means), "reward_highest_run": max(means)}
     return {**asked, **{key: _plain(float(value)) for key, value in numbers.items()}}
 

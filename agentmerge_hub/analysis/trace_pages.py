@@ -11,7 +11,8 @@ from pathlib import Path
 
 from agentmerge_hub.analysis import behaviour, labels, page
 from agentmerge_hub.analysis.episodes import Candidate, Results, Row, done
-from agentmerge_hub.dataset.redaction import Scanner, redact_episode
+from agentmerge_hub.dataset.redact_episode import redact_episode
+from agentmerge_hub.dataset.redaction import Scanner
 from agentmerge_hub.records import Episode
 from agentmerge_hub.traces.episode import Unreadable, read_episode
 from agentmerge_hub.traces.find import Found

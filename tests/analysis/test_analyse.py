@@ -166,6 +166,19 @@ def test_thin_results_are_reported_plainly(tmp_path: Path, rows: list[dict], say
     assert says in (tmp_path / "report" / "report.html").read_text()
 
 
+def test_settings_that_some_rows_lack_are_no_obstacle(tmp_path: Path) -> None:
+    rows = simulated.study({"instruct-fine-tuned": 0.0, "ties": 0.0}, seeds=2, agent=None)
+    for weight, run, seen in ((None, None, None), (0.3, 1, 0), (0.7, None, 5120)):
+        rows += simulated.study(
+            {"agentmerge": 0.0}, seeds=2, merge_lambda=weight, run_seed=run, samples_seen=seen, agent=None
+        )
+    rows += simulated.study({"agentmerge": 0.0}, seeds=2, splits={"validation": 1}, merge_lambda=0.7, answers=None)
+    rows += [{**row, "split": None, "seed": row["seed"] + 9, "run_seed": 3} for row in rows[:9]]
+    report.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", OPTIONS)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "every λ is shown" in page and "unsplit" in page and "None" not in page.replace("None of the", "")
+
+
 def test_a_results_folder_given_twice_counts_once(tmp_path: Path) -> None:
     rows = simulated.study(METHODS, splits={"cross_task": 3})
     first, second = (simulated.write(tmp_path / name, rows) for name in ("one", "two"))
