@@ -36,12 +36,17 @@ def inputs_of(folder: Path, content: Mapping[str, Any]) -> list[Input]:
 
 
 def terms_of(
-    base_models: Sequence[str], content: Mapping[str, Any], traces: Path | None, declared: str | None
+    base_models: Sequence[str],
+    inputs: Sequence[Input],
+    content: Mapping[str, Any],
+    traces: Path | None,
+    declared: str | None,
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Licence id → whose it is, for the models merged and the teachers learned from; and what stays open.
 
     Args:
         base_models: ids on the Hub.
+        inputs: the models that were merged.
         content: the folder's manifest.json.
         traces: the dataset it was trained on, which has to be the one of its lineage.
         declared: the licence of base models that this package does not know.
@@ -56,13 +61,14 @@ def terms_of(
         else:
             terms.setdefault(known, []).append(model)
     trained_on = {entry["sha256"]: entry["name"] for entry in _lineage(content) if entry.get("stage") == "build"}
-    if trained_on and traces is None:
-        names = ", ".join(sorted(set(trained_on.values())))
-        findings.append(
-            f"it learned from {names}: pass --traces with that folder, so that its teachers' terms are known"
+    untold = [i.model for i in inputs if not i.revision and not i.made_by]
+    if traces is None and (trained_on or untold):
+        names = (
+            ", ".join(sorted(set(trained_on.values()))) or f"data that the lineage of {', '.join(untold)} does not name"
         )
+        findings.append(f"it learned from {names}: pass --traces with that dataset's folder, for its teachers' terms")
     if traces is not None:
-        if manifest.folder_hash(traces) not in trained_on:
+        if trained_on and manifest.folder_hash(traces) not in trained_on:
             findings.append(f"{traces} is not the dataset it was trained on, by their hashes: pass the one that is")
         for (teacher, known), _ in sorted(terms_of_rows(splits_of(traces)).items()):
             terms.setdefault(known, []).append(f"answers of {teacher}")

@@ -72,7 +72,7 @@ def model_card(repository: Repository, merged: Merged) -> str:
         notices=[licence.notice for licence in known if licence.notice],
         formula=_head(merged.spec),
         method=config.get("method", "unknown"),
-        seed=config.get("seed"),
+        seed=config.get("merge_seed"),
         mergekit=config.get("mergekit", merged.manifest["versions"].get("mergekit", "")),
         spec=merged.spec.strip(),
         inputs=merged.inputs,
@@ -104,6 +104,7 @@ def _head(spec: str) -> list[str]:
 
 
 def _metadata(repository: Repository, merged: Merged) -> ModelCardData:
+    results = [_eval_result(score) for score in merged.scores if score.n]
     return ModelCardData(
         language="en",
         library_name="transformers",
@@ -112,8 +113,7 @@ def _metadata(repository: Repository, merged: Merged) -> ModelCardData:
         base_model_relation="merge",
         datasets=list(merged.datasets) or None,
         tags=TAGS,
-        model_name=repository.name,
-        eval_results=[_eval_result(score) for score in merged.scores if score.n] or None,
+        **({"model_name": repository.name, "eval_results": results} if results else {}),
         **licences.metadata(merged.terms),
     )
 

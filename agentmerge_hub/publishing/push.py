@@ -65,8 +65,8 @@ def push_model(
     base_models = tuple(dict.fromkeys([*(i.model for i in inputs if i.revision), *map(check_id, base_models)]))
     if not base_models:
         findings.append("none of the merged models is known by a name on the Hub: name them with --base-model ORG/NAME")
-    terms, open_terms = model.terms_of(base_models, content, traces, license)
-    files = _files(folder, content)
+    terms, open_terms = model.terms_of(base_models, inputs, content, traces, license)
+    files = {name: path for name, path in _files(folder, content).items() if name != CARD}
     if license_file is not None:
         files["LICENSE"] = license_file
     if notice := model.notice(terms):

@@ -135,7 +135,7 @@ def merged(out: Path, tokenizer: Path, traces: Path) -> Path:
             folder,
             "merge",
             inputs=inputs,
-            config={"method": "agentmerge", "lambda": 0.4, "seed": None, "mergekit": "0.1.5"},
+            config={"method": "agentmerge", "lambda": 0.4, "merge_seed": None, "mergekit": "0.1.5"},
             counts={"parameters": sum(p.numel() for p in model.parameters())},
         )
     return out

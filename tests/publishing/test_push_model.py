@@ -132,7 +132,14 @@ def test_teachers_terms_go_with_the_model(hub: Hub, run, merged: Path, tmp_path:
 
 def test_what_is_missing_is_asked_for(run, merged: Path) -> None:
     told = refusal(run, *PUSH[:5])
-    assert "name them with --base-model ORG/NAME" in told and "pass --traces with that folder" in told
+    assert (
+        "name them with --base-model ORG/NAME" in told
+        and "it learned from traces: pass --traces with that dataset's folder" in told
+    )
+    content = manifest.read(merged)
+    del content["inputs"]["agent"]["stage"], content["inputs"]["agent"]["inputs"]
+    (merged / "manifest.json").write_text(json.dumps(content))
+    assert "data that the lineage of base-all, base, instruct does not name" in refusal(run, *PUSH[:5])
     assert "the licence of acme/tiny-base is not known here" in refusal(run, *PUSH, "--traces", "traces")
 
 
