@@ -28,9 +28,8 @@ from agentmerge_hub.errors import require
 @click.option(
     "--likelihood",
     multiple=True,
-    type=click.Path(path_type=Path, exists=True),
-    metavar="PATH",
-    help="Log-probabilities of expert answers, by sample, to draw beside success; repeat for more.",
+    metavar="MODEL=FILE",
+    help="What `agentmerge likelihood` wrote of a model in the results, to draw beside success; repeat for more.",
 )
 @click.option(
     "--lm-eval",

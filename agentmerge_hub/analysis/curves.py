@@ -24,7 +24,7 @@ def learning_curves(folder: Path, scored: list[dict], likelihood: list[dict], ch
         rows = _along(scored, method, agent, chosen)
         if len({row["samples_seen"] for row in rows}) < 2:
             continue
-        beside = [row for row in likelihood if row["method"] in (None, method)]
+        beside = [row for row in likelihood if row["method"] == method]
         untouched = [row for row in scored if row["method"] == "instruct" and row["agent"] == agent]
         pictures.append(_ablation(folder, method, agent, rows, beside, untouched))
     return pictures

@@ -1,4 +1,8 @@
-"""How likely a model finds the expert's held-out answers: samples in, a row for each checkpoint and split out."""
+"""How likely a model finds the expert's held-out answers: samples in, a row for each checkpoint and split out.
+
+`agentmerge likelihood MODEL -o FILE` writes a row for each sample. Which method, learning rate and checkpoint the model
+stands for is looked up in the results, by the model's name.
+"""
 
 from math import exp
 from pathlib import Path
@@ -8,61 +12,83 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub.analysis import statistics
+from agentmerge_hub.analysis.episodes import Row
 from agentmerge_hub.errors import UserError
 
-NEEDED = ("split", "sample_id", "logprob")
-"""``logprob`` is the mean log-probability of the answer's tokens under the model, in nats."""
+NEEDED = ("split", "sample_id", "mean_logprob")
+"""``mean_logprob`` is the mean log-probability of the answer's tokens under the model, in nats."""
 
 KEYS = ("method", "learning_rate", "samples_seen", "split")
+SHARES = ("greedy_match", "greedy_action_match")
 
 
-def summarise(paths: list[Path]) -> list[dict]:
+def summarise(words: tuple[str, ...], episodes: list[Row]) -> list[dict]:
     """Mean log-probability with its standard error, and its exponential: the geometric-mean token probability.
 
-    The error is over tasks where the samples name theirs, else over samples. Spans (columns ``logprob_think``,
-    ``logprob_action`` and so on) are averaged too. Training runs are pooled.
+    The error is over tasks where the samples name theirs, else over samples. Spans (``think_logprob`` and so on) and
+    greedy matches are averaged too. Training runs are pooled.
+
+    Args:
+        words: ``MODEL=FILE`` with a model of the results, or FILE alone if it is named after the model.
+        episodes: rows of the results.
 
     Raises:
-        UserError: if a file can't be read or a column is missing.
+        UserError: if a file can't be read, a column is missing, or the results know no such model.
     """
-    rows = [row for path in paths for row in _read(path)]
     groups: dict[tuple, list[dict]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[key] for key in KEYS), []).append(row)
-    return [
-        _summary(key, members) for key, members in sorted(groups.items(), key=lambda item: [str(k) for k in item[0]])
-    ]
+    for word in words:
+        name, path = _parse(word)
+        known = _known(name, episodes)
+        for row in _read(path):
+            row |= {"method": known["method"], "learning_rate": known["learning_rate"]}
+            if row.get("samples_seen") is None:
+                row["samples_seen"] = known["samples_seen"]
+            groups.setdefault(tuple(row[key] for key in KEYS), []).append(row)
+    ordered = sorted(groups.items(), key=lambda item: [(value is not None, value or 0) for value in item[0][1:3]])
+    return [_summary(key, members) for key, members in ordered]
 
 
-def _summary(key: tuple, rows: list[dict]) -> dict:
-    values = np.array([row["logprob"] for row in rows if row["logprob"] is not None], float)
-    mean = float(values.mean()) if len(values) else None
-    tasks = [row["task"] for row in rows if row["logprob"] is not None and row.get("task")]
-    error = statistics.new_task_error(values, tasks) if len(tasks) == len(values) else statistics.binomial_error(values)
-    spans = sorted({name for row in rows for name in row if name.startswith("logprob_")})
-    out = {**dict(zip(KEYS, key)), "samples": len(values), "logprob": mean, "se": None if np.isnan(error) else error}
-    ends = (0.0, -(out["se"] or 0.0), out["se"] or 0.0)
-    out |= {
-        name: exp(mean + end) if mean is not None else None
-        for name, end in zip(("likelihood", "likelihood_low", "likelihood_high"), ends)
-    }
-    for span in spans:
-        found = [row[span] for row in rows if row.get(span) is not None]
-        out[span] = float(np.mean(found)) if found else None
-    return out
+def _parse(word: str) -> tuple[str, Path]:
+    name, equals, path = word.partition("=")
+    return (name, Path(path)) if equals else (Path(word).stem, Path(word))
+
+
+def _known(name: str, episodes: list[Row]) -> Row:
+    for row in episodes:
+        if row["model"] == name:
+            return row
+    models = ", ".join(sorted({row["model"] or "" for row in episodes}))
+    raise UserError(
+        f"--likelihood names the model {name!r}, the results hold {models}: give MODEL=FILE with one of these"
+    )
 
 
 def _read(path: Path) -> list[dict]:
-    files = sorted(path.rglob("*likelihood*.parquet")) if path.is_dir() else [path]
-    if not files:
-        raise UserError(f"{path} has no likelihood Parquet file: give what scoring the expert's answers wrote")
-    rows = []
-    for file in files:
-        try:
-            table = pq.read_table(file)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{file} is not readable Parquet: {str(error).splitlines()[0]}") from error
-        if absent := [name for name in NEEDED if name not in table.column_names]:
-            raise UserError(f"{file} has no column {absent[0]!r}: expected {', '.join(NEEDED)} by sample")
-        rows += [{**dict.fromkeys(KEYS), **row} for row in table.to_pylist()]
-    return rows
+    if not path.is_file():
+        raise UserError(f"no file {path}: --likelihood takes what `agentmerge likelihood` wrote")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path} is not readable Parquet: {str(error).splitlines()[0]}") from error
+    if absent := [name for name in NEEDED if name not in table.column_names]:
+        raise UserError(f"{path} has no column {absent[0]!r}: it is not what `agentmerge likelihood` writes")
+    return table.to_pylist()
+
+
+def _summary(key: tuple, rows: list[dict]) -> dict:
+    scored = [row for row in rows if row["mean_logprob"] is not None]
+    values = np.array([row["mean_logprob"] for row in scored], float)
+    tasks = [row["task"] for row in scored if row.get("task")]
+    named = len(tasks) == len(values)
+    error = statistics.new_task_error(values, tasks) if named else statistics.binomial_error(values)
+    out = {**dict(zip(KEYS, key)), "samples": len(values), "se": None if np.isnan(error) else error}
+    out["mean_logprob"] = _mean(rows, "mean_logprob")
+    for name, sign in (("likelihood", 0), ("likelihood_low", -1), ("likelihood_high", 1)):
+        out[name] = None if out["mean_logprob"] is None else exp(out["mean_logprob"] + sign * (out["se"] or 0.0))
+    spans = sorted({name for row in rows for name in row if name.endswith("_logprob") and name != "mean_logprob"})
+    return out | {name: _mean(rows, name) for name in (*spans, *SHARES) if name in rows[0]}
+
+
+def _mean(rows: list[dict], name: str) -> float | None:
+    found = [row[name] for row in rows if row.get(name) is not None]
+    return float(np.mean(found)) if found else None

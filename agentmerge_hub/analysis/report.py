@@ -43,7 +43,7 @@ class Options:
     benchmark: str | None = None
     validation_tasks: tuple[str, ...] = ()
     choose_on: str = "validation"
-    likelihood: tuple[Path, ...] = ()
+    likelihood: tuple[str, ...] = ()
     lm_eval: tuple[str, ...] = ()
     traces: int = 300
     draws: int = 10_000
@@ -55,7 +55,7 @@ class Options:
         words += ["--benchmark", self.benchmark] if self.benchmark else []
         words += [word for task in self.validation_tasks for word in ("--validation-task", task)]
         words += ["--choose-on", self.choose_on] if self.choose_on != Options.choose_on else []
-        words += [word for path in self.likelihood for word in ("--likelihood", str(path))]
+        words += [word for pair in self.likelihood for word in ("--likelihood", pair)]
         words += [word for pair in self.lm_eval for word in ("--lm-eval", pair)]
         return shlex.join([*words, "--traces", str(self.traces), "--draws", str(self.draws), "--seed", str(self.seed)])
 
@@ -70,7 +70,7 @@ def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
     manifest.check_replaceable(out, STAGE)
     results = episodes.read(folders, options.benchmark, options.validation_tasks)
     general = forgetting.table(forgetting.parse(options.lm_eval))
-    expert = likelihood.summarise(list(options.likelihood))
+    expert = likelihood.summarise(options.likelihood, results.rows)
     notes: list[str] = []
     focus = _focus(results, options.method, notes)
     chosen = choice.choose(results, options.choose_on)

@@ -45,15 +45,23 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seen in (5120, 10240, 15360):
             setting = {"splits": SPLITS, "seeds": 3, "learning_rate": rate, "samples_seen": seen, "luck": seen}
             copies = {"copied_example_actions": 2, "copied_example_first_step": True} if seen > 5120 else {}
-            rows += simulated.study({"instruct_finetuned": -1.0}, **setting, **copies)
+            rows += simulated.study({"instruct_finetuned": -1.0}, **setting, **copies, model=f"tuned-{rate}")
             for weight in (0.3, 0.5) if seen == 15360 else (0.5,):
                 rows += simulated.study({"agentmerge": 0.0}, **setting, merge_lambda=weight)
     scored = [
-        {"method": "instruct_finetuned", "learning_rate": 1e-6, "samples_seen": seen, "split": split, "sample_id": str(i), "logprob": -1 / seen * 5120}
-        for seen in (5120, 10240) for split in ("inter_task", "cross_task") for i in range(4)
-    ]  # fmt: skip
-    pq.write_table(pa.Table.from_pylist(scored), root / "likelihood.parquet")
-    options = report.Options(draws=200, likelihood=(root / "likelihood.parquet",))
+        {
+            "split": split,
+            "sample_id": str(i),
+            "task": f"t{i}",
+            "samples_seen": seen,
+            "mean_logprob": -5120 / seen - i / 10,
+        }
+        for seen in (5120, 10240)
+        for split in ("inter_task", "cross_task")
+        for i in range(4)
+    ]
+    pq.write_table(pa.Table.from_pylist(scored), root / "tuned.parquet")
+    options = report.Options(draws=200, likelihood=(f"tuned-1e-06={root / 'tuned.parquet'}",))
     report.write([simulated.write(root / "results", rows)], root / "report", options)
     return root / "report"
 
@@ -78,6 +86,7 @@ def test_every_figure_has_a_dark_twin_in_other_colours(sweep: Path) -> None:
         [a for a in Links(sweep / "report.html").addresses if a.startswith("data:image/svg")][place] for place in (1, 0)
     )
     assert light != dark and len(light) == len(dark)
+    assert "geometric-mean token probability" in page
 
 
 def test_all_links_lead_somewhere(sweep: Path) -> None:
@@ -201,28 +210,39 @@ def test_forgetting_is_the_change_from_the_first_model(tmp_path: Path) -> None:
 
 def test_likelihood_is_the_geometric_mean_of_token_probabilities(tmp_path: Path) -> None:
     rows = [
-        {"split": "cross_task", "sample_id": str(i), "logprob": np.log(p), "logprob_think": np.log(p) / 2}
+        {"split": "cross_task", "sample_id": str(i), "mean_logprob": np.log(p), "think_logprob": np.log(p) / 2, "greedy_match": i == 0}
         for i, p in enumerate((0.2, 0.8))
-    ]
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "likelihood.parquet")
-    (row,) = likelihood.summarise([tmp_path])
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "agent-80.parquet")
+    episodes = [simulated.episode(model="agent-80", method="agent", learning_rate=1e-6, samples_seen=80)]
+    (row,) = likelihood.summarise((str(tmp_path / "agent-80.parquet"),), episodes)
+    assert (row["method"], row["learning_rate"], row["samples_seen"], row["samples"]) == ("agent", 1e-6, 80, 2)
     assert row["likelihood"] == pytest.approx(0.4)
-    assert row["logprob_think"] == pytest.approx(np.log(0.4) / 2)
-    assert row["samples"] == 2
     assert row["likelihood_low"] == pytest.approx(0.4 * np.exp(-np.log(4) / 2))
+    assert row["think_logprob"] == pytest.approx(np.log(0.4) / 2)
+    assert row["greedy_match"] == 0.5
+
+
+def test_likelihood_reads_what_the_verb_of_that_name_writes() -> None:
+    written = pytest.importorskip("agentmerge_hub.training.likelihood").SCHEMA
+    assert set(likelihood.NEEDED) < set(written.names)
+    assert set(likelihood.SHARES) < set(written.names)
+    assert "task" in written.names and "samples_seen" in written.names and "think_logprob" in written.names
 
 
 def test_wrong_side_inputs_are_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "results_1.json").write_text('{"results": 3}')
+    known = [simulated.episode(model="m")]
     pq.write_table(pa.table({"split": ["cross_task"]}), tmp_path / "no_column.parquet")
     for call, says in (
         (lambda: forgetting.parse(("instruct",)), "NAME=PATH"),
         (lambda: forgetting.table({"a": tmp_path / "empty"}), "has no results_"),
         (lambda: forgetting.table({"a": tmp_path / "results_1.json"}), "is not what lm-evaluation-harness writes"),
-        (lambda: likelihood.summarise([tmp_path / "empty"]), "has no likelihood Parquet"),
-        (lambda: likelihood.summarise([tmp_path / "no_column.parquet"]), "has no column 'sample_id'"),
-        (lambda: likelihood.summarise([tmp_path / "results_1.json"]), "is not readable Parquet"),
+        (lambda: likelihood.summarise((f"m={tmp_path / 'none'}",), known), "no file"),
+        (lambda: likelihood.summarise((f"m={tmp_path / 'no_column.parquet'}",), known), "has no column 'sample_id'"),
+        (lambda: likelihood.summarise((f"m={tmp_path / 'results_1.json'}",), known), "is not readable Parquet"),
+        (lambda: likelihood.summarise(("n=x",), known), "the results hold m"),
     ):
         with pytest.raises(UserError, match=says):
             call()
