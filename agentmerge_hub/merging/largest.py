@@ -7,6 +7,7 @@ partitions that hold the k-th place matter, and these are a quickselect: O(n) in
 """
 
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -14,19 +15,26 @@ import torch
 _LEAF = 16
 """GNU std::sort leaves ranges of this length to one final insertion sort, which keeps equals in their order."""
 
+_BLOCK = 1 << 16
+"""Values looked at together: what is noted of them stays in a core's cache."""
 
-def largest(values: np.ndarray, k: int) -> np.ndarray:
+
+def largest(values: np.ndarray, k: int, places: np.ndarray | None = None) -> np.ndarray:
     """A mask of the k largest values; among equals, of those mergekit's sort puts first.
 
     Args:
         values: float32, one dimension, no NaN; left in another order.
         k: 1 … n.
+        places: n integers of memory to work in, of any content; int64 where n ≥ 2³¹.
     """
     mask = np.zeros(len(values), dtype=bool)
     if not _is_gnu_sort():
         mask[_sorted_front(values, k)] = True
         return mask
-    places = np.arange(len(values), dtype=np.int32 if len(values) < 2**31 else np.int64)
+    if places is None:
+        places = np.empty(len(values), dtype=np.int64)
+    for begin in range(0, len(values), _BLOCK):
+        places[begin : begin + _BLOCK] = np.arange(begin, min(len(values), begin + _BLOCK))
     chosen = _front(values, places, k)
     if chosen is None:
         restored = np.empty_like(values)
@@ -71,35 +79,53 @@ def _partition(values: np.ndarray, places: np.ndarray) -> int:
     i-th from the right, until they cross.
     """
     _swap(values, places, np.array([0]), np.array([_median(values, 1, len(values) // 2, len(values) - 1)]))
-    pivot = values[0]
-    left, right = values[1:] <= pivot, values[1:] >= pivot
-    crossing = _crossing(left, right)
-    here = np.flatnonzero(left[:crossing]) + 1
-    there = np.flatnonzero(right[crossing:])[::-1] + crossing + 1
-    swaps = min(len(here), len(there))
-    _swap(values, places, here[:swaps], there[:swaps])
+    pivot, crossing, last = values[0], _crossing(values), len(values)
+    from_left = _left_halts(values, pivot, 1, crossing)
+    from_right = _right_halts(values, pivot, crossing)
+    here, there = next(from_left, None), next(from_right, None)
+    while here is not None and there is not None:
+        swaps = min(len(here), len(there))
+        _swap(values, places, here[:swaps], there[:swaps])
+        last = int(there[swaps - 1])
+        here = here[swaps:] if swaps < len(here) else next(from_left, None)
+        there = there[swaps:] if swaps < len(there) else next(from_right, None)
     # The left pointer halts next at a value that was not exchanged, or at the last that was.
-    halts = [int(there[swaps - 1])] if swaps else []
-    if swaps < len(here):
-        halts.append(int(here[swaps]))
-    elif crossing < len(left) and left[crossing:].any():
-        halts.append(int(np.argmax(left[crossing:])) + crossing + 1)
-    return min(halts)
+    if here is None:
+        here = next(_left_halts(values, pivot, crossing, last), None)
+    return last if here is None else int(here[0])
 
 
-def _crossing(left: np.ndarray, right: np.ndarray) -> int:
-    """The first index with as many halts before it from the left as there are at and behind it from the right."""
-    low, high = 0, len(left)
-    before, behind = 0, 0
-    while low < high:
-        middle = (low + high) // 2
-        before_middle = before + np.count_nonzero(left[low:middle])
-        behind_middle = behind + np.count_nonzero(right[middle:high])
-        if before_middle < behind_middle:
-            low, before = middle + 1, before_middle + int(left[middle])
-        else:
-            high, behind = middle, behind_middle
-    return low
+def _left_halts(values: np.ndarray, pivot: np.float32, begin: int, end: int) -> Iterator[np.ndarray]:
+    """Where the left pointer halts from `begin` to `end`, in order, a block at a time."""
+    for low in range(begin, end, _BLOCK):
+        found = np.flatnonzero(values[low : min(low + _BLOCK, end)] <= pivot)
+        if len(found):
+            yield found + low
+
+
+def _right_halts(values: np.ndarray, pivot: np.float32, begin: int) -> Iterator[np.ndarray]:
+    """Where the right pointer halts from the end down to `begin`, in order, a block at a time."""
+    for high in range(len(values), begin, -_BLOCK):
+        low = max(begin, high - _BLOCK)
+        found = np.flatnonzero(values[low:high] >= pivot)
+        if len(found):
+            yield found[::-1] + low
+
+
+def _crossing(values: np.ndarray) -> int:
+    """The first index with as many left halts before it as there are right halts at and behind it."""
+    pivot, starts = values[0], range(1, len(values), _BLOCK)
+    left = [np.count_nonzero(values[low : low + _BLOCK] <= pivot) for low in starts]
+    right = [np.count_nonzero(values[low : low + _BLOCK] >= pivot) for low in starts]
+    before, behind = 0, sum(right)
+    for low, in_left, in_right in zip(starts, left, right):
+        if before + in_left >= behind - in_right:
+            block = values[low : low + _BLOCK]
+            counted = before + np.concatenate([[0], np.cumsum(block <= pivot)])
+            remaining = behind - np.concatenate([[0], np.cumsum(block >= pivot)])
+            return low + int(np.argmax(counted >= remaining))
+        before, behind = before + in_left, behind - in_right
+    return len(values)
 
 
 def _swap(values: np.ndarray, places: np.ndarray, here: np.ndarray, there: np.ndarray) -> None:

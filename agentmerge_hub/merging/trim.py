@@ -1,5 +1,6 @@
 """The first step of ties: which values of each delta are kept. One tensor is looked at whole, since its largest values are."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
@@ -43,10 +44,23 @@ def masks(
 def _mask(base: Tensor | Adapted, model: Tensor | Adapted, density: float, count: int, files: Files) -> torch.Tensor:
     if density <= 0 or count == 0:
         return torch.zeros(count, dtype=torch.bool)
-    sizes = np.empty(count, dtype=np.float32)
+    sizes, places = _memory(count)
     for begin, end in stretches(count):
         delta = files.values(model, begin, end).float().sub_(files.values(base, begin, end).float())
         torch.from_numpy(sizes[begin:end]).copy_(delta.abs_())
     if not np.isfinite(sizes.sum(dtype=np.float64)):
         return torch.ones(count, dtype=torch.bool)  # the merge itself stops at what is not finite
-    return torch.from_numpy(largest(sizes, max(1, int(density * count))))
+    return torch.from_numpy(largest(sizes, max(1, int(density * count)), places))
+
+
+_kept = threading.local()
+
+
+def _memory(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """A thread's arrays of at least this length: fresh memory for each tensor would cost more than the search."""
+    integer = np.int32 if count < 2**31 else np.int64
+    sizes, places = getattr(_kept, "arrays", (np.empty(0, np.float32), np.empty(0, integer)))
+    if len(sizes) < count or places.itemsize < np.dtype(integer).itemsize:
+        sizes, places = np.empty(count, np.float32), np.empty(count, integer)
+        _kept.arrays = sizes, places
+    return sizes[:count], places[:count]
