@@ -42,6 +42,7 @@ def scores(folder: Path, rows: list[dict], names: dict[Candidate, str], ending: 
             axis.set_yticks(range(len(order)), [names[candidate] for candidate in order])
             axis.set_ylim(len(order) - 0.5, -0.5)
             axis.set_xlabel("mean reward")
+            axis.locator_params(axis="x", nbins=6)
             ends = [(row["reward"] - (row["se"] or 0), row["reward"] + (row["se"] or 0)) for row in shown]
             widest = max(high for _, high in ends) or 1.0
             axis.set_xlim(min(0, *(low for low, _ in ends)) - 0.03 * widest, 1.05 * widest)

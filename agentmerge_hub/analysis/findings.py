@@ -88,13 +88,11 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
     if not any(row.get("success") for row in scored):
         n = sum(row["n"] for row in scored)
         said.append(f"No method solved any of its {n} finished episodes, so nothing here tells the methods apart.")
-    else:
-        said += [
-            f"{labels.method(row['method'])} solved none of its {row['n']} {labels.split(row['split'])} episodes: on these tasks its "
-            f"success rate is below {planner.rate_above_none(row['n']):.1%} with 95 % confidence, no more than that."
-            for row in scored
-            if row["n"] and not row["success"]
-        ]
+    elif unsolved := [row for row in scored if row["n"] and not row["success"]]:
+        said.append(
+            f"Nothing was solved by {'; '.join(_bound(row) for row in unsolved)}. The bounds hold with 95 % confidence, on these "
+            "tasks; that the rates are zero is not shown."
+        )
     lost = sum(row["missing"] + row["crashed"] for row in scored)
     if lost:
         asked = sum(row["asked"] for row in scored)
@@ -126,6 +124,11 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
             f"Comparisons leave out finished episodes without a partner on the other side: up to {unpaired} here."
         )
     return said + notes + results.notes
+
+
+def _bound(row: dict) -> str:
+    who = ", ".join(part for part in (labels.split(row["split"]), row["agent"]) if part)
+    return f"{labels.method(row['method'])} ({who}: {row['n']} episodes, a rate below {planner.rate_above_none(row['n']):.0%})"
 
 
 def _same_weights(results: Results) -> list[str]:

@@ -30,6 +30,7 @@ def _environment() -> Any:
         "num": number,
         "error": error,
         "signed": signed,
+        "between": between,
         "plain": labels.plain,
         "count": count,
         "p": p_value,
@@ -51,6 +52,11 @@ def error(value: float | None) -> str:
 def signed(value: float | None, digits: int = 1) -> str:
     """A difference in points, with a true minus sign."""
     return "–" if value is None else f"{100 * value:+.{digits}f}".replace("-", "−")
+
+
+def between(low: float | None, high: float | None) -> str:
+    """An interval in points."""
+    return "–" if low is None or high is None else f"{signed(low)} … {signed(high)}"
 
 
 def count(value: int | None) -> str:
