@@ -32,6 +32,23 @@ def test_without_yes_everything_is_shown_and_nothing_asked_of_the_hub(hub: Hub, 
     assert hub.requests == []
 
 
+def test_the_script_is_the_verb(hub: Hub, run, traces: Path, client_environment) -> None:
+    script = Path(__file__).parents[2] / "push_scripts" / "push_dataset.py"
+    command = [sys.executable, script, "traces", "--repo-id", "acme/workarena-traces"]
+    shown = subprocess.run(
+        command, env=client_environment, cwd=traces.parent, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == run(*PUSH).stdout
+
+
+def test_private_things_are_made_private(hub: Hub, run, traces: Path) -> None:
+    run(*PUSH, "--private", "--collection", "Ours", "--yes")
+    assert repo(hub).private
+    assert [(c["title"], c["private"]) for c in hub.store.collections.values()] == [("Ours", True)]
+    run(*PUSH, "--collection", "", "--yes", HF_TOKEN="hf_alice")
+    assert len(hub.store.collections) == 1 and repo(hub).private
+
+
 def test_one_commit_a_tag_a_collection_and_nothing_the_second_time(hub: Hub, run, traces: Path) -> None:
     assert "14 files sent" in run(*PUSH, "--yes").stdout
     head = repo(hub).head
