@@ -42,7 +42,7 @@ def read(arguments: Sequence[str] | None = None) -> Run:
     Raises:
         UserError: for a recipe that is not there or not a mapping, an unknown key, or a value of the wrong kind.
     """
-    parser = TrlParser((ScriptArguments, SFTConfig, ModelConfig, RunArguments), exit_on_error=False)
+    parser = TrlParser((ScriptArguments, SFTConfig, ModelConfig, RunArguments), exit_on_error=False, allow_abbrev=False)
     parser.error = _refuse
     try:
         data, config, model, own = parser.parse_args_and_config(arguments)

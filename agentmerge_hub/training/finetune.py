@@ -6,7 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import PartialState
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 from trl import SFTTrainer, get_peft_config, get_quantization_config
 
 from agentmerge_hub import manifest
@@ -50,7 +53,10 @@ def run(asked: Run) -> None:
     PartialState().wait_for_everyone()
     last = last or checkpoints.last_whole(folder)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
-    trainer.save_model(asked.config.output_dir)
+    if asked.model.use_peft:
+        _merge_adapter(trainer, asked, tokenizer, folder)
+    else:
+        trainer.save_model(asked.config.output_dir)
     if trainer.is_world_process_zero():
         checkpoints.write_manifest(folder, lineage, cadence.seen(trainer.state.global_step), trainer.state, started)
         print(f"{plan.model} fine-tuned on {plan.rows} rows for {trainer.state.global_step} steps written to {folder}")
@@ -80,6 +86,16 @@ def _trainer(asked: Run, tokenizer, dataset, cadence) -> SFTTrainer:
         raise UserError(
             f"no model at {asked.model.model_name_or_path!r}: no such folder, and not a Hub id within reach"
         ) from error
+
+
+def _merge_adapter(trainer: SFTTrainer, asked: Run, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Save the adapter, and beside it the whole model with the adapter added in float32, also where it was quantized."""
+    trainer.save_model(str(folder / "adapter"))
+    if trainer.is_world_process_zero():
+        whole = AutoModelForCausalLM.from_pretrained(asked.model.model_name_or_path, dtype=torch.float32)
+        merged = PeftModel.from_pretrained(whole, folder / "adapter").merge_and_unload()
+        merged.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def _lineage(asked: Run) -> dict[str, Any]:

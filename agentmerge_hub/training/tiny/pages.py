@@ -74,12 +74,7 @@ def document(rng: random.Random, easy: bool = False) -> tuple[str, str]:
 
     Easy ones hold pages of a few elements, with nothing but look-ups.
     """
-    kinds, weights = (
-        ((_index, _noted_before, _pairs), (3, 3, 2))
-        if easy
-        else ((_noted_before, _index, _sentences, _pairs, _repeats), (4, 2, 2, 1, 1))
-    )
-    given, found = rng.choices(kinds, weights)[0](rng, 4 if easy else 9)
+    given, found = rng.choices(*(_EASY if easy else _ALL))[0](rng, 4 if easy else 9)
     return f"<|bos|>{given}", f"{found}<|end|>"
 
 
@@ -133,3 +128,22 @@ def _repeats(rng: random.Random, most: int) -> tuple[str, str]:
     """Words, then the same words again."""
     words = " ".join(made_up(rng) if rng.random() < 0.3 else word(rng) for _ in range(rng.randint(3, most + 3)))
     return f"{words}\n", words
+
+
+def _pointed(rng: random.Random, most: int) -> tuple[str, str]:
+    """One name before or after the tree, and only its bid after both."""
+    shown = page(rng, most)
+    sought = [
+        (f"{rng.choice(('', e.role + ' '))}{_quoted(rng, e.name)}", e) for e in shown.named
+    ] * 2 + shown.ordinals()
+    if not sought:
+        return _repeats(rng, most)
+    name, element = rng.choice(sought)
+    line = rng.choice(("{}", "About {}.", "{}:", "The {} here.", "See {}")).format(name)
+    given = f"{line}\n{shown.tree}\n" if rng.random() < 0.7 else f"{shown.tree}\n{line}\n"
+    return given, rng.choice(("{}", "It is {}.", "bid {}", "[{}]", "at '{}'", '("{}")')).format(element.bid)
+
+
+_EASY = ((_index, _noted_before, _pairs, _pointed), (2, 2, 1, 3))
+_ALL = ((_noted_before, _index, _sentences, _pairs, _repeats, _pointed), (3, 1, 1, 1, 1, 4))
+"""Kinds of documents and how often each is drawn."""

@@ -17,10 +17,10 @@ from agentmerge_hub.training.tiny.model import new_model
 from agentmerge_hub.training.tiny.tokenizer import new_tokenizer
 from agentmerge_hub.training.tiny.train import train
 
-BASE_STEPS = 450
-INSTRUCT_STEPS = 120
-BASE_LEARNING_RATE = 2e-3
-INSTRUCT_LEARNING_RATE = 5e-4
+BASE_STEPS = 350
+INSTRUCT_STEPS = 100
+BASE_LEARNING_RATE = 6e-4
+INSTRUCT_LEARNING_RATE = 3e-4
 
 
 def make(out: Path, seed: int, base_steps: int = BASE_STEPS, instruct_steps: int = INSTRUCT_STEPS) -> None:

@@ -19,7 +19,7 @@ _UNFORESEEABLE = 0.1
 
 def pages(tokenizer: PreTrainedTokenizerFast, rng: random.Random, steps: int) -> Iterator[Batch]:
     """Repeated random tokens first, then easy look-ups, then every kind of document."""
-    first, second = int(0.15 * steps), int(0.45 * steps)
+    first, second = 0, int(0.3 * steps)
     for _ in range(first):
         yield repeats(rng, len(tokenizer))
     stream = packed(tokenizer, lambda: synthetic.document(rng, easy=True), _UNFORESEEABLE)

@@ -25,7 +25,7 @@ _SHORTEST_FIXED_LINE = 10
 _MARKS = ("<action>\n", "\n</action>", "<think>\n", "\n</think>\n", "## Goal:\n", "click('", "fill('", "')", "', '")
 
 
-def new_tokenizer(seed: int, vocabulary: int = 1280) -> PreTrainedTokenizerFast:
+def new_tokenizer(seed: int, vocabulary: int = 1792) -> PreTrainedTokenizerFast:
     """Train it on the synthetic pages; end of turn is the end-of-sequence token."""
     rng = random.Random(seed)
     bpe = Tokenizer(models.BPE())
@@ -36,9 +36,8 @@ def new_tokenizer(seed: int, vocabulary: int = 1280) -> PreTrainedTokenizerFast:
         ]
     )
     bpe.decoder = decoders.ByteLevel()
-    corpus = ["".join(pages.document(rng)) for _ in range(3000)] + [
-        " ".join([*words.WORDS, *words.GLUE, *map(str, range(100))])
-    ] * 30
+    corpus = ["".join(pages.document(rng)) for _ in range(3000)]
+    corpus += [" ".join(map(str, range(100)))] * 2000 + [" ".join([*words.WORDS, *words.GLUE])] * 300
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         special_tokens=list(SPECIAL),

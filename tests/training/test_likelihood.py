@@ -1,0 +1,67 @@
+"""Expert likelihood: the figures equal a plain computation, and spans cover an answer."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import load_dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from agentmerge_hub.training import likelihood
+from agentmerge_hub.training.spans import spans
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            "<think>\nOh\n</think>\n\n<action>\nfill('é1', 'x')\n</action>",
+            [("\nOh\n", "think"), ("fill", "action_name"), ("'é1'", "bid"), ("'x'", "arguments")],
+        ),
+        (
+            "<action>\nclick('1')\nclick(bid='22', button='right')\n</action>",
+            [
+                ("click", "action_name"), ("'1'", "bid"),
+                ("click", "action_name"), ("'22'", "bid"), ("'right'", "arguments"),
+            ],
+        ),
+        ("<action>\npress here\n</action>", [("press here", "arguments")]),
+    ],
+)  # fmt: skip
+def test_spans_of_an_answer(answer: str, expected: list[tuple[str, str]]) -> None:
+    assert [(answer[begin:end], span) for begin, end, span in spans(answer)] == expected
+
+
+def test_figures_equal_a_plain_computation(tiny_model: Path, traces: Path) -> None:
+    tokenizer, model = AutoTokenizer.from_pretrained(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model)
+    rows = load_dataset(str(traces), "all", split="inter_task")
+    table = likelihood.score(model, tokenizer, rows, "inter_task", batch=4).to_pylist()
+    assert [row["sample_id"] for row in table] == rows["sample_id"]
+    for row, figures in zip(rows, table):
+        prompt = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False)
+        head = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        tail = tokenizer(row["completion"][0]["content"] + tokenizer.eos_token, add_special_tokens=False)["input_ids"]
+        with torch.no_grad():
+            logits = model(torch.tensor([head + tail])).logits[0]
+        logprobs = [logits[len(head) + i - 1].log_softmax(-1)[token].item() for i, token in enumerate(tail)]
+        assert figures["n_tokens"] == len(tail)
+        assert figures["mean_logprob"] == pytest.approx(sum(logprobs) / len(tail), abs=1e-4)
+        assert sum(figures[f"{span}_tokens"] for span in likelihood.SPANS) == len(tail)
+        assert (figures["think_tokens"] > 0) == row["cot"] and figures["bid_tokens"] > 0
+
+
+def test_a_model_that_always_agrees_matches_greedily(tiny_model: Path, traces: Path) -> None:
+    tokenizer, model = AutoTokenizer.from_pretrained(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model)
+    rows = load_dataset(str(traces), "all", split="inter_task").select([0])
+    ids = tokenizer(
+        tokenizer.apply_chat_template(rows[0]["prompt"] + rows[0]["completion"], tokenize=False),
+        add_special_tokens=False,
+        return_tensors="pt",
+    )["input_ids"]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(40):
+        optimizer.zero_grad()
+        model(ids, labels=ids).loss.backward()
+        optimizer.step()
+    (figures,) = likelihood.score(model, tokenizer, rows, "inter_task").to_pylist()
+    assert figures["greedy_match"] and figures["greedy_action_match"] and figures["geometric_mean_probability"] > 0.5

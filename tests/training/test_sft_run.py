@@ -1,0 +1,128 @@
+"""A run through recipes/sft.py: what it writes, that it goes on where it was killed, and what it refuses."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.training import arguments, finetune
+from agentmerge_hub.training.checkpoints import last_whole
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(model: Path, traces: Path, out: Path, **options: object) -> list[str]:
+    settings = {
+        "model_name_or_path": model, "dataset_name": traces, "dataset_config": "all", "output_dir": out,
+        "max_steps": 12, "per_device_train_batch_size": 4, "checkpoint_samples": 16, "learning_rate": 1e-3,
+        "logging_steps": 1, "seed": 3,
+    } | options  # fmt: skip
+    arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
+    recipe = ROOT / "recipes/sft/tiny/base-all.yaml"
+    return [sys.executable, str(ROOT / "recipes/sft.py"), "--config", str(recipe), *arguments]
+
+
+def run(model: Path, traces: Path, out: Path, **options: object) -> subprocess.CompletedProcess:
+    options = {"tokenizer_name_or_path": model} | options
+    return subprocess.run(command(model, traces, out, **options), capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_model: Path, traces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    done = run(tiny_model, traces, out)
+    assert done.returncode == 0, done.stderr
+    assert "40 rows" in done.stdout and f"written to {out}" in done.stdout
+    return out
+
+
+def test_a_run_leaves_full_precision_and_its_lineage(finished: Path) -> None:
+    weights = load_file(finished / "model.safetensors")
+    assert {str(tensor.dtype) for tensor in weights.values()} == {"torch.float32"}
+    manifest = json.loads((finished / "manifest.json").read_text())
+    # Batches of 4 from 40 rows: 12 steps see 48 samples, a checkpoint at 16, 32 and 48.
+    assert manifest["config"]["samples_seen"] == 48
+    assert manifest["config"]["learning_rate"] == 1e-3 and manifest["config"]["seed"] == 3
+    seen = {
+        path.parent.name: json.loads(path.read_text())["config"]["samples_seen"]
+        for path in finished.glob("checkpoint-*/manifest.json")
+    }
+    assert seen == {"checkpoint-4": 16, "checkpoint-8": 32, "checkpoint-12": 48}
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(
+    finished: Path, tiny_model: Path, traces: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    options = {"tokenizer_name_or_path": tiny_model}
+    process = subprocess.Popen(
+        command(tiny_model, traces, out, **options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None and not (out / "checkpoint-4" / "manifest.json").is_file():
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "manifest.json").exists()
+    # What a kill in the midst of saving leaves: newer, and without its manifest.
+    (out / "checkpoint-10").mkdir()
+    (out / "checkpoint-10" / "model.safetensors").write_bytes(b"half")
+    done = run(tiny_model, traces, out)
+    assert done.returncode == 0, done.stderr
+    assert not (out / "checkpoint-10").exists()
+    expected, found = load_file(finished / "model.safetensors"), load_file(out / "model.safetensors")
+    assert all(expected[name].equal(found[name]) for name in expected)
+
+
+def test_the_newest_whole_checkpoint_is_found_and_others_removed(tmp_path: Path) -> None:
+    for step, whole in ((5, True), (20, True), (100, False)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if whole:
+            (tmp_path / f"checkpoint-{step}" / "manifest.json").write_text("{}")
+    assert last_whole(tmp_path) == tmp_path / "checkpoint-20"
+    assert not (tmp_path / "checkpoint-100").exists()
+
+
+def test_a_finished_run_is_left_alone_and_another_is_not_mixed_in(
+    finished: Path, tiny_model: Path, traces: Path
+) -> None:
+    before = (finished / "model.safetensors").stat().st_mtime_ns
+    again = run(tiny_model, traces, finished)
+    assert again.returncode == 0 and "finished already" in again.stdout
+    assert (finished / "model.safetensors").stat().st_mtime_ns == before
+    other = run(tiny_model, traces, finished, learning_rate=2e-3)
+    assert other.returncode == 1
+    assert "is a run with another learning_rate" in other.stderr and "Traceback" not in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"dataset_config": "cat"}, "has no config 'cat': it has all"),
+        ({"dataset_train_split": "trian"}, "has no split 'trian'"),
+        ({"dataset_name": "nowhere"}, "no dataset at 'nowhere'"),
+        ({"model_name_or_path": "nowhere", "tokenizer_name_or_path": "nowhere"}, "no tokenizer at 'nowhere'"),
+        ({"max_length": 50}, "max_length is 50: raise max_length"),
+        ({"learning_rat": 1}, "learning_rat"),
+        ({"learning_rate": "fast"}, "learning_rate"),
+        ({"eos_token": "<|bos|>"}, "does not end with '<|bos|>'"),
+    ],
+)
+def test_mistakes_are_one_sentence(tiny_model: Path, traces: Path, tmp_path: Path, options: dict, says: str) -> None:
+    asked = {"tokenizer_name_or_path": tiny_model, "preflight": "true"} | options
+    with pytest.raises(UserError, match=re.escape(says)):
+        finetune.run(arguments.read(command(tiny_model, traces, tmp_path / "out", **asked)[2:]))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_script_says_a_mistake_in_one_line(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    done = run(tiny_model, traces, tmp_path / "out", dataset_config="cat")
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("Error: ") and "Traceback" not in done.stderr
