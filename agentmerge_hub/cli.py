@@ -17,6 +17,8 @@ ROOM_OF = {
     "build": "dataset",
     "inspect": "dataset",
     "tiny-pair": "training",
+    "recipes": "training",
+    "likelihood": "training",
     "merge": "merging",
     "sweep": "merging",
     "graft": "merging",
