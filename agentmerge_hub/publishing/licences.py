@@ -7,6 +7,8 @@ plainly asked for from being forgotten.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from agentmerge_hub.dataset.teachers import UNKNOWN
+
 _META = "https://www.llama.com/{}/license/"
 
 
@@ -111,9 +113,9 @@ LICENCES = {
 
 
 def ordered(ids: Iterable[str]) -> list[Licence]:
-    """Known licences, the demanding ones first."""
-    known = [LICENCES[id] for id in set(ids) if id in LICENCES]
-    return sorted(known, key=lambda licence: (licence.permissive, licence.id))
+    """Licences, the demanding ones first. One that is not in the table is taken for a Hub identifier without conditions."""
+    licences = [LICENCES.get(id) or Licence(id, id, "") for id in set(ids) - {"", UNKNOWN}]
+    return sorted(licences, key=lambda licence: (licence.permissive, licence.id))
 
 
 def metadata(ids: Iterable[str]) -> dict[str, str]:
@@ -125,8 +127,6 @@ def metadata(ids: Iterable[str]) -> dict[str, str]:
     demanding = [licence for licence in licences if not licence.permissive] or licences[:1]
     if len(demanding) == 1 and demanding[0].on_hub != "other":
         return {"license": demanding[0].on_hub}
-    return {
-        "license": "other",
-        "license_name": "-and-".join(licence.id for licence in demanding),
-        "license_link": demanding[0].link,
-    }
+    link = next((licence.link for licence in demanding if licence.link), None)
+    name = "-and-".join(licence.id for licence in demanding)
+    return {"license": "other", "license_name": name} | ({"license_link": link} if link else {})

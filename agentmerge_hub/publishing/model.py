@@ -12,7 +12,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging import spec as specs
 from agentmerge_hub.merging.checkpoint import config_of, tensors_of
 from agentmerge_hub.publishing.dataset_gate import splits_of, terms_of_rows
-from agentmerge_hub.publishing.licences import LICENCES, ordered
+from agentmerge_hub.publishing.licences import ordered
 from agentmerge_hub.publishing.model_card import Input
 
 SPEC = "mergekit_config.yml"
@@ -71,10 +71,11 @@ def terms_of(
         if trained_on and manifest.folder_hash(traces) not in trained_on:
             findings.append(f"{traces} is not the dataset it was trained on, by their hashes: pass the one that is")
         for (teacher, known), _ in sorted(terms_of_rows(splits_of(traces)).items()):
+            if known in ("", UNKNOWN):
+                findings.append(
+                    f"rows of {traces} by {teacher or 'no teacher'} say under no licence: build it with --license"
+                )
             terms.setdefault(known, []).append(f"answers of {teacher}")
-    findings += [
-        f"{known} is not a licence this package knows the conditions of" for known in terms if known not in LICENCES
-    ]
     return terms, findings
 
 
