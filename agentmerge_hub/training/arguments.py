@@ -23,6 +23,14 @@ class RunArguments:
     checkpoint_samples: int = field(
         default=5120, metadata={"help": "A checkpoint each time this many samples were seen, on any number of devices."}
     )
+    likelihood_samples: int = field(
+        default=0,
+        metadata={"help": "Rows of each held-out split whose expert likelihood is written into every checkpoint."},
+    )
+    replay_dataset: str | None = field(
+        default=None, metadata={"help": "Prompt/completion rows of general instructions to mix in, split train."}
+    )
+    replay_ratio: float = field(default=0.5, metadata={"help": "Replayed rows for each row of the dataset."})
     preflight: bool = field(default=False, metadata={"help": "Check the rows and print the plan; train nothing."})
 
 
@@ -42,7 +50,7 @@ def read(arguments: Sequence[str] | None = None) -> Run:
     Raises:
         UserError: for a recipe that is not there or not a mapping, an unknown key, or a value of the wrong kind.
     """
-    parser = TrlParser((ScriptArguments, SFTConfig, ModelConfig, RunArguments), exit_on_error=False, allow_abbrev=False)
+    parser = TrlParser((ScriptArguments, SFTConfig, ModelConfig, RunArguments), allow_abbrev=False)
     parser.error = _refuse
     try:
         data, config, model, own = parser.parse_args_and_config(arguments)

@@ -6,6 +6,7 @@ A checkpoint is whole when its manifest.json stands, which is written last; othe
 import math
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,14 @@ def samples_seen(step: int, rows: int, batch: int) -> int:
 class EverySamples(TrainerCallback):
     """Saves at the first step at or after each multiple of `every` samples, and marks what was saved as whole."""
 
-    def __init__(self, every: int, rows: int, batch: int, lineage: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        every: int,
+        rows: int,
+        batch: int,
+        lineage: dict[str, Any],
+        measure: Callable[[Any, int, Path | None], None] | None = None,
+    ) -> None:
         """Count in samples.
 
         Args:
@@ -33,8 +41,9 @@ class EverySamples(TrainerCallback):
             rows: of the training split.
             batch: samples an optimizer step, over all devices.
             lineage: `inputs` and `config` of the run's manifest.
+            measure: called with the model, the samples seen and, on the main process, the checkpoint's folder.
         """
-        self.every, self.rows, self.batch, self.lineage = every, rows, batch, lineage
+        self.every, self.rows, self.batch, self.lineage, self.measure = every, rows, batch, lineage, measure
 
     def seen(self, step: int) -> int:
         return samples_seen(step, self.rows, self.batch)
@@ -48,6 +57,8 @@ class EverySamples(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if self.measure:
+            self.measure(kwargs["model"], self.seen(state.global_step), folder if state.is_world_process_zero else None)
         if state.is_world_process_zero and folder.is_dir():
             write_manifest(folder, self.lineage, self.seen(state.global_step), state)
 

@@ -1,20 +1,23 @@
 """A fine-tuning run from its arguments to a finished folder: everything around TRL's trainer."""
 
+import contextlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
 from accelerate import PartialState
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTTrainer, get_peft_config, get_quantization_config
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import checkpoints, preflight, rows, student
+from agentmerge_hub.training import checkpoints, likelihood, preflight, rows, student
 from agentmerge_hub.training.arguments import Run
 
 SETTINGS = "run.json"
@@ -33,6 +36,9 @@ def run(asked: Run) -> None:
     tokenizer = student.load_tokenizer(asked)
     with PartialState().main_process_first():
         split = rows.load_split(asked.data.dataset_name, asked.data.dataset_config, asked.data.dataset_train_split)
+        if asked.own.replay_dataset:
+            replayed = rows.load_split(asked.own.replay_dataset, None, "train")
+            split = rows.mix(split, replayed, asked.own.replay_ratio, asked.config.seed)
         dataset = rows.tokenize(split, tokenizer, asked.config.max_length)
     plan = preflight.plan(dataset, asked)
     if main:
@@ -47,7 +53,9 @@ def run(asked: Run) -> None:
         if main:
             print(f"{folder} is finished already; nothing to do.")
         return
-    cadence = checkpoints.EverySamples(asked.own.checkpoint_samples, plan.rows, plan.batch, lineage)
+    cadence = checkpoints.EverySamples(
+        asked.own.checkpoint_samples, plan.rows, plan.batch, lineage, _measure(asked, tokenizer)
+    )
     trainer = _trainer(asked, tokenizer, dataset, cadence)
     last = checkpoints.last_whole(folder) if main else None
     PartialState().wait_for_everyone()
@@ -88,6 +96,28 @@ def _trainer(asked: Run, tokenizer, dataset, cadence) -> SFTTrainer:
         ) from error
 
 
+def _measure(
+    asked: Run, tokenizer: PreTrainedTokenizerBase
+) -> Callable[[PreTrainedModel, int, Path | None], None] | None:
+    """Expert likelihood at a checkpoint; every process computes it, as a sharded model needs them all."""
+    if not asked.own.likelihood_samples:
+        return None
+    held_out = {}
+    for name in ("inter_task", "cross_task"):
+        with contextlib.suppress(UserError):  # a split that came out empty is not there
+            loaded = rows.load_split(asked.data.dataset_name, asked.data.dataset_config, name)
+            held_out[name] = loaded.select(range(min(asked.own.likelihood_samples, len(loaded))))
+
+    def measure(model: PreTrainedModel, seen: int, folder: Path | None) -> None:
+        tables = [
+            likelihood.score(model, tokenizer, split, name, samples_seen=seen) for name, split in held_out.items()
+        ]
+        if folder and tables:
+            likelihood.write(pa.concat_tables(tables), folder / "likelihood.parquet")
+
+    return measure
+
+
 def _merge_adapter(trainer: SFTTrainer, asked: Run, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Save the adapter, and beside it the whole model with the adapter added in float32, also where it was quantized."""
     trainer.save_model(str(folder / "adapter"))
@@ -101,6 +131,8 @@ def _merge_adapter(trainer: SFTTrainer, asked: Run, tokenizer: PreTrainedTokeniz
 def _lineage(asked: Run) -> dict[str, Any]:
     """Inputs and settings of the run's manifest; where the model or the dataset is local, its folder is hashed."""
     local = {"model": Path(asked.model.model_name_or_path), "dataset": Path(asked.data.dataset_name)}
+    if asked.own.replay_dataset:
+        local["replay"] = Path(asked.own.replay_dataset)
     own = asdict(asked.own)
     del own["preflight"]
     return {

@@ -3,9 +3,7 @@
 What leaves is what the trainer sees: a violation is found here, before the first step, not in a curve afterwards.
 """
 
-from pathlib import Path
-
-from datasets import Dataset, get_dataset_config_names, load_dataset
+from datasets import Dataset, concatenate_datasets, get_dataset_config_names, load_dataset
 from transformers import PreTrainedTokenizerBase
 
 from agentmerge_hub.errors import UserError
@@ -112,6 +110,17 @@ def check_row(
         )
 
 
-def folder_of(name: str) -> Path | None:
-    """The dataset's folder where it is local."""
-    return Path(name) if Path(name).is_dir() else None
+def mix(rows: Dataset, replayed: Dataset, ratio: float, seed: int) -> Dataset:
+    """Rows with `ratio` times as many rows of general instructions beside them, drawn without repeating any.
+
+    Raises:
+        UserError: if there are too few of them.
+    """
+    wanted = round(ratio * len(rows))
+    if wanted > len(replayed):
+        raise UserError(
+            f"replay_ratio {ratio:g} asks for {wanted} rows and replay_dataset has {len(replayed)}: lower the ratio"
+        )
+    columns = ["prompt", "completion"]
+    drawn = replayed.shuffle(seed=seed).select(range(wanted)).select_columns(columns)
+    return concatenate_datasets([rows.select_columns(columns), drawn.cast(rows.select_columns(columns).features)])

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
@@ -23,7 +24,7 @@ def command(model: Path, traces: Path, out: Path, **options: object) -> list[str
     settings = {
         "model_name_or_path": model, "dataset_name": traces, "dataset_config": "all", "output_dir": out,
         "max_steps": 12, "per_device_train_batch_size": 4, "checkpoint_samples": 16, "learning_rate": 1e-3,
-        "logging_steps": 1, "seed": 3,
+        "logging_steps": 1, "seed": 3, "likelihood_samples": 4,
     } | options  # fmt: skip
     arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
     recipe = ROOT / "recipes/sft/tiny/base-all.yaml"
@@ -56,6 +57,9 @@ def test_a_run_leaves_full_precision_and_its_lineage(finished: Path) -> None:
         for path in finished.glob("checkpoint-*/manifest.json")
     }
     assert seen == {"checkpoint-4": 16, "checkpoint-8": 32, "checkpoint-12": 48}
+    scored = pq.read_table(finished / "checkpoint-8" / "likelihood.parquet").to_pylist()
+    assert [row["sample_id"] for row in scored] == [f"sample-{index}" for index in range(40, 44)]
+    assert {row["samples_seen"] for row in scored} == {32} and all(row["mean_logprob"] < 0 for row in scored)
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(

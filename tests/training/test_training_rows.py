@@ -32,6 +32,17 @@ def test_a_template_that_opens_another_turn_is_refused(tiny_model: Path, traces:
         rows.tokenize(load_dataset(str(traces), "all", split="train"), tokenizer, 1024)
 
 
+def test_replay_mixes_at_its_ratio_and_repeats_nothing(traces: Path) -> None:
+    agent, general = (load_dataset(str(traces), "all", split=split) for split in ("train", "inter_task"))
+    mixed = rows.mix(agent, general, 0.1, seed=0)
+    assert len(mixed) == 44 and mixed.column_names == ["prompt", "completion"]
+    added = [str(row["prompt"]) + str(row["completion"]) for row in mixed.select(range(40, 44))]
+    assert len(added) == 4
+    assert all(text in [str(row["prompt"]) + str(row["completion"]) for row in general] for text in added)
+    with pytest.raises(UserError, match="asks for 40 rows and replay_dataset has 6"):
+        rows.mix(agent, general, 1.0, seed=0)
+
+
 @given(rows=st.integers(1, 200), batch=st.integers(1, 50), epochs=st.integers(1, 4))
 def test_samples_are_counted_as_batches_are_drawn(rows: int, batch: int, epochs: int) -> None:
     counted, seen = [], 0
