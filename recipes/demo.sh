@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole of AgentMerge on a laptop CPU, offline, in about 15 minutes. Its twin for 8 GPUs and an instance is paper.sh.
-# Everything is written to demo-out/; run it again and finished stages are kept or quickly redone.
+# Everything is written to demo-out/. Run it again and it goes on: episodes, models and runs that are finished are kept.
 set -euo pipefail
 cd "$(dirname "$0")/.." && mkdir -p demo-out && cd demo-out
 
@@ -13,14 +13,15 @@ say "1/6 collect: a scripted expert solves MiniWoB tasks in Chromium, with chain
 agentmerge collect $recipes/collect/demo.yaml -o traces
 
 say "2/6 build: traces become a dataset that load_dataset reads"
-agentmerge tiny-pair -o pair
-agentmerge build traces -o workarena-traces --tokenizer pair/instruct --window 1024 --answer 128
+[ -f pair/instruct/manifest.json ] || agentmerge tiny-pair -o pair
+agentmerge build traces -o workarena-traces --tokenizer pair/instruct --window 1024 --answer 128 --keep-duplicates 20
 
 say "3/6 train: the base model becomes the agent; the instruct model is the baseline"
 $sft --config $recipes/sft/tiny/base-all.yaml
 $sft --config $recipes/sft/tiny/instruct-all.yaml
 
 say "4/6 merge: base + λ(agent − base) + (1 − λ)(instruct − base)"
+rm -rf merged/agentmerge
 mergekit-yaml $recipes/merge/tiny/agentmerge.yml merged/agentmerge
 agentmerge verify merged/agentmerge
 
