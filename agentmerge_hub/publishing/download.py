@@ -7,14 +7,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
+from huggingface_hub import HfApi, RepoFile, constants, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub import FULL, Repository, causes, check_id, sentences
 
-_NOT_OURS = (".gitattributes", ".cache")
+HUBS_OWN = [".gitattributes"]
+"""What the Hub adds to every repository."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,9 @@ def _to_folder(repository: Repository, revision: str, commit: str, out: Path) ->
     check_space(repository, commit, out.parent, beside)
     try:
         with sentences(repository, f"nothing stands at {out}; run the same command again to go on where it stopped"):
-            snapshot_download(repository.id, repo_type=repository.kind, revision=commit, local_dir=beside)
+            snapshot_download(
+                repository.id, repo_type=repository.kind, revision=commit, local_dir=beside, ignore_patterns=HUBS_OWN
+            )
     except UserError as error:
         if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes(error)):
             shutil.rmtree(beside, ignore_errors=True)
@@ -134,12 +137,22 @@ def _put_in_place(beside: Path, out: Path) -> None:
 
 
 def check_space(repository: Repository, commit: str, place: Path, begun: Path | None = None) -> None:
-    """Raise UserError unless the disk at `place` has room for what is still to come."""
+    """Raise UserError unless the disk at `place` has room for what is still to come.
+
+    Args:
+        begun: the folder of an interrupted download; Hugging Face's cache if None.
+    """
+    kind = repository.kind
     with sentences(repository, "nothing was downloaded"):
-        files = snapshot_download(
-            repository.id, repo_type=repository.kind, revision=commit, local_dir=begun, dry_run=True
-        )
-    needed = sum(file.file_size for file in files if file.will_download)
+        tree = HfApi().list_repo_tree(repository.id, repo_type=kind, revision=commit, recursive=True)
+        sizes = {file.path: file.size for file in tree if isinstance(file, RepoFile)}
+
+    def is_there(name: str) -> bool:
+        if begun is not None:
+            return (begun / name).is_file()
+        return isinstance(try_to_load_from_cache(repository.id, name, revision=commit, repo_type=kind), str)
+
+    needed = sum(size for name, size in sizes.items() if not is_there(name))
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
@@ -155,4 +168,4 @@ def differences(folder: Path) -> tuple[list[str], tuple[str, ...]]:
     findings = manifest.verify(folder)
     extra = [finding for finding in findings if finding.endswith(" is not in the manifest")]
     unknown = [finding.removesuffix(" is not in the manifest") for finding in extra]
-    return [f for f in findings if f not in extra], tuple(n for n in unknown if not n.startswith(_NOT_OURS))
+    return [f for f in findings if f not in extra], tuple(n for n in unknown if n not in HUBS_OWN)
