@@ -13,7 +13,7 @@ from agentmerge_hub.errors import require
 def tiny_pair(out: Path, seed: int) -> None:
     """Make a tiny base model and its instruct model, from scratch, on the CPU.
 
-    Both are Llamas of about a million parameters with one tokenizer and chat template: small enough that the whole
+    Both are Llamas of about two million parameters with one tokenizer and chat template: small enough that the whole
     pipeline runs on a laptop, and no more than that.
     """
     require("train", "torch", "transformers", "datasets")

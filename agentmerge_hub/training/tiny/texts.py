@@ -18,13 +18,10 @@ _UNFORESEEABLE = 0.1
 
 
 def pages(tokenizer: PreTrainedTokenizerFast, rng: random.Random, steps: int) -> Iterator[Batch]:
-    """Repeated random tokens first, then easy look-ups, then every kind of document."""
-    first, second = 0, int(0.3 * steps)
-    for _ in range(first):
-        yield repeats(rng, len(tokenizer))
-    stream = packed(tokenizer, lambda: synthetic.document(rng, easy=True), _UNFORESEEABLE)
-    for _ in range(second - first):
-        yield next(stream)
+    """Easy look-ups for the first third of the steps, then every kind of document."""
+    easy = packed(tokenizer, lambda: synthetic.document(rng, easy=True), _UNFORESEEABLE)
+    for _ in range(int(0.3 * steps)):
+        yield next(easy)
     yield from packed(tokenizer, lambda: synthetic.document(rng), _UNFORESEEABLE)
 
 
@@ -37,14 +34,6 @@ def chats(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Iterator[Ba
         return opening, tokenizer.apply_chat_template(prompt + completion, tokenize=False)[len(opening) :]
 
     return packed(tokenizer, chat, 0.0)
-
-
-def repeats(rng: random.Random, vocabulary: int, length: int = 16) -> Batch:
-    """Random tokens, each stretch of `length` twice in a row of the batch."""
-    half = torch.tensor([rng.choices(range(6, vocabulary), k=length) for _ in range(ROWS * LENGTH // (2 * length))])
-    weights = torch.ones(len(half), 2 * length)
-    weights[:, :length] = _UNFORESEEABLE
-    return torch.cat([half, half], 1), weights
 
 
 def packed(tokenizer: PreTrainedTokenizerFast, draw: Callable[[], tuple[str, str]], before: float) -> Iterator[Batch]:
