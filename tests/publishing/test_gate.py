@@ -144,7 +144,7 @@ def test_what_the_card_allows_goes_through(tmp_path: Path) -> None:
 
 def test_own_secrets_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {})
-    found = own_secrets({"SNOW_INSTANCE_PWD": "correct horse", "PWD": "/work/somewhere", "OPENAI_API_KEY": "short"})
+    found = own_secrets({"SNOW_INSTANCE_PWD": "correct horse", "PWD": "/home/somebody", "OPENAI_API_KEY": "short"})
     assert found == {"correct horse": "the value of SNOW_INSTANCE_PWD on this machine"}
 
 
