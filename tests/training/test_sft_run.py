@@ -130,3 +130,24 @@ def test_the_script_says_a_mistake_in_one_line(tiny_model: Path, traces: Path, t
     done = run(tiny_model, traces, tmp_path / "out", dataset_config="cat")
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("Error: ") and "Traceback" not in done.stderr
+
+
+def test_an_adapter_is_merged_into_a_whole_model(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    options = {"use_peft": "true", "lora_target_modules": "all-linear", "lora_r": 2, "max_steps": 4}
+    done = run(tiny_model, traces, tmp_path / "lora", **options)
+    assert done.returncode == 0, done.stderr
+    before, after = load_file(tiny_model / "model.safetensors"), load_file(tmp_path / "lora" / "model.safetensors")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert changed and all("_proj" in name for name in changed)
+
+
+def test_two_processes_see_twice_the_samples_a_step(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    options = {"tokenizer_name_or_path": tiny_model, "max_steps": 4, "per_device_train_batch_size": 2}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
+    script = command(tiny_model, traces, tmp_path / "two", **options)[1:]
+    done = subprocess.run([*launcher, *script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "two" / "manifest.json").read_text())
+    assert manifest["config"]["batch"] == 4 and manifest["config"]["samples_seen"] == 16
+    assert (tmp_path / "two" / "checkpoint-4" / "manifest.json").is_file()
