@@ -1,7 +1,7 @@
 """The tiny Llama and how its weights begin.
 
-Finding a word again and copying what stands beside it takes attention heads that a model of this size would need tens of
-millions of tokens to grow from random weights. Here they begin half-grown, in an ordinary Llama: the residual stream
+Finding a word again and copying what stands beside it takes attention heads that did not grow from random weights in the
+million tokens that a few minutes on a CPU allow. Here they begin half-grown, in an ordinary Llama: the residual stream
 starts out in four parts (this token, the one before it, those further before, the next one); first-layer heads look one
 to four tokens back and second-layer heads compare those parts and copy what they find. Everything is trained
 afterwards. The idea of beginning attention as what it ends as: Trockman and Kolter, Mimetic Initialization of
