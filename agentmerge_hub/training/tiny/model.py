@@ -3,8 +3,9 @@
 Finding a word again and copying what stands beside it takes attention heads that did not grow from random weights in the
 million tokens that a few minutes on a CPU allow. Here they begin half-grown, in an ordinary Llama: the residual stream
 starts out in four parts (this token, the one before it, those further before, the next one); first-layer heads look one
-to four tokens back and second-layer heads compare those parts and copy what they find. Everything is trained
-afterwards. The idea of beginning attention as what it ends as: Trockman and Kolter, Mimetic Initialization of
+to three tokens back and at the latest number, second-layer heads compare those parts and copy what they find, and one
+third-layer head points at the line of a tree whose name stood outside it before. So the look-up is partly built in, not
+learned; everything is trained afterwards. The idea of beginning attention as what it ends as: Trockman and Kolter, Mimetic Initialization of
 Self-Attention Layers, 2023; the heads themselves: Olsson et al., In-context Learning and Induction Heads, 2022.
 """
 
