@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.." && mkdir -p demo-out && cd demo-out
 export HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0
 recipes=../recipes
 sft="accelerate launch --config_file $recipes/accelerate/cpu.yaml $recipes/sft.py"
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+say() { printf '\n\033[1m%d:%02d  %s\033[0m\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*"; }
 
 say "1/6 collect: a scripted expert solves MiniWoB tasks in Chromium, with chain of thought and without"
 agentmerge collect $recipes/collect/demo.yaml -o traces
@@ -30,3 +30,4 @@ agentmerge evaluate $recipes/evaluate/demo.yaml -o results
 
 say "6/6 analyse: the table and the report"
 agentmerge analyse results -o report
+say "done: open demo-out/report/report.html"

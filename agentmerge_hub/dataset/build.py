@@ -78,8 +78,14 @@ def build(traces: Sequence[Path], out: Path, work: Work, *, workers: int = 1, ra
         }
         write_card(folder, out.resolve().name, assembled.written, counts, config)
         check_files(folder, scanner)
-        manifest.write(folder, STAGE, config=config, counts=counts, started=started)
+        manifest.write(folder, STAGE, inputs=_studies(traces), config=config, counts=counts, started=started)
     return Built(assembled.written, counts, len(new))
+
+
+def _studies(traces: Sequence[Path]) -> dict[str, Path]:
+    """Those of the folders that say themselves how they were made, by role: what `collect` or an earlier build wrote."""
+    finished = [folder for folder in traces if (folder / manifest.NAME).is_file()]
+    return {f"traces-{number}" if number else "traces": folder for number, folder in enumerate(finished)}
 
 
 def _fingerprint(settings: Settings, tokenizer: ChatTokenizer) -> str:
