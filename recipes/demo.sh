@@ -21,9 +21,9 @@ $sft --config $recipes/sft/tiny/base-all.yaml
 $sft --config $recipes/sft/tiny/instruct-all.yaml
 
 say "4/6 merge: base + λ(agent − base) + (1 − λ)(instruct − base)"
-rm -rf merged/agentmerge
+rm -rf merged/agentmerge && began=$(date +%s)
 mergekit-yaml $recipes/merge/tiny/agentmerge.yml merged/agentmerge
-agentmerge verify merged/agentmerge
+agentmerge verify merged/agentmerge --began "$began"
 
 say "5/6 evaluate: the served models act in Chromium on seeds and tasks they have not seen"
 agentmerge evaluate $recipes/evaluate/demo.yaml -o results

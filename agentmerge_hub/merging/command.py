@@ -137,7 +137,10 @@ def graft(adapter: Path, onto: str, out: Path) -> None:
 @click.argument("merged", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @_set
 @_reply
-def verify(merged: Path, values: dict[str, str], reply: bool) -> None:
+@click.option(
+    "--began", type=float, metavar="TIME", help="When mergekit-yaml was started (date +%s), to say how long it took."
+)
+def verify(merged: Path, values: dict[str, str], reply: bool, began: float | None) -> None:
     """Prove a merged model: recompute every tensor from its inputs.
 
     MERGED is a folder that mergekit-yaml or `agentmerge merge` wrote, or a downloaded one; its mergekit_config.yml says
@@ -151,7 +154,7 @@ def verify(merged: Path, values: dict[str, str], reply: bool) -> None:
     require("merge", "torch", "mergekit")
     from agentmerge_hub.merging import verify as room
 
-    verdict = room.verify(merged, values, reply=reply)
+    verdict = room.verify(merged, values, reply=reply, began=began)
     click.echo(f"{merged}: all {verdict.tensors} tensors ({verdict.parameters:,} values) are what the inputs give")
     if verdict.reply is not None:
         click.echo(f"It answers a greeting with {verdict.reply!r}")

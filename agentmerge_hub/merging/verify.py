@@ -35,13 +35,14 @@ class Verdict:
     """It had no manifest before."""
 
 
-def verify(folder: Path, values: Mapping[str, str], *, reply: bool = True) -> Verdict:
+def verify(folder: Path, values: Mapping[str, str], *, reply: bool = True, began: float | None = None) -> Verdict:
     """Check a merged model and its numbers; the first time, write its manifest.
 
     Args:
         folder: a merged model with its mergekit_config.yml.
         values: bound names to replace, e.g. ``{"agent": "/elsewhere/base-all"}`` where an input has moved.
         reply: also load the model and let it answer.
+        began: when the merge was started, in seconds as time.time() gives them; the manifest counts from there.
 
     Raises:
         UserError: if anything is wrong: every finding in one sentence each.
@@ -70,7 +71,7 @@ def verify(folder: Path, values: Mapping[str, str], *, reply: bool = True) -> Ve
     parameters = sum(tensor.count for tensor in tensors.values())
     if first:
         counts = {"tensors": len(tensors), "parameters": parameters, "reply": answer}
-        lineage.write_manifest(folder, spec, inputs.folders, counts=counts)
+        lineage.write_manifest(folder, spec, inputs.folders, counts=counts, started=began)
     return Verdict(len(tensors), parameters, answer, first)
 
 

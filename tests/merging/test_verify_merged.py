@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -38,11 +39,11 @@ def merged(made: Path, here: Path) -> Path:
 
 
 def test_a_plain_merge_is_proven_and_gets_its_lineage(merged: Path) -> None:
-    first = verify(merged, {})
+    first = verify(merged, {}, began=time.time())
     assert first.first and first.tensors == 21 and isinstance(first.reply, str)
     written = manifest.read(merged)
     assert written["config"]["method"] == "agentmerge" and written["config"]["lambda"] == 0.4
-    assert set(written["inputs"]) == {"base", "agent", "instruct"}
+    assert set(written["inputs"]) == {"base", "agent", "instruct"} and written["run"]["seconds"] is not None
     assert written["inputs"]["agent"]["sha256"] == manifest.folder_hash(Path("agent"))
     assert (merged / "generation_config.json").read_bytes() == Path("instruct/generation_config.json").read_bytes()
     assert not verify(merged, {}).first
