@@ -50,7 +50,7 @@ def draw_lambda(folder: Path, scored: list[dict], choices: list[dict], focus: st
         axes[0].set_ylabel("mean reward")
         axes[0].set_ylim(bottom=0)
         if len(lines) > 1:
-            axes[0].legend(loc="best")
+            figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(lines), 4))
 
     caption = "Mean reward against λ, with one standard error"
     if any(row["method"] == focus for row in choices):
