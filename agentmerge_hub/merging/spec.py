@@ -13,6 +13,7 @@ method's seed is a line of its own, ``# seed: 42``: mergekit takes it only as an
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,7 @@ def _number(value: str, name: str) -> float:
 def _complement(value: Any, name: str, where: str) -> float:
     if not isinstance(value, int | float):
         raise UserError(f"{where}: `# 1 - {name}` stands behind {value!r}, which is no number")
-    return float(f"{1 - value:.12g}")
+    return float(1 - Decimal(str(value)))  # in decimal, so that the complement of a complement is the value again
 
 
 def _scalar(value: Any) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agentmerge_hub.errors import UserError
@@ -20,6 +20,7 @@ def lines_changed(before: str, after: str) -> int:
     return sum(old != new for old, new in pairs)
 
 
+@example(value=1e-05)
 @given(value=st.floats(0, 1).map(lambda value: round(value, 6)))
 def test_lambda_and_its_complement_move_together(value: float) -> None:
     spec = specs.read(RECIPES / "agentmerge.yml")

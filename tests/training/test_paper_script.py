@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -19,7 +20,7 @@ def commands() -> list[list[str]]:
     done = subprocess.run(
         ["bash", "recipes/paper.sh"],
         cwd=ROOT,
-        env=os.environ | {"DRY_RUN": "1"},
+        env=os.environ | {"DRY_RUN": "1", "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=True,
