@@ -19,7 +19,7 @@ MARK = "recipe.yaml"
 
 def collect(recipe_path: Path, out: Path) -> dict[str, int]:
     """Run a recipe; the traces lie under `out` as AgentLab writes them. Returns counts by status."""
-    started = time.time()
+    started = time.time() - _earlier_seconds(out)
     recipe, planned = _begin(recipe_path, out)
     _run(planned, out, "collect")
     there = standing.found(out)
@@ -31,7 +31,7 @@ def collect(recipe_path: Path, out: Path) -> dict[str, int]:
 
 def evaluate(recipe_path: Path, out: Path) -> dict[str, int]:
     """Run a recipe and write results.parquet beside its traces. Returns counts by status."""
-    started = time.time()
+    started = time.time() - _earlier_seconds(out)
     recipe, planned = _begin(recipe_path, out)
     _run(planned, out / "traces", "evaluate")
     counts = results.write(planned, out)
@@ -51,6 +51,11 @@ def dry_run(recipe_path: Path) -> list[str]:
     lines = [f"{' · '.join(names)}: {number} episodes" for names, number in numbers.items()]
     lines.append(f"{len(planned.episodes)} episodes of {len({names[3] for names in numbers})} tasks")
     return lines + [f"missing: {sentence}" for sentence in check.missing(recipe)]
+
+
+def _earlier_seconds(out: Path) -> float:
+    """What a finished study has taken already: run again for what crashed, its manifest tells the whole time."""
+    return manifest.read(out)["run"]["seconds"] or 0.0 if (out / manifest.NAME).is_file() else 0.0
 
 
 def _begin(recipe_path: Path, out: Path) -> tuple[Recipe, Plan]:
