@@ -71,7 +71,7 @@ def _ablation(
                 right.set_ylabel("likelihood of expert answers (dotted)" if split == splits[-1] else "")
         axes[0].set_ylabel("mean reward")
         axes[0].set_ylim(bottom=0)
-        axes[-1].legend(loc="best")
+        figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
     who = f"{labels.method(method)}, {agent} agent" if agent else labels.method(method)
     caption = (
@@ -109,7 +109,7 @@ def _rivals(folder: Path, lines: dict[str, list[dict]], rates: list[float | None
             axis.locator_params(axis="x", nbins=5)
         axes[0].set_ylabel(f"mean reward, {labels.split(split)}")
         axes[0].set_ylim(bottom=0)
-        axes[0].legend(loc="best")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
     names = " against ".join(labels.method(method) for method in reversed(lines))
     caption = (
