@@ -6,11 +6,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from agentmerge_hub import manifest
 from agentmerge_hub.analysis import labels
+from agentmerge_hub.analysis.columns import read_table
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import RESULT_SCHEMA
 
@@ -116,12 +114,7 @@ def _read(folder: Path) -> list[Row]:
     path = folder / FILE
     if not path.is_file():
         raise UserError(f"{folder} has no {FILE}: give folders that `agentmerge evaluate` wrote")
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is not readable Parquet: {str(error).splitlines()[0]}") from error
-    if absent := [name for name in NEEDED if name not in table.column_names]:
-        raise UserError(f"{path} has no column {absent[0]!r}: it is not a table of `agentmerge evaluate`")
+    table = read_table(path, NEEDED, "it is not a table of `agentmerge evaluate`")
     if table.num_rows == 0:
         raise UserError(f"{path} has no row: nothing was asked for")
     rows = [{**dict.fromkeys(RESULT_SCHEMA.names), **row, "folder": folder} for row in table.to_pylist()]

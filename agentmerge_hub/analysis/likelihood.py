@@ -8,10 +8,9 @@ from math import exp
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from agentmerge_hub.analysis import statistics
+from agentmerge_hub.analysis.columns import read_table
 from agentmerge_hub.analysis.episodes import Row
 from agentmerge_hub.errors import UserError
 
@@ -66,12 +65,7 @@ def _known(name: str, episodes: list[Row]) -> Row:
 def _read(path: Path) -> list[dict]:
     if not path.is_file():
         raise UserError(f"no file {path}: --likelihood takes what `agentmerge likelihood` wrote")
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is not readable Parquet: {str(error).splitlines()[0]}") from error
-    if absent := [name for name in NEEDED if name not in table.column_names]:
-        raise UserError(f"{path} has no column {absent[0]!r}: it is not what `agentmerge likelihood` writes")
+    table = read_table(path, NEEDED, "it is not what `agentmerge likelihood` writes")
     return table.to_pylist()
 
 

@@ -1,0 +1,29 @@
+"""Read a Parquet file that another stage wrote, or say in a sentence why it cannot be used."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agentmerge_hub.errors import UserError
+
+
+def read_table(path: Path, needed: Sequence[str], otherwise: str) -> pa.Table:
+    """The table in a file.
+
+    Args:
+        path: of the Parquet file.
+        needed: columns it must have.
+        otherwise: what to say of a file that lacks one, e.g. ``it is not a table of `agentmerge evaluate```.
+
+    Raises:
+        UserError: if it is not Parquet, or a column is absent.
+    """
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path} is not readable Parquet: {str(error).splitlines()[0]}") from error
+    if absent := [name for name in needed if name not in table.column_names]:
+        raise UserError(f"{path} has no column {absent[0]!r}: {otherwise}")
+    return table
