@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import made
+import mlcroissant
 import pyarrow.parquet as pq
 import pytest
 
@@ -33,10 +34,9 @@ def test_every_column_of_every_config_is_described(folder: Path) -> None:
 
 
 def test_mlcroissant_reads_rows_from_what_was_downloaded(run, folder: Path, tmp_path: Path) -> None:
-    croissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
     run("push", "dataset", folder, "--repo-id", "acme/traces", "--yes")
     run("download", "acme/traces", "-o", "copy")
-    dataset = croissant.Dataset(jsonld=str(tmp_path / "copy" / FILE))
+    dataset = mlcroissant.Dataset(jsonld=str(tmp_path / "copy" / FILE))
     rows = list(dataset.records("cot"))
     assert len(rows) == 6 and {row["cot/split"] for row in rows} == {b"train", b"inter_task", b"cross_task"}
     assert rows[0]["cot/completion"][0]["cot/completion/content"] == b"<action>click('a0')</action>"
