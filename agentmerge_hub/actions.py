@@ -193,6 +193,16 @@ def parse_calls(action: str, names: tuple[str, ...] | None = None) -> tuple[Call
     return tuple(calls)
 
 
+def signatures(names: tuple[str, ...]) -> str:
+    """The action space at its shortest: each name with its required arguments, e.g. ``fill(bid, value)``, a line."""
+    lines = []
+    for name in names:
+        arguments = ast.parse(f"def {PRIMITIVES[name].signature}: ...").body[0].args
+        required = arguments.args[: len(arguments.args) - len(arguments.defaults)]
+        lines.append(f"{name}({', '.join(argument.arg for argument in required)})")
+    return "\n".join(lines)
+
+
 def describe(names: tuple[str, ...], *, descriptions: bool = True, examples: bool = True) -> str:
     """The action space as the prompt shows it: a signature a line, with its description and examples if wanted."""
     lines = []

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agentmerge_hub.actions import ACTION_SPACES, describe, parse_calls
+from agentmerge_hub.actions import ACTION_SPACES, describe, parse_calls, signatures
 from agentmerge_hub.records import Message, Observation
 
 EXAMPLE_BID = "a324"
@@ -39,6 +39,7 @@ class Flags(BaseModel):
     extract_visible_tag: bool = Field(True, description="Tag visible elements in the AXTree.")
     extract_clickable_tag: bool = Field(True, description="Tag clickable elements in the AXTree.")
     long_description: bool = Field(True, description="Describe each action in a sentence.")
+    brief_action_space: bool = Field(False, description="Show each action's name and required arguments alone.")
     individual_examples: bool = Field(True, description="Give examples of each action.")
     use_concrete_example: bool = Field(True, description="End with one worked answer.")
 
@@ -137,7 +138,7 @@ def render(observation: Observation, history: Sequence[Turn], flags: Flags) -> P
     blocks = [Block(_instructions(observation.goal))]
     blocks.append(Block("\n# Observation of current step:\n"))
     if flags.use_ax_tree:
-        blocks += [Block(_axtree_heading(flags)), Block(observation.axtree.strip("\n"), "axtree"), Block("\n")]
+        blocks += [Block(_axtree_heading(flags)), Block(_axtree(observation.axtree, flags), "axtree"), Block("\n")]
     if flags.use_html:
         blocks += [Block("\n## HTML:\n"), Block(observation.html.strip("\n"), "html"), Block("\n")]
     if flags.use_focused_element:
@@ -174,6 +175,27 @@ def _axtree_heading(flags: Flags) -> str:
     return notes + "\n"
 
 
+_NAME = r"""(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
+_TAGGED = re.compile(
+    rf"^(\s*\[\w+\] \w+(?: {_NAME})?(?: value=(?:{_NAME}|[\w.+-]+))?)((?:, (?:som|clickable|visible))+)", re.MULTILINE
+)
+"""A line of BrowserGym's tree with the tags it prints behind an element's name and value, before its properties."""
+
+
+def _axtree(axtree: str, flags: Flags) -> str:
+    """The tree with the tags that the flags ask for, where it was saved with more: as BrowserGym would print it."""
+    unwanted = {
+        tag for tag, shown in (("visible", flags.extract_visible_tag), ("clickable", flags.extract_clickable_tag))
+        if not shown
+    }  # fmt: skip
+
+    def keep(match: re.Match[str]) -> str:
+        tags = [tag for tag in match[2].split(", ")[1:] if tag not in unwanted]
+        return ", ".join([match[1], *tags])
+
+    return (_TAGGED.sub(keep, axtree) if unwanted else axtree).strip("\n")
+
+
 def _history(history: Sequence[Turn], flags: Flags) -> str:
     if not (flags.use_action_history or flags.use_think_history):
         return ""
@@ -193,6 +215,8 @@ def _action_space(flags: Flags) -> str:
     names = flags.action_names
     several = "Several actions may be given, one a line; they run in order, and you see the page after the last."
     count = several if flags.multi_actions else "Only a single action can be provided at once."
+    if flags.brief_action_space:
+        return f"\n# Action space:\n{len(names)} different types of actions are available.\n\n{signatures(names)}\n{count}\n"
     return (
         "\n# Action space:\nNote: This action set allows you to interact with your environment. Most of them are python "
         "functions executing playwright code. The primary way of referring to elements in the page is through bid which "

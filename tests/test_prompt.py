@@ -124,3 +124,33 @@ def test_a_bad_answer_says_what_is_wrong(text: str, says: str) -> None:
 
 def test_several_actions_where_they_are_allowed() -> None:
     assert prompt.parse("<action>\nclick('1')\nclick('2')\n</action>", ADVANCED).action == "click('1')\nclick('2')"
+
+
+TAGGED = """RootWebArea 'Form', focused
+\t[12] textbox 'Name, visible', clickable, visible, focused, required
+\t[13] textbox "it's" value='a, clickable', clickable, visible
+\t[14] generic, clickable, visible, live='polite'
+\tStaticText 'sold, visible'
+\t[a15] spinbutton '' value=3, visible"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({}, TAGGED),
+        (
+            {"extract_visible_tag": False, "extract_clickable_tag": False},
+            TAGGED.replace(", clickable, visible", "").replace("=3, visible", "=3"),
+        ),
+        ({"extract_visible_tag": False}, TAGGED.replace("clickable, visible", "clickable").replace("=3, visible", "=3")),
+        ({"extract_clickable_tag": False}, TAGGED.replace(", clickable, visible", ", visible")),
+    ],
+)
+def test_a_tree_saved_with_more_tags_is_shown_with_those_asked_for(flags: dict, expected: str) -> None:
+    assert render(Observation("goal", TAGGED), [], Flags(**flags)).block("axtree") == expected
+
+
+def test_a_brief_action_space_names_required_arguments() -> None:
+    shown = text(Flags(action_space="miniwob", brief_action_space=True))
+    assert "noop()\nfill(bid, value)\nclick(bid)\nselect_option(bid, options)\npress(bid, key_comb)\n" in shown
+    assert "Literal" not in shown
