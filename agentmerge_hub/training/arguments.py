@@ -23,6 +23,13 @@ class RunArguments:
     checkpoint_samples: int = field(
         default=5120, metadata={"help": "A checkpoint each time this many samples were seen, on any number of devices."}
     )
+    freeze: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Parameters whose names match one of these regular expressions are not trained, e.g. embed_tokens "
+            "(and a head tied to it)."
+        },
+    )
     likelihood_samples: int = field(
         default=0,
         metadata={"help": "Rows of each held-out split whose expert likelihood is written into every checkpoint."},

@@ -17,7 +17,7 @@ from trl import SFTTrainer, get_peft_config, get_quantization_config
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import checkpoints, likelihood, preflight, rows, student
+from agentmerge_hub.training import checkpoints, head, likelihood, preflight, rows, student
 from agentmerge_hub.training.arguments import Run
 
 SETTINGS = "run.json"
@@ -45,7 +45,7 @@ def run(asked: Run) -> None:
         print(preflight.describe(plan, asked))
     if asked.own.preflight:
         return
-    lineage = _lineage(asked)
+    lineage = _lineage(asked, plan)
     if main:
         _claim(folder, lineage)
     PartialState().wait_for_everyone()
@@ -81,7 +81,7 @@ def _trainer(asked: Run, tokenizer, dataset, cadence) -> SFTTrainer:
         "dtype": asked.model.dtype,
     } | (config.model_init_kwargs or {})
     try:
-        return SFTTrainer(
+        trainer = SFTTrainer(
             model=asked.model.model_name_or_path,
             args=config,
             train_dataset=dataset,
@@ -94,6 +94,10 @@ def _trainer(asked: Run, tokenizer, dataset, cadence) -> SFTTrainer:
         raise UserError(
             f"no model at {asked.model.model_name_or_path!r}: no such folder, and not a Hub id within reach"
         ) from error
+    student.freeze(trainer.model, asked.own.freeze)
+    if config.device.type == "cpu":
+        head.only_trained_positions(trainer.model.get_base_model() if asked.model.use_peft else trainer.model)
+    return trainer
 
 
 def _measure(
@@ -128,7 +132,7 @@ def _merge_adapter(trainer: SFTTrainer, asked: Run, tokenizer: PreTrainedTokeniz
         tokenizer.save_pretrained(folder)
 
 
-def _lineage(asked: Run) -> dict[str, Any]:
+def _lineage(asked: Run, plan: preflight.Plan) -> dict[str, Any]:
     """Inputs and settings of the run's manifest; where the model or the dataset is local, its folder is hashed."""
     local = {"model": Path(asked.model.model_name_or_path), "dataset": Path(asked.data.dataset_name)}
     if asked.own.replay_dataset:
@@ -148,6 +152,7 @@ def _lineage(asked: Run) -> dict[str, Any]:
             "batch": preflight.batch(asked.config),
             "lr_scheduler_type": str(getattr(asked.config.lr_scheduler_type, "value", asked.config.lr_scheduler_type)),
             "lora_r": asked.model.lora_r if asked.model.use_peft else None,
+            "trained_parameters": plan.trained_parameters,
             **own,
         },
     }

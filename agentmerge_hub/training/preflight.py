@@ -5,9 +5,12 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from datasets import Dataset
+from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl import SFTConfig
 
+from agentmerge_hub.training import student
 from agentmerge_hub.training.arguments import Run
 from agentmerge_hub.training.rows import IGNORED
 
@@ -25,7 +28,9 @@ class Plan:
     """Samples an optimizer step, over all devices."""
     steps: int
     padding: float
-    """Share of a random batch's tokens that are padding; 0 where batches are packed or padding-free."""
+    """Share of the batches' tokens that are padding; 0 where batches are packed or padding-free."""
+    parameters: int
+    trained_parameters: int
 
 
 def batch(config: SFTConfig) -> int:
@@ -43,6 +48,7 @@ def plan(dataset: Dataset, asked: Run) -> Plan:
     steps = asked.config.max_steps
     if steps <= 0:
         steps = math.ceil(math.ceil(len(lengths) / size) * asked.config.num_train_epochs)
+    parameters = list(student.outline(asked).parameters())
     return Plan(
         model=asked.model.model_name_or_path,
         rows=len(lengths),
@@ -52,15 +58,27 @@ def plan(dataset: Dataset, asked: Run) -> Plan:
         batch=size,
         steps=steps,
         padding=_padding(lengths, asked.config),
+        parameters=sum(each.numel() for each in parameters),
+        trained_parameters=sum(each.numel() for each in parameters if each.requires_grad),
     )
 
 
 def _padding(lengths: np.ndarray, config: SFTConfig) -> float:
+    """Of one epoch's batches, drawn as the trainer draws them, from a generator of its own."""
     if config.packing or config.padding_free:
         return 0.0
-    order = np.random.default_rng(config.seed).permutation(lengths)
     size = config.per_device_train_batch_size
-    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    if config.train_sampling_strategy == "group_by_length":
+        generator = torch.Generator().manual_seed(config.seed)
+        order = get_length_grouped_indices(
+            lengths.tolist(), size * config.gradient_accumulation_steps, generator=generator
+        )
+    elif config.train_sampling_strategy == "sequential":
+        order = range(len(lengths))
+    else:
+        order = np.random.default_rng(config.seed).permutation(len(lengths))
+    ordered = lengths[np.asarray(order)]
+    batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
     return 1 - lengths.sum() / sum(int(each.max()) * len(each) for each in batches)
 
 
@@ -68,6 +86,11 @@ def describe(found: Plan, asked: Run) -> str:
     """The plan as a user reads it."""
     return (
         f"Preflight: {found.rows} rows, {found.tokens} tokens, {found.trained_tokens} of them trained; the longest row has "
-        f"{found.longest}; {found.steps} steps of {found.batch} samples, {found.padding:.0%} padding. Every completion is "
-        "whole and ends its turn."
+        f"{found.longest}; {found.steps} steps of {found.batch} samples, {found.padding:.0%} padding; "
+        f"{_millions(found.trained_parameters)} of {_millions(found.parameters)} parameters are trained. Every completion "
+        "is whole and ends its turn."
     )
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:,.1f}M"

@@ -1,6 +1,12 @@
 """The student: its tokenizer with the chat template both students share, and its weights in full precision."""
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+import re
+from collections.abc import Sequence
+
+import torch
+from peft import get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from trl import get_peft_config
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training.arguments import Run
@@ -47,3 +53,44 @@ def load_tokenizer(run: Run) -> PreTrainedTokenizerBase:
             "<|finetune_right_pad_id|> for Llama 3.1"
         )
     return tokenizer
+
+
+def outline(run: Run) -> torch.nn.Module:
+    """The student as it will be trained, adapters and frozen parameters included, without its weights (on ``meta``).
+
+    Raises:
+        UserError: if there is no such model, or `freeze` names no parameter of it.
+    """
+    name = run.model.model_name_or_path
+    try:
+        config = AutoConfig.from_pretrained(name, revision=run.model.model_revision)
+    except (OSError, ValueError) as error:
+        raise UserError(f"no model at {name!r}: no such folder, and not a Hub id within reach") from error
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+        if run.model.use_peft:
+            model = get_peft_model(model, get_peft_config(run.model))
+    freeze(model, run.own.freeze)
+    return model
+
+
+def freeze(model: torch.nn.Module, patterns: Sequence[str]) -> None:
+    """Take the parameters whose names match one of the regular expressions out of training.
+
+    A parameter with two names, as an embedding tied to the head, is frozen if either matches.
+
+    Raises:
+        UserError: for a pattern that is no regular expression or matches nothing, or if nothing is left to train.
+    """
+    named = list(model.named_parameters(remove_duplicate=False))
+    for pattern in patterns:
+        try:
+            found = [parameter for name, parameter in named if re.search(pattern, name)]
+        except re.error as error:
+            raise UserError(f"freeze: {pattern!r} is not a regular expression: {error}") from error
+        if not found:
+            raise UserError(f"freeze: {pattern!r} matches no parameter: they are named like {named[0][0]!r}")
+        for parameter in found:
+            parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UserError(f"freeze: {', '.join(patterns)} leaves no parameter to train")
