@@ -218,9 +218,9 @@ def entry(path: str, commit: Commit) -> dict | None:
     """A path as /tree and /paths-info list it: a file, a folder, or nothing."""
     file = commit.files.get(path)
     if file:
-        listed = {"type": "file", "path": path, "size": len(file.content), "oid": file.git_oid}
+        listed = {"type": "file", "path": path, "size": file.size, "oid": file.git_oid}
         if file.lfs:
-            listed["lfs"] = {"oid": file.sha256, "size": len(file.content), "pointerSize": 134}
+            listed["lfs"] = {"oid": file.sha256, "size": file.size, "pointerSize": 134}
         return listed
     if any(name.startswith(f"{path}/") for name in commit.files):
         return {"type": "directory", "path": path, "size": 0, "oid": commit.oid}

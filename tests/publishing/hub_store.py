@@ -28,6 +28,12 @@ class File:
 
     content: bytes
     lfs: bool
+    told: int | None = None
+    """Size that listings tell, where it is not the content's."""
+
+    @property
+    def size(self) -> int:
+        return len(self.content) if self.told is None else self.told
 
     @property
     def sha256(self) -> str:

@@ -125,6 +125,20 @@ main()
     assert not [p for p in tmp_path.iterdir() if "copy" in p.name]
 
 
+def test_what_no_disk_can_hold_is_refused_before_the_first_byte(hub: Hub, run, published: Path, tmp_path: Path) -> None:
+    repo = hub.store.repos["dataset", "acme/traces"]
+    last = published_files(hub)[-1]
+    file = repo.resolve("main").files[last]
+    repo.commit("larger than any disk", repo.resolve("main").files | {last: File(file.content, file.lfs, told=10**18)})
+    for place in (("-o", "copy"), ()):
+        before = len(hub.requests)
+        failed = run("download", "acme/traces", *place, ok=False)
+        assert failed.stderr.startswith("Error: the dataset acme/traces needs 1000000000.00 GB and the disk of ")
+        assert "nothing was downloaded" in failed.stderr and len(failed.stderr.splitlines()) == 1
+        assert not [path for _, path, _ in hub.requests[before:] if "/resolve/" in path and "manifest.json" not in path]
+    assert not [p for p in tmp_path.iterdir() if "copy" in p.name]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
