@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -134,10 +134,17 @@ def read(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {error}") from error
 
 
-def verify(folder: Path) -> list[str]:
-    """What differs between a folder and its manifest, a sentence each; empty if nothing does."""
+def verify(folder: Path, only: Collection[str] | None = None) -> list[str]:
+    """What differs between a folder and its manifest, a sentence each; empty if nothing does.
+
+    Args:
+        only: names of files to look at; all if None.
+    """
     outputs = read(folder)["outputs"]
     present = set(_files(folder))
+    if only is not None:
+        outputs = {name: entry for name, entry in outputs.items() if name in only}
+        present &= set(only)
     findings = [f"{name} is missing" for name in outputs if name not in present]
     findings += [f"{name} is not in the manifest" for name in sorted(present - set(outputs))]
     for name, entry in outputs.items():

@@ -15,7 +15,7 @@ from agentmerge_hub.dataset.write import Written
 from agentmerge_hub.manifest import write_text
 from agentmerge_hub.publishing.croissant import FILE as CROISSANT
 from agentmerge_hub.publishing.croissant import croissant
-from agentmerge_hub.publishing.licences import LICENCES, ordered
+from agentmerge_hub.publishing.licences import LICENCES, dataset_notices, ordered
 from agentmerge_hub.publishing.licences import metadata as licence_metadata
 from agentmerge_hub.shipped import folder as shipped
 
@@ -47,7 +47,7 @@ def card_text(name: str, written: list[Written], counts: dict[str, Any], config:
         splits=SPLITS,
         rules=EPISODE_RULES | SAMPLE_RULES,
         kinds=KINDS,
-        notices=[licence.notice for licence in ordered(terms) if licence.notice],
+        notices=dataset_notices(terms),
         metadata=_metadata(name, [split for split in written if split.files], terms),
         **shown,
     )

@@ -9,7 +9,7 @@ from agentmerge_hub.errors import require
 
 @click.group()
 def push() -> None:
-    """Publish a dataset or a merged model on the Hugging Face Hub.
+    """Publish a dataset or a model on the Hugging Face Hub.
 
     Without --yes nothing is sent: you see the files, the card and what the checks found.
     """
@@ -46,7 +46,7 @@ def push_dataset(**options) -> None:
     "base_models",
     multiple=True,
     metavar="ORG/NAME",
-    help="A model it was merged from, as the Hub names it. Repeatable; those the merge read from the Hub are known.",
+    help="A model it was made of, as the Hub names it. Repeatable; those that were read from the Hub are known.",
 )
 @click.option(
     "--dataset",
@@ -63,8 +63,10 @@ def push_dataset(**options) -> None:
 @click.option("--license", metavar="ID", help="Licence of base models that are not known here, as the Hub writes it.")
 @click.option(
     "--license-file",
+    "license_files",
+    multiple=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="The base models' licence, to go with the weights.",
+    help="Text of a licence that has to go with the weights. Repeatable.",
 )
 @click.option(
     "--results",
@@ -75,7 +77,7 @@ def push_dataset(**options) -> None:
 @_COLLECTION
 @_YES
 def push_model(**options) -> None:
-    """Publish FOLDER, a merged model."""
+    """Publish FOLDER: a merged model, a fine-tuning run or one of its checkpoints, or an adapter."""
     require("hub", "huggingface_hub", "datasets", "detect_secrets")
     from agentmerge_hub.publishing.push import push_model
 

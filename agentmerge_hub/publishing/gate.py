@@ -1,6 +1,6 @@
 """The door: what is wrong with the files that are to be published, a sentence each. Nothing is changed or sent here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from agentmerge_hub import manifest
@@ -15,16 +15,22 @@ _MOST = 20
 """Findings of one kind that are spelled out."""
 
 
-def check_folder(folder: Path, stage: str) -> list[str]:
-    """Whether the folder is what its stage wrote.
+def check_folder(folder: Path, stages: Collection[str], files: Collection[str] | None = None) -> list[str]:
+    """Whether the folder is what one of these stages wrote.
+
+    Args:
+        files: names of those that are to be published; all if None.
 
     Raises:
-        UserError: if it is no finished output of a stage.
+        UserError: if it is no finished output of these stages.
     """
     made_by = manifest.read(folder)["stage"]
-    if made_by != stage:
-        raise UserError(f"{folder} was made by `{made_by}`, and what `{stage}` makes is published here.")
-    return [f"{finding}: make the folder again, or put back what was there" for finding in manifest.verify(folder)]
+    if made_by not in stages:
+        made_here = " or ".join(f"`{stage}`" for stage in stages)
+        raise UserError(f"{folder} was made by `{made_by}`, and what {made_here} makes is published here.")
+    return [
+        f"{finding}: make the folder again, or put back what was there" for finding in manifest.verify(folder, files)
+    ]
 
 
 def check_files(

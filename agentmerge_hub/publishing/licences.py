@@ -1,7 +1,7 @@
 """What a licence asks of whoever publishes: how the Hub writes it, what the card has to say, what the model is called.
 
 Which licence a model or a teacher has is dataset.teachers' knowledge. This is no legal advice: it keeps what is
-plainly asked for from being forgotten.
+plainly asked for from being forgotten. Each entry was read from the licence's own text; the clause stands beside it.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from agentmerge_hub.dataset.teachers import UNKNOWN
 
-_META = "https://www.llama.com/{}/license/"
+_META = "https://www.llama.com/{}/{}/"
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,26 @@ class Licence:
     id: str
     """As dataset rows carry it."""
     name: str
+    """As its text calls itself, so that a copy can be told by it."""
     link: str
     hub: str = ""
     """The Hub's identifier, ``other`` where it has none; as `id` if empty."""
+    policy: str = ""
+    """Where the uses that it rules out are listed."""
     notice: str = ""
-    """A sentence the card must carry."""
+    """A sentence that the card of what derives from it must carry."""
+    answers: str = ""
+    """A sentence for the card of a dataset: what is asked of a model that learns from its models' answers."""
     attribution: str = ""
     """Text of the NOTICE file that has to go with a derived model."""
     model_prefix: str = ""
     """What the name of a model that was made with it has to begin with."""
     copy_of_text: bool = False
     """Whether its text has to go with a derived model."""
+    answers_derive: bool = False
+    """Whether a model that learned from its models' answers counts as derived from them."""
+    answers_improve_only: bool = False
+    """Whether its models' answers may improve no models but those under the same licence."""
 
     @property
     def on_hub(self) -> str:
@@ -41,16 +50,31 @@ class Licence:
 
 
 def _llama(version: str, label: str) -> Licence:
+    # 1.b.i: a copy, "Built with Llama", and the name, which outputs alone demand too; 1.b.iii: the notice; 1.b.iv: the policy.
+    name = f"Llama {version} Community License"
     return Licence(
         f"llama{version}",
-        f"Llama {version} Community License",
-        _META.format(label),
+        name,
+        _META.format(label, "license"),
+        policy=_META.format(label, "use-policy"),
         notice="Built with Llama.",
-        attribution=(
-            f"Llama {version} is licensed under the Llama {version} Community License, "
-            "Copyright © Meta Platforms, Inc. All Rights Reserved."
-        ),
+        answers=f"The name of a model that learns from the answers of Llama {version} has to begin with 'Llama' ({name}).",
+        attribution=f"Llama {version} is licensed under the {name}, Copyright © Meta Platforms, Inc. All Rights Reserved.",
         model_prefix="Llama",
+        copy_of_text=True,
+    )
+
+
+def _qwen(id: str, name: str, model: str, only: str = "") -> Licence:
+    # 3: a copy, and the notice; 4.b: the words on whatever its models or their outputs made better.
+    return Licence(
+        id,
+        name,
+        f"https://huggingface.co/Qwen/{model}/blob/main/LICENSE",
+        hub="other",
+        notice=f"Built with Qwen.{only}",
+        answers=f"A model that learns from these answers of Qwen has to be shown as 'Built with Qwen' or 'Improved using Qwen'.{only}",
+        attribution=f"Qwen is licensed under the {name}, Copyright (c) Alibaba Cloud. All Rights Reserved.",
         copy_of_text=True,
     )
 
@@ -64,28 +88,59 @@ LICENCES = {
         _llama("3.2", "llama3_2"),
         _llama("3.3", "llama3_3"),
         _llama("4", "llama4"),
+        # 1.b.i as above with another name; 1.b.v keeps outputs from other models.
         Licence(
             "llama3",
             "Meta Llama 3 Community License",
-            _META.format("llama3"),
+            _META.format("llama3", "license"),
+            policy=_META.format("llama3", "use-policy"),
             notice="Built with Meta Llama 3.",
+            answers="The answers of Meta Llama 3 may improve no language model but Meta Llama 3 and what derives from it.",
             attribution=(
                 "Meta Llama 3 is licensed under the Meta Llama 3 Community License, "
                 "Copyright © Meta Platforms, Inc. All Rights Reserved."
             ),
             model_prefix="Llama 3",
             copy_of_text=True,
+            answers_improve_only=True,
         ),
+        # 2.2: the notice; 3.2 and 4.2: research alone, for derivatives and outputs too; 9: not distributed by companies.
         Licence(
             "mistral-research-license",
             "Mistral AI Research License",
             "https://mistral.ai/licenses/MRL-0.1.md",
             hub="other",
-            notice="For research only: the Mistral AI Research License covers Mistral's models, what derives from them and their outputs.",
+            notice=(
+                "For non-commercial research only: the Mistral AI Research License covers Mistral's models, what derives "
+                "from them and their outputs, and lets no commercial entity distribute them, even free of charge."
+            ),
+            attribution="Licensed by Mistral AI under the Mistral AI Research License",
         ),
-        Licence("gemma", "Gemma Terms of Use", "https://ai.google.dev/gemma/terms"),
+        # 1.1(e): learning from outputs makes a derivative; 3.1: the restrictions passed on, a copy, the notice.
         Licence(
-            "qwen", "Qwen License", "https://huggingface.co/Qwen/Qwen2.5-72B-Instruct/blob/main/LICENSE", hub="other"
+            "gemma",
+            "Gemma Terms of Use",
+            "https://ai.google.dev/gemma/terms",
+            policy="https://ai.google.dev/gemma/prohibited_use_policy",
+            notice=(
+                "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms. This model "
+                "derives from it: whoever uses it or passes it on is bound by the use restrictions of section 3.2 of these "
+                "terms and by the Gemma Prohibited Use Policy."
+            ),
+            answers=(
+                "A model that learns from the answers of Gemma to perform like it is a Model Derivative under the Gemma Terms "
+                "of Use, which then go with it."
+            ),
+            attribution="Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms",
+            copy_of_text=True,
+            answers_derive=True,
+        ),
+        _qwen("qwen", "Qwen LICENSE AGREEMENT", "Qwen2.5-72B-Instruct"),
+        _qwen(
+            "qwen-research",
+            "Qwen RESEARCH LICENSE AGREEMENT",
+            "Qwen2.5-3B-Instruct",
+            " For non-commercial research and evaluation only.",
         ),
         Licence(
             "openai-terms-of-use",
@@ -118,8 +173,13 @@ def ordered(ids: Iterable[str]) -> list[Licence]:
     return sorted(licences, key=lambda licence: (licence.permissive, licence.id))
 
 
+def dataset_notices(ids: Iterable[str]) -> list[str]:
+    """What the card of a dataset says of the terms of its answers, a paragraph a licence."""
+    return [licence.answers or licence.notice for licence in ordered(ids) if licence.answers or licence.notice]
+
+
 def metadata(ids: Iterable[str]) -> dict[str, str]:
-    """The card's license, license_name and license_link for a model under several terms at once.
+    """The card's license, license_name and license_link for something under several terms at once.
 
     A permissive licence beside a demanding one adds nothing; of several demanding ones all apply.
     """

@@ -1,4 +1,4 @@
-"""A merged model's card: what it was made of, how, under which terms, how well it does, and how to run it.
+"""A model's card: what it was made of, how, under which terms, how well it does, and how to run it.
 
 Every figure comes from the folder's manifest, the spec that was run, or measured results; nothing is written by hand.
 """
@@ -15,30 +15,41 @@ from agentmerge_hub.publishing import licences
 from agentmerge_hub.publishing.evaluation import Score
 from agentmerge_hub.publishing.hub import Repository
 
-TEMPLATE = "model_card.md.jinja"
-TAGS = ["mergekit", "merge", "agentmerge", "web-agents", "browsergym", "agentlab"]
+TEMPLATE = "model.md.jinja"
+TAGS = {
+    "merge": ["mergekit", "merge", "agentmerge", "web-agents", "browsergym", "agentlab"],
+    "finetune": ["trl", "sft", "agentmerge", "web-agents", "browsergym", "agentlab"],
+    "adapter": ["peft", "lora", "agentmerge", "web-agents", "browsergym", "agentlab"],
+}
+_HEAD = 3
+"""Comment lines that open a spec: formula, when to use it, what it reads."""
 
 
 @dataclass(frozen=True)
 class Input:
-    """One model that went into a merge."""
+    """One model or dataset that went into a model."""
 
     role: str
-    model: str
+    name: str
     """Its Hub id, else the name of its folder."""
     revision: str
-    """Commit on the Hub, empty for a folder."""
+    """Commit on the Hub, empty where it is not known."""
     sha256: str
+    """Over its files; empty where it was read from the Hub and not hashed."""
     made_by: str
     """The stage that wrote it and what that read, empty for a downloaded model."""
+    on_hub: bool = False
 
 
 @dataclass(frozen=True)
-class Merged:
-    """What is known of a merged model."""
+class Model:
+    """What is known of a model that is to be published."""
 
+    relation: str
+    """What it is to its base models, as the Hub calls it: ``merge``, ``finetune`` or ``adapter``."""
     manifest: Mapping[str, Any]
     spec: str
+    """Of the merge; empty for a run."""
     inputs: Sequence[Input]
     base_models: Sequence[str]
     datasets: Sequence[str]
@@ -48,49 +59,60 @@ class Merged:
     scores: Sequence[Score]
 
 
-def model_card(repository: Repository, merged: Merged) -> str:
+def model_card(repository: Repository, model: Model) -> str:
     """README.md as text, accepted by huggingface_hub's own reading of it.
 
     Raises:
         ValueError: if huggingface_hub does not accept the metadata.
     """
     environment = Environment(
-        loader=PackageLoader("agentmerge_hub.publishing", ""),
+        loader=PackageLoader("agentmerge_hub.publishing", "card"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    config, counts = merged.manifest["config"], merged.manifest["counts"]
-    known = licences.ordered(merged.terms)
+    config, counts = model.manifest["config"], model.manifest["counts"]
+    known = licences.ordered(model.terms)
     parameters = counts.get("parameters")
     text = environment.get_template(TEMPLATE).render(
         name=repository.name,
         repo_id=repository.id,
         hub=constants.ENDPOINT,
-        metadata=_metadata(repository, merged).to_yaml(),
+        relation=model.relation,
+        metadata=_metadata(repository, model).to_yaml().strip(),
         notices=[licence.notice for licence in known if licence.notice],
-        formula=_head(merged.spec),
-        method=config.get("method", "unknown"),
-        seed=config.get("merge_seed"),
-        mergekit=config.get("mergekit", merged.manifest["versions"].get("mergekit", "")),
-        spec=merged.spec.strip(),
-        inputs=merged.inputs,
+        formula=_head(model.spec),
+        spec=model.spec.strip(),
+        config=config,
+        settings=_settings(config),
+        mergekit=config.get("mergekit", model.manifest["versions"].get("mergekit", "")),
+        inputs=model.inputs,
+        base_models=model.base_models,
         parameters=f"{parameters:,} parameters; " if parameters else "",
-        weights_hash=merged.weights_hash,
-        scores=merged.scores,
+        weights_hash=model.weights_hash,
+        scores=model.scores,
         number=lambda value: "unknown" if math.isnan(value) else f"{value:.3f}",
-        datasets=merged.datasets,
-        versions=merged.manifest["versions"],
-        licences=[{"name": licence.name, "link": licence.link, "of": _of(merged, licence.id)} for licence in known],
-        **{"lambda": config.get("lambda")},
+        datasets=model.datasets,
+        versions=model.manifest["versions"],
+        licences=[{"licence": licence, "of": ", ".join(model.terms[licence.id])} for licence in known],
     )
     ModelCard(text)
     return text
 
 
-def _of(merged: Merged, licence: str) -> str:
-    return ", ".join(merged.terms[licence])
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's settings that shape its weights, as its manifest holds them."""
+    names = {
+        "learning_rate": "learning rate",
+        "lr_scheduler_type": "schedule",
+        "batch": "samples a step",
+        "samples_seen": "samples seen",
+        "dataset_config": "config of the dataset",
+        "lora_r": "rank of the adapter",
+        "seed": "seed",
+    }
+    return {name: config[key] for key, name in names.items() if config.get(key) is not None}
 
 
 def _head(spec: str) -> list[str]:
@@ -100,21 +122,21 @@ def _head(spec: str) -> list[str]:
         if not line.startswith("#"):
             break
         lines.append(f"- {line.lstrip('# ')}")
-    return lines
+    return lines[:_HEAD]
 
 
-def _metadata(repository: Repository, merged: Merged) -> ModelCardData:
-    results = [_eval_result(score) for score in merged.scores if score.n]
+def _metadata(repository: Repository, model: Model) -> ModelCardData:
+    results = [_eval_result(score) for score in model.scores if score.n]
     return ModelCardData(
         language="en",
-        library_name="transformers",
+        library_name="peft" if model.relation == "adapter" else "transformers",
         pipeline_tag="text-generation",
-        base_model=list(merged.base_models) or None,
-        base_model_relation="merge",
-        datasets=list(merged.datasets) or None,
-        tags=TAGS,
+        base_model=list(model.base_models) or None,
+        base_model_relation=model.relation,
+        datasets=list(model.datasets) or None,
+        tags=TAGS[model.relation],
         **({"model_name": repository.name, "eval_results": results} if results else {}),
-        **licences.metadata(merged.terms),
+        **licences.metadata(model.terms),
     )
 
 

@@ -12,11 +12,11 @@ from rich.table import Table
 from agentmerge_hub import manifest
 from agentmerge_hub.agents.weights import weights_hash
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.publishing import gate, model
+from agentmerge_hub.publishing import gate, model, terms
 from agentmerge_hub.publishing.dataset_gate import check_dataset
 from agentmerge_hub.publishing.evaluation import scores_of
 from agentmerge_hub.publishing.hub import Repository, check_id
-from agentmerge_hub.publishing.model_card import Merged, model_card
+from agentmerge_hub.publishing.model_card import Model, model_card
 from agentmerge_hub.publishing.upload import Content, Publication, publish
 from agentmerge_hub.records import SCHEMA_VERSION
 
@@ -30,7 +30,7 @@ def push_dataset(folder: Path, repo_id: str, private: bool, collection: str, yes
         UserError: if anything is wrong with it, or with the way to the Hub.
     """
     repository = Repository("dataset", check_id(repo_id))
-    findings = gate.check_folder(folder, "build")
+    findings = gate.check_folder(folder, ["build"])
     content = manifest.read(folder)
     files = _files(folder, content)
     findings += gate.check_files(files, gate.DATASET_KINDS, content["config"].get("allow"))
@@ -48,46 +48,55 @@ def push_model(
     traces: Path | None,
     results: Path | None,
     license: str | None,
-    license_file: Path | None,
+    license_files: tuple[Path, ...],
     private: bool,
     collection: str,
     yes: bool,
 ) -> None:
-    """Show, and with `yes` publish, a merged model with a card made from its manifest, its spec and its scores.
+    """Show, and with `yes` publish, a model with a card made from its manifest, its spec and its scores.
+
+    Args:
+        folder: what `merge`, `sweep`, `graft` or a fine-tuning run wrote, or one of its checkpoints.
 
     Raises:
         UserError: if anything is wrong with it, or with the way to the Hub.
     """
     repository = Repository("model", check_id(repo_id))
-    findings = gate.check_folder(folder, "merge") + model.check_weights(folder)
     content = manifest.read(folder)
+    names = model.published(folder, content)
+    findings = gate.check_folder(folder, model.STAGES, names) + model.check_weights(folder, names)
     inputs = model.inputs_of(folder, content)
-    base_models = tuple(dict.fromkeys([*(i.model for i in inputs if i.revision), *map(check_id, base_models)]))
+    known = [i.name for i in inputs if i.on_hub and i.role != "dataset"]
+    base_models = tuple(dict.fromkeys(map(check_id, [*known, *base_models])))
     if not base_models:
-        findings.append("none of the merged models is known by a name on the Hub: name them with --base-model ORG/NAME")
-    terms, open_terms = model.terms_of(base_models, inputs, content, traces, license)
-    files = {name: path for name, path in _files(folder, content).items() if name != CARD}
-    if license_file is not None:
-        files["LICENSE"] = license_file
-    if notice := model.notice(terms):
+        findings.append("no model it was made of is known by a name on the Hub: name them with --base-model ORG/NAME")
+    under, open_terms = terms.terms_of(base_models, inputs, content, traces, license)
+    files = {name: folder / name for name in names if name != CARD}
+    files |= {f"LICENSE{f'-{number}' if number else ''}": path for number, path in enumerate(license_files)}
+    if base_models:
+        files |= model.renamed_base(folder, base_models[-1])
+    if notice := terms.notice(under):
         files["NOTICE"] = notice
-    findings += open_terms + model.check_terms(repository.name, terms, files)
+    copies = {name: text for name, text in files.items() if name.startswith("LICENSE")}
+    findings += open_terms + terms.check_terms(repository.name, under, copies)
     if not findings:
         weights = weights_hash(folder)
-        merged = Merged(
+        learned_from = [i.name for i in inputs if i.on_hub and i.role == "dataset"]
+        described = Model(
+            relation=model.relation_of(folder, content["stage"]),
             manifest=content,
             spec=(folder / model.SPEC).read_text(encoding="utf-8") if (folder / model.SPEC).is_file() else "",
             inputs=inputs,
             base_models=base_models,
-            datasets=tuple(map(check_id, datasets)),
-            terms=terms,
+            datasets=tuple(dict.fromkeys(map(check_id, [*learned_from, *datasets]))),
+            terms=under,
             weights_hash=weights,
             scores=scores_of(results, weights) if results else (),
         )
-        files[CARD] = model_card(repository, merged).encode()
+        files[CARD] = model_card(repository, described).encode()
     files[manifest.NAME] = _manifest_of(content, files)
     findings += gate.check_files(files, gate.MODEL_KINDS)
-    publication = Publication(repository, files, "merge", f"v{SCHEMA_VERSION}", private, collection or None)
+    publication = Publication(repository, files, content["stage"], f"v{SCHEMA_VERSION}", private, collection or None)
     _show_and_send(publication, findings, yes)
 
 
@@ -97,13 +106,14 @@ def _files(folder: Path, content: Mapping) -> dict[str, Content]:
 
 
 def _manifest_of(content: Mapping, files: Mapping[str, Content]) -> bytes:
-    """The folder's manifest with the files that are added or replaced at publishing, so that a download can be checked."""
-    made = {name: data for name, data in files.items() if name != manifest.NAME and name not in content["outputs"]}
-    made |= {name: data for name, data in files.items() if isinstance(data, bytes)}
-    outputs = dict(content["outputs"])
-    for name, data in made.items():
-        content_bytes = data if isinstance(data, bytes) else data.read_bytes()
-        outputs[name] = {"sha256": hashlib.sha256(content_bytes).hexdigest(), "bytes": len(content_bytes)}
+    """The folder's manifest with the files that go as its outputs, so that a download can be checked."""
+    outputs = {}
+    for name, data in files.items():
+        if name in content["outputs"] and not isinstance(data, bytes):
+            outputs[name] = content["outputs"][name]
+        elif name != manifest.NAME:
+            content_bytes = data if isinstance(data, bytes) else data.read_bytes()
+            outputs[name] = {"sha256": hashlib.sha256(content_bytes).hexdigest(), "bytes": len(content_bytes)}
     text = json.dumps({**content, "outputs": outputs}, indent=1, sort_keys=True, ensure_ascii=False)
     return f"{text}\n".encode()
 

@@ -106,8 +106,8 @@ tokenizer_source: pair/instruct
 """
 
 
-def merged(out: Path, tokenizer: Path, traces: Path) -> Path:
-    """A merged model: a tiny Llama with a tokenizer, its spec, and the lineage of an agent trained on `traces`."""
+def tiny_llama(tokenizer: Path, folder: Path) -> int:
+    """Write a tiny Llama with a tokenizer; the number of its parameters."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -118,17 +118,23 @@ def merged(out: Path, tokenizer: Path, traces: Path) -> Path:
         num_key_value_heads=2, eos_token_id=words.eos_token_id, bos_token_id=words.bos_token_id,
     )  # fmt: skip
     model = LlamaForCausalLM(config).to(torch.bfloat16)
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return sum(p.numel() for p in model.parameters())
+
+
+def merged(out: Path, tokenizer: Path, traces: Path) -> Path:
+    """A merged model: a tiny Llama with a tokenizer, its spec, and the lineage of an agent trained on `traces`."""
     inputs = {}
     for role, name in (("base", "base"), ("instruct", "instruct"), ("agent", "base-all")):
         folder = out.parent / "inputs" / name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps({"role": role}))
         if role == "agent":
-            manifest.write(folder, "train", inputs={"dataset": traces})
+            manifest.write(folder, "sft", inputs={"dataset": traces})
         inputs[role] = folder
     with manifest.new_folder(out, "merge") as folder:
-        model.save_pretrained(folder)
-        words.save_pretrained(folder)
+        parameters = tiny_llama(tokenizer, folder)
         (folder / "mergekit_config.yml").write_text(SPEC)
         (folder / "README.md").write_text("a card that mergekit wrote")
         manifest.write(
@@ -136,6 +142,33 @@ def merged(out: Path, tokenizer: Path, traces: Path) -> Path:
             "merge",
             inputs=inputs,
             config={"method": "agentmerge", "lambda": 0.4, "merge_seed": None, "mergekit": "0.1.5"},
-            counts={"parameters": sum(p.numel() for p in model.parameters())},
+            counts={"parameters": parameters},
         )
+    return out
+
+
+def finetuned(out: Path, tokenizer: Path, traces: Path | None, rank: int | None = None) -> Path:
+    """A run as it lies on disk, with its trainer's state and a checkpoint; with a rank, its checkpoint is an adapter.
+
+    Args:
+        traces: the dataset's folder; None for a run that read acme/workarena-traces from the Hub.
+    """
+    config = {"model": "acme/tiny-base", "dataset": str(traces or "acme/workarena-traces"), "dataset_config": "all"}
+    config |= {"learning_rate": 5e-6, "samples_seen": 48, "seed": 3, "batch": 4, "lora_r": rank}
+    lineage = {"inputs": {"dataset": traces} if traces else {}, "config": config}
+    checkpoint = out / "checkpoint-4"
+    tiny_llama(tokenizer, out)
+    (out / "run.json").write_text(json.dumps({"config": {"dataset": "/home/somebody/traces"}}))
+    (out / "training_args.bin").write_bytes(b"\x80\x04pickle")
+    if rank:
+        from peft import LoraConfig, get_peft_model
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained(out, dtype="auto")
+        get_peft_model(model, LoraConfig(r=rank, task_type="CAUSAL_LM")).save_pretrained(checkpoint)
+    else:
+        tiny_llama(tokenizer, checkpoint)
+        (checkpoint / "optimizer.pt").write_bytes(b"\x80\x04pickle")
+    for folder in (checkpoint, out):
+        manifest.write(folder, "sft", **lineage, counts={"steps": 12})
     return out

@@ -192,6 +192,6 @@ def test_rows_without_terms_stay_here(tmp_path: Path) -> None:
 def test_a_folder_of_another_stage_is_refused(tmp_path: Path) -> None:
     folder = made.dataset(tmp_path / "traces")
     with pytest.raises(UserError, match="was made by `build`"):
-        gate.check_folder(folder, "merge")
+        gate.check_folder(folder, ["merge"])
     result = CliRunner().invoke(agentmerge, ["push", "model", str(folder), "--repo-id", "a/b"])
     assert isinstance(result.exception, UserError)

@@ -64,7 +64,7 @@ def test_the_card_tells_all_and_huggingface_hub_accepts_it(hub: Hub, run, merged
         "standard_error": pytest.approx((4 / 3 * 4) ** 0.5 / 8, abs=1e-4),
         "standard_error_over": "new tasks",
     }
-    for told in ("base + λ·(agent − base)", "λ = 0.4", "mergekit 0.1.5", "| agent | base-all |", "`train` from traces"):
+    for told in ("base + λ·(agent − base)", "λ = 0.4", "mergekit 0.1.5", "| agent | base-all |", "`sft` from traces"):
         assert told in card.text
     assert weights_hash(merged) in card.text and yaml.safe_load(made.SPEC)["merge_method"] in card.text
 
@@ -107,13 +107,21 @@ def test_a_llama_keeps_its_licence_and_name(hub: Hub, run, merged: Path) -> None
     told = refusal(run, *llama)
     assert "wants the model's name to begin with 'Llama'" in told and "--license-file" in told
     assert hub.requests == []
-    (merged.parent / "licence.txt").write_text("the terms")
     named = ("push", "model", "merged", "--repo-id", "acme/Llama-3.1-8B-AgentMerge", *llama[5:])
+    (merged.parent / "licence.txt").write_text("MIT License")
+    assert "wants a copy of itself" in refusal(run, *named, "--license-file", "licence.txt")
+    terms = "LLAMA 3.1 COMMUNITY\nLICENSE AGREEMENT\n…"
+    (merged.parent / "licence.txt").write_text(terms)
     run(*named, "--license-file", "licence.txt", "--yes")
     files = hub.store.repos["model", "acme/Llama-3.1-8B-AgentMerge"].resolve("main").files
     card = files["README.md"].content.decode()
     assert ModelCard(card).data.license == "llama3.1" and "**Built with Llama.**" in card
-    assert b"Meta Platforms" in files["NOTICE"].content and files["LICENSE"].content == b"the terms"
+    assert "https://www.llama.com/llama3_1/use-policy/" in card
+    assert files["LICENSE"].content.decode() == terms
+    assert files["NOTICE"].content.decode().splitlines() == [
+        "Llama 3.1 is licensed under the Llama 3.1 Community License, Copyright © Meta Platforms, Inc. All Rights Reserved.",
+        "These weights were modified from those of meta-llama/Llama-3.1-8B: README.md says how.",
+    ]
 
 
 def test_teachers_terms_go_with_the_model(hub: Hub, run, merged: Path, tmp_path: Path) -> None:

@@ -1,0 +1,124 @@
+"""Whose terms a model is under, and what is missing of what they ask: the models it was made of, the answers it learned from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub import manifest
+from agentmerge_hub.dataset.teachers import UNKNOWN, licence
+from agentmerge_hub.publishing.dataset_gate import splits_of, terms_of_rows
+from agentmerge_hub.publishing.licences import Licence, ordered
+from agentmerge_hub.publishing.model_card import Input
+from agentmerge_hub.publishing.texts import Content
+
+Terms = dict[str, list[str]]
+"""Licence id → whose it is: ids of models, and ``answers of TEACHER``."""
+
+_ANSWERS = "answers of "
+
+
+def terms_of(
+    base_models: Sequence[str],
+    inputs: Sequence[Input],
+    content: Mapping[str, Any],
+    traces: Path | None,
+    declared: str | None,
+) -> tuple[Terms, list[str]]:
+    """The terms of the models it was made of and the teachers it learned from; and what stays open.
+
+    Args:
+        base_models: ids on the Hub.
+        inputs: what the model was made of.
+        content: the folder's manifest.json.
+        traces: the dataset it was trained on, which has to be the one of its lineage.
+        declared: the licence of base models that this package does not know.
+    """
+    terms: Terms = {}
+    findings = []
+    for model in base_models:
+        known = licence(model)
+        known = declared if known == UNKNOWN and declared else known
+        if known == UNKNOWN:
+            findings.append(f"the licence of {model} is not known here: name it with --license, as the Hub writes it")
+        else:
+            terms.setdefault(known, []).append(model)
+    trained_on = {entry["sha256"]: entry["name"] for entry in _lineage(content) if entry.get("stage") == "build"}
+    if traces is None and (unread := sorted(set(trained_on.values())) or _untold(content, inputs)):
+        findings.append(
+            f"it learned from {', '.join(unread)}: pass --traces with that dataset's folder, for its teachers' terms"
+        )
+    if traces is not None:
+        if trained_on and manifest.folder_hash(traces) not in trained_on:
+            findings.append(f"{traces} is not the dataset it was trained on, by their hashes: pass the one that is")
+        for (teacher, known), _ in sorted(terms_of_rows(splits_of(traces)).items()):
+            if known in ("", UNKNOWN):
+                findings.append(
+                    f"rows of {traces} by {teacher or 'no teacher'} say under no licence: build it with --license"
+                )
+            terms.setdefault(known, []).append(f"{_ANSWERS}{teacher}")
+    return terms, findings
+
+
+def _lineage(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for entry in content.get("inputs", {}).values():
+        yield entry
+        yield from _lineage(entry)
+
+
+def _untold(content: Mapping[str, Any], inputs: Sequence[Input]) -> list[str]:
+    """What it learned from where no folder of `build` is named for it."""
+    if content["stage"] == "sft":
+        return [i.name for i in inputs if i.role == "dataset"] or ["data that its manifest does not name"]
+    local = [i.name for i in inputs if not i.on_hub and not i.made_by]
+    # A run on a dataset of the Hub has no folder of it among its inputs.
+    local += [entry["name"] for entry in _lineage(content) if entry.get("stage") == "sft"]
+    return [f"data that the lineage of {', '.join(local)} does not name"] if local else []
+
+
+def check_terms(name: str, terms: Mapping[str, Sequence[str]], texts: Mapping[str, Content]) -> list[str]:
+    """What the licences ask of a model's name and of the texts that go with it.
+
+    Args:
+        name: of the repository, without its owner.
+        texts: files of the publication whose name begins with LICENSE.
+    """
+    findings = []
+    for entry in ordered(terms):
+        whose, copy = ", ".join(terms[entry.id]), _derived_from(entry, terms)
+        if not name.replace("-", " ").startswith(entry.model_prefix):
+            findings.append(
+                f"the {entry.name} ({whose}) wants the model's name to begin with {entry.model_prefix!r}, not {name!r}: "
+                "choose such a --repo-id"
+            )
+        if entry.copy_of_text and copy and not any(_is_copy(entry, text) for text in texts.values()):
+            findings.append(
+                f"the {entry.name} wants a copy of itself to go with the model: pass its text with --license-file "
+                f"(it lies beside the weights of {copy[0]}, or at {entry.link})"
+            )
+        others = [of for id, those in terms.items() if id != entry.id for of in those if not of.startswith(_ANSWERS)]
+        if entry.answers_improve_only and len(copy) < len(terms[entry.id]) and others:
+            findings.append(
+                f"the {entry.name} lets its models' answers improve only models under the same licence, and this one was made "
+                f"of {', '.join(others)}: train without the {whose}"
+            )
+    return findings
+
+
+def notice(terms: Mapping[str, Sequence[str]]) -> bytes:
+    """The NOTICE file: what the licences want said beside the weights, and that the weights were changed."""
+    lines = [entry.attribution for entry in ordered(terms) if entry.attribution and _derived_from(entry, terms)]
+    models = sorted(of for whose in terms.values() for of in whose if not of.startswith(_ANSWERS))
+    if models:
+        lines.append(f"These weights were modified from those of {', '.join(models)}: README.md says how.")
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _derived_from(entry: Licence, terms: Mapping[str, Sequence[str]]) -> list[str]:
+    """What of those under a licence the model counts as derived from."""
+    return [of for of in terms[entry.id] if entry.answers_derive or not of.startswith(_ANSWERS)]
+
+
+def _is_copy(entry: Licence, text: Content) -> bool:
+    """Whether a text is this licence's, by the name it gives itself."""
+    content = text if isinstance(text, bytes) else text.read_bytes()
+    return entry.name.casefold() in " ".join(content.decode("utf-8", "replace").split()).casefold()

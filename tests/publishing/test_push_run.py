@@ -1,0 +1,81 @@
+"""A fine-tuned run, its checkpoint or its adapter reaches the Hub without the trainer's state, and loads from there."""
+
+import json
+from pathlib import Path
+
+import made
+import pytest
+from hub_server import Hub
+from huggingface_hub import ModelCard
+
+from agentmerge_hub import manifest
+
+LICENCE = ("--license", "apache-2.0")
+
+
+@pytest.fixture
+def traces(tmp_path: Path) -> Path:
+    return made.dataset(tmp_path / "traces")
+
+
+def files_of(hub: Hub, repo_id: str) -> dict[str, bytes]:
+    files = hub.store.repos["model", repo_id].resolve("v1.0.0").files
+    return {name: file.content for name, file in files.items() if name != ".gitattributes"}
+
+
+def test_a_run_goes_without_its_trainers_state(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path) -> None:
+    made.finetuned(tmp_path / "run", tokenizer_folder, traces)
+    run("push", "model", "run", "--repo-id", "acme/agent", *LICENCE, "--traces", "traces", "--yes")
+    files = files_of(hub, "acme/agent")
+    assert not [name for name in files if "/" in name or name in ("run.json", "training_args.bin")]
+    assert set(json.loads(files["manifest.json"])["outputs"]) == set(files) - {"manifest.json"}
+    card = ModelCard(files["README.md"].decode())
+    assert card.data.base_model == ["acme/tiny-base"] and card.data.base_model_relation == "finetune"
+    assert "| learning rate | 5e-06 |" in card.text and "| samples seen | 48 |" in card.text
+    run("download", "acme/agent", "-o", "copy")
+    assert manifest.verify(tmp_path / "copy") == []
+    run(
+        code="""
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained("acme/agent")
+model = AutoModelForCausalLM.from_pretrained("acme/agent", dtype="auto")
+ids = tokenizer.apply_chat_template([{"role": "user", "content": "Go"}], return_tensors="pt", return_dict=True)
+assert model.generate(**ids, max_new_tokens=2, do_sample=False).shape[1] > ids["input_ids"].shape[1]
+"""
+    )
+
+
+def test_a_checkpoint_goes_alone(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
+    made.finetuned(tmp_path / "run", tokenizer_folder, traces)
+    run("push", "model", "run/checkpoint-4", "--repo-id", "acme/early", *LICENCE, "--traces", "traces", "--yes")
+    assert "optimizer.pt" not in files_of(hub, "acme/early") and "model.safetensors" in files_of(hub, "acme/early")
+
+
+def test_a_run_on_a_dataset_of_the_hub_asks_for_its_rows(run, tokenizer_folder: Path, traces, tmp_path, hub) -> None:
+    made.finetuned(tmp_path / "run", tokenizer_folder, None)
+    push = ("push", "model", "run", "--repo-id", "acme/agent", *LICENCE)
+    failed = run(*push, "--yes", ok=False)
+    assert "it learned from acme/workarena-traces: pass --traces" in failed.stdout + failed.stderr
+    run(*push, "--traces", "traces", "--yes")
+    assert ModelCard(files_of(hub, "acme/agent")["README.md"].decode()).data.datasets == ["acme/workarena-traces"]
+
+
+def test_an_adapter_is_loaded_on_its_base(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
+    folder = made.finetuned(tmp_path / "run", tokenizer_folder, traces, rank=2)
+    run("push", "model", "run", "--repo-id", "acme/tiny-base", *LICENCE, "--traces", "traces", "--yes")
+    push = ("push", "model", "run/checkpoint-4", "--repo-id", "acme/lora", *LICENCE, "--traces", "traces", "--yes")
+    run(*push)
+    files = files_of(hub, "acme/lora")
+    card = ModelCard(files["README.md"].decode())
+    assert card.data.base_model_relation == "adapter" and card.data.library_name == "peft"
+    assert "It is loaded on acme/tiny-base" in card.text and "| rank of the adapter | 2 |" in card.text
+    told = json.loads(files["adapter_config.json"])
+    assert told["base_model_name_or_path"] == "acme/tiny-base" and str(tmp_path) not in json.dumps(told)
+    assert manifest.verify(folder) == []
+    run(
+        code="""
+from peft import AutoPeftModelForCausalLM
+model = AutoPeftModelForCausalLM.from_pretrained("acme/lora", dtype="auto")
+assert model.peft_config["default"].r == 2
+"""
+    )
