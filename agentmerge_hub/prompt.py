@@ -100,7 +100,7 @@ class Prompt:
     def from_recorded(cls, messages: Sequence[Message], observation: Observation) -> "Prompt":
         """A recorded prompt, word for word, with the observation's tree and HTML found in it as blocks that can be cut.
 
-        A page that was cut when the prompt was sent is found as far as it goes.
+        A page that was cut when the prompt was sent is found as far as it goes, with the mark that says so.
         """
         system = "".join(message["content"] for message in messages if message["role"] == "system")
         blocks = [Block("".join(message["content"] for message in messages if message["role"] == "user"))]
@@ -115,7 +115,8 @@ class Prompt:
 
 
 def _shown_part(page: str, text: str) -> str:
-    """The lines of a page, from its first one on, that stand in a text; empty if not even the first three do."""
+    """The lines of a page, from its first one on, that stand in a text, and the mark of a cut behind them; empty if not
+    even the first three do."""
     if page in text:
         return page
     lines = page.split("\n")
@@ -124,7 +125,23 @@ def _shown_part(page: str, text: str) -> str:
         return ""
     shown = text[begin:].split("\n")
     same = next((n for n, (line, there) in enumerate(zip(lines, shown)) if line != there), min(len(lines), len(shown)))
+    if same < len(shown) and lines_of_mark(shown[same]):
+        lines, same = shown, same + 1
     return "\n".join(lines[:same])
+
+
+def cut_mark(n: int) -> str:
+    """The line that stands for `n` lines that were cut from the end of a page."""
+    return f"... ({n} more {'line' if n == 1 else 'lines'} cut)"
+
+
+def lines_of_mark(line: str) -> int:
+    """How many lines a mark stands for, ours or AgentLab's; 0 if the line is none."""
+    found = _MARK.fullmatch(line)
+    return int(found[1] or found[2]) if found else 0
+
+
+_MARK = re.compile(r"\.\.\. (?:\((\d{1,9}) more lines? cut\)|Deleted (\d{1,9}) lines to reduce prompt size\.)")
 
 
 def render(observation: Observation, history: Sequence[Turn], flags: Flags) -> Prompt:

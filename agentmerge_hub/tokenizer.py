@@ -1,12 +1,16 @@
 """The student's tokenizer and chat template: messages in, exact token counts out. No model is ever loaded."""
 
 import hashlib
-from bisect import bisect_left
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
+from agentmerge_hub.stretches import divider
+
+_MOST_REMEMBERED = 16_000_000
+"""Characters of the stretches whose counts are kept: some 60 MB with the dictionary around them."""
 
 
 class ChatTokenizer:
@@ -48,6 +52,9 @@ class ChatTokenizer:
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_truncation()
         self._backend.no_padding()
+        self._divider = divider(json.loads(self._backend.to_str()))
+        self._known: dict[str, int] = {}
+        self._remembered = 0
 
     @property
     def identity(self) -> str:
@@ -62,10 +69,27 @@ class ChatTokenizer:
 
     def count(self, text: str) -> int:
         """Number of tokens of a rendered text; its special tokens are read as such and none are added."""
-        return len(self._backend.encode_batch_fast([text], add_special_tokens=False)[0])
+        return self.counts([text])[0]
 
     def counts(self, texts: Sequence[str]) -> list[int]:
-        """`count` of many texts in one batch on all cores: several times faster than one by one."""
+        """`count` of many texts, in one batch on all cores.
+
+        Lines that were counted before are not tokenized again, where the tokenizer's lines are independent of each other
+        (`stretches`); the numbers are the same.
+        """
+        if self._divider is None:
+            return self._encoded(texts)
+        divided = [self._divider.findall(text) for text in texts]
+        if self._remembered > _MOST_REMEMBERED:
+            self._known.clear()
+            self._remembered = 0
+        known = self._known
+        new = list({stretch for stretches in divided for stretch in stretches if stretch not in known})
+        known.update(zip(new, self._encoded(new)))
+        self._remembered += sum(map(len, new))
+        return [sum(map(known.__getitem__, stretches)) for stretches in divided]
+
+    def _encoded(self, texts: Sequence[str]) -> list[int]:
         return [len(encoding) for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def after_last_special(self, text: str) -> int | None:
@@ -75,21 +99,3 @@ class ChatTokenizer:
         """
         places = [text.rfind(token) for token in self._tokenizer.all_special_tokens]
         return max((place for place in places if place >= 0), default=None)
-
-    def offsets(self, text: str) -> "TokenOffsets":
-        """Where each token of a rendered text begins, in characters."""
-        return TokenOffsets([start for start, _ in self._backend.encode(text, add_special_tokens=False).offsets])
-
-
-class TokenOffsets:
-    """Token positions of one text."""
-
-    def __init__(self, starts: list[int]) -> None:
-        self._starts = starts
-
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    def between(self, begin: int, end: int) -> int:
-        """Number of tokens that begin in ``text[begin:end]``."""
-        return bisect_left(self._starts, end) - bisect_left(self._starts, begin)

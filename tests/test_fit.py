@@ -1,11 +1,15 @@
 """Fitting: never over the budget, never a line more than needed, and the mark is true."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import CHAT_TEMPLATE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_tokenizers import KINDS, REAL, saved
+from tokenizers import Tokenizer
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.fit import DoesNotFit, Window, fit
@@ -23,35 +27,84 @@ def count(tokenizer: ChatTokenizer, prompt: Prompt) -> int:
     return tokenizer.count(tokenizer.render(prompt.messages()))
 
 
-def cut_by_hand(prompt: Prompt, tokenizer: ChatTokenizer, budget: int) -> int:
+@pytest.fixture(scope="module", params=[*KINDS, "real Llama 3.1"])
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ChatTokenizer, Tokenizer]:
+    """A tokenizer of each kind, as the package reads it and bare."""
+    if request.param not in KINDS and not REAL:
+        pytest.skip("AGENTMERGE_LLAMA_TOKENIZER names no folder")
+    made = request.param in KINDS and saved(KINDS[request.param](), tmp_path_factory.mktemp("made"), CHAT_TEMPLATE)
+    folder = str(made or REAL)
+    return ChatTokenizer(folder), Tokenizer.from_file(f"{folder}/tokenizer.json")
+
+
+def cut_by_hand(prompt: Prompt, count: Callable[[Prompt], int], budget: int, before: int) -> int:
     """The most lines of the tree that fit, by trying them all."""
     lines = prompt.block("axtree").split("\n")
     for kept in range(len(lines) - 1, -1, -1):
-        gone = len(lines) - kept
+        gone = len(lines) - kept + before
         mark = f"... ({gone} more {'line' if gone == 1 else 'lines'} cut)"
-        if count(tokenizer, prompt.with_block("axtree", "\n".join([*lines[:kept], mark]))) <= budget:
+        if count(prompt.with_block("axtree", "\n".join([*lines[:kept], mark]))) <= budget:
             return kept
     return -1
 
 
 LINE = st.text(st.characters(codec="utf-8", exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=40)
+PAGE_LINE = st.one_of(LINE, st.sampled_from(["", "\t", " ", "}", "\t/", "...", "<|end|>"]))
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lines=st.lists(LINE, min_size=1, max_size=30), share=st.floats(0, 1))
-def test_the_cut_is_exact(tokenizer: ChatTokenizer, lines: list[str], share: float) -> None:
-    tree = "\n".join([f"[{i}] generic '{line}'" for i, line in enumerate(lines)])
+@given(lines=st.lists(PAGE_LINE, min_size=1, max_size=30), share=st.floats(0, 1), bare_lines=st.booleans())
+def test_the_cut_is_exact(
+    both: tuple[ChatTokenizer, Tokenizer], lines: list[str], share: float, bare_lines: bool
+) -> None:
+    tokenizer, bare = both
+
+    def counted(prompt: Prompt) -> int:
+        return len(bare.encode(tokenizer.render(prompt.messages()), add_special_tokens=False))
+
+    tree = "\n".join(
+        ["[0] RootWebArea", *lines] if bare_lines else [f"[{i}] p '{line}'" for i, line in enumerate(lines)]
+    )
+    tree = tree.strip("\n")
     prompt = render(Observation("goal", tree), [], Flags(long_description=False, individual_examples=False))
-    bare, whole = count(tokenizer, prompt.with_block("axtree", "")), count(tokenizer, prompt)
-    budget = int(bare + 12 + share * (whole - bare))
-    expected = len(lines) if whole <= budget else cut_by_hand(prompt, tokenizer, budget)
+    least, whole = counted(prompt.with_block("axtree", "")), counted(prompt)
+    budget = int(least + 12 + share * (whole - least))
+    expected = tree.count("\n") + 1 if whole <= budget else cut_by_hand(prompt, counted, budget, 0)
     if expected < 0:
         with pytest.raises(DoesNotFit):
             fit(prompt, tokenizer, budget)
         return
     fitted = fit(prompt, tokenizer, budget)
-    assert fitted.n_tokens == count(tokenizer, fitted.prompt) <= budget
-    assert len(lines) - fitted.lines_cut.get("axtree", 0) == expected
+    assert fitted.n_tokens == counted(fitted.prompt) <= budget
+    assert tree.count("\n") + 1 - fitted.lines_cut.get("axtree", 0) == expected
+    if expected > 2:  # cut again, as if it had been recorded so: one mark, and it tells the sum
+        smaller = budget - (budget - least) // 3
+        again = Prompt.from_recorded(fitted.prompt.messages(), Observation("goal", tree))
+        cut_already = fitted.lines_cut.get("axtree", 0)
+        try:
+            twice = fit(again, tokenizer, smaller)
+        except DoesNotFit:
+            return
+        if cut_already and counted(again) > smaller:
+            shown = again.with_block("axtree", again.block("axtree").rpartition("\n")[0])
+            kept = cut_by_hand(shown, counted, smaller, cut_already)
+            assert twice.lines_cut["axtree"] == tree.count("\n") + 1 - kept
+        assert twice.prompt.messages()[-1]["content"].count(" cut)") <= 1
+
+
+@pytest.mark.parametrize("mark", ["... (8 more lines cut)", "... Deleted 8 lines to reduce prompt size."])
+def test_a_prompt_that_was_cut_before_shows_one_mark(tokenizer: ChatTokenizer, mark: str) -> None:
+    lines = [f"[{n}] button 'number {n}'" for n in range(40)]
+    user = "\n".join(["Page:", *lines[:32], mark, "", "Answer."])
+    recorded = Prompt.from_recorded(
+        ({"role": "system", "content": "s"}, {"role": "user", "content": user}), Observation("", "\n".join(lines))
+    )
+    as_it_is = fit(recorded, tokenizer, 100_000)
+    assert as_it_is.prompt.messages()[-1]["content"] == user and as_it_is.lines_cut == {"axtree": 8}
+    shorter = fit(recorded, tokenizer, as_it_is.n_tokens - 50)
+    shown = shorter.prompt.messages()[-1]["content"].split("\n")
+    n = shorter.lines_cut["axtree"]
+    assert 8 < n < 40 and shown == ["Page:", *lines[: 40 - n], f"... ({n} more lines cut)", "", "Answer."]
 
 
 def test_a_prompt_within_its_budget_is_untouched(tokenizer: ChatTokenizer) -> None:

@@ -34,7 +34,7 @@ def default_folder() -> Path:
 def program_hash() -> str:
     """Hash of the code that makes parts: a changed program never takes old parts."""
     package = Path(__file__).parents[1]
-    core = [package / f"{name}.py" for name in ("actions", "fit", "prompt", "records", "tokenizer")]
+    core = [package / f"{name}.py" for name in ("actions", "fit", "prompt", "records", "stretches", "tokenizer")]
     files = [*core, *(package / "traces").glob("*.py"), *(package / "dataset").glob("*.*")]
     digest = hashlib.sha256()
     for path in sorted(files):

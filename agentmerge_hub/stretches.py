@@ -1,0 +1,99 @@
+"""Where a text can be divided so that its tokens are those of its stretches, one after the other.
+
+A page's lines come back from step to step and from episode to episode. Where a tokenizer provably never joins two lines,
+a line has to be tokenized only once. Patterns leave here; texts are divided with `pattern.findall`.
+
+Nothing is guessed: a tokenizer is divided at line breaks only if its pre-tokenizer must split there, or if no token of its
+vocabulary reaches across. The second suffices for byte-pair encoding, because two symbols are only ever merged into a
+token that holds them both.
+"""
+
+import re
+from typing import Any
+
+AFTER_BREAK = re.compile(r"(?:[^\n]*\n(?![\t ]*[!-.0-~]))*+[^\n]*\n?")
+"""Stretches end behind a line break that is followed, tabs and spaces aside, by a visible ASCII character. That it is
+not the slash, some patterns need: they keep slashes behind a line break together with what stands before it."""
+
+BEFORE_BREAK = re.compile(r"\n?[^\n]*(?:(?<![!-~])\n[^\n]*)*+")
+"""Stretches end before a line break that stands behind a visible ASCII character."""
+
+_LETTERS_AND_BREAKS = frozenset(
+    {
+        # Llama 3, with its relatives of cl100k's descent
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        # Qwen 2 to 3
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        # Mistral's tekken
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    }
+)  # fmt: skip
+"""Pre-tokenizers whose pieces take line breaks at their end only, and there as many as follow: a piece always ends behind
+the last line break of a run of white space. None of them looks back, so that what follows is split as if it stood alone."""
+
+
+def divider(tokenizer: dict[str, Any]) -> re.Pattern[str] | None:
+    """The pattern that divides texts for a tokenizer, None where nothing is proven.
+
+    Args:
+        tokenizer: the content of its ``tokenizer.json``.
+    """
+    if tokenizer["model"].get("type") != "BPE" or tokenizer["model"].get("dropout"):
+        return None
+    pattern = _of_pieces(tokenizer) or _of_vocabulary(tokenizer)
+    return (
+        pattern if pattern and not any(_reaches_across(pattern, token) for token in tokenizer["added_tokens"]) else None
+    )
+
+
+def _of_pieces(tokenizer: dict[str, Any]) -> re.Pattern[str] | None:
+    """By the pre-tokenizer: pieces are encoded one by one."""
+    if (tokenizer["normalizer"] or {"type": "NFC"})["type"] != "NFC":  # composes nothing across a line break
+        return None
+    first: re.Pattern[str] | None = None
+    for step in _steps(tokenizer["pre_tokenizer"]):
+        match step:
+            case {"type": "Digits"} | {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}:
+                continue
+            case {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}:
+                found = AFTER_BREAK if regex in _LETTERS_AND_BREAKS else None
+            case {"type": "ByteLevel", "add_prefix_space": False}:
+                found = BEFORE_BREAK  # GPT-2's pattern: white space is a piece of its own or the first letter of one
+            case _:
+                return None
+        if first is not None or found is None:
+            return None
+        first = found
+    return first
+
+
+def _of_vocabulary(tokenizer: dict[str, Any]) -> re.Pattern[str] | None:
+    """By the tokens: none holds a line break and something else behind it. For texts that are encoded in one piece, as
+    SentencePiece does."""
+    model = tokenizer["model"]
+    spaces = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    one_piece = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+    if (
+        tokenizer["normalizer"] not in (None, spaces)
+        or tokenizer["pre_tokenizer"] not in (None, one_piece)
+        or model.get("ignore_merges")
+        or model.get("continuing_subword_prefix")
+        or model.get("end_of_word_suffix")
+        or not model.get("byte_fallback")
+        or "\n" not in model["vocab"]
+    ):
+        return None
+    across = re.compile(r"\n[^\n]")
+    return None if any("\n" in token and across.search(token) for token in model["vocab"]) else AFTER_BREAK
+
+
+def _steps(pre_tokenizer: dict[str, Any] | None) -> list[dict[str, Any]]:
+    if pre_tokenizer is None:
+        return []
+    return pre_tokenizer["pretokenizers"] if pre_tokenizer["type"] == "Sequence" else [pre_tokenizer]
+
+
+def _reaches_across(pattern: re.Pattern[str], token: dict[str, Any]) -> bool:
+    """Whether an added token, which is split off before anything else, can stand on both sides of a division."""
+    place = r"\n[\t -~]" if pattern is AFTER_BREAK else r"[!-~]\n"
+    return token["lstrip"] or token["rstrip"] or token["single_word"] or bool(re.search(place, token["content"]))

@@ -1,0 +1,101 @@
+"""Counts line by line equal counts of the whole, for every kind of tokenizer; where that is not so, none is divided."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import CHAT_TEMPLATE
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_tokenizers import KINDS, REAL, SPECIAL, gpt2, saved
+from tokenizers import AddedToken, Tokenizer, pre_tokenizers
+
+from agentmerge_hub.stretches import AFTER_BREAK, BEFORE_BREAK, divider
+from agentmerge_hub.tokenizer import ChatTokenizer
+
+PIECE = st.sampled_from(
+    ["\n", "\n\n", "\r\n", "\r", "\t", "\t\t", " ", "  ", "/", "//", "'", "'s", "[a12] ", "12", "3456", "button", "OK", "é",
+     "e\u0301", "\u0301", "\u3000", "\x85", "\u2028", "\x1c", "…", "...", "🙂", "<|end|>", "<|start|>", "\\n", "▁", "}", ");\n"]
+)  # fmt: skip
+TEXT = st.lists(PIECE | st.text(max_size=4), max_size=40).map("".join)
+
+
+@pytest.fixture(scope="module", params=[*KINDS, "real Llama 3.1"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if request.param in KINDS:
+        return saved(KINDS[request.param](), tmp_path_factory.mktemp("tokenizer"), CHAT_TEMPLATE)
+    if not REAL:
+        pytest.skip("AGENTMERGE_LLAMA_TOKENIZER names no folder")
+    return Path(REAL)
+
+
+@settings(deadline=None, max_examples=300)
+@given(texts=st.lists(TEXT, min_size=1, max_size=4))
+def test_counts_are_those_of_the_whole_text(folder: Path, texts: list[str]) -> None:
+    bare, tokenizer = _loaded(folder)
+    texts = [text.encode("utf-8", "replace").decode() for text in texts]
+    assert tokenizer.counts(texts) == [len(bare.encode(text, add_special_tokens=False)) for text in texts]
+
+
+_cache: dict[Path, tuple[Tokenizer, ChatTokenizer]] = {}
+
+
+def _loaded(folder: Path) -> tuple[Tokenizer, ChatTokenizer]:
+    if folder not in _cache:
+        _cache[folder] = Tokenizer.from_file(str(folder / "tokenizer.json")), ChatTokenizer(str(folder))
+    return _cache[folder]
+
+
+def divider_of(made: Tokenizer) -> object:
+    return divider(json.loads(made.to_str()))
+
+
+def test_only_what_is_proven_is_divided() -> None:
+    found = {name: divider_of(make()) for name, make in KINDS.items()}
+    assert found == {
+        "gpt2": BEFORE_BREAK,
+        "llama": AFTER_BREAK,
+        "runs": None,
+        "gemma": AFTER_BREAK,
+        "gemma across lines": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "token",
+    [AddedToken("end\n", normalized=False), AddedToken("<x>", rstrip=True), AddedToken("word", single_word=True)],
+)
+def test_an_added_token_that_reaches_across_forbids_it(token: AddedToken) -> None:
+    made = gpt2()
+    made.add_tokens([token])
+    assert divider_of(made) is None
+
+
+def test_what_changes_the_beginning_of_a_text_forbids_it() -> None:
+    made = gpt2()
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    assert divider_of(made) is None
+    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    assert divider_of(made) is None
+
+
+@given(text=TEXT)
+def test_stretches_are_the_text(text: str) -> None:
+    assert "".join(AFTER_BREAK.findall(text)) == text == "".join(BEFORE_BREAK.findall(text))
+    lines = "\n".join(f"\t[{n}] button 'x'" for n in range(5))
+    assert len([s for s in AFTER_BREAK.findall(lines) if s]) == len([s for s in BEFORE_BREAK.findall(lines) if s]) == 5
+
+
+def test_a_page_that_comes_again_is_not_tokenized_again(
+    tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = ChatTokenizer(str(tokenizer_folder))
+    page = "\n".join(f"[{n}] button 'number {n}'" for n in range(50))
+    encoded: list[str] = []
+    whole = tokenizer._encoded
+    monkeypatch.setattr(tokenizer, "_encoded", lambda texts: encoded.extend(filter(None, texts)) or whole(texts))
+    first = tokenizer.count(f"{page}\nend {SPECIAL[1]}")
+    assert len(encoded) == 51
+    assert tokenizer.count(f"{page}\nend {SPECIAL[1]}") == first and len(encoded) == 51
+    tokenizer.count(page.replace("number 7'", "seven'"))
+    assert encoded[51:] == ["\n[7] button 'seven'"]
