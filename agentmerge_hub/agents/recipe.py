@@ -1,5 +1,6 @@
 """A study's recipe: who acts, on which tasks and seeds, with what flags. YAML in, checked values out."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,7 +38,7 @@ class Candidate(_Strict):
 
     name: str = Field(description="In agent names and tables.")
     method: str = Field("", description="How the model came about: instruct, sft, soup, agentmerge …")
-    path: str = Field("", description="Model folder to serve.")
+    path: str = Field("", description="Model folder to serve; with wildcards, every folder that matches: runs/base-*.")
     model: str = Field("", description="Name at the recipe's endpoint, where there is no folder.")
     revision: str = Field("", description="Revision of a served model, for the record.")
     scripted: bool = Field(False, description="The scripted expert, for MiniWoB.")
@@ -117,7 +118,7 @@ def read(path: Path) -> Recipe:
     """Read a recipe.
 
     Raises:
-        UserError: if it is not there, is no YAML, or a value is wrong; the sentence names the key.
+        UserError: if it is not there, is no YAML, or a value is wrong, or no folder matches; the sentence names the key.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -126,8 +127,30 @@ def read(path: Path) -> Recipe:
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     try:
-        return Recipe.model_validate(content)
+        recipe = Recipe.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the recipe"
         raise UserError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+    return recipe.model_copy(
+        update={"candidates": [found for one in recipe.candidates for found in _matching(one, path)]}
+    )
+
+
+def _matching(candidate: Candidate, recipe: Path) -> list[Candidate]:
+    """A candidate for each model folder that its path matches, named after what the wildcards stand for."""
+    if not re.search(r"[*?[]", candidate.path):
+        return [candidate]
+    pattern = Path(candidate.path)
+    folders = sorted(
+        config.parent for config in Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor) / "config.json"))
+    )
+    if not folders:
+        raise UserError(f"{recipe}: no model folder matches {candidate.path}, the path of candidate {candidate.name!r}")
+    wild = [place for place, part in enumerate(pattern.parts) if re.search(r"[*?[]", part)]
+    return [
+        candidate.model_copy(
+            update={"name": "-".join([candidate.name, *(folder.parts[place] for place in wild)]), "path": str(folder)}
+        )
+        for folder in folders
+    ]

@@ -114,3 +114,25 @@ def test_a_recipe_that_is_no_yaml_or_not_there(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("a: [1")
     with pytest.raises(UserError, match="is not YAML"):
         read(tmp_path / "bad.yaml")
+
+
+def test_a_path_with_wildcards_is_a_candidate_for_each_model_folder(tmp_path: Path) -> None:
+    for name in ("lr1-seed0/lambda-0.3", "lr1-seed0/lambda-0.7", "lr1-seed1/lambda-0.3", "lr1-seed1/unfinished"):
+        (tmp_path / "merged" / name).mkdir(parents=True)
+        if "unfinished" not in name:
+            (tmp_path / "merged" / name / "config.json").write_text("{}")
+    recipe = tmp_path / "recipe.yaml"
+    text = f"""
+name: grid
+candidates: [{{name: merge, method: agentmerge, path: {tmp_path}/merged/lr1-*/*}}, {{name: expert, scripted: true}}]
+agents: [{{name: basic, flags: {{preset: basic}}}}]
+episodes: [{{split: validation}}]
+"""
+    recipe.write_text(text)
+    names = ["merge-lr1-seed0-lambda-0.3", "merge-lr1-seed0-lambda-0.7", "merge-lr1-seed1-lambda-0.3", "expert"]
+    found = read(recipe).candidates
+    assert [candidate.name for candidate in found] == names
+    assert found[1].path == str(tmp_path / "merged/lr1-seed0/lambda-0.7")
+    recipe.write_text(text.replace("lr1-*", "lr2-*"))
+    with pytest.raises(UserError, match=r"no model folder matches .*lr2.*, the path of candidate 'merge'"):
+        read(recipe)
