@@ -30,8 +30,14 @@ def write_card(folder: Path, name: str, written: list[Written], counts: dict[str
     write_text(folder / "README.md", card_text(name, written, counts, config))
 
 
-def card_text(name: str, written: list[Written], counts: dict[str, Any], config: dict[str, Any]) -> str:
-    """The card: its figures come from the rows that `written` names, what was dropped or redacted from `counts`."""
+def card_text(
+    name: str, written: list[Written], counts: dict[str, Any], config: dict[str, Any], loaded_as: str | None = None
+) -> str:
+    """The card: its figures come from the rows that `written` names, what was dropped or redacted from `counts`.
+
+    Args:
+        loaded_as: what `load_dataset` is given, ``ORG/NAME`` once it is published; as `name` if None.
+    """
     shown = figures(written, config)
     terms = [row["license"] for row in shown["teachers"]]
     for row in shown["teachers"]:
@@ -42,6 +48,7 @@ def card_text(name: str, written: list[Written], counts: dict[str, Any], config:
     )  # fmt: skip
     return environment.get_template(TEMPLATE).render(
         name=name,
+        loaded_as=loaded_as or name,
         counts=counts,
         config=config,
         splits=SPLITS,

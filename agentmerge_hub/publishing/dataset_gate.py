@@ -1,5 +1,6 @@
 """What is wrong with a dataset folder beside secrets: a card that does not tell what the data are, terms left out."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
@@ -23,6 +24,7 @@ Splits = dict[tuple[str, str], list[Path]]
 """(config, split) → its shards in order."""
 
 CONFIGS = ("all", "cot", "no_cot", "failures", "episodes")
+_LOADED = re.compile(r'load_dataset\("([^"]+)"')
 _MOST = 10
 """Lines of the card that are quoted."""
 
@@ -67,7 +69,7 @@ def _card_as_made(folder: Path, content: Mapping[str, Any], splits: Splits) -> I
     except (ValueError, yaml.YAMLError) as error:
         yield f"README.md is no dataset card: {' '.join(str(error).split())}"
         return
-    made = card_text(name, written, dict(content["counts"]), dict(content["config"]))
+    made = card_text(name, written, dict(content["counts"]), dict(content["config"]), loaded_as(there))
     described = folder / CROISSANT
     if not described.is_file() or described.read_text(encoding="utf-8") != croissant(name, written):
         yield f"{CROISSANT} is not what the data give: build again"
@@ -80,6 +82,12 @@ def _card_as_made(folder: Path, content: Mapping[str, Any], splits: Splits) -> I
             if right is not None
             else f"README.md {said}, the data do not"
         )
+
+
+def loaded_as(card: str) -> str | None:
+    """What the card's example gives `load_dataset`."""
+    found = _LOADED.search(card)
+    return found[1] if found else None
 
 
 def _order(key: tuple[str, str]) -> tuple[int, int]:

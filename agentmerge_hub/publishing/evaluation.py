@@ -26,7 +26,8 @@ class Score:
     agent: str
     success: float
     standard_error: float
-    """Over new tasks for cross_task, over new seeds of the same tasks elsewhere; NaN where it cannot be known."""
+    """Over new tasks for cross_task, over new seeds of the same tasks elsewhere; NaN where it cannot be known, as where
+    every episode ended alike."""
     n: int
     """Episodes that ended and count."""
     tasks: int
@@ -70,7 +71,9 @@ def _score(benchmark: str, split: str, agent: str, rows: Iterable[dict[str, Any]
     done = [row for row in rows if row["status"] == "done"]
     values = [float(row["success"]) for row in done]
     tasks = [row["task"] for row in done]
-    if split == NEW_TASKS:
+    if len(set(values)) < 2:
+        error = float("nan")
+    elif split == NEW_TASKS:
         error = statistics.new_task_error(values, tasks)
     else:
         error = statistics.fixed_task_error(values, tasks, [row["seed"] for row in done])

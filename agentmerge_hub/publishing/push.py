@@ -13,7 +13,7 @@ from agentmerge_hub import manifest
 from agentmerge_hub.agents.weights import weights_hash
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing import gate, model, terms
-from agentmerge_hub.publishing.dataset_gate import check_dataset
+from agentmerge_hub.publishing.dataset_gate import check_dataset, loaded_as
 from agentmerge_hub.publishing.evaluation import scores_of
 from agentmerge_hub.publishing.hub import Repository, check_id
 from agentmerge_hub.publishing.model_card import Model, model_card
@@ -24,7 +24,7 @@ CARD = "README.md"
 
 
 def push_dataset(folder: Path, repo_id: str, private: bool, collection: str, yes: bool) -> None:
-    """Show, and with `yes` publish, a folder of `agentmerge build` as it is.
+    """Show, and with `yes` publish, a folder of `agentmerge build`; in its card, the example names the repository.
 
     Raises:
         UserError: if anything is wrong with it, or with the way to the Hub.
@@ -33,6 +33,9 @@ def push_dataset(folder: Path, repo_id: str, private: bool, collection: str, yes
     findings = gate.check_folder(folder, ["build"])
     content = manifest.read(folder)
     files = _files(folder, content)
+    if (folder / CARD).is_file():
+        files[CARD] = _with_example((folder / CARD).read_text(encoding="utf-8"), repo_id).encode()
+        files[manifest.NAME] = _manifest_of(content, files)
     findings += gate.check_files(files, gate.DATASET_KINDS, content["config"].get("allow"))
     if not findings:
         findings = check_dataset(folder, content)
@@ -98,6 +101,11 @@ def push_model(
     findings += gate.check_files(files, gate.MODEL_KINDS)
     publication = Publication(repository, files, content["stage"], f"v{SCHEMA_VERSION}", private, collection or None)
     _show_and_send(publication, findings, yes)
+
+
+def _with_example(card: str, repo_id: str) -> str:
+    """The card, its example loading what is published instead of the folder that was built."""
+    return card.replace(f'load_dataset("{loaded_as(card)}"', f'load_dataset("{repo_id}"')
 
 
 def _files(folder: Path, content: Mapping) -> dict[str, Content]:

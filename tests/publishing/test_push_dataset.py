@@ -58,11 +58,24 @@ def test_one_commit_a_tag_a_collection_and_nothing_the_second_time(hub: Hub, run
         "acme/workarena-traces"
     ]
     sent = {name: file.content for name, file in repo(hub).resolve("main").files.items() if name != ".gitattributes"}
-    assert sent == {p.relative_to(traces).as_posix(): p.read_bytes() for p in traces.rglob("*") if p.is_file()}
+    made = {p.relative_to(traces).as_posix(): p.read_bytes() for p in traces.rglob("*") if p.is_file()}
+    card = made["README.md"].replace(b'load_dataset("traces"', b'load_dataset("acme/workarena-traces"')
+    assert sent["README.md"] == card != made["README.md"]
+    assert {n: c for n, c in sent.items() if n not in ("README.md", "manifest.json")} == {
+        n: c for n, c in made.items() if n not in ("README.md", "manifest.json")
+    }
     before = len(hub.requests)
     assert "nothing new" in run(*PUSH, "--yes").stdout
     assert repo(hub).head == head
     assert not [path for method, path, _ in hub.requests[before:] if method == "PUT" or "/commit/" in path]
+
+
+def test_a_downloaded_copy_can_be_published_elsewhere(hub: Hub, run, traces: Path) -> None:
+    run(*PUSH, "--yes")
+    run("download", "acme/workarena-traces", "-o", "copy")
+    run("push", "dataset", "copy", "--repo-id", "alice/copy", "--yes")
+    card = hub.store.repos["dataset", "alice/copy"].resolve("main").files["README.md"].content.decode()
+    assert 'load_dataset("alice/copy", "cot", split="train")' in card and "acme" not in card
 
 
 def test_built_again_to_the_same_bytes_makes_no_commit(hub: Hub, run, traces: Path) -> None:
