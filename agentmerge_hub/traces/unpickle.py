@@ -4,15 +4,19 @@ A pickle is a program for a small stack machine. This one knows only the instruc
 it runs and how far a file may decompress, and resolves names by a table instead of importing them:
 
 - the few types that carry values (numpy arrays and scalars, dates, paths, sets) become plain Python values;
-- classes of AgentLab, BrowserGym and the chat clients become `Standin` objects, however they are made;
+- classes of AgentLab, BrowserGym and the chat clients, of whatever version, become `Standin` objects, however they are made;
+- so do the types of numpy and the standard library that hold nothing but a value, such as an enum's member or a UUID;
 - a class of another package (a user's own agent) becomes a `Standin` too, but may only be filled with data, not called;
-- any other name of the standard library, and any other call, is refused.
+- any other name of numpy and the standard library, and any other call, is refused.
 """
 
+import gc
 import gzip
 import hashlib
 import io
 import pickle
+import re
+import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -30,32 +34,107 @@ MAX_NAMES = 1000
 """Most classes a file may name; a step names about ten."""
 
 
+_LONG_NUMBERS = re.compile(rb"(?:K.|M..|J.{4}|G.{8}){32,}+e", re.DOTALL)
+"""What follows the mark of a list of many numbers, as a snapshot of a page's DOM holds them by the thousand."""
+
+_UINT4, _DOUBLE = struct.Struct("<I").unpack_from, struct.Struct(">d").unpack_from
+
+(
+    _MARK, _NONE, _TRUE, _FALSE, _INT1, _INT2, _FLOAT, _LIST, _DICT, _GET, _LONG_GET, _MEMOIZE, _TEXT, _APPENDS, _SETITEMS,
+) = b"(N\x88\x89KMG]}hj\x94\x8ceu"  # fmt: skip
+
+_KEYS = (str, int, float, bytes, type(None))
+
+
 class _Unpickler(pickle._Unpickler):
     """The stack machine with the instructions of `_ALLOWED` only, and without calls.
 
     It is the one of the standard library that is written in Python: its table of instructions can be replaced; the one
-    in C has none, and a large index makes it allocate any amount of memory.
+    in C has none, and a large index makes it allocate any amount of memory. What a step is mostly made of is done within
+    the loop: AgentLab saves every page's whole DOM, which nothing here reads and which is most of a file.
     """
 
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(), encoding="bytes")
+        self.data, self.at = data, 0
+
+    def read(self, n: int) -> bytes:
+        self.at += n
+        return self.data[self.at - n : self.at]
+
+    def readline(self) -> bytes:
+        begin, self.at = self.at, self.data.index(b"\n", self.at) + 1
+        return self.data[begin : self.at]
+
     def load(self) -> Any:
-        self._unframer = pickle._Unframer(self._file_read, self._file_readline)
-        self.read, self.readline = self._unframer.read, self._unframer.readline
+        """The value of the program. A list of more than a few numbers stays empty.
+
+        Raises:
+            IndexError: if the data end before the program does; anything else that a damaged program can cause.
+        """
         self.metastack: list[Any] = []
         self.stack: list[Any] = []
         self.append = self.stack.append
         self.proto = 0
         self.names_left = MAX_NAMES
-        try:
-            for _ in range(MAX_INSTRUCTIONS):
-                code = self.read(1)
-                if not code:
-                    raise Refused("ends in the middle")
-                if code[0] not in _ALLOWED:
-                    raise Refused(f"holds the pickle instruction {code!r}, which saved traces do not need")
-                _ALLOWED[code[0]](self)
-        except pickle._Stop as stop:
-            return stop.value
+        data, at, stack, memo, metastack = self.data, 0, self.stack, self.memo, self.metastack
+        for _ in range(MAX_INSTRUCTIONS):
+            code = data[at]
+            at += 1
+            if code == _GET:
+                stack.append(memo[data[at]])
+                at += 1
+            elif code == _MEMOIZE:
+                memo[len(memo)] = stack[-1]
+            elif code == _INT1:
+                stack.append(data[at])
+                at += 1
+            elif code == _INT2:
+                stack.append(data[at] | data[at + 1] << 8)
+                at += 2
+            elif code == _MARK:
+                if numbers := _LONG_NUMBERS.match(data, at):
+                    self._grow(stack[-1], [])
+                    at = numbers.end()
+                else:
+                    metastack.append(stack)
+                    stack = []
+            elif code == _LONG_GET:
+                stack.append(memo[_UINT4(data, at)[0]])
+                at += 4
+            elif code == _TEXT:
+                begin, at = at + 1, at + 1 + data[at]
+                stack.append(str(data[begin:at], "utf-8", "replace"))
+            elif code == _DICT:
+                stack.append({})
+            elif code == _LIST:
+                stack.append([])
+            elif code == _FLOAT:
+                stack.append(_DOUBLE(data, at)[0])
+                at += 8
+            elif code == _APPENDS:
+                items, stack = stack, metastack.pop()
+                self._grow(stack[-1], items)
+            elif code == _SETITEMS:
+                items, stack = stack, metastack.pop()
+                self._set(stack[-1], items)
+            elif code == _NONE:
+                stack.append(None)
+            elif code in (_TRUE, _FALSE):
+                stack.append(code == _TRUE)
+            elif code in _ALLOWED:
+                self.at, self.stack, self.append = at, stack, stack.append
+                try:
+                    _ALLOWED[code](self)
+                except pickle._Stop as stop:
+                    return stop.value
+                at, stack = self.at, self.stack
+            else:
+                raise Refused(f"holds the pickle instruction {bytes([code])!r}, which saved traces do not need")
         raise Refused(f"holds more than {MAX_INSTRUCTIONS:,} pickle instructions")
+
+    def load_frame(self) -> None:
+        self.read(8)  # frames only say how much could be read at once
 
     def find_class(self, module: str, name: str) -> Any:
         self.names_left -= 1
@@ -99,10 +178,6 @@ class _Unpickler(pickle._Unpickler):
         value, key = self.stack.pop(), self.stack.pop()
         self._set(self.stack[-1], [key, value])
 
-    def load_setitems(self) -> None:
-        items = self.pop_mark()
-        self._set(self.stack[-1], items)
-
     def load_dict(self) -> None:
         items = self.pop_mark()
         self.append({})
@@ -111,9 +186,10 @@ class _Unpickler(pickle._Unpickler):
     def _set(self, mapping: Any, items: list[Any]) -> None:
         if not isinstance(mapping, dict) or len(items) % 2:
             raise Refused("sets an item of something that is not a mapping")
-        for key, value in zip(items[::2], items[1::2]):
+        pairs = iter(items)
+        for key, value in zip(pairs, pairs):
             # A nested tuple as a key would take exponential time to hash.
-            if isinstance(key, str | int | float | bytes | None):
+            if isinstance(key, _KEYS):
                 mapping[key] = value
 
     # Half of a surrogate pair can be pickled, but not written or tokenized: it becomes a replacement mark.
@@ -121,9 +197,6 @@ class _Unpickler(pickle._Unpickler):
     def load_unicode(self) -> None:
         text = str(self.readline()[:-1], "raw-unicode-escape")
         self.append(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-
-    def load_short_binunicode(self) -> None:
-        self._text(1)
 
     def load_binunicode(self) -> None:
         self._text(4)
@@ -145,31 +218,29 @@ class _Unpickler(pickle._Unpickler):
 
     def load_additems(self) -> None:
         items = self.pop_mark()
-        self._grow(items)
-
-    def load_appends(self) -> None:
-        items = self.pop_mark()
-        self._grow(items)
+        self._grow(self.stack[-1], items)
 
     def load_append(self) -> None:
         item = self.stack.pop()
-        self._grow([item])
+        self._grow(self.stack[-1], [item])
 
-    def _grow(self, items: list[Any]) -> None:
-        if not isinstance(self.stack[-1], list | Standin):
+    def _grow(self, grown: Any, items: list[Any]) -> None:
+        if not isinstance(grown, (list, Standin)):
             raise Refused("appends to something that is not a list")
-        self.stack[-1].extend(items)
+        grown.extend(items)
 
 
 def _table() -> dict[int, Callable[[_Unpickler], None]]:
     data = (
-        "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT "
+        "PROTO STOP POP POP_MARK DUP INT BININT LONG LONG1 LONG4 FLOAT "
         "STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 "
-        "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST EMPTY_DICT GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE "
-        "GLOBAL STACK_GLOBAL"
+        "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 LIST GET PUT BINPUT LONG_BINPUT GLOBAL STACK_GLOBAL"
     )
     table = {getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in data.split()}
-    ours = "UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 BYTEARRAY8 REDUCE NEWOBJ NEWOBJ_EX BUILD SETITEM SETITEMS DICT EMPTY_SET FROZENSET ADDITEMS APPENDS APPEND"
+    ours = (
+        "FRAME UNICODE BINUNICODE BINUNICODE8 BYTEARRAY8 REDUCE NEWOBJ NEWOBJ_EX BUILD SETITEM DICT EMPTY_SET FROZENSET "
+        "ADDITEMS APPEND"
+    )
     return table | {getattr(pickle, name)[0]: getattr(_Unpickler, f"load_{name.lower()}") for name in ours.split()}
 
 
@@ -182,14 +253,21 @@ def loads(data: bytes) -> Any:
     Raises:
         Refused: if it is damaged, tries to call anything, or is out of bounds.
     """
+    collecting = gc.isenabled()
+    gc.disable()  # nothing that is built is freed before the end; looking for it takes a third of the time
     try:
-        return _Unpickler(io.BytesIO(data), encoding="bytes").load()
+        return _Unpickler(data).load()
     except Refused:
         raise
     except MemoryError:
         raise Refused("needs more memory than there is") from None
+    except IndexError:
+        raise Refused("ends in the middle, or takes what is not there") from None
     except Exception as error:  # a damaged program can fail anywhere in the machine
         raise Refused(f"is not a whole pickle ({type(error).__name__}: {str(error)[:80]})") from None
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def unpack(data: bytes) -> bytes:

@@ -3,12 +3,17 @@
 import collections
 import contextlib
 import datetime
+import decimal
 import gzip
+import http
 import os
 import pathlib
 import pickle
 import pickletools
+import re
 import subprocess
+import types
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +119,114 @@ def test_values_of_known_types(protocol: int) -> None:
     assert str(read["path"]) == "/a/b"
     assert read["set"] == [1]
     assert read["ordered"] == {"a": 1}
+
+
+def hand_written(kind: str, *rest: bytes) -> bytes:
+    """A pickle that names a class and goes on with the instructions given."""
+    module, name = kind.split(":")
+    parts = [bytes([0x8C, len(part)]) + part.encode() for part in (module, name)]
+    return b"\x80\x04" + b"".join(parts) + b"\x93" + b"".join(rest) + b"."
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["agentlab.llm.no_such_version:Mode", "browsergym.core.later:Outer.Inner", "bgym:Benchmark"],
+)
+def test_classes_of_other_versions_are_read_however_they_are_made(kind: str) -> None:
+    called, made, named = b"K\x01\x85R", b")\x81}\x8c\x01xK\x07sb", b""
+    assert loads(hand_written(kind, called)).args == (1,)
+    read = loads(hand_written(kind, made))
+    assert read == {"x": 7} and read.kind == kind.replace(":", ".")
+    assert issubclass(loads(hand_written(kind, named)), Standin)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize(
+    "value",
+    [
+        http.HTTPStatus.OK, re.IGNORECASE, uuid.UUID(int=1), decimal.Decimal("1.5"), types.SimpleNamespace(a=1),
+        datetime.time(1), range(3), np.float32, np.dtype("datetime64[s]"), np.str_("a"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_values_that_nobody_asks_for_do_not_set_an_episode_aside(value: object, protocol: int) -> None:
+    read = loads(pickle.dumps({"odd": value, "action": "noop()"}, protocol=protocol))
+    odd = read["odd"]
+    assert read["action"] == "noop()" and (isinstance(odd, Standin) or issubclass(odd, Standin))
+
+
+def test_a_member_is_a_standin_and_never_looked_up() -> None:
+    read = loads(pickle.dumps({"mode": Attack(getattr, collections.UserDict, "fromkeys")}))
+    assert isinstance(read["mode"], Standin) and read["mode"].args == ("fromkeys",)
+
+
+CALL = b"\x8c\x04true\x85R"
+"""Call what lies on the stack with the text 'true'."""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        hand_written("os:system", CALL),
+        hand_written("posix:system", CALL),
+        hand_written("nt:system", CALL),
+        hand_written("agentlab:os.system", b")\x81)R"),  # a stand-in is not called, whatever its class is named
+        hand_written("os.path:os.system", CALL),
+        hand_written("builtins:eval", CALL),
+        hand_written("builtins:__import__", CALL),
+        hand_written("copyreg:__newobj__", CALL),
+        hand_written("copyreg:add_extension", CALL),
+        hand_written("copyreg:_slotnames", CALL),
+        hand_written("functools:partial", CALL),
+        hand_written("operator:attrgetter", CALL),
+        hand_written("numpy:load", CALL),
+        hand_written("numpy.testing._private.utils:runstring", CALL),
+        hand_written("my_agent.modes:Mode", CALL),  # another package's: filled with data, not called
+        hand_written("importlib:import_module", CALL),
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93" + b"\x81.",
+        b"\x80\x04\x82\x01.",  # an extension code
+        b"\x80\x04(\x8c\x04trueios\nsystem\n.",  # INST
+        b"\x80\x04(cos\nsystem\n\x8c\x04trueo.",  # OBJ
+        b"\x80\x04\x8c\x02idQ.",  # a persistent id
+    ],
+)
+def test_hostile_programs_are_refused(data: bytes) -> None:
+    with pytest.raises(Refused):
+        loads(data)
+
+
+def test_a_state_never_reaches_methods_or_attributes() -> None:
+    filled = b")\x81}(\x8c\x0c__setstate__\x8c\x01x\x8c\x09__class__\x8c\x01y\x8c\x04argsNub"
+    read = loads(hand_written("agentlab.a:B", filled))
+    assert dict(read) == {"__setstate__": "x", "__class__": "y", "args": None}
+    assert read.args == () and type(read).__setstate__ is Standin.__setstate__
+    slots = loads(hand_written("agentlab.a:B", b")\x81N}\x8c\x04kind\x8c\x01xs\x86b"))
+    assert slots.kind == "agentlab.a.B" and slots == {"kind": "x"}
+    for target in ("agentlab.a:B", "datetime:datetime", "copyreg:_reconstructor", "pathlib:PurePosixPath"):
+        before = dict(vars(Standin)), dict(vars(datetime.datetime)), dict(vars(pathlib.PurePosixPath))
+        with contextlib.suppress(Refused):  # BUILD on the class itself, as if to set its attributes
+            loads(hand_written(target, b"N}\x8c\x01zK\x01s\x86b"))
+        assert before == (dict(vars(Standin)), dict(vars(datetime.datetime)), dict(vars(pathlib.PurePosixPath)))
+
+
+def test_a_call_within_a_state_is_refused(tmp_path: Path) -> None:
+    inner = Attack(os.system, f"touch {tmp_path / 'ran'}")
+    state = pickle.dumps({"x": inner}, 4)[2:-1]
+    state = state[9:] if state[:1] == b"\x95" else state
+    for made in (b")\x81", b"K\x01\x85R"):
+        with pytest.raises(Refused, match="allow-list"):
+            loads(hand_written("agentlab.a:B", made, state, b"b"))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("n", [3, 31, 32, 33, 5000])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_long_lists_of_numbers_are_skipped_and_nothing_else(n: int, protocol: int) -> None:
+    numbers = [(place * 7919) % 70000 for place in range(n)]
+    value = {"dom": [numbers, [0.5] * n, numbers], "after": ["x", numbers, "x"], "pair": (1, numbers[:2]), "n": n}
+    read = loads(pickle.dumps(value, protocol=protocol))
+    assert read["after"][0] == read["after"][2] == "x" and read["n"] == n and read["pair"] == (1, numbers[:2])
+    assert len(read["dom"]) == 3 and (read["dom"][0] == numbers if n < 32 else len(read["dom"][0]) in (0, n, n % 1000))
 
 
 def test_a_large_array_is_never_unrolled() -> None:
