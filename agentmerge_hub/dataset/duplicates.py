@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from agentmerge_hub.records import Message
 
@@ -22,7 +23,13 @@ def exact_key(messages: Iterable[Message]) -> str:
 
 def near_key(messages: Iterable[Message]) -> str:
     """Equal for samples that differ only in ids, clock times, letter case or spacing."""
-    return _digest([_NOISE.sub("#", " ".join(message["content"].lower().split())) for message in messages])
+    return _digest([" ".join(filter(None, map(_plain, message["content"].split("\n")))) for message in messages])
+
+
+@lru_cache(maxsize=100_000)
+def _plain(line: str) -> str:
+    """A line without what changes from run to run. The same lines stand in many pages."""
+    return _NOISE.sub("#", " ".join(line.lower().split()))
 
 
 def _digest(texts: Sequence[str]) -> str:

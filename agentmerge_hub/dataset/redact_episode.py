@@ -49,7 +49,8 @@ def _instance(episode: Episode, allowed: Allowed | None) -> dict[str, str]:
 
 
 class _Replacer:
-    """Replaces known values in texts, line by line: the pages of an episode share most of their lines."""
+    """Replaces known values in texts. Only the lines that hold one are looked at, and each of them once: the pages of an
+    episode share most of their lines."""
 
     def __init__(self, known: Mapping[str, str], in_place: set[str], allowed: Allowed | None) -> None:
         self._allowed = allowed
@@ -62,17 +63,31 @@ class _Replacer:
     def __call__(self, text: str) -> str:
         if "PRIVATE KEY-----" in text:
             text = redact(text, self._allowed)
-        if not any(trigger in text for trigger in self._triggers):
-            return text
-        done, new = self._lines, self._new
-        return "\n".join([done[line] if line in done else new(line) for line in text.split("\n")])
+        parts, at = [], 0
+        for begin, end in sorted(self._lines_to_change(text)):
+            parts += [text[at:begin], self._line(text[begin:end])]
+            at = end
+        return "".join([*parts, text[at:]]) if parts else text
 
-    def _new(self, line: str) -> str:
-        self._lines[line] = changed = self._with_known(line)
-        return changed
+    def _lines_to_change(self, text: str) -> set[tuple[int, int]]:
+        """Where the lines lie that hold a known value, or that a rule changes as a whole."""
+        places = set()
+        for trigger in self._triggers:
+            at = text.find(trigger)
+            while at >= 0:
+                end = text.find("\n", at)
+                end = len(text) if end < 0 else end
+                places.add((text.rfind("\n", 0, at) + 1, end))
+                at = text.find(trigger, end)
+        return places
+
+    def _line(self, line: str) -> str:
+        if line not in self._lines:
+            self._lines[line] = self._with_known(line)
+        return self._lines[line]
 
     def _with_known(self, line: str) -> str:
-        if not any(value in line for value in self._known):
+        if not self._pattern:
             return line
         changed = self._pattern.sub(lambda match: self._known[match[0]], line)
         # What stands inside a longer word is no word of its own, but a rule may have found it all the same.
