@@ -58,6 +58,18 @@ _SESSION_NAMES = (
 _VALUE = r"(?P<value>[A-Za-z0-9_.~+/-]{16,}={0,2})"
 _IS = r"(?:=|:|%3D|%3A)"
 
+_SLASH = r"(?:/|%2F)"
+_PATH_BEGINS = (
+    r"(?:(?<![\w.%)\]}~-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[abfnrtv])|(?<=-[A-Z])|(?<=\.\.)|(?<=~)"
+    r"|(?:file|s?ftp|scp|ssh|rsync|smb|nfs|vscode[\w-]*)(?:://|%3A%2F%2F)[\w.@:+-]*)"
+)
+"""Where the path of a file can begin: not behind the host or an earlier part of a web address, such as ``/now/home/tab``."""
+_MOUNT = (
+    rf"(?:{_SLASH}(?:[A-Za-z]|mnt|media|data\d*|export|var|nfs\w*|net|efs|fsx|gpfs|lustre|scratch|storage|srv|vol\w*|usr|private"
+    rf"|Volumes|host|run|opt|autofs|afs|cluster|remote|rootfs)(?:{_SLASH}[\w.@$+ -]{{1,40}}){{0,2}}?)?"
+)
+"""Where home folders are mounted, e.g. ``/mnt/nfs``."""
+
 OURS = (
     Rule(
         "email",
@@ -124,7 +136,10 @@ OURS = (
     Rule(
         "home",
         ("/home/", "/Users/", "\\Users\\", "%2Fhome%2F", "%2FUsers%2F"),
-        re.compile(r"(?:/home/|/Users/|[A-Za-z]:\\+Users\\+|%2Fhome%2F|%2FUsers%2F)(?P<value>(?!shared\b|Shared\b|runner\b)[\w.-]+)"),
+        re.compile(
+            rf"(?:{_PATH_BEGINS}{_MOUNT}{_SLASH}(?:home|Users){_SLASH}|[A-Za-z]:\\+Users\\+)"
+            r"(?P<value>(?!shared\b|Shared\b|runner\b)[\w.-]+)"
+        ),
         everywhere=False,
     ),
 )  # fmt: skip

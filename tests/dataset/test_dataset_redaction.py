@@ -32,7 +32,11 @@ SECRETS = {
         "xoxb-" + "123456789012-abcdefghij",
     ],
     "account": ["[178] button 'Jessica Garner: available', expanded=False", "Jessica.Garner.8312"],
-    "home": ["file:///home/jane/miniwob/", "/Users/jane/.pyenv", "C:\\Users\\jane\\x"],
+    "home": [
+        "file:///home/jane/miniwob/", "/Users/jane/.pyenv", "C:\\Users\\jane\\x", "C:/Users/jane", "path=%2Fhome%2Fjane%2Fx",
+        "file%3A%2F%2F%2Fhome%2Fjane", "/mnt/c/Users/jane", "/mnt/nfs/home/jane", "/Volumes/Macintosh HD/Users/jane",
+        "a@box:/home/jane/x", "sftp://box/home/jane", "-I/home/jane", "../home/jane", "'/home/jane'", "\\n/home/jane/x",
+    ],
 }  # fmt: skip
 CASES = [(kind, text) for kind, texts in SECRETS.items() for text in texts]
 
@@ -60,6 +64,9 @@ def test_each_kind_is_found_and_gone_after_redaction(kind: str, text: str) -> No
         "version 1.236.159.414",
         "a sentence. And 2024 another.",
         "/home/user/miniwob",
+        "[a1] link 'Home', url='/now/app-manager/home/tab'",
+        "https://shop.example.org/home/tab?next=%2Fnow%2Fapp-manager%2Fhome%2Ftab",
+        "https://api.example.org/scim/v2/Users/1234",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
