@@ -1,6 +1,6 @@
 """Which models a merge was made from, by role, and what its manifest says of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,9 @@ def write_manifest(
         folders: reference → folder of the inputs.
         known: hashes of the inputs' files that were taken before, as in `manifest.write`.
     """
+    inputs = {role: folders[reference] for role, reference in roles_of(spec).items()}
     config: dict[str, Any] = {
-        **_trained(folders),
+        **_trained([inputs["agent"]] if "agent" in inputs else list(inputs.values())),
         "method": spec.method,
         "merge_method": spec.config["merge_method"],
         "parameters": spec.config.get("parameters") or {},
@@ -43,13 +44,13 @@ def write_manifest(
         "merge_seed": spec.seed,
         "mergekit": version("mergekit"),
     }
-    inputs = {role: folders[reference] for role, reference in roles_of(spec).items()}
     manifest.write(folder, STAGE, inputs=inputs, config=config, counts=counts, started=started, known=known)
 
 
-def _trained(folders: Mapping[str, Path]) -> dict[str, Any]:
-    """How the fine-tuned inputs were trained, as far as they agree: what a merge's score is plotted against."""
-    finished = [path for path in folders.values() if (path / manifest.NAME).is_file()]
+def _trained(folders: Sequence[Path]) -> dict[str, Any]:
+    """How the agent, or whatever was fine-tuned, was trained, as far as they agree: what a merge's score is plotted against.
+    (An instruct model that was made here is a run too.)"""
+    finished = [path for path in folders if (path / manifest.NAME).is_file()]
     configs = [config for path in finished if "samples_seen" in (config := manifest.read(path)["config"])]
     values = {key: {config[key] for config in configs if key in config} for key in _TRAINED}
     return {key: found.pop() for key, found in values.items() if len(found) == 1}
