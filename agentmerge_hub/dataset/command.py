@@ -77,7 +77,12 @@ from agentmerge_hub.errors import UserError, require
 )
 @click.option("--keep-duplicates", default=1, show_default=True, help="How many equal samples are kept.")
 @click.option("--workers", type=click.IntRange(1), help="Processes; one a core if not given.")
-@click.option("--ray", is_flag=True, help="Run the workers on Ray: RAY_ADDRESS's cluster, or a local one.")
+@click.option(
+    "--ray",
+    is_flag=True,
+    help="Run the workers on Ray: RAY_ADDRESS's cluster, or a local one. Traces and a local tokenizer have to lie at the same "
+    "path on every machine, as on a shared disk.",
+)
 @click.option("--failures", is_flag=True, help="Also write the samples of unsuccessful episodes, as a config.")
 def build(traces, out, tokenizer, chat_template, flags, inter_seeds, allow, licenses, workers, ray, **options) -> None:
     """Turn TRACES into a dataset: folders of AgentLab or BrowserGym results, or datasets that were built before, whose

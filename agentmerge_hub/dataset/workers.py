@@ -1,10 +1,11 @@
 """Batches of episodes to parts: in this process, on all cores, or on Ray. Every way makes the same parts."""
 
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -71,7 +72,9 @@ def run(work: Work, batches: list[Sequence[Found]], workers: int) -> Iterator[tu
 def run_on_ray(work: Work, batches: list[Sequence[Found]], workers: int) -> Iterator[tuple[Sequence[Found], Part]]:
     """The same on a Ray cluster (``RAY_ADDRESS``), or on a local one of `workers` processes.
 
-    The traces' paths and this package have to be there on every machine.
+    Raises:
+        UserError: if a worker does not see the traces or the tokenizer: their paths, and this package, have to be there on
+            every machine.
     """
     import ray
 
@@ -83,19 +86,43 @@ def run_on_ray(work: Work, batches: list[Sequence[Found]], workers: int) -> Iter
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
     try:
         remote = ray.remote(_on_ray)
-        shared = ray.put(work)
+        shared = ray.put(_with_whole_paths(work))
         ahead = max(2 * workers, 2)
-        waiting = [remote.remote(shared, batch) for batch in batches[:ahead]]
+        waiting = [remote.remote(shared, _absolute(batch)) for batch in batches[:ahead]]
         for place, batch in enumerate(batches):
-            yield batch, ray.get(waiting[place])
+            made = ray.get(waiting[place])
+            if isinstance(made, str):
+                raise UserError(made)
+            yield batch, made
             waiting[place] = None
             if place + ahead < len(batches):
-                waiting.append(remote.remote(shared, batches[place + ahead]))
+                waiting.append(remote.remote(shared, _absolute(batches[place + ahead])))
     finally:
         if started:
             ray.shutdown()
 
 
-def _on_ray(work: Work, batch: Sequence[Found]) -> Part:
+def _on_ray(work: Work, batch: Sequence[Found]) -> Part | str:
+    """The part, or the sentence of what this worker does not find: Ray would wrap an exception in its traceback."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    return work(batch)
+    here = f"the Ray worker on {socket.gethostname()}"
+    for found in batch:
+        if not found.folder.exists():
+            return (
+                f"{here} sees no {found.folder}: with --ray the traces have to lie at the same path on every machine, "
+                "as on a shared disk"
+            )
+    try:
+        return work(batch)
+    except UserError as error:
+        return f"{here}: {error}"
+
+
+def _absolute(batch: Sequence[Found]) -> list[Found]:
+    """A worker's current folder need not be ours."""
+    return [replace(found, folder=found.folder.absolute()) for found in batch]
+
+
+def _with_whole_paths(work: Work) -> Work:
+    tokenizer = str(Path(work.tokenizer).absolute()) if Path(work.tokenizer).is_dir() else work.tokenizer
+    return replace(work, tokenizer=tokenizer, chat_template=work.chat_template and work.chat_template.absolute())

@@ -354,6 +354,20 @@ def test_ray_makes_the_same_bytes(tmp_path: Path, tokenizer_folder: Path, monkey
     assert data_hashes(tmp_path / "out") == here
 
 
+def test_a_ray_worker_that_cannot_see_the_traces_is_one_sentence(tmp_path: Path, tokenizer_folder: Path) -> None:
+    pytest.importorskip("ray")
+    from agentmerge_hub.dataset.settings import Settings
+    from agentmerge_hub.dataset.workers import Work, run_on_ray
+    from agentmerge_hub.traces.find import Found
+
+    elsewhere = [Found("run", tmp_path / "only on another machine")]
+    with pytest.raises(
+        UserError, match=r"sees no .*only on another machine: with --ray the traces .* shared disk"
+    ) as caught:
+        list(run_on_ray(Work(Settings(), str(tokenizer_folder)), [elsewhere], 1))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_build_needs_neither_torch_nor_a_browser_package(tmp_path: Path, tokenizer_folder: Path) -> None:
     write_episode(tmp_path / "t", "miniwob.click-dialog", 0)
     program = (
