@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.." && mkdir -p demo-out && cd demo-out
 
 export HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0
 recipes=../recipes
-sft="accelerate launch --config_file $recipes/accelerate/cpu.yaml $recipes/sft.py"
+sft="accelerate launch -q --config_file $recipes/accelerate/cpu.yaml $recipes/sft.py"
 say() { printf '\n\033[1m%d:%02d  %s\033[0m\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*"; }
 
 say "1/6 collect: a scripted expert solves MiniWoB tasks in Chromium, with chain of thought and without"

@@ -30,6 +30,16 @@ class RunArguments:
             "(and a head tied to it)."
         },
     )
+    instruct_rows: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Special tokens whose rows of the embedding and of the head begin as the instruct model's "
+            "(tokenizer_name_or_path): those that the chat template uses and the base model has never been trained on."
+        },
+    )
+    padding_token: str | None = field(
+        default=None, metadata={"help": "Token that pads, where the tokenizer has none or pads with its end of turn."}
+    )
     likelihood_samples: int = field(
         default=0,
         metadata={"help": "Rows of each held-out split whose expert likelihood is written into every checkpoint."},

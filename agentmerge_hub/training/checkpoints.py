@@ -13,14 +13,24 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from agentmerge_hub import manifest
+from agentmerge_hub.training.preflight import Plan
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
-def samples_seen(step: int, rows: int, batch: int) -> int:
-    """Samples seen after `step` optimizer steps of `batch` samples; an epoch's last batch may be smaller."""
-    epochs, rest = divmod(step, math.ceil(rows / batch))
-    return epochs * rows + min(rest * batch, rows)
+def samples_seen(step: int, rows: int, batch: int, items: int | None = None) -> int:
+    """Samples seen after `step` optimizer steps; an epoch's last batch may be smaller.
+
+    Args:
+        step: optimizer steps made.
+        rows: of the training split.
+        batch: items a step.
+        items: what batches are made of in an epoch, where that is not rows but packs of several; a pack counts as the mean
+            of its epoch, so that counts are exact where an epoch ends.
+    """
+    items = items or rows
+    epochs, rest = divmod(step, math.ceil(items / batch))
+    return epochs * rows + min(rest * batch, items) * rows // items
 
 
 class EverySamples(TrainerCallback):
@@ -29,8 +39,7 @@ class EverySamples(TrainerCallback):
     def __init__(
         self,
         every: int,
-        rows: int,
-        batch: int,
+        plan: Plan,
         lineage: dict[str, Any],
         measure: Callable[[Any, int, Path | None], None] | None = None,
     ) -> None:
@@ -38,15 +47,14 @@ class EverySamples(TrainerCallback):
 
         Args:
             every: samples between checkpoints.
-            rows: of the training split.
-            batch: samples an optimizer step, over all devices.
-            lineage: `inputs` and `config` of the run's manifest.
+            plan: how many rows there are and a step takes.
+            lineage: `inputs`, `config` and `counts` of the run's manifest.
             measure: called with the model, the samples seen and, on the main process, the checkpoint's folder.
         """
-        self.every, self.rows, self.batch, self.lineage, self.measure = every, rows, batch, lineage, measure
+        self.every, self.plan, self.lineage, self.measure = every, plan, lineage, measure
 
     def seen(self, step: int) -> int:
-        return samples_seen(step, self.rows, self.batch)
+        return samples_seen(step, self.plan.rows, self.plan.batch, self.plan.items)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -64,16 +72,23 @@ class EverySamples(TrainerCallback):
 
 
 def write_manifest(
-    folder: Path, lineage: dict[str, Any], seen: int, state: TrainerState, started: float | None = None
+    folder: Path,
+    lineage: dict[str, Any],
+    seen: int,
+    state: TrainerState,
+    started: float | None = None,
+    **counts: Any,
 ) -> None:
-    """Mark a checkpoint or the final model as whole."""
+    """Mark a checkpoint or the final model as whole; `counts` are further figures of it."""
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
     manifest.write(
         folder,
         "sft",
         inputs=lineage["inputs"],
         config=lineage["config"] | {"samples_seen": seen},
-        counts={"steps": state.global_step, "samples_seen": seen, "last_loss": losses[-1] if losses else None},
+        counts=lineage["counts"]
+        | {"steps": state.global_step, "samples_seen": seen, "last_loss": losses[-1] if losses else None}
+        | counts,
         started=started,
     )
 

@@ -1,27 +1,37 @@
 """A fine-tuning run from its arguments to a finished folder: everything around TRL's trainer."""
 
 import contextlib
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import torch
 from accelerate import PartialState
+from datasets import Dataset
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
-from trl import SFTTrainer, get_peft_config, get_quantization_config
+from trl import SFTTrainer
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import checkpoints, head, likelihood, preflight, rows, student
+from agentmerge_hub.training import (
+    capacity,
+    card,
+    checkpoints,
+    likelihood,
+    preflight,
+    rows,
+    run_folder,
+    special_tokens,
+    student,
+)
 from agentmerge_hub.training.arguments import Run
+from agentmerge_hub.training.trainer import begin, new_trainer
 
-SETTINGS = "run.json"
-"""What the run was asked to do, in its folder from the first moment; another run never goes on from it."""
+_ASKED_TO_END = 16
+"""Rows on which a finished model is asked whether it ends its turn."""
+_LIKELY = 0.5
 
 
 def run(asked: Run) -> None:
@@ -35,69 +45,65 @@ def run(asked: Run) -> None:
     main = PartialState().is_main_process
     tokenizer = student.load_tokenizer(asked)
     with PartialState().main_process_first():
-        split = rows.load_split(asked.data.dataset_name, asked.data.dataset_config, asked.data.dataset_train_split)
-        if asked.own.replay_dataset:
-            replayed = rows.load_split(asked.own.replay_dataset, None, "train")
-            split = rows.mix(split, replayed, asked.own.replay_ratio, asked.config.seed)
+        split, replayed = _rows(asked)
         dataset = rows.tokenize(split, tokenizer, asked.config.max_length)
-    plan = preflight.plan(dataset, asked)
+    plan = preflight.plan(dataset, asked, replayed)
     if main:
-        print(preflight.describe(plan, asked))
+        print(preflight.describe(plan))
+        if warning := capacity.too_little_memory(plan.needs):
+            print(warning)
+        capacity.check_disk(plan.needs, folder)
     if asked.own.preflight:
         return
-    lineage = _lineage(asked, plan)
+    lineage = run_folder.lineage(asked, plan)
     if main:
-        _claim(folder, lineage)
+        run_folder.claim(folder, lineage, asked)
     PartialState().wait_for_everyone()
     if (folder / manifest.NAME).is_file():
         if main:
             print(f"{folder} is finished already; nothing to do.")
         return
-    cadence = checkpoints.EverySamples(
-        asked.own.checkpoint_samples, plan.rows, plan.batch, lineage, _measure(asked, tokenizer)
-    )
-    trainer = _trainer(asked, tokenizer, dataset, cadence)
+    cadence = checkpoints.EverySamples(asked.own.checkpoint_samples, plan, lineage, _measure(asked, tokenizer))
+    trainer = new_trainer(asked, tokenizer, dataset, [cadence])
     last = checkpoints.last_whole(folder) if main else None
     PartialState().wait_for_everyone()
     last = last or checkpoints.last_whole(folder)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
+    ends = special_tokens.ends_turn(trainer.model, tokenizer, _asked_to_end(asked, tokenizer, dataset))
     if asked.model.use_peft:
         _merge_adapter(trainer, asked, tokenizer, folder)
     else:
         trainer.save_model(asked.config.output_dir)
-    if trainer.is_world_process_zero():
-        checkpoints.write_manifest(folder, lineage, cadence.seen(trainer.state.global_step), trainer.state, started)
-        print(f"{plan.model} fine-tuned on {plan.rows} rows for {trainer.state.global_step} steps written to {folder}")
+    if main:
+        state, seen = trainer.state, cadence.seen(trainer.state.global_step)
+        counts = lineage["counts"] | {"ends_turn": ends, "samples_seen": seen}
+        manifest.write_text(folder / "README.md", card.draft(folder.name, run_folder.settings(folder), counts))
+        checkpoints.write_manifest(folder, lineage, seen, state, started, ends_turn=ends)
+        if ends < _LIKELY:
+            print(
+                f"Warning: after an expert's whole answer the model ends its turn with probability {ends:.2f}: train longer, "
+                "or begin special tokens that the base has not been trained on as the instruct model's (instruct_rows)"
+            )
+        print(f"{plan.model} fine-tuned on {plan.rows} rows for {state.global_step} steps written to {folder}")
 
 
-def _trainer(asked: Run, tokenizer, dataset, cadence) -> SFTTrainer:
-    config = asked.config
-    config.save_strategy = "no"  # the cadence is counted in samples
-    config.completion_only_loss = False  # the labels say it already
-    config.max_length = config.max_length if config.packing else None  # nothing is cut: the rows were checked
-    config.model_init_kwargs = {
-        "revision": asked.model.model_revision,
-        "attn_implementation": asked.model.attn_implementation,
-        "dtype": asked.model.dtype,
-    } | (config.model_init_kwargs or {})
+def _rows(asked: Run) -> tuple[Dataset, int]:
+    """The training split, with what is to be replayed, and how many rows that is."""
+    split = rows.load_split(asked.data.dataset_name, asked.data.dataset_config, asked.data.dataset_train_split)
+    if not asked.own.replay_dataset:
+        return split, 0
+    replayed = rows.load_split(asked.own.replay_dataset, None, "train")
+    mixed = rows.mix(split, replayed, asked.own.replay_ratio, asked.config.seed)
+    return mixed, len(mixed) - len(split)
+
+
+def _asked_to_end(asked: Run, tokenizer: PreTrainedTokenizerBase, trained: Dataset) -> Dataset:
+    """A few tokenized rows: held-out ones, or trained ones where there are none."""
     try:
-        trainer = SFTTrainer(
-            model=asked.model.model_name_or_path,
-            args=config,
-            train_dataset=dataset,
-            processing_class=tokenizer,
-            peft_config=get_peft_config(asked.model),
-            quantization_config=get_quantization_config(asked.model),
-            callbacks=[cadence],
-        )
-    except OSError as error:
-        raise UserError(
-            f"no model at {asked.model.model_name_or_path!r}: no such folder, and not a Hub id within reach"
-        ) from error
-    student.freeze(trainer.model, asked.own.freeze)
-    if config.device.type == "cpu":
-        head.only_trained_positions(trainer.model.get_base_model() if asked.model.use_peft else trainer.model)
-    return trainer
+        held_out = rows.load_split(asked.data.dataset_name, asked.data.dataset_config, "inter_task")
+    except UserError:
+        return trained.select(range(min(_ASKED_TO_END, len(trained))))
+    return rows.tokenize(held_out.select(range(min(_ASKED_TO_END, len(held_out)))), tokenizer, None)
 
 
 def _measure(
@@ -127,62 +133,7 @@ def _merge_adapter(trainer: SFTTrainer, asked: Run, tokenizer: PreTrainedTokeniz
     trainer.save_model(str(folder / "adapter"))
     if trainer.is_world_process_zero():
         whole = AutoModelForCausalLM.from_pretrained(asked.model.model_name_or_path, dtype=torch.float32)
+        begin(whole, tokenizer, asked)
         merged = PeftModel.from_pretrained(whole, folder / "adapter").merge_and_unload()
         merged.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-
-
-def _lineage(asked: Run, plan: preflight.Plan) -> dict[str, Any]:
-    """Inputs and settings of the run's manifest; where the model or the dataset is local, its folder is hashed."""
-    local = {"model": Path(asked.model.model_name_or_path), "dataset": Path(asked.data.dataset_name)}
-    if asked.own.replay_dataset:
-        local["replay"] = Path(asked.own.replay_dataset)
-    own = asdict(asked.own)
-    del own["preflight"]
-    return {
-        "inputs": {role: path for role, path in local.items() if path.is_dir()},
-        "config": {
-            "model": asked.model.model_name_or_path,
-            "dataset": asked.data.dataset_name,
-            "dataset_config": asked.data.dataset_config,
-            "learning_rate": asked.config.learning_rate,
-            "seed": asked.config.seed,
-            "epochs": asked.config.num_train_epochs,
-            "max_steps": asked.config.max_steps,
-            "batch": preflight.batch(asked.config),
-            "lr_scheduler_type": str(getattr(asked.config.lr_scheduler_type, "value", asked.config.lr_scheduler_type)),
-            "lora_r": asked.model.lora_r if asked.model.use_peft else None,
-            "trained_parameters": plan.trained_parameters,
-            **own,
-        },
-    }
-
-
-def _claim(folder: Path, lineage: dict[str, Any]) -> None:
-    """Make the run's folder, or see that what stands there is the same run.
-
-    Raises:
-        UserError: if it belongs to a run with other settings, or is no run at all.
-    """
-    settings = json.loads(
-        json.dumps(
-            {"config": lineage["config"], "inputs": {k: manifest.folder_hash(p) for k, p in lineage["inputs"].items()}}
-        )
-    )
-    if folder.is_dir() and any(folder.iterdir()):
-        try:
-            earlier = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise UserError(f"{folder} already exists and is not a run: choose another output_dir") from None
-        if earlier != settings:
-            changed = [key for key in settings["config"] if earlier["config"].get(key) != settings["config"][key]]
-            changed += [
-                f"the {role}" for role in settings["inputs"] if earlier["inputs"].get(role) != settings["inputs"][role]
-            ]
-            raise UserError(
-                f"{folder} is a run with another {', '.join(changed) or 'configuration'}: choose another output_dir or move "
-                "it away"
-            )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest.write_text(folder / SETTINGS, json.dumps(settings, indent=1, sort_keys=True) + "\n")

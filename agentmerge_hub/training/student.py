@@ -40,16 +40,17 @@ def load_tokenizer(run: Run) -> PreTrainedTokenizerBase:
     """
     name = run.own.tokenizer_name_or_path or run.model.model_name_or_path
     tokenizer = tokenizer_at(name)
-    for option, token in (("eos_token", run.config.eos_token), ("pad_token", run.config.pad_token)):
+    padding = run.own.padding_token or run.config.pad_token
+    for option, token in (("eos_token", run.config.eos_token), ("padding_token", padding)):
         if token and token not in tokenizer.get_vocab():
             raise UserError(f"{option} {token!r} is not a token of {name!r}")
     if run.config.eos_token:
         tokenizer.eos_token = run.config.eos_token
-    if run.config.pad_token:
-        tokenizer.pad_token = run.config.pad_token
+    if padding:
+        tokenizer.pad_token = padding
     if tokenizer.pad_token_id == tokenizer.eos_token_id:
         raise UserError(
-            f"the tokenizer of {name!r} pads with {tokenizer.pad_token!r}, which ends a turn: set pad_token to another, e.g. "
+            f"the tokenizer of {name!r} pads with {tokenizer.pad_token!r}, which ends a turn: set padding_token to another, e.g. "
             "<|finetune_right_pad_id|> for Llama 3.1"
         )
     return tokenizer

@@ -1,0 +1,104 @@
+"""What a run takes of memory and disk, against what the machine has. Rough, and before the first step."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from transformers import PreTrainedModel
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.training.arguments import Run
+
+GB = 1e9
+_HEAD = 2**28 * 4 * 4
+"""Bytes of logits and what is made of them: see `head.AT_ONCE`; TRL's tiles on a GPU are smaller."""
+_QUANTIZED = 0.55
+"""Bytes of a parameter in 4 bits with its scales."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """In bytes."""
+
+    memory: float
+    """Of one process: weights, gradients, optimizer state, activations of the largest batch, logits."""
+    disk: float
+    checkpoints: int
+    """That are kept."""
+
+
+def needs(model: PreTrainedModel, asked: Run, tokens: int, labels: int, steps: int, samples: int) -> Needs:
+    """Estimate a run's needs.
+
+    Args:
+        model: as `student.outline` makes it.
+        asked: the run.
+        tokens: of the largest batch on one device, with its padding.
+        labels: trained tokens of such a batch, at most.
+        steps: optimizer steps of the whole run.
+        samples: that a step sees.
+    """
+    every = [(each.numel(), each.requires_grad) for each in model.parameters()]
+    total, trained = sum(size for size, _ in every), sum(size for size, grows in every if grows)
+    wide = model.get_input_embeddings().weight.numel()
+    weights = 4 * wide + _QUANTIZED * (total - wide) if asked.model.load_in_4bit else 4 * total
+    sharded = any(os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true" for name in ("FSDP", "DEEPSPEED"))
+    state = (weights + 12 * trained) / (int(os.environ.get("WORLD_SIZE", "1")) if sharded else 1)
+    logits = min(16 * labels * wide / model.config.get_text_config().hidden_size, _HEAD)
+    kept = min(steps * samples // asked.own.checkpoint_samples, steps)
+    kept = min(kept, asked.config.save_total_limit or kept)
+    checkpoint = 12 * trained if asked.model.use_peft else 4 * total + 8 * trained
+    return Needs(
+        memory=state + _activations(model, asked, tokens) + logits,
+        disk=kept * checkpoint + 4 * total,
+        checkpoints=kept,
+    )
+
+
+def _activations(model: PreTrainedModel, asked: Run, tokens: int) -> float:
+    """Bytes kept for the backward pass: of every layer, or its input alone where activations are computed again."""
+    config, width = model.config.get_text_config(), 2 if asked.config.bf16 or asked.config.fp16 else 4
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    attention = (
+        2 * head * (config.num_attention_heads + getattr(config, "num_key_value_heads", config.num_attention_heads))
+    )
+    # Residual stream and norms in float32; projections, and gate, up, their product, in the precision of the pass.
+    layer = 4 * 6 * config.hidden_size + width * (attention + 4 * config.intermediate_size + 2 * config.hidden_size)
+    layers = config.num_hidden_layers
+    if asked.config.gradient_checkpointing:
+        return tokens * (layer + 4 * config.hidden_size * layers)
+    return tokens * layer * layers
+
+
+def memory_there() -> tuple[float, str]:
+    """Bytes one process may take, and of what."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_properties(0).total_memory, "GPU"
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return psutil.virtual_memory().available / processes, "machine"
+
+
+def too_little_memory(needed: Needs) -> str | None:
+    """A sentence if the run may not fit, None if it should."""
+    there, where = memory_there()
+    if needed.memory <= there:
+        return None
+    return (
+        f"Warning: the run takes about {needed.memory / GB:.1f} GB of memory a process and the {where} has "
+        f"{there / GB:.1f} GB: lower per_device_train_batch_size, set activation_checkpointing, or shard over more devices"
+    )
+
+
+def check_disk(needed: Needs, folder: Path) -> None:
+    """Raise UserError if checkpoints and model do not fit beside what is there; what the run has written counts as room."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    written = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    free = shutil.disk_usage(there).free + written
+    if needed.disk > free:
+        raise UserError(
+            f"{folder} will take {needed.disk / GB:.1f} GB for {needed.checkpoints} checkpoints and the model, and its disk has "
+            f"{free / GB:.1f} GB: free some, raise checkpoint_samples, or set save_total_limit to keep the newest alone"
+        )

@@ -1,0 +1,69 @@
+"""The README.md of a fine-tuned model: a draft that states what is known, for its author to finish before publishing."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCard, ModelCardData
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from agentmerge_hub import __version__
+from agentmerge_hub.dataset import teachers
+from agentmerge_hub.publishing import licences
+
+TEMPLATE = "card.md.jinja"
+_SETTINGS = (
+    "learning_rate", "lr_scheduler_type", "epochs", "max_steps", "batch", "samples_seen", "trained_parameters", "freeze",
+    "instruct_rows", "lora_r", "packing", "bf16", "seed",
+)  # fmt: skip
+_PACKAGES = ("trl", "transformers", "torch", "datasets", "peft")
+
+
+def draft(name: str, settings: dict[str, Any], counts: dict[str, Any]) -> str:
+    """The card's text, as huggingface_hub accepts it.
+
+    Args:
+        name: of the run's folder.
+        settings: of the run, as `run_folder.settings` reads them.
+        counts: the figures of its manifest.
+    """
+    config, local = settings["config"], settings["inputs"]
+    licence = teachers.licence(str(config["model"]))
+    metadata = ModelCardData(
+        language="en",
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        base_model=None if "model" in local else config["model"],
+        base_model_relation=None if "model" in local else "finetune",
+        datasets=None if "dataset" in local else [config["dataset"]],
+        tags=["trl", "sft", "agentmerge", "web-agents", "browsergym", *(["lora"] if config["lora_r"] else [])],
+        **licences.metadata([licence]),
+    )
+    each = config | counts
+    environment = Environment(
+        loader=PackageLoader("agentmerge_hub.training", "."),
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    text = environment.get_template(TEMPLATE).render(
+        metadata=metadata.to_yaml().strip(),
+        name=name,
+        model=_shown(config["model"], "model" in local),
+        dataset=_shown(config["dataset"], "dataset" in local),
+        replay=_shown(config["replay_dataset"] or "", "replay" in local),
+        hashes={role: f"`{local[role]}`" if role in local else "" for role in ("model", "dataset", "replay")},
+        config=config,
+        counts=counts,
+        settings={key: _plain(each[key]) for key in _SETTINGS if each.get(key) not in (None, [], -1)},
+        versions={"agentmerge_hub": __version__} | {package: version(package) for package in _PACKAGES},
+        licence=licence,
+    )
+    ModelCard(text)
+    return text
+
+
+def _shown(name: str, local: bool) -> str:
+    return Path(name).name if local else name
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(f"`{each}`" for each in value) if isinstance(value, list) else str(value)
