@@ -1,0 +1,115 @@
+"""The experiments' recipes: no tuning on what is reported, and their scripts do what their first lines say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from datasets import load_dataset
+
+from agentmerge_hub.agents.plan import plan
+from agentmerge_hub.agents.recipe import Recipe, read
+from agentmerge_hub.records import RESULT_SCHEMA
+from agentmerge_hub.shipped import folder
+from agentmerge_hub.training import arguments
+
+HERE = folder("recipes") / "experiments" / "miniwob-cpu"
+
+
+def episodes(path: Path) -> set[tuple[str, int]]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content["candidates"] = [{"name": "model", "model": "model"}]
+    planned = plan(Recipe.model_validate(content), hashed=False)
+    return {(episode.run.env_args.task_name, episode.run.env_args.task_seed) for episode in planned.episodes}
+
+
+def test_nothing_is_chosen_on_what_is_reported_or_collected() -> None:
+    chosen, reported = episodes(HERE / "validation.yaml"), episodes(HERE / "reported.yaml")
+    collected = {
+        (e.run.env_args.task_name, e.run.env_args.task_seed)
+        for e in plan(read(folder("recipes") / "collect" / "miniwob.yaml")).episodes
+    }
+    assert (len(chosen), len(reported)) == (24, 322)
+    assert not {task for task, _ in chosen} & {task for task, _ in reported}
+    assert not {seed for _, seed in chosen} & {seed for _, seed in reported}
+    assert not {seed for _, seed in chosen | reported} & {seed for _, seed in collected}
+    assert {task for task, _ in chosen | reported} <= {task for task, _ in collected}
+
+
+def test_both_studies_ask_alike() -> None:
+    one, other = (
+        yaml.safe_load((HERE / name).read_text(encoding="utf-8")) for name in ("validation.yaml", "reported.yaml")
+    )
+    apart = {"name", "candidates", "episodes"}
+    assert {key: one[key] for key in one.keys() - apart} == {key: other[key] for key in other.keys() - apart}
+
+
+@pytest.mark.parametrize("name", ["sft.yaml", "instruct.yaml"])
+def test_training_recipes_are_read(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = [] if name == "instruct.yaml" else ["--model_name_or_path", "models/base", "--output_dir", "runs/agent"]
+    asked = arguments.read(["--config", str(HERE / name), *given])
+    assert asked.own.freeze == ["embed_tokens"]
+    assert asked.config.use_cpu
+
+
+def test_the_run_file_is_sound() -> None:
+    subprocess.run(["bash", "-n", str(HERE / "run.sh")], check=True)
+
+
+def test_instructions_become_rows_in_both_layouts(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(
+        json.dumps(
+            [{"instruction": "Add.", "input": "1 + 1", "output": "2"}, {"instruction": "x", "input": "", "output": ""}]
+        )
+    )
+    instances = [{"input": "", "output": "Hello."}, {"input": "in French", "output": "Bonjour."}]
+    (tmp_path / "b.jsonl").write_text(json.dumps({"instruction": "Greet me.", "instances": instances}) + "\n")
+    script = [sys.executable, str(HERE / "instructions.py"), "out", "a.json", "b.jsonl"]
+    for _ in range(2):
+        subprocess.run(script, cwd=tmp_path, check=True)
+    rows = load_dataset(str(tmp_path / "out"), split="train")
+    said = [(row["prompt"][0]["content"], row["completion"][0]["content"]) for row in rows]
+    assert said == [("Add.\n\n1 + 1", "2"), ("Greet me.", "Hello."), ("Greet me.\n\nin French", "Bonjour.")]
+
+
+def test_the_choice_takes_one_setting_a_method_with_every_seed(tmp_path: Path) -> None:
+    scores = {
+        ("base-fine-tuned", 5e-5, None): 0.5, ("base-fine-tuned", 2e-4, None): 0.5,
+        ("agentmerge", 5e-5, 0.3): 0.25, ("agentmerge", 5e-5, 0.5): 0.75, ("agentmerge", 2e-4, 0.7): 0.75,
+    }  # fmt: skip
+    rows, candidates = [], []
+    for (method, rate, merge_lambda), score in scores.items():
+        for seed in (0, 1):
+            name = f"{method}-{rate:g}-{merge_lambda}-seed{seed}"
+            candidates.append({"name": name, "method": method, "path": f"runs/{name}"})
+            about = {
+                "model": name,
+                "method": method,
+                "learning_rate": rate,
+                "merge_lambda": merge_lambda,
+                "run_seed": seed,
+            }
+            rows += [about | {"status": "done", "reward": float(number < 4 * score)} for number in range(4)]
+    table = pa.Table.from_pylist(rows, schema=RESULT_SCHEMA)
+    pq.write_table(table, tmp_path / "results.parquet")
+    recipe = yaml.safe_load((HERE / "validation.yaml").read_text(encoding="utf-8")) | {"candidates": candidates}
+    (tmp_path / "validation.yaml").write_text(yaml.safe_dump(recipe))
+    command = [
+        sys.executable,
+        str(HERE / "chosen.py"),
+        "results.parquet",
+        "validation.yaml",
+        str(HERE / "reported.yaml"),
+    ]
+    said = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    chosen = [candidate["name"] for candidate in yaml.safe_load(said)["candidates"]]
+    assert chosen == [
+        "instruct",
+        "base-fine-tuned-5e-05-None-seed0", "base-fine-tuned-5e-05-None-seed1",
+        "agentmerge-5e-05-0.5-seed0", "agentmerge-5e-05-0.5-seed1",
+    ]  # fmt: skip
