@@ -180,18 +180,18 @@ def main() -> None:
     if given.only in (None, "single", "sweep"):
         kit = run("mergekit-yaml", spec, *kit_options, out="kit")
     if given.only in (None, "single"):
-        one = run("agentmerge", "merge", spec, "-o", "one", "--no-reply", out="one")
-        compare("agentmerge merge --no-reply ÷ mergekit-yaml", one, kit, 0.4)
+        one = run("agentmerge", "merge", spec, "-o", "one", "--quick", out="one")
+        compare("agentmerge merge --quick ÷ mergekit-yaml", one, kit, 0.4)
         show("the pass ÷ bare read and write", *map(float, inner("pass", given).split()), 1.7)
         full = run("agentmerge", "merge", spec, "-o", "one", out="one", times=1)
-        print(f"{'agentmerge merge, with the reply':52} {full.wall:7.2f} s")
+        print(f"{'agentmerge merge: judged by mergekit too, a reply':52} {full.wall:7.2f} s")
     if given.only in (None, "sweep"):
-        command = ("agentmerge", "sweep", spec, "-o", "five", "--lambda", "0.1:0.9:0.2", "--no-reply")
-        compare("sweep of 5 ÷ five mergekit-yaml runs", run(*command, out="five", times=1), kit, 0.2, times=5)
+        command = ("agentmerge", "sweep", spec, "-o", "five", "--lambda", "0.1:0.9:0.2", "--quick")
+        compare("agentmerge sweep --quick of 5 ÷ five mergekit-yaml", run(*command, out="five", times=1), kit, 0.2, times=5)
     if given.only in (None, "ties"):
         kit = run("mergekit-yaml", ties, *kit_options, out="kit", times=1)
-        one = run("agentmerge", "merge", ties, "-o", "one", "--no-reply", out="one", times=1)
-        compare("ties: agentmerge merge --no-reply ÷ mergekit-yaml", one, kit, 0.25)
+        one = run("agentmerge", "merge", ties, "-o", "one", "--quick", out="one", times=1)
+        compare("ties: agentmerge merge --quick ÷ mergekit-yaml", one, kit, 0.25)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,11 @@ _set = click.option(
     help="Replace a value that the spec's comments name: --set lambda=0.4, --set agent=runs/other.",
 )
 _reply = click.option("--reply/--no-reply", default=True, show_default=True, help="Load the model and let it answer.")
+_quick = click.option(
+    "--quick", is_flag=True, help="Leave out what takes seconds: mergekit's own judgement of the spec, and the reply."
+)
+
+_NOTHING = "Warning: {} answers a greeting with nothing: it ends its turn at once. Try it before you use it."
 
 
 @click.command()
@@ -35,7 +40,8 @@ _reply = click.option("--reply/--no-reply", default=True, show_default=True, hel
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The merged model's folder.")
 @_set
 @_reply
-def merge(spec: Path, out: Path, values: dict[str, str], reply: bool) -> None:
+@_quick
+def merge(spec: Path, out: Path, values: dict[str, str], reply: bool, quick: bool) -> None:
     """Merge models as a mergekit spec says, checked before and after.
 
     SPEC is plain mergekit YAML; recipes/merge has one a method. The linear family and TIES are computed here in one
@@ -49,10 +55,12 @@ def merge(spec: Path, out: Path, values: dict[str, str], reply: bool) -> None:
     from agentmerge_hub.merging import spec as specs
 
     read = specs.with_values(specs.read(spec), values, str(spec))
-    (done,) = room.merge([room.Wanted(read, out, str(spec))], reply=reply)
+    (done,) = room.merge([room.Wanted(read, out, str(spec))], reply=reply, quick=quick)
     if done.problem:
         raise UserError(done.problem)
-    said = f"; it answers a greeting with {done.reply!r}" if done.reply is not None else ""
+    if done.reply is not None and not done.reply.strip():
+        click.echo(_NOTHING.format(out), err=True)
+    said = f"; it answers a greeting with {done.reply!r}" if done.reply else ""
     click.echo(f"Wrote {out} ({read.method}){said}")
 
 
@@ -69,6 +77,7 @@ def merge(spec: Path, out: Path, values: dict[str, str], reply: bool) -> None:
 )
 @_set
 @_reply
+@_quick
 def sweep(
     spec: Path,
     more: tuple[str, ...],
@@ -77,6 +86,7 @@ def sweep(
     checkpoints: tuple[str, ...],
     values: dict[str, str],
     reply: bool,
+    quick: bool,
 ) -> None:
     """Merge over a grid of λ and checkpoints, reading each model once.
 
@@ -95,7 +105,8 @@ def sweep(
         raise UserError("nothing to sweep over: give --lambda FIRST:LAST:STEP, --checkpoints FOLDER…, or both")
     read = specs.with_values(specs.read(spec), values, str(spec))
     over = room.lambdas_of(lambdas) if lambdas else []
-    points = room.sweep(read, str(spec), out, over, room.checkpoints_of([*checkpoints, *more]), reply=reply)
+    folders = room.checkpoints_of([*checkpoints, *more])
+    points = room.sweep(read, str(spec), out, over, folders, reply=reply, quick=quick)
     _show(points)
     failed = [point for point in points if point.state not in ("made", "kept")]
     if failed:
@@ -110,7 +121,9 @@ def _show(points: "list[Point]") -> None:
     for point in points:
         checkpoint = Path(point.checkpoint).name if point.checkpoint else ""
         value = f"{point.lambda_:g}" if point.lambda_ is not None else ""
-        table.add_row(str(point.out), checkpoint, value, point.state, point.reply or "")
+        table.add_row(
+            str(point.out), checkpoint, value, point.state, "(nothing)" if point.reply == "" else point.reply or ""
+        )
     Console().print(table)
 
 
@@ -156,7 +169,9 @@ def verify(merged: Path, values: dict[str, str], reply: bool, began: float | Non
 
     verdict = room.verify(merged, values, reply=reply, began=began)
     click.echo(f"{merged}: all {verdict.tensors} tensors ({verdict.parameters:,} values) are what the inputs give")
-    if verdict.reply is not None:
+    if verdict.reply is not None and not verdict.reply.strip():
+        click.echo(_NOTHING.format(merged), err=True)
+    elif verdict.reply is not None:
         click.echo(f"It answers a greeting with {verdict.reply!r}")
     if verdict.first:
         click.echo(f"Wrote {merged / 'manifest.json'}")

@@ -109,8 +109,25 @@ def _well_formed(config: Mapping[str, Any]) -> bool:
         isinstance(entry, dict) and set(entry) <= _MODEL_KEYS for entry in models
     ):
         return False
-    mappings = [config.get("parameters"), config.get("tokenizer"), *(entry.get("parameters") for entry in models)]
-    return all(mapping is None or isinstance(mapping, dict) for mapping in mappings)
+    parameters = [config.get("parameters"), *(entry.get("parameters") for entry in models)]
+    mappings = [*parameters, config.get("tokenizer")]
+    return all(mapping is None or isinstance(mapping, dict) for mapping in mappings) and all(
+        _is_setting(value) for mapping in parameters for value in (mapping or {}).values()
+    )
+
+
+def _is_setting(value: Any) -> bool:
+    """Whether mergekit takes this for a parameter: a scalar, a list of them, or either behind filters."""
+    entries = value if isinstance(value, list) else [value]
+    if all(isinstance(entry, dict) for entry in entries):
+        return all(
+            set(entry) <= {"value", "filter"}
+            and isinstance(entry.get("filter", ""), str)
+            and not isinstance(entry.get("value"), dict)
+            and _is_setting(entry.get("value"))
+            for entry in entries
+        )
+    return all(isinstance(entry, bool | int | float | str) for entry in entries)
 
 
 def terms_of(formula: Formula, tensor: str, layers: int, where: str) -> Terms:

@@ -188,7 +188,7 @@ def _scalars_and_lists(node: yaml.Node | None) -> Iterator[yaml.Node]:
 
 def _begin(text: str, node: yaml.Node) -> int:
     """Where a scalar itself begins, behind an anchor such as ``&instruct``."""
-    anchor = re.compile(r"&\S+\s+").match(text, node.start_mark.index)
+    anchor = re.compile(r"&[^ \t]+[ \t]+").match(text, node.start_mark.index)
     return anchor.end() if anchor else node.start_mark.index
 
 

@@ -92,13 +92,21 @@ def _local(path: str) -> str:
 
 
 def sweep(
-    spec: Spec, where: str, out: Path, lambdas: Sequence[float], checkpoints: Sequence[str], *, reply: bool = True
+    spec: Spec,
+    where: str,
+    out: Path,
+    lambdas: Sequence[float],
+    checkpoints: Sequence[str],
+    *,
+    reply: bool = True,
+    quick: bool = False,
 ) -> list[Point]:
     """Run the merges of a grid that are not there yet.
 
     Args:
         spec: the merge; its comments must name ``lambda`` and, for checkpoints, ``agent``.
         out: the folder of the merges' folders.
+        reply, quick: as for `merge`.
 
     Raises:
         UserError: as `merge`; merges that fail only their last checks are told of in their points.
@@ -106,7 +114,7 @@ def sweep(
     points = grid(spec, where, out, lambdas, checkpoints)
     hashes: dict[str, str] = {}
     missing = [wanted for wanted, _, _ in points if not _stands(wanted, hashes)]
-    done = {one.out: one for one in (merge(missing, reply=reply) if missing else [])}
+    done = {one.out: one for one in (merge(missing, reply=reply, quick=quick) if missing else [])}
     found = []
     for wanted, checkpoint, value in points:
         one = done.get(wanted.out)

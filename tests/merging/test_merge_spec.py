@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging import by_mergekit
 from agentmerge_hub.merging import spec as specs
 from agentmerge_hub.merging.formula import formula_of, terms_of
 from agentmerge_hub.shipped import folder as shipped
@@ -31,6 +32,7 @@ def test_lambda_and_its_complement_move_together(value: float) -> None:
     assert lines_changed(spec.text, changed.text) == (0 if value == 0.5 else 2)
 
 
+@example(path="\N{NO-BREAK SPACE}")
 @given(path=st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), min_size=1))
 def test_any_path_survives(path: str) -> None:
     spec = specs.with_values(specs.read(RECIPES / "agentmerge.yml"), {"instruct": path}, "spec")
@@ -94,3 +96,45 @@ def test_a_weight_that_is_no_number_is_told(weight: object, said: str) -> None:
 def test_what_is_out_of_the_ordinary_is_left_to_mergekit(change: dict) -> None:
     config = yaml.safe_load(specs.read(RECIPES / "agentmerge.yml").text) | change
     assert formula_of(specs.parse(yaml.safe_dump(config), "spec")) is None
+
+
+_VALUE = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, 2), st.floats(-2, 2), st.sampled_from(["0.5", "half", "base", "", "union"]),
+    st.lists(st.floats(0, 1), max_size=3), st.just([{"filter": "mlp", "value": 0.2}, {"value": 0.4}]), st.just({"value": 1}),
+    st.just({"source": "./base"}), st.just([{"model": "./agent"}]), st.just({"weight": 1}),
+)  # fmt: skip
+_KEYS = ["weight", "density", "normalize", "lambda", "int8_mask", "rescale", "weigth"]
+_TOP = [
+    "base_model",
+    "dtype",
+    "out_dtype",
+    "tokenizer_source",
+    "tokenizer",
+    "chat_template",
+    "slices",
+    "modules",
+    "models",
+]
+
+
+@given(
+    method=st.sampled_from(["agentmerge", "model_soup", "ties", "lines"]),
+    top=st.dictionaries(st.sampled_from(_TOP), _VALUE, max_size=2),
+    shared=st.dictionaries(st.sampled_from(_KEYS), _VALUE, max_size=2),
+    own=st.dictionaries(st.sampled_from(_KEYS), _VALUE, max_size=2),
+)
+@example(method="agentmerge", top={}, shared={}, own={})
+def test_what_is_computed_here_mergekits_own_classes_accept(method: str, top: dict, shared: dict, own: dict) -> None:
+    """The reader that --quick leaves alone with a spec takes nothing that mergekit would refuse."""
+    config = yaml.safe_load(specs.read(RECIPES / f"{method}.yml").text) | top
+    config["parameters"] = (config.get("parameters") or {}) | shared
+    if isinstance(config["models"], list) and config["models"]:
+        config["models"][0].setdefault("parameters", {}).update(own)
+    formula = formula_of(specs.parse(yaml.safe_dump(config), "spec"))
+    if formula is None:
+        return
+    try:
+        terms_of(formula, "model.layers.0.mlp.up_proj.weight", 2, "spec")
+    except UserError:
+        return
+    by_mergekit.validate(specs.parse(yaml.safe_dump(config), "spec"), "spec")
