@@ -10,7 +10,7 @@ import torch
 from agentmerge_hub.merging.adapter import Adapted
 from agentmerge_hub.merging.checkpoint import Tensor
 from agentmerge_hub.merging.formula import Formula, Terms
-from agentmerge_hub.merging.largest import largest
+from agentmerge_hub.merging.largest import by_sorting, largest
 from agentmerge_hub.merging.reading import Files, stretches
 
 Key = tuple[str, str, float]
@@ -45,12 +45,22 @@ def _mask(base: Tensor | Adapted, model: Tensor | Adapted, density: float, count
     if density <= 0 or count == 0:
         return torch.zeros(count, dtype=torch.bool)
     sizes, places = _memory(count)
-    for begin, end in stretches(count):
-        delta = files.values(model, begin, end).float().sub_(files.values(base, begin, end).float())
-        torch.from_numpy(sizes[begin:end]).copy_(delta.abs_())
-    if not np.isfinite(sizes.sum(dtype=np.float64)):
+    _fill(sizes, base, model, files)
+    if not np.isfinite(sizes.max()):
         return torch.ones(count, dtype=torch.bool)  # the merge itself stops at what is not finite
-    return torch.from_numpy(largest(sizes, max(1, int(density * count)), places))
+    k = max(1, int(density * count))
+    mask = largest(sizes, k, places)
+    if mask is None:
+        _fill(sizes, base, model, files)
+        mask = by_sorting(sizes, k)
+    return torch.from_numpy(mask)
+
+
+def _fill(sizes: np.ndarray, base: Tensor | Adapted, model: Tensor | Adapted, files: Files) -> None:
+    """|model − base|, in float32."""
+    for begin, end in stretches(len(sizes)):
+        row = torch.from_numpy(sizes[begin:end])
+        torch.sub(files.values(model, begin, end).float(), files.values(base, begin, end).float(), out=row).abs_()
 
 
 _kept = threading.local()
