@@ -147,13 +147,15 @@ def merged(out: Path, tokenizer: Path, traces: Path) -> Path:
     return out
 
 
-def finetuned(out: Path, tokenizer: Path, traces: Path | None, rank: int | None = None) -> Path:
+def finetuned(
+    out: Path, tokenizer: Path, traces: Path | None, rank: int | None = None, model: str = "acme/tiny-base"
+) -> Path:
     """A run as it lies on disk, with its trainer's state and a checkpoint; with a rank, its checkpoint is an adapter.
 
     Args:
         traces: the dataset's folder; None for a run that read acme/workarena-traces from the Hub.
     """
-    config = {"model": "acme/tiny-base", "dataset": str(traces or "acme/workarena-traces"), "dataset_config": "all"}
+    config = {"model": model, "dataset": str(traces or "acme/workarena-traces"), "dataset_config": "all"}
     config |= {"learning_rate": 5e-6, "samples_seen": 48, "seed": 3, "batch": 4, "lora_r": rank}
     lineage = {"inputs": {"dataset": traces} if traces else {}, "config": config}
     checkpoint = out / "checkpoint-4"

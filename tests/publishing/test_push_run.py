@@ -60,6 +60,20 @@ def test_a_run_on_a_dataset_of_the_hub_asks_for_its_rows(run, tokenizer_folder: 
     assert ModelCard(files_of(hub, "acme/agent")["README.md"].decode()).data.datasets == ["acme/workarena-traces"]
 
 
+def test_a_gemma_goes_with_its_terms(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
+    made.finetuned(tmp_path / "run", tokenizer_folder, traces, model="google/gemma-3-270m")
+    push = ("push", "model", "run", "--repo-id", "acme/agent", "--traces", "traces", "--yes")
+    failed = run(*push, ok=False)
+    assert "the Gemma Terms of Use wants a copy of itself to go with the model" in failed.stdout
+    (tmp_path / "terms.md").write_text("# Gemma Terms of Use\n\nSection 1: definitions …")
+    run(*push, "--license-file", "terms.md")
+    files = files_of(hub, "acme/agent")
+    card = ModelCard(files["README.md"].decode())
+    assert card.data.license == "gemma" and card.data.base_model == ["google/gemma-3-270m"]
+    assert "bound by the use restrictions of section 3.2" in card.text and "prohibited_use_policy" in card.text
+    assert files["NOTICE"].startswith(b"Gemma is provided under and subject to the Gemma Terms of Use found at ")
+
+
 def test_an_adapter_is_loaded_on_its_base(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
     folder = made.finetuned(tmp_path / "run", tokenizer_folder, traces, rank=2)
     run("push", "model", "run", "--repo-id", "acme/tiny-base", *LICENCE, "--traces", "traces", "--yes")
