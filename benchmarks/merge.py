@@ -77,6 +77,8 @@ class Run(NamedTuple):
     """Seconds of all its threads: steadier than wall time where other processes run too."""
     peak: float
     """GiB."""
+    walls: tuple[float, ...] = ()
+    """Of each of several processes."""
 
 
 def timed(command: Sequence[str | Path], work: Path, out: str) -> Run:
@@ -104,6 +106,7 @@ def repeated(measure: Callable[[], Run], times: int) -> Run:
         statistics.median(run.wall for run in found),
         statistics.median(run.cpu for run in found),
         max(run.peak for run in found),
+        tuple(run.wall for run in found),
     )
 
 
@@ -151,6 +154,8 @@ def show(what: str, ours: float, theirs: float, goal: float) -> None:
 def compare(what: str, ours: Run, theirs: Run, goal: float, times: int = 1) -> None:
     """Wall, CPU and memory of two processes; `theirs` is run `times` times for one of ours."""
     show(what, ours.wall, times * theirs.wall, goal)
+    each = (" ".join(f"{wall:.2f}" for wall in run.walls) for run in (ours, theirs))
+    print(f"{'  each run':52} {' ÷ '.join(each)}")
     print(f"{'  CPU time':52} {ours.cpu:7.2f} s ÷ {times * theirs.cpu:7.2f} s = {ours.cpu / (times * theirs.cpu):5.2f}")
     print(f"{'  peak memory':52} {ours.peak:7.2f} GiB, mergekit {theirs.peak:.2f}   goal < 1", flush=True)
 
@@ -187,10 +192,10 @@ def main() -> None:
         print(f"{'agentmerge merge: judged by mergekit too, a reply':52} {full.wall:7.2f} s")
     if given.only in (None, "sweep"):
         command = ("agentmerge", "sweep", spec, "-o", "five", "--lambda", "0.1:0.9:0.2", "--quick")
-        compare("agentmerge sweep --quick of 5 ÷ five mergekit-yaml", run(*command, out="five", times=1), kit, 0.2, times=5)
+        compare("agentmerge sweep --quick of 5 ÷ five mergekit-yaml", run(*command, out="five"), kit, 0.2, times=5)
     if given.only in (None, "ties"):
-        kit = run("mergekit-yaml", ties, *kit_options, out="kit", times=1)
-        one = run("agentmerge", "merge", ties, "-o", "one", "--quick", out="one", times=1)
+        kit = run("mergekit-yaml", ties, *kit_options, out="kit", times=2)
+        one = run("agentmerge", "merge", ties, "-o", "one", "--quick", out="one")
         compare("ties: agentmerge merge --quick ÷ mergekit-yaml", one, kit, 0.25)
 
 

@@ -1,0 +1,58 @@
+"""What `agentmerge merge` says of a finished merge, and whom it asks about the spec."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from safetensors.torch import load_file, save_file
+
+from agentmerge_hub.cli import agentmerge
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.shipped import folder as shipped
+
+SPEC = str(shipped("recipes") / "merge" / "agentmerge.yml")
+LOCAL = [part for role in ("base", "agent", "instruct") for part in ("--set", f"{role}=./{role}")]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(agentmerge, ["merge", *arguments, *LOCAL], catch_exceptions=True)
+
+
+def silenced(folder: Path) -> None:
+    """Let a model end its turn whatever it is asked: one state for every token, and a head that knows one answer."""
+    weights = load_file(folder / "model.safetensors")
+    eos = json.loads((folder / "config.json").read_text())["eos_token_id"]
+    for name, tensor in weights.items():
+        if name.endswith(("o_proj.weight", "down_proj.weight", "lm_head.weight")):
+            tensor.zero_()
+        elif name.endswith(("embed_tokens.weight", "norm.weight")):
+            tensor.fill_(1)
+    weights["lm_head.weight"][eos] = 1
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_an_answer_of_nothing_is_told(here: Path) -> None:
+    for role in ("base", "agent", "instruct"):
+        silenced(here / role)
+    done = run(SPEC, "-o", "out")
+    assert done.exit_code == 0, done.output
+    assert done.stderr == (
+        "Warning: out answers a greeting with nothing: it ends its turn at once. Try it before you use it.\n"
+    )
+    assert done.stdout == "Wrote out (agentmerge)\n"
+    assert "answers" not in run(SPEC, "-o", "quick", "--quick").stderr
+
+
+def test_mergekits_own_judgement_comes_before_the_first_byte(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mergekit.config import MergeConfiguration
+
+    judged = []
+    ask = MergeConfiguration.model_validate
+    monkeypatch.setattr(MergeConfiguration, "model_validate", lambda config: judged.append(config) or ask(config))
+    assert run(SPEC, "-o", "out", "--no-reply").exit_code == 0
+    assert [config["merge_method"] for config in judged] == ["task_arithmetic"]
+    Path("typo.yml").write_text(Path(SPEC).read_text().replace("  normalize: false", "  normalise: false"))
+    failed = run("typo.yml", "-o", "other")
+    assert isinstance(failed.exception, UserError) and "'normalise' is unknown" in str(failed.exception)
+    assert not Path("other").exists()
