@@ -5,10 +5,12 @@
 Episodes are made from the real observations in $AGENTMERGE_REAL_TRACES (or ../shared/real-traces), with other words and
 numbers in each, else from made pages of the same lengths (some 3,300 tokens an AXTree). Prints, for the largest size:
 
+- build: `agentmerge build` from the pickles, in a process of its own, with the peak memory of all its processes;
 - bare: `encode_batch_fast` over the texts of every row, on both cores;
 - rows: redact, render, fit, check and write, from episodes in memory, on both cores;
-- build: `agentmerge build` from the pickles, in a process of its own, with the peak memory of all its processes;
-- fit: trimming the same prompts, against AgentLab's fit_tokens;
+- lines: which share of the rows' lines stands in no earlier row: only those are tokenized;
+- fit: trimming the same prompts, against AgentLab's fit_tokens, both on one core and without anything tokenized before;
+- read: one step with the whole DOM of its page, as AgentLab saves it;
 and how the time of the build grows with the number of samples.
 """
 
@@ -42,6 +44,7 @@ from agentmerge_hub.records import Observation
 from agentmerge_hub.tokenizer import ChatTokenizer
 from agentmerge_hub.traces.episode import read_episode
 from agentmerge_hub.traces.find import find_episodes
+from agentmerge_hub.traces.unpickle import loads
 
 REAL = Path(os.environ.get("AGENTMERGE_REAL_TRACES", Path(__file__).parents[2] / "shared" / "real-traces"))
 STEPS = 6
@@ -76,18 +79,25 @@ def main() -> None:
     work = arguments.work or Path(tempfile.mkdtemp())
     pages = real_pages() or made_pages()
     print(f"{len(pages)} {'real' if real_pages() else 'made'} pages, {os.cpu_count()} cores, window {arguments.window}")
+    started = time.perf_counter()
+    sizes = sorted(arguments.samples)
+    traces = write_traces(work, pages, sizes)
+    print(f"made      {sizes[-1]:6} samples  {time.perf_counter() - started:7.1f} s", flush=True)
     seconds = {}
-    for size in sorted(arguments.samples):
-        traces = write_traces(work / f"traces-{size}", pages, size)
-        seconds[size], peak = build(traces, work / "out", arguments)
-        print(f"build     {size:6} samples  {seconds[size]:7.1f} s  peak {peak / 2**30:.2f} GiB")
+    for place, size in enumerate(sizes):
+        seconds[size], peak = build(traces[: place + 1], work / "out", arguments)
+        print(
+            f"build     {size:6} samples  {seconds[size]:7.1f} s  peak {peak / 2**30:.2f} GiB (goal below 2)",
+            flush=True,
+        )
     n_tokens, bare = bare_pass(work / "out", arguments.tokenizer)
     report("bare", n_tokens, bare)
     report("build", n_tokens, seconds[size], bare, 0.3)
-    few = write_traces(work / "traces-few", pages, min(size, 2000))
-    n_rows, in_memory = rows_alone(few, arguments)
+    n_rows, in_memory = rows_alone(traces, arguments)
     report("rows", n_rows, in_memory, bare * n_rows / n_tokens, 0.6)
+    print(f"lines     {new_lines(work / 'out'):7.1%} of the rows' characters are in lines that no earlier row holds")
     against_fit_tokens(pages, arguments)
+    reading_a_whole_dom()
     if len(seconds) > 1:
         small, large = min(seconds), max(seconds)
         growth = math.log(seconds[large] / seconds[small]) / math.log(large / small)
@@ -132,12 +142,25 @@ def varied(page: str, draw: random.Random) -> str:
     return re.sub(r"'[^'\n]{4,60}'", change, page)
 
 
-def write_traces(folder: Path, pages: list[str], n_samples: int) -> Path:
-    """Episodes with recorded chats, half of them with chain of thought, as AgentLab saves them."""
-    if folder.is_dir():
-        return folder
-    draw = random.Random(n_samples)
-    for number in range(math.ceil(n_samples / STEPS)):
+def write_traces(work: Path, pages: list[str], sizes: list[int]) -> list[Path]:
+    """Folders whose first N hold the samples of the Nth size, made by all cores at once."""
+    folders, jobs, begin = [], [], 0
+    for size in sizes:
+        end = math.ceil(size / STEPS)
+        folder = work / f"traces-{begin}-{end}"
+        folders.append(folder)
+        if not folder.is_dir():
+            jobs += [(folder, pages, chunk, min(chunk + 200, end)) for chunk in range(begin, end, 200)]
+        begin = end
+    with multiprocessing.get_context("spawn").Pool() as pool:
+        pool.starmap(_write_episodes, jobs, chunksize=1)
+    return folders
+
+
+def _write_episodes(folder: Path, pages: list[str], begin: int, end: int) -> None:
+    """Episodes with recorded chats, half of them with chain of thought, as AgentLab saves them without the DOM."""
+    draw = random.Random(begin)
+    for number in range(begin, end):
         flags = (ADVANCED, BASIC)[number % 2]
         place = folder / f"2025-01-01_00-00-00_agent_on_{TASK}_{number}"
         place.mkdir(parents=True)
@@ -156,20 +179,19 @@ def write_traces(folder: Path, pages: list[str], n_samples: int) -> Path:
             }
             info = {"think": thought, "chat_messages": {"messages": chat}} if index < STEPS else {}
             step = {"obs": obs, "action": f"click('{bid}')" if info else None, "agent_info": info, "reward": 0}
-            (place / f"step_{index}.pkl.gz").write_bytes(gzip.compress(pickle.dumps(step), compresslevel=5))
+            (place / f"step_{index}.pkl.gz").write_bytes(gzip.compress(pickle.dumps(step), compresslevel=1))
             turns.append(Turn(f"click('{bid}')", thought))
         env_args = {"task_name": TASK, "task_seed": number}
         (place / "exp_args.pkl").write_bytes(pickle.dumps({"agent_args": {"model": "scripted"}, "env_args": env_args}))
         (place / "summary_info.json").write_text(json.dumps({"cum_reward": 1.0, "terminated": True}))
-    return folder
 
 
-def build(traces: Path, out: Path, arguments: argparse.Namespace) -> tuple[float, int]:
+def build(traces: list[Path], out: Path, arguments: argparse.Namespace) -> tuple[float, int]:
     """Seconds and peak bytes of `agentmerge build` with nothing kept from earlier builds."""
     import psutil
 
     with tempfile.TemporaryDirectory() as cache:
-        command = [sys.executable, "-m", "agentmerge_hub.cli", "build", traces, "-o", out]
+        command = [sys.executable, "-m", "agentmerge_hub.cli", "build", *traces, "-o", out]
         command += ["--tokenizer", arguments.tokenizer, "--window", str(arguments.window)]
         started, peak = time.perf_counter(), 0
         child = psutil.Popen(command, env=os.environ | {"AGENTMERGE_CACHE": cache}, stdout=subprocess.DEVNULL)
@@ -202,26 +224,45 @@ def _resident(process) -> int:
 
 def bare_pass(out: Path, name: str) -> tuple[int, float]:
     """Tokens and seconds of one batch pass over the rendered rows, the rendering left out."""
-    tokenizer = ChatTokenizer(name)
+    from transformers import AutoTokenizer
+
+    tokenizer, bare = ChatTokenizer(name), AutoTokenizer.from_pretrained(name).backend_tokenizer
     n_tokens, seconds = 0, 0.0
     for texts in _texts(out, tokenizer):
         started = time.perf_counter()
-        n_tokens += sum(tokenizer.counts(texts))
+        n_tokens += sum(len(encoding) for encoding in bare.encode_batch_fast(texts, add_special_tokens=False))
         seconds += time.perf_counter() - started
     return n_tokens, seconds
 
 
 def _texts(out: Path, tokenizer: ChatTokenizer) -> Iterator[list[str]]:
+    for rows in _rows(out):
+        yield [tokenizer.render([*row["prompt"], *row["completion"]], answer_next=False) for row in rows]
+
+
+def _rows(out: Path) -> Iterator[list[dict]]:
     for path in sorted(out.glob("data/all/*.parquet")):
         for batch in pq.ParquetFile(path).iter_batches(512, columns=["prompt", "completion"]):
-            yield [
-                tokenizer.render([*row["prompt"], *row["completion"]], answer_next=False) for row in batch.to_pylist()
-            ]
+            yield batch.to_pylist()
 
 
-def rows_alone(traces: Path, arguments: argparse.Namespace) -> tuple[int, float]:
+def new_lines(out: Path) -> float:
+    """Share of the rows' characters that stand in lines which no earlier row holds."""
+    seen: set[int] = set()
+    new = total = 0
+    for rows in _rows(out):
+        for row in rows:
+            for message in (*row["prompt"], *row["completion"]):
+                lines = message["content"].split("\n")
+                total += len(message["content"])
+                new += sum(len(line) for line in lines if hash(line) not in seen)
+                seen.update(map(hash, lines))
+    return new / total
+
+
+def rows_alone(traces: list[Path], arguments: argparse.Namespace, most: int = 700) -> tuple[int, float]:
     """Tokens and seconds of everything between reading and the finished Parquet file, on two processes."""
-    found = find_episodes([traces])
+    found = find_episodes(traces)[:most]
     done = on_both_cores(_rows_of, [(found[half::2], arguments.tokenizer, arguments.window) for half in range(2)])
     return sum(tokens for tokens, _ in done), max(seconds for _, seconds in done)
 
@@ -252,13 +293,15 @@ def _rows_of(found: list, name: str, window: int, ready) -> tuple[int, float]:
     return n_tokens, time.perf_counter() - started
 
 
-def against_fit_tokens(pages: list[str], arguments: argparse.Namespace, n: int = 60) -> None:
-    """Trim the same prompts to the same budgets: ours on both cores; AgentLab's fit_tokens, which is a loop over one
-    prompt, with its own shrinking of the tree inside them."""
+def against_fit_tokens(pages: list[str], arguments: argparse.Namespace, n: int = 100) -> None:
+    """Trim the same prompts to the same budgets, one by one on one core: ours with a tokenizer that has seen nothing, and
+    AgentLab's fit_tokens with its own shrinking of the tree inside them."""
     from agentmerge_hub.agents import environment
 
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     environment.prepare()
     from agentlab.agents.dynamic_prompting import Trunkater, fit_tokens
+    from agentlab.llm.llm_utils import count_tokens
 
     class Same(Trunkater):
         """Our prompt with its tree shrunk as AgentLab's AXTree element is."""
@@ -273,32 +316,53 @@ def against_fit_tokens(pages: list[str], arguments: argparse.Namespace, n: int =
             return self._around.replace("\0", self._prompt)
 
     draw = random.Random(1)
-    trees = [varied(draw.choice(pages), draw) for _ in range(n)]
-    prompts = [render(Observation("Order it.", tree), [], ADVANCED) for tree in trees]
-    budgets = (arguments.window - 1024, 4096, 3072)
-    halves = on_both_cores(_fitted, [(prompts[half::2], arguments.tokenizer, budgets) for half in range(2)])
-    for place, budget in enumerate(budgets):
-        seconds = max(half[place][0] for half in halves)
-        cut = sum(half[place][1] for half in halves)
-        started = time.perf_counter()
-        for prompt in prompts:
-            fit_tokens(Same(prompt), budget, model_name=arguments.tokenizer)
-        theirs = time.perf_counter() - started
-        print(f"fit       {cut:3} of {n} prompts over {budget} tokens: {theirs / seconds:5.1f}x of fit_tokens (goal 8)")
+    prompts = [render(Observation("Order it.", varied(draw.choice(pages), draw)), [], ADVANCED) for _ in range(n)]
+    count_tokens("warm", arguments.tokenizer)
+    for budget in (arguments.window - 1024, 4096, 3072):
+        tokenizer = ChatTokenizer(arguments.tokenizer)
+        started = time.process_time()
+        fitted = [fit(prompt, tokenizer, budget) for prompt in prompts]
+        ours = time.process_time() - started
+        started = time.process_time()
+        theirs = [fit_tokens(Same(prompt), budget, model_name=arguments.tokenizer) for prompt in prompts]
+        other = time.process_time() - started
+        cut = sum(bool(one.lines_cut) for one in fitted)
+        over = sum(count_tokens(text, arguments.tokenizer) > budget for text in theirs)
+        print(
+            f"fit       {cut:3} of {n} prompts cut to {budget}: {ours / n * 1e3:.1f} ms a prompt, fit_tokens "
+            f"{other / n * 1e3:.1f} ms: {other / ours:.1f}x (goal 8); {over} of theirs are still over it",
+            flush=True,
+        )
 
 
-def _fitted(prompts: list, name: str, budgets: tuple[int, ...], ready) -> list[tuple[float, int]]:
-    """For each budget, seconds and how many prompts were cut."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    tokenizer = ChatTokenizer(name)
-    tokenizer.count("warm")
-    done = []
-    for budget in budgets:
-        ready.wait()
-        started = time.perf_counter()
-        cut = sum(bool(fit(prompt, tokenizer, budget).lines_cut) for prompt in prompts)
-        done.append((time.perf_counter() - started, cut))
-    return done
+def reading_a_whole_dom(n_nodes: int = 3000) -> None:
+    """Read a step whose page's DOM snapshot, full accessibility tree and element properties were saved with it."""
+    draw = random.Random(2)
+    texts = [" ".join(draw.choices(WORDS, k=draw.randint(1, 4))) + str(place) for place in range(n_nodes)]
+    numbers = [draw.randint(0, n_nodes) for _ in range(n_nodes)]
+    node = {
+        "attributes": [draw.sample(numbers, draw.choice((0, 2, 4, 8))) for _ in range(n_nodes)],
+        "parentIndex": numbers,
+    }
+    layout = {"bounds": [[draw.random() * 1000 for _ in range(4)] for _ in range(n_nodes)], "text": numbers}
+    tree = [
+        {"nodeId": str(place), "ignored": False, "role": {"type": "role", "value": "button"}, "childIds": [str(place + 1)],
+         "name": {"type": "computedString", "value": texts[place]}, "backendDOMNodeId": place, "browsergym_id": f"a{place}",
+         "properties": [{"name": "focusable", "value": {"type": "booleanOrUndefined", "value": True}}]}
+        for place in range(n_nodes // 2)
+    ]  # fmt: skip
+    properties = {
+        f"a{place}": {"visibility": 1.0, "bbox": layout["bounds"][place], "clickable": True}
+        for place in range(n_nodes // 2)
+    }
+    dom = {"documents": [{"nodes": node, "layout": layout}], "strings": texts}
+    data = pickle.dumps({"dom_object": dom, "axtree_object": {"nodes": tree}, "extra_element_properties": properties})
+    started = time.process_time()
+    for _ in range(20):
+        loads(data)
+    print(
+        f"read      a step of {len(data) / 2**20:.2f} MiB with a DOM of {n_nodes} nodes: {(time.process_time() - started) * 50:.0f} ms"
+    )
 
 
 if __name__ == "__main__":

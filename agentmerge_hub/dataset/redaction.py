@@ -134,7 +134,7 @@ def redact(text: str, allowed: Allowed | None = None) -> str:
 
 
 class Scanner:
-    """Finds the secrets in lines of text; a line that was found clean is not looked at again.
+    """Finds the secrets in lines of text; a line or a text that was found clean is not looked at again.
 
     Pages repeat their lines from step to step, so that most of a trace is read once.
     """
@@ -145,13 +145,12 @@ class Scanner:
 
     def findings(self, texts: Iterable[str]) -> list[tuple[str, Finding]]:
         """Lines with what was found in them; a line that stands in several texts comes once."""
+        unseen = [text for text in texts if hash(text) not in self._clean]
         lines = [
             line
-            for line in set(itertools.chain.from_iterable(text.split("\n") for text in texts))
+            for line in set(itertools.chain.from_iterable(text.split("\n") for text in unseen))
             if hash(line) not in self._clean
         ]
-        if not lines:
-            return []
         if len(self._clean) > _MOST_LINES:
             self._clean.clear()
         ends = list(itertools.accumulate(len(line) + 1 for line in lines))
@@ -160,6 +159,8 @@ class Scanner:
         ]
         dirty = {place for place, _ in found}
         self._clean.update(hash(line) for place, line in enumerate(lines) if place not in dirty)
+        if not dirty:  # the configs of a dataset share their rows: whole texts come again
+            self._clean.update(map(hash, unseen))
         return sorted(((lines[place], finding) for place, finding in found), key=lambda pair: (pair[0], pair[1].begin))
 
 

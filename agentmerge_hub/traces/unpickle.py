@@ -67,7 +67,7 @@ class _Unpickler(pickle._Unpickler):
         return self.data[begin : self.at]
 
     def load(self) -> Any:
-        """The value of the program. A list of more than a few numbers stays empty.
+        """The value of the program. A list of many numbers stays empty.
 
         Raises:
             IndexError: if the data end before the program does; anything else that a damaged program can cause.
@@ -105,10 +105,19 @@ class _Unpickler(pickle._Unpickler):
             elif code == _TEXT:
                 begin, at = at + 1, at + 1 + data[at]
                 stack.append(str(data[begin:at], "utf-8", "replace"))
+                if data[at] == _MEMOIZE:
+                    memo[len(memo)] = stack[-1]
+                    at += 1
             elif code == _DICT:
                 stack.append({})
+                if data[at] == _MEMOIZE:
+                    memo[len(memo)] = stack[-1]
+                    at += 1
             elif code == _LIST:
                 stack.append([])
+                if data[at] == _MEMOIZE:
+                    memo[len(memo)] = stack[-1]
+                    at += 1
             elif code == _FLOAT:
                 stack.append(_DOUBLE(data, at)[0])
                 at += 8
