@@ -61,6 +61,7 @@ def push_dataset(**options) -> None:
     help="That dataset's folder: its rows tell whose terms apply.",
 )
 @click.option("--license", metavar="ID", help="Licence of base models that are not known here, as the Hub writes it.")
+@click.option("--replay-license", metavar="ID", help="Licence of instructions that were replayed in training.")
 @click.option(
     "--license-file",
     "license_files",

@@ -52,8 +52,9 @@ def inputs_of(folder: Path, content: Mapping[str, Any]) -> list[Input]:
         name = str(names[role]).partition("@")[0] if from_cache else entry["name"]
         found.append(Input(role, name, entry["name"] if from_cache else "", entry["sha256"], made_by, from_cache))
     # What a run read from the Hub is named in its settings, and has no folder to hash.
-    read = [role for role in ("model", "dataset") if content["stage"] == "sft" and role not in content["inputs"]]
-    return [*found, *(Input(role, config[role], "", "", "", True) for role in read if config.get(role))]
+    keys = {"model": "model", "dataset": "dataset", "replay": "replay_dataset"} if content["stage"] == "sft" else {}
+    read = {role: config.get(key) for role, key in keys.items() if role not in content["inputs"]}
+    return [*found, *(Input(role, name, "", "", "", True) for role, name in read.items() if name)]
 
 
 def check_weights(folder: Path, files: Sequence[str]) -> list[str]:

@@ -106,13 +106,20 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     names = {
         "learning_rate": "learning rate",
         "lr_scheduler_type": "schedule",
+        "epochs": "epochs",
         "batch": "samples a step",
         "samples_seen": "samples seen",
+        "replay_ratio": "replayed rows for each",
+        "trained_parameters": "trained parameters",
+        "freeze": "frozen",
         "dataset_config": "config of the dataset",
         "lora_r": "rank of the adapter",
         "seed": "seed",
     }
-    return {name: config[key] for key, name in names.items() if config.get(key) is not None}
+    told = {name: config[key] for key, name in names.items() if config.get(key) not in (None, [])}
+    if not config.get("replay_dataset"):
+        told.pop("replayed rows for each", None)
+    return {name: ", ".join(value) if isinstance(value, list) else value for name, value in told.items()}
 
 
 def _head(spec: str) -> list[str]:

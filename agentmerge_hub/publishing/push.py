@@ -52,6 +52,7 @@ def push_model(
     results: Path | None,
     license: str | None,
     license_files: tuple[Path, ...],
+    replay_license: str | None,
     private: bool,
     collection: str,
     yes: bool,
@@ -69,11 +70,11 @@ def push_model(
     names = model.published(folder, content)
     findings = gate.check_folder(folder, model.STAGES, names) + model.check_weights(folder, names)
     inputs = model.inputs_of(folder, content)
-    known = [i.name for i in inputs if i.on_hub and i.role != "dataset"]
+    known = [i.name for i in inputs if i.on_hub and i.role not in ("dataset", "replay")]
     base_models = tuple(dict.fromkeys(map(check_id, [*known, *base_models])))
     if not base_models:
         findings.append("no model it was made of is known by a name on the Hub: name them with --base-model ORG/NAME")
-    under, open_terms = terms.terms_of(base_models, inputs, content, traces, license)
+    under, open_terms = terms.terms_of(base_models, inputs, content, traces, license, replay_license)
     files = {name: folder / name for name in names if name != CARD}
     files |= {f"LICENSE{f'-{number}' if number else ''}": path for number, path in enumerate(license_files)}
     if base_models:
@@ -84,7 +85,7 @@ def push_model(
     findings += open_terms + terms.check_terms(repository.name, under, copies)
     if not findings:
         weights = weights_hash(folder)
-        learned_from = [i.name for i in inputs if i.on_hub and i.role == "dataset"]
+        learned_from = [i.name for i in inputs if i.on_hub and i.role in ("dataset", "replay")]
         described = Model(
             relation=model.relation_of(folder, content["stage"]),
             manifest=content,

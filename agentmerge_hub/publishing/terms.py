@@ -23,6 +23,7 @@ def terms_of(
     content: Mapping[str, Any],
     traces: Path | None,
     declared: str | None,
+    replayed_under: str | None = None,
 ) -> tuple[Terms, list[str]]:
     """The terms of the models it was made of and the teachers it learned from; and what stays open.
 
@@ -32,6 +33,7 @@ def terms_of(
         content: the folder's manifest.json.
         traces: the dataset it was trained on, which has to be the one of its lineage.
         declared: the licence of base models that this package does not know.
+        replayed_under: the licence of the instructions that were replayed in training.
     """
     terms: Terms = {}
     findings = []
@@ -56,7 +58,21 @@ def terms_of(
                     f"rows of {traces} by {teacher or 'no teacher'} say under no licence: build it with --license"
                 )
             terms.setdefault(known, []).append(f"{_ANSWERS}{teacher}")
+    for name in _replayed(content):
+        if replayed_under:
+            terms.setdefault(replayed_under, []).append(f"{_ANSWERS}{name}")
+        else:
+            findings.append(f"it also learned from {name}, replayed: name that dataset's licence with --replay-license")
     return terms, findings
+
+
+def _replayed(content: Mapping[str, Any]) -> list[str]:
+    """Datasets of instructions that were mixed into the traces, here or in a run that was merged."""
+    found = [str(content["config"]["replay_dataset"])] if content.get("config", {}).get("replay_dataset") else []
+    found += [
+        entry["inputs"]["replay"]["name"] for entry in _lineage(content) if "replay" in (entry.get("inputs") or {})
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _lineage(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

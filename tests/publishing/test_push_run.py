@@ -74,6 +74,19 @@ def test_a_gemma_goes_with_its_terms(hub: Hub, run, traces: Path, tokenizer_fold
     assert files["NOTICE"].startswith(b"Gemma is provided under and subject to the Gemma Terms of Use found at ")
 
 
+def test_what_was_replayed_has_terms_too(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
+    folder = made.finetuned(tmp_path / "run", tokenizer_folder, traces)
+    content = manifest.read(folder)
+    content["config"] |= {"replay_dataset": "acme/instructions", "replay_ratio": 0.25}
+    (folder / "manifest.json").write_text(json.dumps(content))
+    push = ("push", "model", "run", "--repo-id", "acme/agent", *LICENCE, "--traces", "traces", "--yes")
+    assert "it also learned from acme/instructions, replayed" in run(*push, ok=False).stdout
+    run(*push, "--replay-license", "cc-by-4.0")
+    card = ModelCard(files_of(hub, "acme/agent")["README.md"].decode())
+    assert card.data.license == "cc-by-4.0" and "cc-by-4.0: answers of acme/instructions" in card.text
+    assert card.data.base_model == ["acme/tiny-base"] and card.data.datasets == ["acme/instructions"]
+
+
 def test_an_adapter_is_loaded_on_its_base(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
     folder = made.finetuned(tmp_path / "run", tokenizer_folder, traces, rank=2)
     run("push", "model", "run", "--repo-id", "acme/tiny-base", *LICENCE, "--traces", "traces", "--yes")
