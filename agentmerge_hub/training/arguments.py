@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
@@ -85,6 +86,21 @@ def read(arguments: Sequence[str] | None = None) -> Run:
     if own.checkpoint_samples < 1:
         raise UserError(f"checkpoint_samples is {own.checkpoint_samples}: it must be at least 1")
     return Run(data, config, model, own)
+
+
+_PACKAGES = {"trackio": "trackio", "wandb": "wandb", "tensorboard": "tensorboard"}
+
+
+def check_packages(run: Run) -> None:
+    """Raise UserError if the run asks for something whose package is missing."""
+    wanted = {f"report_to {tracker}": _PACKAGES[tracker] for tracker in run.config.report_to if tracker in _PACKAGES}
+    if run.model.load_in_4bit or run.model.load_in_8bit:
+        wanted["load_in_4bit or load_in_8bit"] = "bitsandbytes"
+    if run.config.use_liger_kernel:
+        wanted["use_liger_kernel"] = "liger_kernel"
+    for option, package in wanted.items():
+        if find_spec(package) is None:
+            raise UserError(f"{option} needs a package that is missing: pip install {package.replace('_', '-')}")
 
 
 def _refuse(message: str) -> None:

@@ -26,7 +26,7 @@ from agentmerge_hub.training import (
     special_tokens,
     student,
 )
-from agentmerge_hub.training.arguments import Run
+from agentmerge_hub.training.arguments import Run, check_packages
 from agentmerge_hub.training.trainer import begin, new_trainer
 
 _ASKED_TO_END = 16
@@ -41,6 +41,7 @@ def run(asked: Run) -> None:
         UserError: for whatever the user can mend.
     """
     started = time.time()
+    check_packages(asked)
     folder = Path(asked.config.output_dir)
     main = PartialState().is_main_process
     tokenizer = student.load_tokenizer(asked)

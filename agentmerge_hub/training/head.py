@@ -71,7 +71,8 @@ def _scores(logits: torch.Tensor, expected: torch.Tensor) -> FusedCausalLMOutput
     with torch.no_grad():
         entropy = -(logprobs.exp() * logprobs).sum(-1)
         hit = logprobs.argmax(-1) == expected
-    chosen = logprobs.gather(-1, expected[..., None])[..., 0]
+    # A copy, as FSDP2 wants no views to leave a module.
+    chosen = logprobs.gather(-1, expected[..., None])[..., 0].clone()
     return FusedCausalLMOutput(
         loss=-chosen.mean(), log_probs=chosen, entropy=entropy, is_top1=hit, label_mask=torch.ones_like(hit)
     )

@@ -41,6 +41,8 @@ def begin_as(source: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizer
     for name, parameter in names.items():
         if parameter.is_meta:
             continue
+        if hasattr(parameter, "ds_id"):
+            raise UserError("instruct_rows cannot be set under DeepSpeed ZeRO-3, which shards weights: use fsdp.yaml")
         rows = _rows(source, name, tied, ids)
         if rows.shape[1] != parameter.shape[1]:
             raise UserError(

@@ -13,9 +13,19 @@ from torch.distributed.fsdp import FSDPModule
 from transformers import TrainerCallback
 from trl import SFTTrainer
 
+from agentmerge_hub.training import arguments
+
 torch.set_num_threads(1)
-PartialState(cpu=True)
-PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+read = arguments.read
+
+
+def read_and_shard() -> arguments.Run:
+    run = read()
+    PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+    return run
+
+
+arguments.read = read_and_shard
 
 
 class Watch(TrainerCallback):

@@ -76,6 +76,26 @@ def test_loss_and_gradients_are_trls(tiny_model: Path, tokenized: Dataset, tmp_p
         assert_equal(ours, theirs, 2e-2 if options.get("bf16") else 1e-5)
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_a_pack_is_as_its_rows_apart(tiny_model: Path, tokenized: Dataset, tmp_path: Path, attention: str) -> None:
+    """No row sees another in its pack."""
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path / "tokenizer")
+    rows_apart, run = tokenized.select(range(6)), tmp_path / "run"
+    options = {"model_init_kwargs": {"attn_implementation": attention}}
+    apart = step(tiny_model, rows_apart, run, head.AT_ONCE, per_device_train_batch_size=6, **options)
+    packed = step(
+        tiny_model,
+        rows_apart,
+        run,
+        head.AT_ONCE,
+        per_device_train_batch_size=1,
+        packing=True,
+        max_length=2048,
+        **options,
+    )
+    assert_equal(packed, apart, 1e-4)
+
+
 def test_two_processes_agree_too(tiny_model: Path, tokenized: Dataset, tmp_path: Path) -> None:
     AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path / "tokenizer")
     tokenized.save_to_disk(tmp_path / "rows")

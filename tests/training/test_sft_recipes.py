@@ -4,11 +4,16 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils.launch import prepare_deepspeed_cmd_env
 from click.testing import CliRunner
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file
 
 from agentmerge_hub.cli import agentmerge
-from agentmerge_hub.training import arguments
+from agentmerge_hub.training import arguments, finetune
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 ON_CPU = ["--use_cpu", "true", "--bf16", "false"]
@@ -27,9 +32,48 @@ def test_a_recipe_is_understood(recipe: Path) -> None:
     assert "# Needs:" in head and "Makes: runs/" + name in head
 
 
+@pytest.mark.parametrize(
+    "recipe", [path for path in sorted((RECIPES / "sft").rglob("*.yaml")) if path.name != "sweep.yaml"], ids=str
+)
+def test_a_step_of_each_recipe(recipe: Path, tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    """Its settings with a tiny model's names: what it trains, and what it leaves."""
+    if yaml.safe_load(recipe.read_text()).get("load_in_4bit"):
+        pytest.importorskip("bitsandbytes")
+    out = tmp_path / "run"
+    settings = {
+        "model_name_or_path": tiny_model, "tokenizer_name_or_path": tiny_model, "dataset_name": traces,
+        "dataset_config": "all", "output_dir": out, "eos_token": "<|end|>", "padding_token": "<|pad|>",
+        "gradient_accumulation_steps": 2, "max_steps": 1, "warmup_steps": 0,
+    }  # fmt: skip
+    words = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
+    finetune.run(arguments.read(["--config", str(recipe), *words, *ON_CPU]))
+    before, after = load_file(tiny_model / "model.safetensors"), load_file(out / "model.safetensors")
+    assert before.keys() == after.keys() and {str(each.dtype) for each in after.values()} == {"torch.float32"}
+    assert any(not after[name].equal(before[name]) for name in before)
+    ModelCard.load(out / "README.md")
+
+
 @pytest.mark.parametrize("config", sorted((RECIPES / "accelerate").glob("*.yaml")), ids=str)
 def test_accelerate_reads_its_files(config: Path) -> None:
     assert load_config_from_file(str(config)).num_processes in (1, 8)
+
+
+def test_deepspeed_reads_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through accelerate's plugin, by the class DeepSpeed itself starts from."""
+    config_class = pytest.importorskip("deepspeed.runtime.config").DeepSpeedConfig
+    from accelerate.utils import DeepSpeedPlugin
+
+    path = str(RECIPES / "accelerate" / "deepspeed_zero3.yaml")
+    given = _validate_launch_command(launch_command_parser().parse_args(["--config_file", path, "sft.py"]))[0]
+    given.deepspeed_fields_from_accelerate_config = ",".join(load_config_from_file(path).deepspeed_config)
+    for name, value in prepare_deepspeed_cmd_env(given)[1].items():
+        if "DEEPSPEED" in name:
+            monkeypatch.setenv(name, value)
+    settled = {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 8, "train_batch_size": 8}
+    settings = DeepSpeedPlugin().deepspeed_config | settled | {"bf16": {"enabled": True}}
+    read = config_class({key: value for key, value in settings.items() if value != "auto"})
+    assert read.zero_config.stage == 3 and read.bfloat16_config.enabled
+    assert not read.zero_config.gather_16bit_weights_on_model_save
 
 
 def test_the_papers_grid_has_36_runs_in_36_folders() -> None:

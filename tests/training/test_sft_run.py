@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils.launch import prepare_multi_gpu_env
 from safetensors.torch import load_file
 
 from agentmerge_hub.errors import UserError
@@ -116,6 +118,7 @@ def test_a_finished_run_is_left_alone_and_another_is_not_mixed_in(
         ({"max_length": 50}, "max_length is 50: raise max_length"),
         ({"learning_rat": 1}, "learning_rat"),
         ({"learning_rate": "fast"}, "learning_rate"),
+        ({"use_liger_kernel": "true"}, "use_liger_kernel needs a package that is missing: pip install liger-kernel"),
         ({"eos_token": "<|bos|>"}, "does not end with '<|bos|>'"),
     ],
 )
@@ -142,12 +145,65 @@ def test_an_adapter_is_merged_into_a_whole_model(tiny_model: Path, traces: Path,
     assert changed and all("_proj" in name for name in changed)
 
 
-def test_two_processes_see_twice_the_samples_a_step(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def two(tiny_model: Path, traces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two processes, each with the whole model."""
+    out = tmp_path_factory.mktemp("runs") / "two"
     options = {"tokenizer_name_or_path": tiny_model, "max_steps": 4, "per_device_train_batch_size": 2}
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
-    script = command(tiny_model, traces, tmp_path / "two", **options)[1:]
-    done = subprocess.run([*launcher, *script], capture_output=True, text=True, check=False)
+    done = in_two_processes(*command(tiny_model, traces, out, **options, freeze="embed_tokens")[1:])
     assert done.returncode == 0, done.stderr
-    manifest = json.loads((tmp_path / "two" / "manifest.json").read_text())
+    return out
+
+
+def in_two_processes(*script: str, **environment: str) -> subprocess.CompletedProcess:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
+    return subprocess.run(
+        [*launcher, *script], capture_output=True, text=True, check=False, env=os.environ | environment
+    )
+
+
+def test_two_processes_see_twice_the_samples_a_step(two: Path) -> None:
+    manifest = json.loads((two / "manifest.json").read_text())
     assert manifest["config"]["batch"] == 4 and manifest["config"]["samples_seen"] == 16
-    assert (tmp_path / "two" / "checkpoint-4" / "manifest.json").is_file()
+    assert (two / "checkpoint-4" / "manifest.json").is_file()
+
+
+def test_a_sharded_run_gives_the_same_weights(two: Path, tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    """FSDP2 as recipes/accelerate/fsdp.yaml sets it, against every process having the whole model."""
+    given = launch_command_parser().parse_args(["--config_file", str(ROOT / "recipes/accelerate/fsdp.yaml"), "sft.py"])
+    environment = prepare_multi_gpu_env(_validate_launch_command(given)[0]) | {"ACCELERATE_MIXED_PRECISION": "no"}
+    assert environment["ACCELERATE_USE_FSDP"] == "true" and environment["FSDP_VERSION"] == "2"
+    options = {"tokenizer_name_or_path": tiny_model, "max_steps": 4, "per_device_train_batch_size": 2}
+    script = command(tiny_model, traces, tmp_path / "sharded", **options, freeze="embed_tokens")[2:]
+    done = in_two_processes(str(Path(__file__).with_name("sharded_on_cpu.py")), *script, **environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("sharded step 4") == 2
+    whole, sharded = load_file(two / "model.safetensors"), load_file(tmp_path / "sharded" / "model.safetensors")
+    began = load_file(tiny_model / "model.safetensors")
+    assert whole.keys() == sharded.keys()
+    for name, tensor in whole.items():
+        assert (sharded[name] - tensor).norm() <= 1e-3 * (tensor - began[name]).norm()
+    assert sharded["model.embed_tokens.weight"].equal(began["model.embed_tokens.weight"])
+    seen = json.loads((tmp_path / "sharded/checkpoint-4/manifest.json").read_text())["config"]["samples_seen"]
+    assert seen == 16
+
+
+def test_the_launcher_of_several_processes_ends_with_the_sentence(
+    tiny_model: Path, traces: Path, tmp_path: Path
+) -> None:
+    options = {"tokenizer_name_or_path": tiny_model, "dataset_config": "cat"}
+    done = in_two_processes(*command(tiny_model, traces, tmp_path / "out", **options)[1:])
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert len([line for line in lines if line.startswith("Error: ")]) == 1
+    assert "has no config 'cat'" in lines[-2]
+
+
+def test_accelerate_ends_with_the_sentence(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "-q", "--config_file"]
+    script = command(tiny_model, traces, tmp_path / "out", dataset_config="cat")[1:]
+    done = subprocess.run(
+        [*launcher, str(ROOT / "recipes/accelerate/cpu.yaml"), *script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("Error: ") and "Traceback" not in done.stderr
