@@ -15,6 +15,8 @@ from agentmerge_hub.training.arguments import Run
 GB = 1e9
 _HEAD = 2**28 * 4 * 4
 """Bytes of logits and what is made of them: see `head.AT_ONCE`; TRL's tiles on a GPU are smaller."""
+_RUNTIME = 3e8
+"""Bytes of buffers and of an allocator's gaps."""
 _QUANTIZED = 0.55
 """Bytes of a parameter in 4 bits with its scales."""
 
@@ -46,13 +48,14 @@ def needs(model: PreTrainedModel, asked: Run, tokens: int, labels: int, steps: i
     wide = model.get_input_embeddings().weight.numel()
     weights = 4 * wide + _QUANTIZED * (total - wide) if asked.model.load_in_4bit else 4 * total
     sharded = any(os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true" for name in ("FSDP", "DEEPSPEED"))
-    state = (weights + 12 * trained) / (int(os.environ.get("WORLD_SIZE", "1")) if sharded else 1)
+    copies = 2 * total if asked.config.bf16 or asked.config.fp16 else 0
+    state = (weights + copies + 12 * trained) / (int(os.environ.get("WORLD_SIZE", "1")) if sharded else 1)
     logits = min(16 * labels * wide / model.config.get_text_config().hidden_size, _HEAD)
     kept = min(steps * samples // asked.own.checkpoint_samples, steps)
     kept = min(kept, asked.config.save_total_limit or kept)
     checkpoint = 12 * trained if asked.model.use_peft else 4 * total + 8 * trained
     return Needs(
-        memory=state + _activations(model, asked, tokens) + logits,
+        memory=_RUNTIME + state + _activations(model, asked, tokens) + logits,
         disk=kept * checkpoint + 4 * total,
         checkpoints=kept,
     )
@@ -62,11 +65,10 @@ def _activations(model: PreTrainedModel, asked: Run, tokens: int) -> float:
     """Bytes kept for the backward pass: of every layer, or its input alone where activations are computed again."""
     config, width = model.config.get_text_config(), 2 if asked.config.bf16 or asked.config.fp16 else 4
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    attention = (
-        2 * head * (config.num_attention_heads + getattr(config, "num_key_value_heads", config.num_attention_heads))
-    )
-    # Residual stream and norms in float32; projections, and gate, up, their product, in the precision of the pass.
-    layer = 4 * 6 * config.hidden_size + width * (attention + 4 * config.intermediate_size + 2 * config.hidden_size)
+    heads = config.num_attention_heads + 2 * getattr(config, "num_key_value_heads", config.num_attention_heads)
+    # Norms and residual stream in float32; projections, attention and gates in the precision of the pass. The counts were
+    # fitted to what a Llama of 33M parameters was seen to take on a CPU.
+    layer = 32 * config.hidden_size + 6 * width * (head * heads + config.intermediate_size + config.hidden_size)
     layers = config.num_hidden_layers
     if asked.config.gradient_checkpointing:
         return tokens * (layer + 4 * config.hidden_size * layers)
