@@ -6,10 +6,11 @@ Specs and model folders enter; one finished folder a merge leaves, or none.
 import contextlib
 import errno
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -80,9 +81,9 @@ def merge(wanted: Sequence[Wanted], *, reply: bool = True, quick: bool = False) 
     inputs = _open(wanted)
     _room(wanted, inputs)
     with contextlib.ExitStack() as stack:
-        # Files are hashed for the manifests while the pass runs, and while the models are checked.
-        hashing = stack.enter_context(ThreadPoolExecutor(1))
-        known = hashing.submit(_hashes, [folder for own in inputs for folder in own.folders.values()])
+        # Files are hashed for the manifests while the pass runs; the merges go to the disk while they are checked.
+        beside = stack.enter_context(ThreadPoolExecutor(3))
+        known = beside.submit(_hashes, [folder for own in inputs for folder in own.folders.values()])
         doors = [contextlib.ExitStack() for _ in wanted]
         folders = []
         for one, door in zip(wanted, doors):
@@ -90,9 +91,9 @@ def merge(wanted: Sequence[Wanted], *, reply: bool = True, quick: bool = False) 
             folders.append(door.enter_context(manifest.new_folder(one.out, lineage.STAGE)))
         with _full_disk():
             _write_weights(wanted, inputs, folders)
-            weights = hashing.submit(_weights_hashes, folders)
+            taken = [known, beside.submit(_weights_hashes, folders), beside.submit(_flush, folders)]
             return [
-                _finish(one, own, folder, door, [known, weights], reply=reply and not quick, started=started)
+                _finish(one, own, folder, door, taken, reply=reply and not quick, started=started)
                 for one, own, folder, door in zip(wanted, inputs, folders, doors)
             ]
 
@@ -187,6 +188,17 @@ def _weights_hashes(folders: Sequence[Path]) -> Hashes:
     }
 
 
+def _flush(folders: Sequence[Path]) -> Hashes:
+    """Bring written weights to the disk. No hashes come of it, but an error of the disk does."""
+    for path in (path for folder in folders for path in folder.glob("*.safetensors")):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    return {}
+
+
 def _finish(
     one: Wanted,
     inputs: Inputs,
@@ -205,6 +217,7 @@ def _finish(
             raise UserError(f"the merge is not usable: {'; '.join(wrong)}")
         answer = check.reply(folder) if reply else None
     except UserError as error:
+        wait(hashes)  # files that are being read stay until they are
         door.__exit__(type(error), error, error.__traceback__)
         return Done(one.out, None, str(error).replace(str(folder), str(one.out)))
     roles = lineage.roles_of(one.spec)
