@@ -43,6 +43,8 @@ def inputs_of(folder: Path, content: Mapping[str, Any]) -> list[Input]:
     """What the model was made of, as its manifest and, where it was merged, its spec name it."""
     spec, config = folder / SPEC, content["config"]
     names = specs.read(spec).names if spec.is_file() else {}
+    if content["stage"] == "graft":
+        names = {"instruct": adapter.config_of_adapter(folder).get("base_model_name_or_path")}
     found = []
     for role, entry in content["inputs"].items():
         # A model that came from the Hub was read from the cache, where its folder is named by the commit.

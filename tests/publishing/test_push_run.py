@@ -106,3 +106,14 @@ model = AutoPeftModelForCausalLM.from_pretrained("acme/lora", dtype="auto")
 assert model.peft_config["default"].r == 2
 """
     )
+
+
+def test_a_graft_is_loaded_on_the_instruct_model(hub: Hub, run, traces: Path, tokenizer_folder, tmp_path: Path) -> None:
+    made.finetuned(tmp_path / "run", tokenizer_folder, traces, rank=2)
+    run("graft", "run/checkpoint-4", "--onto", "run", "-o", "grafted")
+    run("push", "model", "grafted", "--repo-id", "acme/graft", "--base-model", "acme/tiny-instruct", *LICENCE,
+        "--traces", "traces", "--yes")  # fmt: skip
+    files = files_of(hub, "acme/graft")
+    card = ModelCard(files["README.md"].decode())
+    assert card.data.base_model == ["acme/tiny-instruct"] and card.data.base_model_relation == "adapter"
+    assert json.loads(files["adapter_config.json"])["base_model_name_or_path"] == "acme/tiny-instruct"
