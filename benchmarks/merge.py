@@ -194,7 +194,7 @@ def main() -> None:
         command = ("agentmerge", "sweep", spec, "-o", "five", "--lambda", "0.1:0.9:0.2", "--quick")
         compare("agentmerge sweep --quick of 5 ÷ five mergekit-yaml", run(*command, out="five"), kit, 0.2, times=5)
     if given.only in (None, "ties"):
-        kit = run("mergekit-yaml", ties, *kit_options, out="kit", times=2)
+        kit = run("mergekit-yaml", ties, *kit_options, out="kit", times=min(2, given.times))
         one = run("agentmerge", "merge", ties, "-o", "one", "--quick", out="one")
         compare("ties: agentmerge merge --quick ÷ mergekit-yaml", one, kit, 0.25)
 
