@@ -8,8 +8,12 @@ vocabulary reaches across. The second suffices for byte-pair encoding, because t
 token that holds them both.
 """
 
+import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tokenizers import AddedToken, Tokenizer
 
 AFTER_BREAK = re.compile(r"(?:[^\n]*\n(?![\t ]*[!-.0-~]))*+[^\n]*\n?")
 """Stretches end behind a line break that is followed, tabs and spaces aside, by a visible ASCII character. That it is
@@ -32,26 +36,22 @@ _LETTERS_AND_BREAKS = frozenset(
 the last line break of a run of white space. None of them looks back, so that what follows is split as if it stood alone."""
 
 
-def divider(tokenizer: dict[str, Any]) -> re.Pattern[str] | None:
-    """The pattern that divides texts for a tokenizer, None where nothing is proven.
-
-    Args:
-        tokenizer: the content of its ``tokenizer.json``.
-    """
-    if tokenizer["model"].get("type") != "BPE" or tokenizer["model"].get("dropout"):
+def divider(tokenizer: "Tokenizer") -> re.Pattern[str] | None:
+    """The pattern that divides texts for a tokenizer, None where nothing is proven."""
+    if type(tokenizer.model).__name__ != "BPE" or tokenizer.model.dropout:
         return None
     pattern = _of_pieces(tokenizer) or _of_vocabulary(tokenizer)
-    return (
-        pattern if pattern and not any(_reaches_across(pattern, token) for token in tokenizer["added_tokens"]) else None
-    )
+    added = tokenizer.get_added_tokens_decoder().values()
+    return pattern if pattern and not any(_reaches_across(pattern, token) for token in added) else None
 
 
-def _of_pieces(tokenizer: dict[str, Any]) -> re.Pattern[str] | None:
+def _of_pieces(tokenizer: "Tokenizer") -> re.Pattern[str] | None:
     """By the pre-tokenizer: pieces are encoded one by one."""
-    if (tokenizer["normalizer"] or {"type": "NFC"})["type"] != "NFC":  # composes nothing across a line break
+    normalizer = _description(tokenizer.normalizer)
+    if normalizer and normalizer["type"] != "NFC":  # which composes nothing across a line break
         return None
     first: re.Pattern[str] | None = None
-    for step in _steps(tokenizer["pre_tokenizer"]):
+    for step in _steps(_description(tokenizer.pre_tokenizer)):
         match step:
             case {"type": "Digits"} | {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}:
                 continue
@@ -67,24 +67,29 @@ def _of_pieces(tokenizer: dict[str, Any]) -> re.Pattern[str] | None:
     return first
 
 
-def _of_vocabulary(tokenizer: dict[str, Any]) -> re.Pattern[str] | None:
+def _of_vocabulary(tokenizer: "Tokenizer") -> re.Pattern[str] | None:
     """By the tokens: none holds a line break and something else behind it. For texts that are encoded in one piece, as
     SentencePiece does."""
-    model = tokenizer["model"]
+    model = tokenizer.model
     spaces = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
     one_piece = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
     if (
-        tokenizer["normalizer"] not in (None, spaces)
-        or tokenizer["pre_tokenizer"] not in (None, one_piece)
-        or model.get("ignore_merges")
-        or model.get("continuing_subword_prefix")
-        or model.get("end_of_word_suffix")
-        or not model.get("byte_fallback")
-        or "\n" not in model["vocab"]
+        _description(tokenizer.normalizer) not in (None, spaces)
+        or _description(tokenizer.pre_tokenizer) not in (None, one_piece)
+        or model.ignore_merges
+        or model.continuing_subword_prefix
+        or model.end_of_word_suffix
+        or not model.byte_fallback
     ):
         return None
-    across = re.compile(r"\n[^\n]")
-    return None if any("\n" in token and across.search(token) for token in model["vocab"]) else AFTER_BREAK
+    vocabulary, across = tokenizer.get_vocab(with_added_tokens=False), re.compile(r"\n[^\n]")
+    proven = "\n" in vocabulary and not any("\n" in token and across.search(token) for token in vocabulary)
+    return AFTER_BREAK if proven else None
+
+
+def _description(part: Any) -> dict[str, Any] | None:
+    """A part of a tokenizer as its ``tokenizer.json`` tells it."""
+    return None if part is None else json.loads(part.__getstate__())
 
 
 def _steps(pre_tokenizer: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -93,7 +98,7 @@ def _steps(pre_tokenizer: dict[str, Any] | None) -> list[dict[str, Any]]:
     return pre_tokenizer["pretokenizers"] if pre_tokenizer["type"] == "Sequence" else [pre_tokenizer]
 
 
-def _reaches_across(pattern: re.Pattern[str], token: dict[str, Any]) -> bool:
+def _reaches_across(pattern: re.Pattern[str], token: "AddedToken") -> bool:
     """Whether an added token, which is split off before anything else, can stand on both sides of a division."""
     place = r"\n[\t -~]" if pattern is AFTER_BREAK else r"[!-~]\n"
-    return token["lstrip"] or token["rstrip"] or token["single_word"] or bool(re.search(place, token["content"]))
+    return token.lstrip or token.rstrip or token.single_word or bool(re.search(place, token.content))

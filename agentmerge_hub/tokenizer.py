@@ -1,7 +1,6 @@
 """The student's tokenizer and chat template: messages in, exact token counts out. No model is ever loaded."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,7 +51,7 @@ class ChatTokenizer:
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_truncation()
         self._backend.no_padding()
-        self._divider = divider(json.loads(self._backend.to_str()))
+        self._divider = divider(self._backend)
         self._known: dict[str, int] = {}
         self._remembered = 0
 
