@@ -103,7 +103,10 @@ def _matches(rule: Rule, text: str, lowered: str) -> Iterator[re.Match[str]]:
         at = haystack.find(literal)
         while at >= 0:
             behind = at + len(literal)
-            for match in rule.pattern.finditer(text, max(0, at - rule.before), behind + rule.reach):
+            limit = behind + rule.reach
+            for match in rule.pattern.finditer(text, max(0, at - rule.before), limit):
+                if match.end() == limit:  # what is searched ends within it: half a placeholder would be none
+                    match = rule.pattern.match(text, match.start()) or match
                 yield match
                 behind = max(behind, match.end())
             at = haystack.find(literal, behind)
@@ -153,9 +156,9 @@ class Scanner:
         ]
         if len(self._clean) > _MOST_LINES:
             self._clean.clear()
-        ends = list(itertools.accumulate(len(line) + 1 for line in lines))
+        ends = list(itertools.accumulate(len(line) + len(_BETWEEN) for line in lines))
         found = [
-            (bisect.bisect_right(ends, finding.begin), finding) for finding in find("\n".join(lines), self.allowed)
+            (bisect.bisect_right(ends, finding.begin), finding) for finding in find(_BETWEEN.join(lines), self.allowed)
         ]
         dirty = {place for place, _ in found}
         self._clean.update(hash(line) for place, line in enumerate(lines) if place not in dirty)
@@ -163,6 +166,9 @@ class Scanner:
             self._clean.update(map(hash, unseen))
         return sorted(((lines[place], finding) for place, finding in found), key=lambda pair: (pair[0], pair[1].begin))
 
+
+_BETWEEN = "\n\0\n"
+"""What keeps lines apart that do not belong together: a rule that allows white space would read on in the next."""
 
 _MOST_LINES = 1_000_000
 """Some 60 MB of hashes."""

@@ -73,6 +73,22 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert redact(text) == text
 
 
+def test_a_placeholder_is_none_wherever_the_search_for_another_ends() -> None:
+    for gap in range(500, 640):
+        assert (
+            find(f"x.do?sysparm_ck=redacted-session-1e1&y={'ab ' * 200}"[:gap] + "&sysparm_ck=redacted-session-44c&z")
+            == []
+        )
+        long = find(f"sysparm_ck={KEY[:20]}&{('ab ' * 220)[:gap]}sysparm_ck={KEY[:40]}&z")
+        assert [finding.value for finding in long] == [KEY[:20], KEY[:40]]
+
+
+def test_lines_that_do_not_belong_together_are_not_read_together() -> None:
+    scanner = Scanner()
+    for number in range(50):
+        assert scanner.findings([f"label {number} api_key:", f"{number}aaaaaaaaaaaaaaaaaaaaaaaa"]) == []
+
+
 @given(
     st.lists(st.sampled_from([text for _, text in CASES]) | st.text(max_size=20), max_size=6), st.sampled_from("\n ,")
 )
