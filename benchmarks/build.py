@@ -12,6 +12,11 @@ numbers in each, else from made pages of the same lengths (some 3,300 tokens an 
 - fit: trimming the same prompts, against AgentLab's fit_tokens, both on one core and without anything tokenized before;
 - read: one step with the whole DOM of its page, as AgentLab saves it;
 and how the time of the build grows with the number of samples.
+
+Seen with `--samples 600 2000`, Llama 3.1's tokenizer and real pages, on two cores that were busy with other work too: rows
+0.79x of bare; fit 3.3x of fit_tokens where nothing has to be cut (7,168 tokens), 12x at 4,096 and 25x at 3,072; peak 1.4 GiB;
+23% of the rows' characters in new lines (7% in the real episodes themselves). A build of so few samples is mostly its
+start: 0.23x of bare. Reading a whole DOM took 55 ms a step, more than everything else together.
 """
 
 import argparse
