@@ -1,5 +1,7 @@
 """What a run may set beside TRL's own options, and reading all of it from a recipe and the command line."""
 
+import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -77,7 +79,7 @@ def read(arguments: Sequence[str] | None = None) -> Run:
     except yaml.YAMLError as error:
         raise UserError(f"the recipe is not valid YAML: {' '.join(str(error).split())}") from error
     except (ValueError, TypeError) as error:
-        raise UserError(" ".join(str(error).split())) from error
+        raise UserError(_said(error, parser)) from error
     for name, value in (("model_name_or_path", model.model_name_or_path), ("dataset_name", data.dataset_name)):
         if not value:
             raise UserError(f"{name} is not set: name it in the recipe or as --{name}")
@@ -101,6 +103,17 @@ def check_packages(run: Run) -> None:
     for option, package in wanted.items():
         if find_spec(package) is None:
             raise UserError(f"{option} needs a package that is missing: pip install {package.replace('_', '-')}")
+
+
+def _said(error: Exception, parser: TrlParser) -> str:
+    """What TRL's parser found wrong; an option nobody knows is named, with the one that sounds most like it."""
+    text = " ".join(str(error).split())
+    unknown = re.search(r"(?:not used by the HfArgumentParser|Unknown arguments from config file).*?--(\w+)", text)
+    if not unknown:
+        return text
+    options = [action.dest for action in parser._actions]
+    near = difflib.get_close_matches(unknown[1], options, 1)
+    return f"no option is called {unknown[1]!r}" + (f": did you mean {near[0]}?" if near else ": --help lists them")
 
 
 def _refuse(message: str) -> None:

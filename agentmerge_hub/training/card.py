@@ -37,7 +37,7 @@ def draft(name: str, settings: dict[str, Any], counts: dict[str, Any]) -> str:
         base_model_relation=None if "model" in local else "finetune",
         datasets=None if "dataset" in local else [config["dataset"]],
         tags=["trl", "sft", "agentmerge", "web-agents", "browsergym", *(["lora"] if config["lora_r"] else [])],
-        **licences.metadata([licence]),
+        **({"license": licence} if licence == teachers.UNKNOWN else licences.metadata([licence])),
     )
     each = config | counts
     environment = Environment(

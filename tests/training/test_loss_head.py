@@ -17,7 +17,7 @@ BATCHES = {
     "padded": {"per_device_train_batch_size": 4},
     "accumulated": {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2},
     "packed": {"per_device_train_batch_size": 1, "packing": True, "max_length": 2048},
-    "recomputed": {"per_device_train_batch_size": 4, "gradient_checkpointing": True},
+    "recomputed": {"per_device_train_batch_size": 4, "activation_checkpointing": True},
     "bf16": {"per_device_train_batch_size": 4, "bf16": True},
 }
 
@@ -37,7 +37,7 @@ def step(
     config = SFTConfig(
         str(out),
         **{
-            "max_steps": 1, "use_cpu": True, "bf16": False, "gradient_checkpointing": False, "logging_steps": 1,
+            "max_steps": 1, "use_cpu": True, "bf16": False, "activation_checkpointing": False, "logging_steps": 1,
             "report_to": "none", "save_strategy": "no", "max_length": None, "max_grad_norm": 0.0, "optim": "sgd",
             "learning_rate": 1.0, "lr_scheduler_type": "constant", "seed": 1, "disable_tqdm": True,
         } | options,

@@ -101,7 +101,7 @@ def test_replayed_rows_are_trained_and_told(
     assert manifest["inputs"]["replay"]["name"] == "general"
 
     card = ModelCard.load(out / "README.md")
-    assert card.data.tags and card.data.library_name == "transformers"
+    assert card.data.tags and card.data.library_name == "transformers" and card.data.license == "unknown"
     assert manifest["inputs"]["dataset"]["sha256"] in card.text and manifest["inputs"]["replay"]["sha256"] in card.text
     assert "| replay | general, 0.1 rows" in card.text.replace("replayed |", "replay |")
     everything = json.loads((out / "run.json").read_text())["every_setting"]

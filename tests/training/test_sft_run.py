@@ -116,7 +116,7 @@ def test_a_finished_run_is_left_alone_and_another_is_not_mixed_in(
         ({"dataset_name": "nowhere"}, "no dataset at 'nowhere'"),
         ({"model_name_or_path": "nowhere", "tokenizer_name_or_path": "nowhere"}, "no tokenizer at 'nowhere'"),
         ({"max_length": 50}, "max_length is 50: raise max_length"),
-        ({"learning_rat": 1}, "learning_rat"),
+        ({"learning_rat": 1}, "no option is called 'learning_rat': did you mean learning_rate?"),
         ({"learning_rate": "fast"}, "learning_rate"),
         ({"use_liger_kernel": "true"}, "use_liger_kernel needs a package that is missing: pip install liger-kernel"),
         ({"eos_token": "<|bos|>"}, "does not end with '<|bos|>'"),
