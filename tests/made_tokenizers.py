@@ -61,7 +61,9 @@ def _trained(made: Tokenizer, special: list[str] | None = None) -> Tokenizer:
         vocab_size=3000, special_tokens=special or SPECIAL, initial_alphabet=alphabet, show_progress=False,
         max_token_length=16,
     )  # fmt: skip
-    made.train_from_iterator([path.read_text(encoding="utf-8") for path in Path(__file__).parent.rglob("*.py")], trainer)
+    made.train_from_iterator(
+        [path.read_text(encoding="utf-8") for path in Path(__file__).parent.rglob("*.py")], trainer
+    )
     return made
 
 

@@ -142,7 +142,10 @@ TAGGED = """RootWebArea 'Form', focused
             {"extract_visible_tag": False, "extract_clickable_tag": False},
             TAGGED.replace(", clickable, visible", "").replace("=3, visible", "=3"),
         ),
-        ({"extract_visible_tag": False}, TAGGED.replace("clickable, visible", "clickable").replace("=3, visible", "=3")),
+        (
+            {"extract_visible_tag": False},
+            TAGGED.replace("clickable, visible", "clickable").replace("=3, visible", "=3"),
+        ),
         ({"extract_clickable_tag": False}, TAGGED.replace(", clickable, visible", ", visible")),
     ],
 )
