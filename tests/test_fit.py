@@ -5,10 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import CHAT_TEMPLATE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_tokenizers import KINDS, REAL, saved
+from made_tokenizers import CHAT_TEMPLATE, KINDS, REAL, saved
 from tokenizers import Tokenizer
 
 from agentmerge_hub.errors import UserError

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from conftest import CHAT_TEMPLATE
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_tokenizers import KINDS, REAL, SPECIAL, gpt2, saved
+from made_tokenizers import CHAT_TEMPLATE, KINDS, REAL, SPECIAL, gpt2, saved
 from tokenizers import AddedToken, Tokenizer, pre_tokenizers
 
 from agentmerge_hub.stretches import AFTER_BREAK, BEFORE_BREAK, divider
