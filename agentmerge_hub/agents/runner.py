@@ -151,6 +151,8 @@ def _work(pipe: Connection, parent: int, screenshots: bool, scratch: str) -> Non
     """The worker: episodes come through the pipe as long as the parent lives."""
     os.setpgid(0, 0)
     os.environ["TMPDIR"] = tempfile.tempdir = scratch
+    # The threads of a tokenizer's pool stay behind in a fork: the child would wait for them for ever.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from agentmerge_hub.agents import swift
 
