@@ -86,8 +86,10 @@ def _named(out: Path | None) -> Path:
 
 
 def _stop_on_terminate() -> None:
-    """A polite kill ends workers, browsers and servers as Ctrl-C does."""
+    """A polite kill ends workers, browsers and servers as Ctrl-C does; Ctrl-C does so also in a job that a script put in the
+    background, which begins with it ignored."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _say(counts: dict[str, int], where: Path) -> None:

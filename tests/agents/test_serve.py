@@ -19,7 +19,11 @@ def test_serve_answers_until_it_is_stopped(model_folder: Path, sign: signal.Sign
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "agentmerge_hub.cli", "serve", str(model_folder), "--port", str(port)]
-    server = subprocess.Popen([*command, "--engine", "transformers"], stdout=subprocess.PIPE, text=True)
+    # As a script's background job starts: with Ctrl-C ignored.
+    server = subprocess.Popen(
+        [*command, "--engine", "transformers"], stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )  # fmt: skip
     try:
         assert f"answers at http://127.0.0.1:{port}/v1" in server.stdout.readline()
         for name in (endpoint.ADDRESS, endpoint.KEY, "VLLM_API_URL", "VLLM_API_KEY"):
