@@ -76,11 +76,12 @@ def plan(recipe: Recipe, *, hashed: bool = True) -> Plan:
 
 def _identity(recipe: Recipe, candidate: Candidate, digest: str, agent: AgentConfig, env_args: EnvArgs) -> str:
     """Hash of what a run depends on: the weights wherever they lie, the way they are asked, the task and the seed. AgentLab
-    saves it with the run, so that a later call knows what stands already."""
+    saves it with the run, so that a later call knows what stands already. Flags at their defaults are left out: one that a
+    later version adds changes no run."""
     content = {
         "who": digest or candidate.model_dump(include={"path", "model", "revision", "scripted"}),
         "tokenizer": candidate.tokenizer,
-        "agent": agent.model_dump(exclude={"name"}, mode="json"),
+        "agent": agent.model_dump(exclude={"name"}, exclude_defaults=True, mode="json"),
         "asked": recipe.model_dump(include={"window", "answer", "temperature", "max_retry"}),
         "where": asdict(env_args),
     }
