@@ -150,8 +150,11 @@ class Call:
 
 @cache
 def _parameters(name: str) -> tuple[str, ...]:
-    function = ast.parse(f"def {PRIMITIVES[name].signature}: ...").body[0]
-    return tuple(argument.arg for argument in function.args.args)
+    return tuple(argument.arg for argument in _signature(name).args)
+
+
+def _signature(name: str) -> ast.arguments:
+    return ast.parse(f"def {PRIMITIVES[name].signature}: ...").body[0].args
 
 
 def parse_calls(action: str, names: tuple[str, ...] | None = None) -> tuple[Call, ...]:
@@ -193,13 +196,13 @@ def parse_calls(action: str, names: tuple[str, ...] | None = None) -> tuple[Call
     return tuple(calls)
 
 
+@cache
 def signatures(names: tuple[str, ...]) -> str:
     """The action space at its shortest: each name with its required arguments, e.g. ``fill(bid, value)``, a line."""
     lines = []
     for name in names:
-        arguments = ast.parse(f"def {PRIMITIVES[name].signature}: ...").body[0].args
-        required = arguments.args[: len(arguments.args) - len(arguments.defaults)]
-        lines.append(f"{name}({', '.join(argument.arg for argument in required)})")
+        required = _parameters(name)[: -len(_signature(name).defaults) or None]
+        lines.append(f"{name}({', '.join(required)})")
     return "\n".join(lines)
 
 

@@ -137,9 +137,12 @@ def read(path: Path) -> Recipe:
     )
 
 
+_WILD = re.compile(r"[*?[]")
+
+
 def _matching(candidate: Candidate, recipe: Path) -> list[Candidate]:
     """A candidate for each model folder that its path matches, named after what the wildcards stand for."""
-    if not re.search(r"[*?[]", candidate.path):
+    if not _WILD.search(candidate.path):
         return [candidate]
     pattern = Path(candidate.path)
     folders = sorted(
@@ -147,7 +150,7 @@ def _matching(candidate: Candidate, recipe: Path) -> list[Candidate]:
     )
     if not folders:
         raise UserError(f"{recipe}: no model folder matches {candidate.path}, the path of candidate {candidate.name!r}")
-    wild = [place for place, part in enumerate(pattern.parts) if re.search(r"[*?[]", part)]
+    wild = [place for place, part in enumerate(pattern.parts) if _WILD.search(part)]
     return [
         candidate.model_copy(
             update={"name": "-".join([candidate.name, *(folder.parts[place] for place in wild)]), "path": str(folder)}
