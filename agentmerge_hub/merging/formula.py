@@ -20,6 +20,7 @@ _KEYS = {
     "base_model", "models", "merge_method", "parameters", "dtype", "out_dtype", "tokenizer_source", "tokenizer",
     "chat_template",
 }  # fmt: skip
+_TEXTS = ("base_model", "dtype", "out_dtype", "tokenizer_source", "chat_template")
 _MODEL_KEYS = {"model", "parameters"}
 _SHARED = {
     "task_arithmetic": {"normalize", "lambda", "int8_mask", "weight"},
@@ -111,8 +112,11 @@ def _well_formed(config: Mapping[str, Any]) -> bool:
         return False
     parameters = [config.get("parameters"), *(entry.get("parameters") for entry in models)]
     mappings = [*parameters, config.get("tokenizer")]
-    return all(mapping is None or isinstance(mapping, dict) for mapping in mappings) and all(
-        _is_setting(value) for mapping in parameters for value in (mapping or {}).values()
+    texts = [*(config.get(key) for key in _TEXTS), tokenizer_source_of(config)]
+    return (
+        all(mapping is None or isinstance(mapping, dict) for mapping in mappings)
+        and all(text is None or isinstance(text, str) for text in texts)
+        and all(_is_setting(value) for mapping in parameters for value in (mapping or {}).values())
     )
 
 

@@ -10,6 +10,7 @@ so `--set lambda=0.4` changes the numbers of that name and no others, while the 
 method's seed is a line of its own, ``# seed: 42``: mergekit takes it only as an option.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -71,9 +72,12 @@ def parse(text: str, where: str) -> Spec:
     """The spec in a text; `where` names it in messages."""
     try:
         config = yaml.safe_load(text)
+        json.dumps(config, default=str, skipkeys=True)  # an alias may stand inside what it stands for
         places = list(_places(text))
     except yaml.YAMLError as error:
         raise UserError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
+    except (ValueError, RecursionError):
+        raise UserError(f"{where}: a value holds itself: write it out in place of its *alias") from None
     if not isinstance(config, dict) or "merge_method" not in config:
         raise UserError(f"{where} has no merge_method: it should be a mergekit spec, e.g. recipes/merge/agentmerge.yml")
     names: dict[str, Any] = {}

@@ -1,5 +1,6 @@
 """A spec's comments name its values: --set changes those and nothing else."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,11 @@ def test_lists_and_seeds_are_set_too() -> None:
     lines = specs.with_values(specs.read(RECIPES / "lines.yml"), {"lambda_last": "0.9"}, "spec")
     assert [entry["parameters"]["weight"] for entry in lines.config["models"]] == [[0.3, 0.9], [0.7, 0.1]]
     assert specs.with_values(specs.read(RECIPES / "della.yml"), {"seed": "7"}, "spec").seed == 7
+
+
+def test_a_spec_that_holds_itself_is_refused() -> None:
+    with pytest.raises(UserError, match="holds itself"):
+        specs.parse("merge_method: linear\nmodels: &all [{model: ./a}, *all]\n", "spec")
 
 
 @pytest.mark.parametrize(
@@ -126,9 +132,9 @@ _TOP = [
 @example(method="agentmerge", top={}, shared={}, own={})
 def test_what_is_computed_here_mergekits_own_classes_accept(method: str, top: dict, shared: dict, own: dict) -> None:
     """The reader that --quick leaves alone with a spec takes nothing that mergekit would refuse."""
-    config = yaml.safe_load(specs.read(RECIPES / f"{method}.yml").text) | top
+    config = yaml.safe_load(specs.read(RECIPES / f"{method}.yml").text) | deepcopy(top)
     config["parameters"] = (config.get("parameters") or {}) | shared
-    if isinstance(config["models"], list) and config["models"]:
+    if isinstance(config["models"], list) and config["models"] and isinstance(config["models"][0], dict):
         config["models"][0].setdefault("parameters", {}).update(own)
     formula = formula_of(specs.parse(yaml.safe_dump(config), "spec"))
     if formula is None:
