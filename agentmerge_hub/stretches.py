@@ -1,11 +1,12 @@
 """Where a text can be divided so that its tokens are those of its stretches, one after the other.
 
-A page's lines come back from step to step and from episode to episode. Where a tokenizer provably never joins two lines,
-a line has to be tokenized only once. Patterns leave here; texts are divided with `pattern.findall`.
+A page's lines come back from step to step and from episode to episode, and the words of a new line are mostly old ones.
+Where a tokenizer provably never joins two lines, or two words, each has to be tokenized only once. Patterns leave here;
+texts are divided with `pattern.findall`.
 
-Nothing is guessed: a tokenizer is divided at line breaks only if its pre-tokenizer must split there, or if no token of its
-vocabulary reaches across. The second suffices for byte-pair encoding, because two symbols are only ever merged into a
-token that holds them both.
+Nothing is guessed: texts are divided at line breaks, or before spaces, only if the tokenizer's pre-tokenizer must split
+there, or if no token of its vocabulary reaches across. The second suffices for byte-pair encoding, because two symbols are
+only ever merged into a token that holds them both.
 """
 
 import json
@@ -22,6 +23,9 @@ not the slash, some patterns need: they keep slashes behind a line break togethe
 BEFORE_BREAK = re.compile(r"\n?[^\n]*(?:(?<![!-~])\n[^\n]*)*+")
 """Stretches end before a line break that stands behind a visible ASCII character."""
 
+WORDS = re.compile(r" ?[^ ]*(?:(?:(?<![!-~]) | (?![!-~]))[^ ]*)*+")
+"""Stretches end before a space that stands between two visible ASCII characters."""
+
 _LETTERS_AND_BREAKS = frozenset(
     {
         # Llama 3, with its relatives of cl100k's descent
@@ -33,23 +37,24 @@ _LETTERS_AND_BREAKS = frozenset(
     }
 )  # fmt: skip
 """Pre-tokenizers whose pieces take line breaks at their end only, and there as many as follow: a piece always ends behind
-the last line break of a run of white space. None of them looks back, so that what follows is split as if it stood alone."""
+the last line break of a run of white space; and a space between other characters only as their first. None of them looks
+back, so that what follows is split as if it stood alone."""
 
 
-def divider(tokenizer: "Tokenizer") -> re.Pattern[str] | None:
-    """The pattern that divides texts for a tokenizer, None where nothing is proven."""
+def dividers(tokenizer: "Tokenizer") -> tuple[re.Pattern[str], ...]:
+    """The patterns that divide texts for a tokenizer: first into lines, then lines into words; none where nothing is proven."""
     if type(tokenizer.model).__name__ != "BPE" or tokenizer.model.dropout:
-        return None
-    pattern = _of_pieces(tokenizer) or _of_vocabulary(tokenizer)
+        return ()
+    patterns = _of_pieces(tokenizer) or _of_vocabulary(tokenizer)
     added = tokenizer.get_added_tokens_decoder().values()
-    return pattern if pattern and not any(_reaches_across(pattern, token) for token in added) else None
+    return () if any(_reaches_across(pattern, token) for pattern in patterns for token in added) else patterns
 
 
-def _of_pieces(tokenizer: "Tokenizer") -> re.Pattern[str] | None:
+def _of_pieces(tokenizer: "Tokenizer") -> tuple[re.Pattern[str], ...]:
     """By the pre-tokenizer: pieces are encoded one by one."""
     normalizer = _description(tokenizer.normalizer)
-    if normalizer and normalizer["type"] != "NFC":  # which composes nothing across a line break
-        return None
+    if normalizer and normalizer["type"] != "NFC":  # which composes nothing across a line break or a word's first space
+        return ()
     first: re.Pattern[str] | None = None
     for step in _steps(_description(tokenizer.pre_tokenizer)):
         match step:
@@ -60,16 +65,16 @@ def _of_pieces(tokenizer: "Tokenizer") -> re.Pattern[str] | None:
             case {"type": "ByteLevel", "add_prefix_space": False}:
                 found = BEFORE_BREAK  # GPT-2's pattern: white space is a piece of its own or the first letter of one
             case _:
-                return None
+                return ()
         if first is not None or found is None:
-            return None
+            return ()
         first = found
-    return first
+    return (first, WORDS) if first else ()
 
 
-def _of_vocabulary(tokenizer: "Tokenizer") -> re.Pattern[str] | None:
-    """By the tokens: none holds a line break and something else behind it. For texts that are encoded in one piece, as
-    SentencePiece does."""
+def _of_vocabulary(tokenizer: "Tokenizer") -> tuple[re.Pattern[str], ...]:
+    """By the tokens: none holds a line break and something else behind it, none a space behind a visible character. For
+    texts that are encoded in one piece, as SentencePiece does."""
     model = tokenizer.model
     spaces = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
     one_piece = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
@@ -81,10 +86,13 @@ def _of_vocabulary(tokenizer: "Tokenizer") -> re.Pattern[str] | None:
         or model.end_of_word_suffix
         or not model.byte_fallback
     ):
-        return None
-    vocabulary, across = tokenizer.get_vocab(with_added_tokens=False), re.compile(r"\n[^\n]")
-    proven = "\n" in vocabulary and not any("\n" in token and across.search(token) for token in vocabulary)
-    return AFTER_BREAK if proven else None
+        return ()
+    vocabulary, lines = tokenizer.get_vocab(with_added_tokens=False), re.compile(r"\n[^\n]")
+    if "\n" not in vocabulary or any("\n" in token and lines.search(token) for token in vocabulary):
+        return ()
+    words = re.compile(r"[!-~][▁ ]")
+    proven = "▁" in vocabulary and not any(words.search(token) for token in vocabulary)
+    return (AFTER_BREAK, WORDS) if proven else (AFTER_BREAK,)
 
 
 def _description(part: Any) -> dict[str, Any] | None:
@@ -100,5 +108,5 @@ def _steps(pre_tokenizer: dict[str, Any] | None) -> list[dict[str, Any]]:
 
 def _reaches_across(pattern: re.Pattern[str], token: "AddedToken") -> bool:
     """Whether an added token, which is split off before anything else, can stand on both sides of a division."""
-    place = r"\n[\t -~]" if pattern is AFTER_BREAK else r"[!-~]\n"
+    place = {AFTER_BREAK: r"\n[\t -~]", BEFORE_BREAK: r"[!-~]\n", WORDS: r"[!-~] [!-~]"}[pattern]
     return token.lstrip or token.rstrip or token.single_word or bool(re.search(place, token.content))

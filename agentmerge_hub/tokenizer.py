@@ -1,12 +1,13 @@
 """The student's tokenizer and chat template: messages in, exact token counts out. No model is ever loaded."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
-from agentmerge_hub.stretches import divider
+from agentmerge_hub.stretches import dividers
 
 _MOST_REMEMBERED = 16_000_000
 """Characters of the stretches whose counts are kept: some 60 MB with the dictionary around them."""
@@ -51,7 +52,7 @@ class ChatTokenizer:
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_truncation()
         self._backend.no_padding()
-        self._divider = divider(self._backend)
+        self._dividers = dividers(self._backend)
         self._known: dict[str, int] = {}
         self._remembered = 0
 
@@ -73,18 +74,22 @@ class ChatTokenizer:
     def counts(self, texts: Sequence[str]) -> list[int]:
         """`count` of many texts, in one batch on all cores.
 
-        Lines that were counted before are not tokenized again, where the tokenizer's lines are independent of each other
+        Lines and words that were counted before are not tokenized again, where the tokenizer's are independent of each other
         (`stretches`); the numbers are the same.
         """
-        if self._divider is None:
-            return self._encoded(texts)
-        divided = [self._divider.findall(text) for text in texts]
         if self._remembered > _MOST_REMEMBERED:
             self._known.clear()
             self._remembered = 0
+        return self._summed(texts, self._dividers)
+
+    def _summed(self, texts: Sequence[str], patterns: Sequence[re.Pattern[str]]) -> list[int]:
+        """Counts of texts as the sums of their stretches' under the first pattern, new ones counted under the others."""
+        if not patterns:
+            return self._encoded(texts)
         known = self._known
-        new = list({stretch for stretches in divided for stretch in stretches if stretch not in known})
-        known.update(zip(new, self._encoded(new)))
+        divided = [patterns[0].findall(text) for text in texts]
+        new = list(set().union(*divided).difference(known))
+        known.update(zip(new, self._summed(new, patterns[1:])))
         self._remembered += sum(map(len, new))
         return [sum(map(known.__getitem__, stretches)) for stretches in divided]
 

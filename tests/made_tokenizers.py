@@ -45,12 +45,12 @@ def runs() -> Tokenizer:
     return _trained(made)
 
 
-def gemma(across_lines: bool = False) -> Tokenizer:
-    """As Gemma: SentencePiece's byte-pair encoding over the whole text, spaces as ▁; with `across_lines`, some tokens
-    hold a line break and what follows."""
+def gemma(pieces: str | None = r"[^▁\n]+|▁+|\n+") -> Tokenizer:
+    """As Gemma: SentencePiece's byte-pair encoding over the whole text, spaces as ▁; no token it learns reaches from one of
+    the `pieces` into the next."""
     made = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     made.normalizer = normalizers.Replace(" ", "▁")
-    made.pre_tokenizer = None if across_lines else pre_tokenizers.Split(Regex(r"[^▁\n]+|▁+|\n+"), "isolated")
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(pieces), "isolated") if pieces else None
     return _as_gemma(_trained(made, [*SPECIAL, "<unk>", *(f"<0x{byte:02X}>" for byte in range(256))]))
 
 
@@ -80,4 +80,11 @@ def saved(made: Tokenizer, folder: Path, chat_template: str) -> Path:
     return folder
 
 
-KINDS = {"gpt2": gpt2, "llama": llama, "runs": runs, "gemma": gemma, "gemma across lines": lambda: gemma(True)}
+KINDS = {
+    "gpt2": gpt2,
+    "llama": llama,
+    "runs": runs,
+    "gemma": gemma,
+    "gemma across words": lambda: gemma(r"[^\n]+|\n+"),
+    "gemma across lines": lambda: gemma(None),
+}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from made_tokenizers import CHAT_TEMPLATE, KINDS, REAL, SPECIAL, gpt2, saved
 from tokenizers import AddedToken, Tokenizer, pre_tokenizers
 
-from agentmerge_hub.stretches import AFTER_BREAK, BEFORE_BREAK, divider
+from agentmerge_hub.stretches import AFTER_BREAK, BEFORE_BREAK, WORDS, dividers
 from agentmerge_hub.tokenizer import ChatTokenizer
 
 PIECE = st.sampled_from(
@@ -45,39 +45,47 @@ def _loaded(folder: Path) -> tuple[Tokenizer, ChatTokenizer]:
 
 
 def test_only_what_is_proven_is_divided() -> None:
-    found = {name: divider(make()) for name, make in KINDS.items()}
+    found = {name: dividers(make()) for name, make in KINDS.items()}
     assert found == {
-        "gpt2": BEFORE_BREAK,
-        "llama": AFTER_BREAK,
-        "runs": None,
-        "gemma": AFTER_BREAK,
-        "gemma across lines": None,
+        "gpt2": (BEFORE_BREAK, WORDS),
+        "llama": (AFTER_BREAK, WORDS),
+        "runs": (),
+        "gemma": (AFTER_BREAK, WORDS),
+        "gemma across lines": (),
+        "gemma across words": (AFTER_BREAK,),
     }
 
 
 @pytest.mark.parametrize(
     "token",
-    [AddedToken("end\n", normalized=False), AddedToken("<x>", rstrip=True), AddedToken("word", single_word=True)],
+    [
+        AddedToken("end\n", normalized=False),
+        AddedToken("<x>", rstrip=True),
+        AddedToken("word", single_word=True),
+        AddedToken("two words", normalized=False),
+    ],
 )
 def test_an_added_token_that_reaches_across_forbids_it(token: AddedToken) -> None:
     made = gpt2()
     made.add_tokens([token])
-    assert divider(made) is None
+    assert dividers(made) == ()
 
 
 def test_what_changes_the_beginning_of_a_text_forbids_it() -> None:
     made = gpt2()
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    assert divider(made) is None
+    assert dividers(made) == ()
     made.pre_tokenizer = pre_tokenizers.Metaspace()
-    assert divider(made) is None
+    assert dividers(made) == ()
 
 
 @given(text=TEXT)
 def test_stretches_are_the_text(text: str) -> None:
     assert "".join(AFTER_BREAK.findall(text)) == text == "".join(BEFORE_BREAK.findall(text))
+    assert "".join(WORDS.findall(text)) == text
     lines = "\n".join(f"\t[{n}] button 'x'" for n in range(5))
     assert len([s for s in AFTER_BREAK.findall(lines) if s]) == len([s for s in BEFORE_BREAK.findall(lines) if s]) == 5
+    assert WORDS.findall("\t[a1] tab '',  OK\n ") == ["\t[a1]", " tab", " '',  OK\n ", ""]
 
 
 def test_a_page_that_comes_again_is_not_tokenized_again(
@@ -89,7 +97,7 @@ def test_a_page_that_comes_again_is_not_tokenized_again(
     whole = tokenizer._encoded
     monkeypatch.setattr(tokenizer, "_encoded", lambda texts: encoded.extend(filter(None, texts)) or whole(texts))
     first = tokenizer.count(f"{page}\nend {SPECIAL[1]}")
-    assert len(encoded) == 51
-    assert tokenizer.count(f"{page}\nend {SPECIAL[1]}") == first and len(encoded) == 51
+    assert len(encoded) == len(set(encoded)) == 104  # 50 bids, 50 numbers, four other words
+    assert tokenizer.count(f"{page}\nend {SPECIAL[1]}") == first and len(encoded) == 104
     tokenizer.count(page.replace("number 7'", "seven'"))
-    assert encoded[51:] == ["\n[7] button 'seven'"]
+    assert encoded[104:] == [" 'seven'"]

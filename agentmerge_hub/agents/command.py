@@ -52,15 +52,20 @@ def evaluate(recipe: Path, out: Path | None, dry_run: bool) -> None:
 @click.argument("model")
 @click.option("--port", default=8000, show_default=True)
 @click.option("--engine", type=click.Choice(["auto", "vllm", "transformers"]), default="auto", show_default=True)
-def serve(model: str, port: int, engine: str) -> None:
-    """Serve a model folder behind an OpenAI-compatible endpoint until Ctrl-C."""
+@click.option("--dtype", default="auto", show_default=True, help="What the model computes in, e.g. bfloat16.")
+@click.argument("arguments", nargs=-1)
+def serve(model: str, port: int, engine: str, dtype: str, arguments: tuple[str, ...]) -> None:
+    """Serve a model folder behind an OpenAI-compatible endpoint until Ctrl-C.
+
+    What follows -- goes to the engine, e.g. `agentmerge serve MODEL -- --tensor-parallel-size 2`.
+    """
     import time
 
     from agentmerge_hub.agents import serve as serving
 
     serving.check_folder(model)
     _stop_on_terminate()
-    with serving.serving(model, serving.engine_for(engine), port) as address:
+    with serving.serving(model, serving.engine_for(engine), port, dtype=dtype, arguments=arguments) as address:
         click.echo(f"{model} answers at {address} (Ctrl-C stops it)")
         try:
             while True:

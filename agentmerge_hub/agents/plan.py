@@ -77,12 +77,13 @@ def plan(recipe: Recipe, *, hashed: bool = True) -> Plan:
 def _identity(recipe: Recipe, candidate: Candidate, digest: str, agent: AgentConfig, env_args: EnvArgs) -> str:
     """Hash of what a run depends on: the weights wherever they lie, the way they are asked, the task and the seed. AgentLab
     saves it with the run, so that a later call knows what stands already. Flags at their defaults are left out: one that a
-    later version adds changes no run."""
+    later version adds changes no run. So is how many are answered at once."""
     content = {
         "who": digest or candidate.model_dump(include={"path", "model", "revision", "scripted"}),
         "tokenizer": candidate.tokenizer,
         "agent": agent.model_dump(exclude={"name"}, exclude_defaults=True, mode="json"),
-        "asked": recipe.model_dump(include={"window", "answer", "temperature", "max_retry"}),
+        "asked": recipe.model_dump(include={"window", "answer", "temperature", "max_retry"})
+        | recipe.model_dump(include={"dtype"}, exclude_defaults=True),
         "where": asdict(env_args),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:32]

@@ -94,6 +94,13 @@ class Recipe(_Strict):
     endpoint: str = Field("", description="OpenAI-compatible base URL; model folders are served here if empty.")
     api_key_variable: str = Field("", description="Environment variable that holds the endpoint's key.")
     engine: Literal["auto", "vllm", "transformers"] = Field("auto", description="What serves model folders.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="What the served models compute in; auto is the engine's choice."
+    )
+    engine_arguments: list[Annotated[str, Field(coerce_numbers_to_str=True)]] = Field(
+        [],
+        description="What the engine is started with besides, e.g. [--continuous-batching] or [--tensor-parallel-size, 8].",
+    )
     jobs: int = Field(1, ge=1, description="Episodes at once.")
     backend: Literal["local", "ray"] = Field("local", description="Where they run: processes here, or Ray.")
     ray_address: str = Field("", description="A Ray cluster's address; its machines share the output folder.")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -47,13 +47,17 @@ def check_folder(path: str) -> None:
 
 
 @contextlib.contextmanager
-def serving(model: str | None, engine: str, port: int | None = None) -> Iterator[str]:
+def serving(
+    model: str | None, engine: str, port: int | None = None, *, dtype: str = "auto", arguments: Sequence[str] = ()
+) -> Iterator[str]:
     """A running server; it is stopped when the block ends.
 
     Args:
         model: folder to serve under that name; None with ``transformers`` serves whichever folder a request names.
         engine: what `engine_for` gave.
         port: a free one if None.
+        dtype: what the model computes in; ``auto`` is the engine's choice.
+        arguments: more of the engine's own, e.g. ``["--tensor-parallel-size", "8"]``.
 
     Yields:
         The base URL, e.g. ``http://127.0.0.1:8000/v1``.
@@ -62,7 +66,7 @@ def serving(model: str | None, engine: str, port: int | None = None) -> Iterator
         UserError: if the server ends or does not answer in time, with the last line it wrote.
     """
     port = port or _free_port()
-    command = _command(model, engine, port)
+    command = [*_command(model, engine, port), "--dtype", dtype, *arguments]
     address = f"http://127.0.0.1:{port}/v1"
     with tempfile.NamedTemporaryFile("w+", suffix=".log") as log:
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)

@@ -31,15 +31,16 @@ def sessions(recipe: Recipe, episodes: list[Episode]) -> Iterator[list[Episode]]
     asking = [episode for episode in episodes if not episode.candidate.scripted]
     if not asking:
         return
+    how = {"dtype": recipe.dtype, "arguments": recipe.engine_arguments}
     if recipe.endpoint:
         endpoint.use(recipe.endpoint, check.key(recipe))
         yield asking
     elif serve.engine_for(recipe.engine) == "transformers":
-        with serve.serving(None, "transformers") as address:
+        with serve.serving(None, "transformers", **how) as address:
             endpoint.use(address)
             yield asking
     else:
         for path in dict.fromkeys(episode.candidate.path for episode in asking):
-            with serve.serving(path, "vllm") as address:
+            with serve.serving(path, "vllm", **how) as address:
                 endpoint.use(address)
                 yield [episode for episode in asking if episode.candidate.path == path]

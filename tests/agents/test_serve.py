@@ -13,15 +13,20 @@ from agentmerge_hub.agents import endpoint, serve
 from agentmerge_hub.errors import UserError
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_serve_answers_until_it_is_stopped(model_folder: Path, sign: signal.Signals, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("sign", "more"),
+    [(signal.SIGINT, []), (signal.SIGTERM, ["--dtype", "bfloat16", "--", "--continuous-batching"])],
+)
+def test_serve_answers_until_it_is_stopped(
+    model_folder: Path, sign: signal.Signals, more: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "agentmerge_hub.cli", "serve", str(model_folder), "--port", str(port)]
     # As a script's background job starts: with Ctrl-C ignored.
     server = subprocess.Popen(
-        [*command, "--engine", "transformers"], stdout=subprocess.PIPE, text=True,
+        [*command, "--engine", "transformers", *more], stdout=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )  # fmt: skip
     try:
