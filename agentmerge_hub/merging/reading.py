@@ -13,7 +13,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.adapter import Adapted
 from agentmerge_hub.merging.checkpoint import BYTES, Tensor
 
-STRETCH = 1 << 17
+STRETCH = 1 << 18
 """Values a stretch: few enough that the arithmetic's buffers stay near a core, enough that calls cost little."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
