@@ -13,11 +13,7 @@ numbers in each, else from made pages of the same lengths (some 3,300 tokens an 
 - read: one step with the whole DOM of its page, as AgentLab saves it;
 and how the time of the build grows with the number of samples.
 
-Seen once with the default sizes, Llama 3.1's tokenizer and real pages, on a quiet machine of two cores: 1K, 4K, 16K and 32K
-samples in 17, 33, 103 and 224 s with at most 1.60 GiB; at 32K samples, 145.3M tokens, bare 1.64M tokens/s, the build 0.40x of
-it, rows 0.76x. Against fit_tokens: 4.2x at 7168; 14.6x at 4096; 28.6x at 3072; at the first budget nothing has to be cut. 22% of the
-characters are in new lines (7% in the real episodes themselves). Reading a whole DOM takes 40 ms a step, which is more than
-everything else of a sample.
+What was seen stands in benchmarks/README.md.
 """
 
 import argparse
@@ -299,7 +295,7 @@ def _rows_of(found: list, name: str, window: int, ready) -> tuple[int, float]:
     return n_tokens, time.perf_counter() - started
 
 
-def against_fit_tokens(pages: list[str], arguments: argparse.Namespace, n: int = 100) -> None:
+def against_fit_tokens(pages: list[str], arguments: argparse.Namespace, n: int = 1000) -> None:
     """Trim the same prompts to the same budgets, one by one on one core: ours with a tokenizer that has seen nothing, and
     AgentLab's fit_tokens with its own shrinking of the tree inside them."""
     from agentmerge_hub.agents import environment
@@ -335,7 +331,7 @@ def against_fit_tokens(pages: list[str], arguments: argparse.Namespace, n: int =
         cut = sum(bool(one.lines_cut) for one in fitted)
         over = sum(count_tokens(text, arguments.tokenizer) > budget for text in theirs)
         print(
-            f"fit       {cut:3} of {n} prompts cut to {budget}: {ours / n * 1e3:.1f} ms a prompt, fit_tokens "
+            f"fit       {cut:4} of {n} prompts cut to {budget}: {ours / n * 1e3:.1f} ms a prompt, fit_tokens "
             f"{other / n * 1e3:.1f} ms: {other / ours:.1f}x (goal 8); {over} of theirs are still over it",
             flush=True,
         )
