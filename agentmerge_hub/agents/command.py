@@ -52,7 +52,13 @@ def evaluate(recipe: Path, out: Path | None, dry_run: bool) -> None:
 @click.argument("model")
 @click.option("--port", default=8000, show_default=True)
 @click.option("--engine", type=click.Choice(["auto", "vllm", "transformers"]), default="auto", show_default=True)
-@click.option("--dtype", default="auto", show_default=True, help="What the model computes in, e.g. bfloat16.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    default="auto",
+    show_default=True,
+    help="What the model computes in.",
+)
 @click.argument("arguments", nargs=-1)
 def serve(model: str, port: int, engine: str, dtype: str, arguments: tuple[str, ...]) -> None:
     """Serve a model folder behind an OpenAI-compatible endpoint until Ctrl-C.

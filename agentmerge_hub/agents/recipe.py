@@ -37,7 +37,9 @@ class Candidate(_Strict):
     """Who answers: the scripted expert, a model folder, or a model that an endpoint serves."""
 
     name: str = Field(description="In agent names and tables.")
-    method: str = Field("", description="How the model came about: instruct, sft, soup, agentmerge …")
+    method: str = Field(
+        "", description="How the model came about: instruct, instruct-fine-tuned, model-soup, agentmerge …"
+    )
     path: str = Field("", description="Model folder to serve; with wildcards, every folder that matches: runs/base-*.")
     model: str = Field("", description="Name at the recipe's endpoint, where there is no folder.")
     revision: str = Field("", description="Revision of a served model, for the record.")
@@ -54,7 +56,7 @@ class Candidate(_Strict):
 class AgentConfig(_Strict):
     """How it is asked."""
 
-    name: str
+    name: str = Field(description="In agent names and tables.")
     flags: Annotated[Flags, BeforeValidator(_flags)] | None = Field(None, description="For the agents of this package.")
     generic: str = Field("", description="A preset of AgentLab's own GenericAgent instead, e.g. FLAGS_LLAMA3_70B.")
 
@@ -81,14 +83,14 @@ class Group(_Strict):
 class Recipe(_Strict):
     """A whole study."""
 
-    name: str
+    name: str = Field(description="Of the study.")
     benchmark: str = Field("miniwob", description="A benchmark registered with BrowserGym, e.g. workarena_l1.")
-    candidates: list[Candidate] = Field(min_length=1)
-    agents: list[AgentConfig] = Field(min_length=1)
-    episodes: list[Group] = Field(min_length=1)
+    candidates: list[Candidate] = Field(min_length=1, description="Who answers.")
+    agents: list[AgentConfig] = Field(min_length=1, description="How each is asked.")
+    episodes: list[Group] = Field(min_length=1, description="Groups of tasks and seeds, for each candidate and agent.")
     window: int = Field(8192, description="Tokens of prompt and answer.")
     answer: int = Field(1024, description="Tokens kept for the answer.")
-    temperature: float = 0.0
+    temperature: float = Field(0.0, description="0 takes the likeliest token.")
     max_retry: int = Field(4, description="Times an answer that cannot be read is asked for again.")
     max_steps: int | None = Field(None, description="Steps an episode may take; the benchmark's by default.")
     endpoint: str = Field("", description="OpenAI-compatible base URL; model folders are served here if empty.")

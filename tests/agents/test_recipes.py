@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from agentmerge_hub.agents.check import WORKARENA_VARIABLES
 from agentmerge_hub.agents.command import collect
 from agentmerge_hub.agents.plan import plan
-from agentmerge_hub.agents.recipe import Recipe, read
+from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Group, Recipe, read
 from agentmerge_hub.agents.solver import SOLVERS
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.shipped import folder
@@ -27,6 +27,13 @@ def test_shipped_recipes_can_be_planned(path: Path) -> None:
         assert max(max(values) for values in seeds.values()) < 1000
     else:
         assert min(seeds["inter_task"]) >= 1000
+
+
+def test_every_key_stands_in_the_recipes_readme_with_its_description() -> None:
+    table = (folder("recipes") / "README.md").read_text(encoding="utf-8")
+    for model, prefix in ((Recipe, ""), (Candidate, "candidates: "), (AgentConfig, "agents: "), (Group, "episodes: ")):
+        for name, field in model.model_fields.items():
+            assert f"| `{prefix}{name}` | {field.description} |" in table
 
 
 def test_the_expert_has_solvers_for_tasks_of_many_kinds() -> None:
