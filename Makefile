@@ -21,7 +21,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@echo "setting up $(VENV): about 2 minutes and 3 GB"
 	@# torch first, with what its build needs; then every other package exactly as locked.
 	$(PIP) install -c requirements.lock "$$(grep '^torch==' requirements.lock)"
-	$(PIP) install --no-deps -r requirements.lock
+	@# A mirror of the index may lag behind for a moment: asked again after half a minute.
+	$(PIP) install --no-deps -r requirements.lock || { sleep 30; $(PIP) install --no-deps -r requirements.lock; }
 	$(PIP) install --no-deps --editable .
 	@$(BIN)/python -m agentmerge_hub.agents.chromium
 	@touch $@
