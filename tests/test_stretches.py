@@ -84,6 +84,8 @@ def test_stretches_are_the_text(text: str) -> None:
     assert "".join(AFTER_BREAK.findall(text)) == text == "".join(BEFORE_BREAK.findall(text))
     assert "".join(WORDS.findall(text)) == text
     lines = "\n".join(f"\t[{n}] button 'x'" for n in range(5))
+    assert AFTER_BREAK.findall("a\n  b\n\n c\n\té") == ["a\n", "  b\n\n", " c\n\té", ""]
+    assert BEFORE_BREAK.findall("a\n  b\n\n c\té\n") == ["a", "\n  b", "\n\n c\té\n", ""]
     assert len([s for s in AFTER_BREAK.findall(lines) if s]) == len([s for s in BEFORE_BREAK.findall(lines) if s]) == 5
     assert WORDS.findall("\t[a1] tab '',  OK\n ") == ["\t[a1]", " tab", " '',  OK\n ", ""]
 
