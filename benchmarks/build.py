@@ -8,7 +8,7 @@ numbers in each, else from made pages of the same lengths (some 3,300 tokens an 
 - build: `agentmerge build` from the pickles, in a process of its own, with the peak memory of all its processes;
 - bare: `encode_batch_fast` over the texts of every row, on both cores;
 - rows: redact, render, fit, check and write, from episodes in memory, on both cores;
-- lines: which share of the rows' lines stands in no earlier row: only those are tokenized;
+- lines: which share of the rows' lines stands in no earlier row: only the new words of those are tokenized;
 - fit: trimming the same prompts, against AgentLab's fit_tokens, both on one core and without anything tokenized before;
 - read: one step with the whole DOM of its page, as AgentLab saves it;
 and how the time of the build grows with the number of samples.

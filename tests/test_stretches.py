@@ -83,6 +83,9 @@ def test_what_changes_the_beginning_of_a_text_forbids_it() -> None:
 def test_stretches_are_the_text(text: str) -> None:
     assert "".join(AFTER_BREAK.findall(text)) == text == "".join(BEFORE_BREAK.findall(text))
     assert "".join(WORDS.findall(text)) == text
+
+
+def test_where_stretches_end() -> None:
     lines = "\n".join(f"\t[{n}] button 'x'" for n in range(5))
     assert AFTER_BREAK.findall("a\n  b\n\n c\n\té") == ["a\n", "  b\n\n", " c\n\té", ""]
     assert BEFORE_BREAK.findall("a\n  b\n\n c\té\n") == ["a", "\n  b", "\n\n c\té\n", ""]

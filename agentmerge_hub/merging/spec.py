@@ -72,12 +72,11 @@ def parse(text: str, where: str) -> Spec:
     """The spec in a text; `where` names it in messages."""
     try:
         config = yaml.safe_load(text)
-        json.dumps(config, default=str, skipkeys=True)  # an alias may stand inside what it stands for
+        if _holds_itself(config):
+            raise UserError(f"{where}: a value holds itself: write it out in place of its *alias")
         places = list(_places(text))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a date and is none
         raise UserError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
-    except (ValueError, RecursionError):
-        raise UserError(f"{where}: a value holds itself: write it out in place of its *alias") from None
     if not isinstance(config, dict) or "merge_method" not in config:
         raise UserError(f"{where} has no merge_method: it should be a mergekit spec, e.g. recipes/merge/agentmerge.yml")
     names: dict[str, Any] = {}
@@ -91,6 +90,15 @@ def parse(text: str, where: str) -> Spec:
     seed = _SEED.search(text)
     title = _TITLE.match(text)
     return Spec(text, config, names, int(seed[1]) if seed else None, title[1] if title else str(config["merge_method"]))
+
+
+def _holds_itself(value: Any) -> bool:
+    """Whether an alias stands inside what it stands for."""
+    try:
+        json.dumps(value, default=str, skipkeys=True)
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 def with_values(spec: Spec, values: Mapping[str, str], where: str) -> Spec:

@@ -68,6 +68,8 @@ def test_a_file_that_is_no_spec_is_told(tmp_path: Path) -> None:
         specs.read(tmp_path)
     with pytest.raises(UserError, match="has no merge_method"):
         specs.parse("just text", "spec")
+    with pytest.raises(UserError, match="is not YAML: month must be"):
+        specs.parse("merge_method: linear\nmodels: 2026-13-45\n", "spec")
 
 
 @pytest.mark.parametrize(
