@@ -26,6 +26,7 @@ from agentmerge_hub.errors import UserError, require
 )
 @click.option("--window", default=8192, show_default=True, help="Tokens of prompt and answer together.")
 @click.option("--answer", default=1024, show_default=True, help="Tokens of them kept free for the answer.")
+@click.option("--agent", "agents", multiple=True, help="Take the episodes of this agent alone. Repeatable.")
 @click.option("--min-reward", default=1.0, show_default=True, help="Reward from which an episode counts as a success.")
 @click.option(
     "--flag",

@@ -14,7 +14,7 @@ from agentmerge_hub.dataset import stored
 from agentmerge_hub.dataset.duplicates import exact_key, near_key
 from agentmerge_hub.dataset.redact_episode import redact_episode
 from agentmerge_hub.dataset.redaction import Scanner, redact
-from agentmerge_hub.dataset.rules import Dropped, drop_episode, is_failure
+from agentmerge_hub.dataset.rules import Dropped, drop_episode
 from agentmerge_hub.dataset.samples import make_samples
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import goal_key
@@ -122,7 +122,7 @@ def make_part(
         reason = drop_episode(episode, settings)
         if reason is not None:
             dropped.append(Dropped(episode.source, episode.episode_id, None, *reason))
-        if reason is not None and not (settings.failures and is_failure(episode, settings)):
+        if reason is not None and not (settings.failures and reason[0] == "unsuccessful"):
             readings.append(EpisodeRead(found.source))
             continue
         episode, secrets = redact_episode(_without_unused_html(episode, settings), scanner)

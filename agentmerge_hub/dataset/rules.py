@@ -10,6 +10,7 @@ from agentmerge_hub.records import Episode
 EPISODE_RULES = {
     "unreadable": "a file of the episode is damaged, too large, or tries to run code",
     "duplicate_episode": "the same files were read before",
+    "other_agent": "the run is of an agent that was not asked for",
     "crashed": "the run ended in an exception of the agent or the environment",
     "no_summary": "the run left no summary: it was cut off and its reward is unknown",
     "empty": "the run holds no decision",
@@ -47,13 +48,10 @@ class Dropped:
     detail: str = ""
 
 
-def is_failure(episode: Episode, settings: Settings) -> bool:
-    """Whether a run that ended by itself did not succeed."""
-    return bool(episode.complete and not episode.error and episode.steps and episode.reward < settings.min_reward)
-
-
 def drop_episode(episode: Episode, settings: Settings) -> tuple[str, str] | None:
     """Rule and detail by which an episode is dropped, None if it is kept."""
+    if settings.agents and episode.agent not in settings.agents:
+        return "other_agent", episode.agent
     if episode.error:
         return "crashed", episode.error
     if not episode.complete:

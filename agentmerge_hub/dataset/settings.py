@@ -22,6 +22,8 @@ class Settings(BaseModel):
     """Tokens of prompt and answer together."""
     answer: int = 1024
     """Tokens kept free for the answer; longer answers are dropped."""
+    agents: tuple[str, ...] = ()
+    """Names of the agents whose episodes are taken; empty for all."""
     min_reward: float = 1.0
     """Episodes below it are not successes."""
     flags: dict[str, Any] = Field(default_factory=dict)

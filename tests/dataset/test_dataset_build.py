@@ -251,6 +251,7 @@ def test_a_killed_build_goes_on_where_it_was(tmp_path: Path, tokenizer_folder: P
         (["{traces}", "--window", "300", "--answer", "100"], "no sample is left .*does_not_fit"),
         (["{traces}", "--window", "100", "--answer", "100"], "leaves no prompt"),
         (["{traces}", "--min-reward", "2"], "no sample is left .*unsuccessful"),
+        (["{traces}", "--agent", "expert-advance"], "no sample is left .*other_agent"),
         (["{traces}", "--flag", "use_htm=true"], "use_htm"),
         (["{traces}", "--inter-seeds", "many"], "--inter-seeds many"),
         (["{traces}", "--allow", "email"], "write WHAT=REASON"),
@@ -341,6 +342,15 @@ def test_equal_samples_are_kept_where_asked_for(tmp_path: Path, tokenizer_folder
     run(*build, "--keep-duplicates", 3)
     assert len(rows(tmp_path / "out", "all")) == 3
     assert [rule for rule, _ in ledger(tmp_path / "out")] == ["duplicate"] * 2
+
+
+def test_one_agents_episodes_are_taken_alone(tmp_path: Path, tokenizer_folder: Path) -> None:
+    write_study(tmp_path / "t", range(4))
+    write_episode(tmp_path / "t", "miniwob.click-option", 9, flags=BASIC, reward=0.0)
+    build = ("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder, "--failures")
+    run(*build, "--agent", "expert-advanced")
+    assert {row["agent"] for row in rows(tmp_path / "out", "*")} == {"expert-advanced"}
+    assert [rule for rule, _ in ledger(tmp_path / "out")] == ["other_agent"] * 13
 
 
 def test_ray_makes_the_same_bytes(tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
