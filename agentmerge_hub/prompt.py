@@ -20,6 +20,7 @@ SYSTEM = (
     "You are an agent that solves a task on a web page for a user. At each turn you see the page and answer with your "
     "next action; it is carried out in the browser and you see the page again."
 )
+BRIEF_SYSTEM = "You act on a web page for a user."
 
 
 class Flags(BaseModel):
@@ -40,6 +41,7 @@ class Flags(BaseModel):
     extract_clickable_tag: bool = Field(True, description="Tag clickable elements in the AXTree.")
     long_description: bool = Field(True, description="Describe each action in a sentence.")
     brief_action_space: bool = Field(False, description="Show each action's name and required arguments alone.")
+    brief_instructions: bool = Field(False, description="Leave out the sentences that explain the prompt's parts.")
     individual_examples: bool = Field(True, description="Give examples of each action.")
     use_concrete_example: bool = Field(True, description="End with one worked answer.")
 
@@ -152,7 +154,7 @@ def render(observation: Observation, history: Sequence[Turn], flags: Flags) -> P
         history: the steps before, oldest first.
         flags: what to show.
     """
-    blocks = [Block(_instructions(observation.goal))]
+    blocks = [Block(_instructions(observation.goal, flags))]
     blocks.append(Block("\n# Observation of current step:\n"))
     if flags.use_ax_tree:
         blocks += [Block(_axtree_heading(flags)), Block(_axtree(observation.axtree, flags), "axtree"), Block("\n")]
@@ -167,10 +169,12 @@ def render(observation: Observation, history: Sequence[Turn], flags: Flags) -> P
     blocks.append(Block(_action_space(flags)))
     if flags.use_concrete_example:
         blocks.append(Block(_concrete_example(flags)))
-    return Prompt(SYSTEM, tuple(blocks))
+    return Prompt(BRIEF_SYSTEM if flags.brief_instructions else SYSTEM, tuple(blocks))
 
 
-def _instructions(goal: str) -> str:
+def _instructions(goal: str, flags: Flags) -> str:
+    if flags.brief_instructions:
+        return f"## Goal:\n{goal}\n"
     return (
         "# Instructions\n"
         "Review the current state of the page and all other information to find the best possible next action to "
@@ -180,6 +184,8 @@ def _instructions(goal: str) -> str:
 
 
 def _axtree_heading(flags: Flags) -> str:
+    if flags.brief_instructions:
+        return "\n## AXTree:\n"
     notes = (
         "\n## AXTree:\nNote: [bid] is the unique alpha-numeric identifier at the beginning of lines for each element in "
         "the AXTree. Always use bid to refer to elements in your actions.\n"
@@ -243,16 +249,22 @@ def _action_space(flags: Flags) -> str:
 
 
 def _concrete_example(flags: Flags) -> str:
+    if flags.brief_instructions:
+        thought = f'The goal asks for the link with the bid "{EXAMPLE_BID}".'
+        return f"\n# Concrete Example\n{_example(thought, flags)}\n"
     thought = (
         'From previous action I tried to set the value of year to "2022", using select_option, but it doesn\'t appear to '
         f'be in the form. It may be a dynamic dropdown, I will try using click with the bid "{EXAMPLE_BID}" and look at '
         "the response from the page."
     )
-    example = answer(f"click('{EXAMPLE_BID}')", thought if flags.use_thinking else None)
     return (
         "\n# Concrete Example\nHere is a concrete example of how to format your answer.\n"
-        f"Make sure to follow the template with proper tags:\n\n{example}\n"
+        f"Make sure to follow the template with proper tags:\n\n{_example(thought, flags)}\n"
     )
+
+
+def _example(thought: str, flags: Flags) -> str:
+    return answer(f"click('{EXAMPLE_BID}')", thought if flags.use_thinking else None)
 
 
 def answer(action: str, thought: str | None = None) -> str:

@@ -157,3 +157,13 @@ def test_a_brief_action_space_names_required_arguments() -> None:
     shown = text(Flags(action_space="miniwob", brief_action_space=True))
     assert "noop()\nfill(bid, value)\nclick(bid)\nselect_option(bid, options)\npress(bid, key_comb)\n" in shown
     assert "Literal" not in shown
+
+
+def test_brief_instructions_keep_the_parts_and_lose_their_explanations() -> None:
+    brief = Flags(brief_instructions=True, brief_action_space=True)
+    shown = text(brief)
+    for part in ("## Goal:\nOrder 6 laptops", TREE, "# History", "## Step 0", "click(bid)", "click('a324')\n</action>"):
+        assert part in shown
+    assert "Note:" not in shown and "make sure to follow" not in shown
+    assert len(shown) < len(text(Flags(brief_action_space=True))) - 600
+    assert "<think>" not in text(brief.model_copy(update={"use_thinking": False, "use_think_history": False}))
