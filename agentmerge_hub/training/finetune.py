@@ -51,7 +51,8 @@ def run(asked: Run) -> None:
     plan = preflight.plan(dataset, asked, replayed)
     if main:
         print(preflight.describe(plan))
-        if warning := capacity.too_little_memory(plan.needs):
+        slow = capacity.slow_bfloat16(asked.config, torch.backends.cpu.get_cpu_capability())
+        for warning in filter(None, (capacity.too_little_memory(plan.needs), slow)):
             print(warning)
         capacity.check_disk(plan.needs, folder)
     if asked.own.preflight:

@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 from transformers import AutoTokenizer
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import arguments, finetune, preflight, rows, student
+from agentmerge_hub.training import arguments, capacity, finetune, preflight, rows, student
 from agentmerge_hub.training.trainer import new_trainer
 
 RECIPE = Path(__file__).parents[2] / "recipes/sft/tiny/base-all.yaml"
@@ -77,6 +77,16 @@ def test_too_little_memory_is_a_warning(
 ) -> None:
     finetune.run(asked(tiny_model, traces, tmp_path / "out", packing=True, max_length=10**7, preflight=True))
     assert re.search(r"Warning: the run takes about [\d.]+ GB of memory a process", capsys.readouterr().out)
+
+
+def test_bfloat16_is_advised_against_where_the_cpu_has_no_instructions_for_it(
+    tiny_model: Path, traces: Path, tmp_path: Path
+) -> None:
+    config = asked(tiny_model, traces, tmp_path / "out", bf16=True).config
+    assert "set bf16 to false" in capacity.slow_bfloat16(config, "AVX2")
+    assert capacity.slow_bfloat16(config, "AVX512") is None
+    config = asked(tiny_model, traces, tmp_path / "out", bf16=False).config
+    assert capacity.slow_bfloat16(config, "AVX2") is None
 
 
 def test_replayed_rows_are_trained_and_told(
