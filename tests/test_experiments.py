@@ -33,7 +33,7 @@ def test_nothing_is_chosen_on_what_is_reported_or_collected() -> None:
         (e.run.env_args.task_name, e.run.env_args.task_seed)
         for e in plan(read(folder("recipes") / "collect" / "miniwob.yaml")).episodes
     }
-    assert (len(chosen), len(reported)) == (24, 190)
+    assert (len(chosen), len(reported)) == (16, 160)
     assert not {task for task, _ in chosen} & {task for task, _ in reported}
     assert not {seed for _, seed in chosen} & {seed for _, seed in reported}
     assert not {seed for _, seed in chosen | reported} & {seed for _, seed in collected}
@@ -53,7 +53,7 @@ def test_training_recipes_are_read(name: str, monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.chdir(tmp_path)
     given = [] if name == "instruct.yaml" else ["--model_name_or_path", "models/base", "--output_dir", "runs/agent"]
     asked = arguments.read(["--config", str(HERE / name), *given])
-    assert asked.own.freeze == ["embed_tokens"]
+    assert asked.own.freeze == ["embed_tokens", r"layers\.[0-8]\."]
     assert asked.config.use_cpu
 
 
@@ -99,17 +99,18 @@ def test_the_choice_takes_one_setting_a_method_with_every_seed(tmp_path: Path) -
     pq.write_table(table, tmp_path / "results.parquet")
     recipe = yaml.safe_load((HERE / "validation.yaml").read_text(encoding="utf-8")) | {"candidates": candidates}
     (tmp_path / "validation.yaml").write_text(yaml.safe_dump(recipe))
-    command = [
-        sys.executable,
-        str(HERE / "chosen.py"),
-        "results.parquet",
-        "validation.yaml",
-        str(HERE / "reported.yaml"),
-    ]
-    said = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    chosen = [candidate["name"] for candidate in yaml.safe_load(said)["candidates"]]
-    assert chosen == [
+    assert chosen(tmp_path) == [
         "instruct",
         "base-fine-tuned-5e-05-None-seed0", "base-fine-tuned-5e-05-None-seed1",
         "agentmerge-5e-05-0.5-seed0", "agentmerge-5e-05-0.5-seed1",
     ]  # fmt: skip
+    for name in ("checkpoint-9-agentmerge-5e-05-0.5-seed0", "base-fine-tuned-5e-05-None-seed0/checkpoint-9"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    assert chosen(tmp_path, "--earlier") == ["agentmerge-5e-05-0.5-seed0-checkpoint-9-agentmerge-5e-05-0.5-seed0"]
+
+
+def chosen(folder: Path, *options: str) -> list[str]:
+    files = ["results.parquet", "validation.yaml", str(HERE / "reported.yaml")]
+    command = [sys.executable, str(HERE / "chosen.py"), *options, *files]
+    said = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+    return [candidate["name"] for candidate in yaml.safe_load(said)["candidates"]]

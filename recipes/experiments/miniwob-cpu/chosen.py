@@ -1,9 +1,11 @@
 """Write into a recipe the candidates that validation chose: for each method one learning rate and one λ, every seed of it.
 
     python chosen.py validation/results.parquet validation.yaml reported.yaml > OUT
+    python chosen.py --earlier validation/results.parquet validation.yaml reported.yaml > OUT
 
 The choice is the highest mean reward over the validation episodes of all seeds; at a tie the smaller learning rate, then λ
-nearer ½. Candidates without a learning rate, such as the instruct model, are not chosen among.
+nearer ½. Candidates without a learning rate, such as the instruct model, are not chosen among. With --earlier the recipe
+asks for earlier checkpoints of the two methods that Figure 3 draws, and merges of such, on new tasks alone.
 """
 
 import sys
@@ -12,11 +14,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-from agentmerge_hub.agents.recipe import read
+from agentmerge_hub.agents.recipe import Candidate, read
 from agentmerge_hub.errors import UserError
 
+ALONG_TRAINING = ("instruct-fine-tuned", "agentmerge")
 
-def main(results: Path, validation: Path, reported: Path) -> None:
+
+def main(results: Path, validation: Path, reported: Path, *, earlier: bool) -> None:
     frame = pq.read_table(results).to_pandas()
     frame["reward"] = frame["reward"].where(frame["status"] == "done", 0.0).fillna(0.0)
     if (missing := int((frame["status"] == "missing").sum())) > 0:
@@ -32,13 +36,29 @@ def main(results: Path, validation: Path, reported: Path) -> None:
         sep="\n",
     )
     models = frame.drop_duplicates("model").set_index("model")
-    recipe = yaml.safe_load(reported.read_text(encoding="utf-8"))
+    chosen = []
     for candidate in read(validation).candidates:
         row = models.loc[candidate.name]
-        same = [_same(row[name], best.loc[row["method"], name]) for name in ("learning_rate", "merge_lambda")]
-        if all(same):
-            recipe["candidates"].append(candidate.model_dump(exclude_defaults=True))
+        if all(_same(row[name], best.loc[row["method"], name]) for name in ("learning_rate", "merge_lambda")):
+            chosen.append(candidate)
+    recipe = yaml.safe_load(reported.read_text(encoding="utf-8"))
+    if earlier:
+        chosen = [found for candidate in chosen if candidate.method in ALONG_TRAINING for found in _earlier(candidate)]
+        recipe["name"], recipe["candidates"] = "along", []
+        recipe["episodes"] = [group for group in recipe["episodes"] if group["split"] == "cross_task"]
+    recipe["candidates"] += [candidate.model_dump(exclude_defaults=True) for candidate in chosen]
     print(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
+
+
+def _earlier(candidate: Candidate) -> list[Candidate]:
+    """A run's checkpoints but the last, which is the run; of a merge, those of checkpoints that stand beside it."""
+    path = Path(candidate.path)
+    merges = sorted(path.parent.glob(f"checkpoint-*-{path.name}"))
+    runs = sorted(path.glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))[:-1]
+    return [
+        candidate.model_copy(update={"name": f"{candidate.name}-{folder.name}", "path": str(folder)})
+        for folder in merges or runs
+    ]
 
 
 def _same(one: float | None, other: float | None) -> bool:
@@ -46,4 +66,5 @@ def _same(one: float | None, other: float | None) -> bool:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    words = [word for word in sys.argv[1:] if word != "--earlier"]
+    main(*map(Path, words), earlier="--earlier" in sys.argv)

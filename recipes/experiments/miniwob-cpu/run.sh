@@ -11,11 +11,23 @@ mkdir -p "${1:?name a folder to work in}" && cd "$1"
 export OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 TOKENIZERS_PARALLELISM=true
 
 rates="0.0001 0.0003"
+replay_rate=0.0003
 seeds="0 1"
 lambdas=0.3,0.5,0.7
+halfway=checkpoint-48 # of the 96 steps of sft.yaml
 
 say() { printf '\n\033[1m%s  %s\033[0m\n' "$(date +%H:%M)" "$*"; }
-sft() { accelerate launch -q --config_file "$recipes/accelerate/cpu.yaml" "$recipes/sft.py" --config "$@"; }
+sft() {
+  accelerate launch -q --config_file "$recipes/accelerate/cpu.yaml" --num_cpu_threads_per_process "$1" "$recipes/sft.py" \
+    --config "${@:2}"
+}
+# What comes of which model at which learning rate and seed.
+train() {
+  sft 1 "$here/sft.yaml" --output_dir "runs/$1-lr$3-seed$4" --model_name_or_path "models/$2" --learning_rate "$3" --seed "$4" \
+    ${HUB:+--instruct_rows "<|im_start|>" "<|im_end|>"} "${@:5}"
+}
+export -f sft train
+export here recipes
 
 say "1/7 models: a pretrained base and its instruct model"
 if [[ -n "${HUB:-}" ]]; then
@@ -27,42 +39,53 @@ else
 fi
 # shellcheck disable=SC2086 # several files
 python "$here/instructions.py" instructions ${INSTRUCTIONS:?name JSON files of instruction, input and output}
-[[ -n "${HUB:-}" ]] || sft "$here/instruct.yaml"
+[[ -n "${HUB:-}" ]] || sft 2 "$here/instruct.yaml"
 
 say "2/7 collect: 2,160 episodes of the scripted expert in Chromium"
 agentmerge collect "$recipes/collect/miniwob.yaml" -o traces
 
 say "3/7 build: short prompts, with and without chain of thought"
-agentmerge build traces -o miniwob-traces --tokenizer models/instruct --window 576 --answer 96 --rebuild-prompts \
-  --flag action_space=miniwob --flag brief_action_space=true --flag use_focused_element=false --flag use_think_history=false \
+# Of the expert's two agents the one that may give several actions at once: an episode then takes fewer answers.
+agentmerge build traces -o miniwob-traces --tokenizer models/instruct --window 448 --answer 96 --rebuild-prompts \
+  --agent expert-advanced --flag multi_actions=true --flag action_space=miniwob --flag brief_action_space=true \
+  --flag brief_instructions=true --flag use_focused_element=false --flag use_think_history=false \
   --flag extract_visible_tag=false --flag extract_clickable_tag=false --hold-out-task miniwob.choose-date \
   --hold-out-task miniwob.choose-date-easy --hold-out-task miniwob.choose-date-medium --hold-out-task miniwob.choose-date-nodelay
+
+say "4/7 train: two runs at a time with a thread each, which is done sooner than one after the other with two"
+for seed in $seeds; do
+  for rate in $rates; do
+    echo "train agent base $rate $seed"
+    echo "train instruct instruct $rate $seed"
+  done
+  echo "train replay instruct $replay_rate $seed --replay_dataset instructions --replay_ratio 0.25"
+done | xargs -P 2 -I{} bash -euo pipefail -c "{}"
 
 for seed in $seeds; do
   for rate in $rates; do
     name=lr$rate-seed$seed
-    say "4/7 train and merge: $name"
-    values=(--learning_rate "$rate" --seed "$seed")
-    sft "$here/sft.yaml" --model_name_or_path models/base --output_dir "runs/agent-$name" "${values[@]}"
-    sft "$here/sft.yaml" --model_name_or_path models/instruct --output_dir "runs/instruct-$name" "${values[@]}"
-    sft "$here/sft.yaml" --model_name_or_path models/instruct --output_dir "runs/replay-$name" "${values[@]}" \
-      --replay_dataset instructions --replay_ratio 0.25
-    agentmerge sweep "$recipes/merge/agentmerge.yml" -o "merged/$name" --lambda $lambdas \
-      --set base=./models/base --set instruct=./models/instruct --set "agent=./runs/agent-$name"
+    say "5/7 merge: $name, at the end and halfway"
+    merge=(agentmerge sweep "$recipes/merge/agentmerge.yml" -o "merged/$name" --lambda "$lambdas" --quick
+      --set base=./models/base --set instruct=./models/instruct)
+    "${merge[@]}" --set "agent=./runs/agent-$name"
+    "${merge[@]}" --checkpoints "runs/agent-$name/$halfway"
   done
 done
 for rate in $rates; do
-  agentmerge merge "$recipes/merge/model_soup.yml" -o "merged/soup-lr$rate" \
+  agentmerge merge "$recipes/merge/model_soup.yml" -o "merged/soup-lr$rate" --quick \
     --set "first=./runs/instruct-lr$rate-seed0" --set "second=./runs/instruct-lr$rate-seed1"
 done
 
-say "5/7 validate: episodes that choose each method's learning rate and λ"
+say "6/7 validate: episodes that choose each method's learning rate and λ"
 agentmerge evaluate "$here/validation.yaml" -o validation
 
-say "6/7 evaluate: new seeds of the training tasks, and new tasks"
-python "$here/chosen.py" validation/results.parquet "$here/validation.yaml" "$here/reported.yaml" > reported.yaml
+say "6/7 evaluate: new seeds of the training tasks, and new tasks; then, on the new tasks, halfway through training"
+chosen=("$here/chosen.py" validation/results.parquet "$here/validation.yaml" "$here/reported.yaml")
+python "${chosen[@]}" > reported.yaml
+python "${chosen[@]}" --earlier > along.yaml
 agentmerge evaluate reported.yaml -o results
+agentmerge evaluate along.yaml -o along
 
 say "7/7 analyse"
-agentmerge analyse results -o report
+agentmerge analyse results along validation -o report
 say "done: $PWD/report/report.html"
