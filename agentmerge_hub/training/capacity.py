@@ -70,10 +70,19 @@ def _activations(model: PreTrainedModel, asked: Run, tokens: int) -> float:
     # Norms and residual stream in float32; projections, attention and gates in the precision of the pass. The counts were
     # fitted to what a Llama of 33M parameters was seen to take on a CPU.
     layer = 32 * config.hidden_size + 6 * width * (head * heads + config.intermediate_size + config.hidden_size)
-    layers = config.num_hidden_layers
+    layers = config.num_hidden_layers - _frozen_from_the_bottom(model)
     if asked.config.gradient_checkpointing:
         return tokens * (layer + 4 * config.hidden_size * layers)
     return tokens * layer * layers
+
+
+def _frozen_from_the_bottom(model: PreTrainedModel) -> int:
+    """Layers below everything that is trained: the backward pass never reaches them, and they keep nothing for it."""
+    stack = max((each for each in model.modules() if isinstance(each, torch.nn.ModuleList)), key=len)
+    if model.get_input_embeddings().weight.requires_grad:
+        return 0
+    grows = [any(each.requires_grad for each in layer.parameters()) for layer in stack]
+    return grows.index(True) if any(grows) else len(stack)
 
 
 def memory_there() -> tuple[float, str]:

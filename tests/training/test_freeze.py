@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import arguments, finetune
+from agentmerge_hub.training import arguments, capacity, finetune, student
 
 RECIPE = Path(__file__).parents[2] / "recipes/sft/tiny/base-all.yaml"
 
@@ -31,13 +31,17 @@ def tied_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-def run(model: Path, traces: Path, out: Path, *patterns: str, **options: object) -> None:
+def asked(model: Path, traces: Path, out: Path, *patterns: str, **options: object) -> arguments.Run:
     settings = {
         "model_name_or_path": model, "tokenizer_name_or_path": model, "dataset_name": traces, "output_dir": out,
         "max_steps": 4, "per_device_train_batch_size": 4, "checkpoint_samples": 8, "learning_rate": 1e-3, "bf16": True,
     } | options  # fmt: skip
     words = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
-    finetune.run(arguments.read(["--config", str(RECIPE), *words, "--freeze", *patterns]))
+    return arguments.read(["--config", str(RECIPE), *words, "--freeze", *patterns])
+
+
+def run(model: Path, traces: Path, out: Path, *patterns: str, **options: object) -> None:
+    finetune.run(asked(model, traces, out, *patterns, **options))
 
 
 def test_a_frozen_embedding_is_not_touched(
@@ -76,3 +80,15 @@ def test_mistakes_in_freeze(tied_model: Path, traces: Path, tmp_path: Path, patt
     with pytest.raises(UserError, match=says.replace("(", r"\(")):
         run(tied_model, traces, tmp_path / "out", *patterns, preflight=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_layers_below_all_that_is_trained_keep_no_activations(tied_model: Path, traces: Path, tmp_path: Path) -> None:
+    def memory(tokens: int, *patterns: str) -> float:
+        of = asked(tied_model, traces, tmp_path / "out", *patterns)
+        return capacity.needs(student.outline(of), of, tokens, labels=1, steps=1, samples=1).memory
+
+    whole, upper = (
+        memory(10_000, "embed_tokens", *more) - memory(0, "embed_tokens", *more) for more in ((), (r"layers\.0\.",))
+    )
+    assert upper == pytest.approx(whole / 2)
+    assert memory(10_000, r"layers\.0\.") - memory(0, r"layers\.0\.") == pytest.approx(whole)
