@@ -32,6 +32,8 @@ def _missing(recipe: Recipe) -> Iterator[str]:
         try:
             if candidate.path:
                 serve.check_folder(candidate.path)
+                if recipe.engine == "llama.cpp":
+                    serve.gguf(candidate.path)
         except UserError as error:
             yield f"candidate {candidate.name}: {error}"
     try:

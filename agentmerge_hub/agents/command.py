@@ -51,7 +51,9 @@ def evaluate(recipe: Path, out: Path | None, dry_run: bool) -> None:
 @click.command()
 @click.argument("model")
 @click.option("--port", default=8000, show_default=True)
-@click.option("--engine", type=click.Choice(["auto", "vllm", "transformers"]), default="auto", show_default=True)
+@click.option(
+    "--engine", type=click.Choice(["auto", "vllm", "transformers", "llama.cpp"]), default="auto", show_default=True
+)
 @click.option(
     "--dtype",
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),

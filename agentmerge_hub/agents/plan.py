@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from agentmerge_hub.agents import actors
+from agentmerge_hub.agents import actors, serve
 from agentmerge_hub.agents.lab import DEFAULT_BENCHMARKS, Benchmark, EnvArgs, ExpArgs
 from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Group, Recipe
 from agentmerge_hub.agents.weights import weights_hash
@@ -83,7 +83,8 @@ def _identity(recipe: Recipe, candidate: Candidate, digest: str, agent: AgentCon
         "tokenizer": candidate.tokenizer,
         "agent": agent.model_dump(exclude={"name"}, exclude_defaults=True, mode="json"),
         "asked": recipe.model_dump(include={"window", "answer", "temperature", "max_retry"})
-        | recipe.model_dump(include={"dtype"}, exclude_defaults=True),
+        | recipe.model_dump(include={"dtype"}, exclude_defaults=True)
+        | ({"gguf": serve.gguf(candidate.path).name} if recipe.engine == "llama.cpp" and digest else {}),
         "where": asdict(env_args),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:32]

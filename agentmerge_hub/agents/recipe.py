@@ -95,7 +95,9 @@ class Recipe(_Strict):
     max_steps: int | None = Field(None, description="Steps an episode may take; the benchmark's by default.")
     endpoint: str = Field("", description="OpenAI-compatible base URL; model folders are served here if empty.")
     api_key_variable: str = Field("", description="Environment variable that holds the endpoint's key.")
-    engine: Literal["auto", "vllm", "transformers"] = Field("auto", description="What serves model folders.")
+    engine: Literal["auto", "vllm", "transformers", "llama.cpp"] = Field(
+        "auto", description="What serves model folders; llama.cpp the GGUF file in each."
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="What the served models compute in; auto is the engine's choice."
     )

@@ -1,4 +1,5 @@
-"""Serve model folders behind an OpenAI-compatible endpoint: vLLM where it is installed, else `transformers serve`."""
+"""Serve model folders behind an OpenAI-compatible endpoint: vLLM where it is installed, else `transformers serve`; llama.cpp
+where it is asked for."""
 
 import contextlib
 import os
@@ -20,7 +21,7 @@ START_SECONDS = 900.0
 
 
 def engine_for(wanted: str = "auto") -> str:
-    """``vllm`` or ``transformers``.
+    """``vllm``, ``transformers`` or ``llama.cpp``.
 
     Raises:
         UserError: if the wanted one is not installed.
@@ -29,6 +30,8 @@ def engine_for(wanted: str = "auto") -> str:
         wanted = "vllm" if find_spec("vllm") else "transformers"
     if wanted == "vllm":
         require("agents", "vllm")
+    elif wanted == "llama.cpp":
+        _program("llama-server")
     else:
         require("agents", "fastapi", "uvicorn")
     return wanted
@@ -46,6 +49,21 @@ def check_folder(path: str) -> None:
         raise UserError(f"{path} has no chat template: copy the instruct model's chat_template.jinja into it")
 
 
+def gguf(folder: str) -> Path:
+    """The GGUF file of a model folder, which llama.cpp serves.
+
+    Raises:
+        UserError: unless there is exactly one.
+    """
+    files = sorted(Path(folder).glob("*.gguf"))
+    if len(files) != 1:
+        raise UserError(
+            f"{folder} has {len(files) or 'no'} .gguf {'files' if files else 'file'}, and llama.cpp serves one: llama.cpp's "
+            "convert_hf_to_gguf.py makes it"
+        )
+    return files[0]
+
+
 @contextlib.contextmanager
 def serving(
     model: str | None, engine: str, port: int | None = None, *, dtype: str = "auto", arguments: Sequence[str] = ()
@@ -56,17 +74,21 @@ def serving(
         model: folder to serve under that name; None with ``transformers`` serves whichever folder a request names.
         engine: what `engine_for` gave.
         port: a free one if None.
-        dtype: what the model computes in; ``auto`` is the engine's choice.
+        dtype: what the model computes in; ``auto`` is the engine's choice, and the only one for ``llama.cpp``, which
+            computes in what the file holds.
         arguments: more of the engine's own, e.g. ``["--tensor-parallel-size", "8"]``.
 
     Yields:
         The base URL, e.g. ``http://127.0.0.1:8000/v1``.
 
     Raises:
-        UserError: if the server ends or does not answer in time, with the last line it wrote.
+        UserError: if the server ends or does not answer in time, with the last line it wrote; for a dtype or a folder that
+            the engine cannot serve.
     """
     port = port or _free_port()
-    command = [*_command(model, engine, port), "--dtype", dtype, *arguments]
+    if engine == "llama.cpp" and dtype != "auto":
+        raise UserError(f"llama.cpp computes in what the GGUF file holds: leave dtype out instead of {dtype}")
+    command = [*_command(model, engine, port), *([] if engine == "llama.cpp" else ["--dtype", dtype]), *arguments]
     address = f"http://127.0.0.1:{port}/v1"
     with tempfile.NamedTemporaryFile("w+", suffix=".log") as log:
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
@@ -106,6 +128,8 @@ def stop(server: subprocess.Popen) -> None:
 def _command(model: str | None, engine: str, port: int) -> list[str]:
     if engine == "vllm":
         return [_program("vllm"), "serve", str(model), "--served-model-name", str(model), *_at(port)]
+    if engine == "llama.cpp":
+        return [_program("llama-server"), "--model", str(gguf(model)), "--alias", str(model), *_at(port)]
     command = [_program("transformers"), "serve"]
     return [*command, *([model] if model else []), *_at(port), "--log-level", "warning"]
 
@@ -119,7 +143,7 @@ def _program(name: str) -> str:
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.is_file() else shutil.which(name)
     if found is None:
-        raise UserError(f"the program `{name}` is not installed beside {sys.executable}")
+        raise UserError(f"the program `{name}` is neither beside {sys.executable} nor on the PATH: install it")
     return found
 
 

@@ -35,12 +35,12 @@ def sessions(recipe: Recipe, episodes: list[Episode]) -> Iterator[list[Episode]]
     if recipe.endpoint:
         endpoint.use(recipe.endpoint, check.key(recipe))
         yield asking
-    elif serve.engine_for(recipe.engine) == "transformers":
+    elif (engine := serve.engine_for(recipe.engine)) == "transformers":
         with serve.serving(None, "transformers", **how) as address:
             endpoint.use(address)
             yield asking
     else:
         for path in dict.fromkeys(episode.candidate.path for episode in asking):
-            with serve.serving(path, "vllm", **how) as address:
+            with serve.serving(path, engine, **how) as address:
                 endpoint.use(address)
                 yield [episode for episode in asking if episode.candidate.path == path]

@@ -61,3 +61,30 @@ def test_a_server_that_dies_is_said_with_its_last_words(tmp_path: Path) -> None:
         serve.serving(str(tmp_path), "transformers"),
     ):
         pass
+
+
+def test_llama_cpp_gets_the_folders_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(UserError, match="`llama-server` is neither beside"):
+        serve.engine_for("llama.cpp")
+    program = tmp_path / "bin" / "llama-server"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "asked with $*"\n')
+    program.chmod(0o755)
+    assert serve.engine_for("llama.cpp") == "llama.cpp"
+    model = tmp_path / "model"
+    model.mkdir()
+
+    def asked(**how: str) -> str:
+        with pytest.raises(UserError) as refused, serve.serving(str(model), "llama.cpp", 8001, **how):
+            pass
+        return str(refused.value)
+
+    assert "has no .gguf file, and llama.cpp serves one" in asked()
+    (model / "model.gguf").touch()
+    assert "leave dtype out instead of float32" in asked(dtype="float32")
+    assert f"asked with --model {model}/model.gguf --alias {model} --host 127.0.0.1 --port 8001 --threads 2" in asked(
+        arguments=["--threads", "2"]
+    )
+    (model / "other.gguf").touch()
+    assert "has 2 .gguf files" in asked()

@@ -18,6 +18,7 @@ from agentmerge_hub.agents.recipe import Candidate, read
 from agentmerge_hub.errors import UserError
 
 ALONG_TRAINING = ("instruct-fine-tuned", "agentmerge")
+FEWER_SEEDS = "1010-1012"
 
 
 def main(results: Path, validation: Path, reported: Path, *, earlier: bool) -> None:
@@ -45,7 +46,8 @@ def main(results: Path, validation: Path, reported: Path, *, earlier: bool) -> N
     if earlier:
         chosen = [found for candidate in chosen if candidate.method in ALONG_TRAINING for found in _earlier(candidate)]
         recipe["name"], recipe["candidates"] = "along", []
-        recipe["episodes"] = [group for group in recipe["episodes"] if group["split"] == "cross_task"]
+        new_tasks = [group for group in recipe["episodes"] if group["split"] == "cross_task"]
+        recipe["episodes"] = [group | {"seeds": FEWER_SEEDS} for group in new_tasks]
     recipe["candidates"] += [candidate.model_dump(exclude_defaults=True) for candidate in chosen]
     print(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
 
