@@ -33,7 +33,7 @@ def test_nothing_is_chosen_on_what_is_reported_or_collected() -> None:
         (e.run.env_args.task_name, e.run.env_args.task_seed)
         for e in plan(read(folder("recipes") / "collect" / "miniwob.yaml")).episodes
     }
-    assert (len(chosen), len(reported)) == (8, 156)
+    assert (len(chosen), len(reported)) == (16, 156)
     assert not {task for task, _ in chosen} & {task for task, _ in reported}
     assert not {seed for _, seed in chosen} & {seed for _, seed in reported}
     assert not {seed for _, seed in chosen | reported} & {seed for _, seed in collected}
@@ -77,7 +77,7 @@ def test_instructions_become_rows_in_both_layouts(tmp_path: Path) -> None:
     assert said == [("Add.\n\n1 + 1", "2"), ("Greet me.", "Hello."), ("Greet me.\n\nin French", "Bonjour.")]
 
 
-def test_the_choice_takes_one_setting_a_method_with_every_seed(tmp_path: Path) -> None:
+def test_the_choice_takes_one_learning_rate_a_method_with_every_seed_and_lambda(tmp_path: Path) -> None:
     scores = {
         ("base-fine-tuned", 5e-5, None): 0.5, ("base-fine-tuned", 2e-4, None): 0.5,
         ("agentmerge", 5e-5, 0.3): 0.25, ("agentmerge", 5e-5, 0.5): 0.75, ("agentmerge", 2e-4, 0.7): 0.75,
@@ -102,7 +102,7 @@ def test_the_choice_takes_one_setting_a_method_with_every_seed(tmp_path: Path) -
     assert chosen(tmp_path) == [
         "instruct",
         "base-fine-tuned-5e-05-None-seed0", "base-fine-tuned-5e-05-None-seed1",
-        "agentmerge-5e-05-0.5-seed0", "agentmerge-5e-05-0.5-seed1",
+        *(f"agentmerge-5e-05-{weight}-seed{seed}" for weight in (0.3, 0.5) for seed in (0, 1)),
     ]  # fmt: skip
     for name in ("checkpoint-9-agentmerge-5e-05-0.5-seed0", "base-fine-tuned-5e-05-None-seed0/checkpoint-9"):
         (tmp_path / "runs" / name).mkdir(parents=True)

@@ -22,8 +22,9 @@ class Choice:
 def choose(results: Results, on: str = "validation") -> Choice:
     """One candidate for each (agent, method, learning rate).
 
-    With episodes to choose on: the highest mean reward on those that all settings finished; at a tie fewer samples,
-    then λ nearer ½. Without: the last checkpoint, and every λ stays, because nothing honest can choose it.
+    Of those with episodes to choose on, the highest mean reward on the episodes that all of them finished; at a tie fewer
+    samples, then λ nearer ½. Where none has any: the last checkpoint, and every λ stays, because nothing honest can
+    choose it.
 
     Args:
         on: the split to choose on. Scores on any split but ``validation`` are flattered by it, and a note says so.
@@ -35,18 +36,21 @@ def choose(results: Results, on: str = "validation") -> Choice:
         raise UserError(f"--choose-on {on!r}: the results hold {', '.join(results.splits)}")
     validation = {candidate: done(rows) for candidate, rows in results.by_candidate(on).items()}
     groups: dict[tuple, list[Candidate]] = {}
-    for candidate in _reported(results):
+    names = labels.candidates(reported := list(_reported(results)))
+    for candidate in reported:
         groups.setdefault((candidate.agent, candidate.method, candidate.learning_rate), []).append(candidate)
     kept, table, notes = [], [], []
     for settings in groups.values():
-        scored = {candidate: validation.get(candidate, []) for candidate in settings}
-        if len(settings) > 1 and all(scored.values()):
-            kept.append(_best(scored, table))
-        elif len(settings) > 1:
+        scored = {candidate: rows for candidate in settings if (rows := validation.get(candidate))}
+        if not scored:
             kept += _last(settings)
-            notes.append(_unchosen(settings, on))
-        else:
-            kept += settings
+            if len(settings) > 1:
+                notes.append(_unchosen(settings, on))
+            continue
+        kept += [_best(scored, table)] if len(scored) > 1 else scored
+        if len(scored) < len(settings):
+            apart = "; ".join(names[candidate] for candidate in settings if candidate not in scored)
+            notes.append(f"Without {on} episodes, these took no part in the choice: {apart}.")
     if table and on != "validation":
         notes.append(
             f"λ and checkpoints were chosen on the {labels.split(on)} episodes, so the {labels.split(on)} scores of the methods "
@@ -91,6 +95,6 @@ def _unchosen(settings: list[Candidate], on: str) -> str:
     if len(lambdas) > 1:
         what = "every λ is shown, and picking the best of them here would flatter it"
     return (
-        f"{method}{at} was scored in {len(settings)} settings without {on} episodes for all of them to choose on: {what}. "
+        f"{method}{at} was scored in {len(settings)} settings without {on} episodes to choose on: {what}. "
         "--validation-task sets tasks aside for that."
     )

@@ -33,6 +33,20 @@ def test_the_best_on_validation_is_shown_though_another_is_better_on_the_test(tm
     assert [(row["merge_lambda"], row["chosen"]) for row in chosen.table] == [(0.3, False), (0.7, True)]
 
 
+def test_settings_without_validation_take_no_part_in_the_choice(tmp_path: Path) -> None:
+    rows = fixed("agentmerge", {"validation": 0.25, "cross_task": 0.5}, merge_lambda=0.3, samples_seen=80)
+    rows += fixed("agentmerge", {"validation": 0.75, "cross_task": 0.5}, merge_lambda=0.7, samples_seen=80)
+    rows += fixed("agentmerge", {"cross_task": 1.0}, merge_lambda=0.7, samples_seen=40)
+    chosen = choice.choose(read(tmp_path, rows))
+    assert [(c.merge_lambda, c.samples_seen) for c in chosen.candidates] == [(0.7, 80)]
+    assert [row["merge_lambda"] for row in chosen.table] == [0.3, 0.7]
+    (note,) = chosen.notes
+    assert "Without validation episodes" in note and "λ 0.7, 40 samples" in note
+    rows = fixed("agent", {"validation": 0.25, "cross_task": 0.5}, samples_seen=40)
+    rows += fixed("agent", {"cross_task": 0.5}, samples_seen=80)
+    assert [c.samples_seen for c in choice.choose(read(tmp_path / "two", rows)).candidates] == [40]
+
+
 def test_tasks_can_be_set_aside_to_choose_on(tmp_path: Path) -> None:
     rows = fixed("agentmerge", {"cross_task": 0.25}, merge_lambda=0.3) + fixed(
         "agentmerge", {"cross_task": 0.75}, merge_lambda=0.7

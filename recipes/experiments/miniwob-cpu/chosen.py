@@ -1,11 +1,12 @@
-"""Write into a recipe the candidates that validation chose: for each method one learning rate and one λ, every seed of it.
+"""Write into a recipe the candidates that validation chose: for each method one learning rate, every seed and λ of it.
 
     python chosen.py validation/results.parquet validation.yaml reported.yaml > OUT
     python chosen.py --earlier validation/results.parquet validation.yaml reported.yaml > OUT
 
 The choice is the highest mean reward over the validation episodes of all seeds; at a tie the smaller learning rate, then λ
-nearer ½. Candidates without a learning rate, such as the instruct model, are not chosen among. With --earlier the recipe
-asks for earlier checkpoints of the two methods that Figure 3 draws, and merges of such, on new tasks alone.
+nearer ½. Every λ is asked for, so that the report shows the curve; it compares the chosen λ alone. Candidates without a
+learning rate, such as the instruct model, are not chosen among. With --earlier the recipe asks for earlier checkpoints of
+the two methods that Figure 3 draws, and merges of such at the chosen λ, on new tasks alone.
 """
 
 import sys
@@ -37,10 +38,11 @@ def main(results: Path, validation: Path, reported: Path, *, earlier: bool) -> N
         sep="\n",
     )
     models = frame.drop_duplicates("model").set_index("model")
+    kept = ("learning_rate", "merge_lambda") if earlier else ("learning_rate",)
     chosen = []
     for candidate in read(validation).candidates:
         row = models.loc[candidate.name]
-        if all(_same(row[name], best.loc[row["method"], name]) for name in ("learning_rate", "merge_lambda")):
+        if all(_same(row[name], best.loc[row["method"], name]) for name in kept):
             chosen.append(candidate)
     recipe = yaml.safe_load(reported.read_text(encoding="utf-8"))
     if earlier:

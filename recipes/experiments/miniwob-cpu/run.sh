@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # AgentMerge against its rivals with a pretrained model on a laptop's CPU: MiniWoB, gemma-3-270m, two learning rates, two seeds.
-# About 9 hours on two cores, 10 GB of memory, 45 GB of disk in WORK. Stop it whenever you like and start it again: it goes on.
+# About 2½ hours on two cores with AVX2, 10 GB of memory, 45 GB of disk in WORK. Stop it whenever you like and start it again: it goes on.
 #   pip install --no-deps -r recipes/experiments/miniwob-cpu/requirements.txt
 #   INSTRUCTIONS="a.json b.jsonl" recipes/experiments/miniwob-cpu/run.sh WORK
-# With HUB=1 the pair is SmolLM2-135M and its Instruct from the Hub, and no instruct model is made.
+# With HUB=1 the pair is SmolLM2-135M and its Instruct from the Hub, no instruct model is made, and transformers serves.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 recipes=$(cd "$here/../.." && pwd)
@@ -26,6 +26,9 @@ train() {
   sft 1 "$here/sft.yaml" --output_dir "runs/$1-lr$3-seed$4" --model_name_or_path "models/$2" --learning_rate "$3" --seed "$4" \
     ${HUB:+--instruct_rows "<|im_start|>" "<|im_end|>"} "${@:5}"
 }
+# llama.cpp serves the packaged pair, whose GGUF files to_gguf.py can write; transformers any other.
+to_gguf() { [[ -n "${HUB:-}" ]] || python "$here/to_gguf.py" "$@"; }
+study() { sed -e '' ${HUB:+-e 's/^engine: .*/engine: transformers/' -e '/^engine_arguments:/d'} "$here/$1"; }
 export -f sft train
 export here recipes
 
@@ -76,14 +79,20 @@ for rate in $rates; do
     --set "first=./runs/instruct-lr$rate-seed0" --set "second=./runs/instruct-lr$rate-seed1"
 done
 
+export PATH="$here:$PATH" # for llama-server
 say "6/7 validate: episodes that choose each method's learning rate and λ"
-agentmerge evaluate "$here/validation.yaml" -o validation
+to_gguf models/instruct runs/* merged/soup-* merged/lr*/lambda-*
+study validation.yaml > validation.yaml
+agentmerge evaluate validation.yaml -o validation
 
 say "6/7 evaluate: new seeds of the training tasks, and new tasks; then, on the new tasks, halfway through training"
-chosen=("$here/chosen.py" validation/results.parquet "$here/validation.yaml" "$here/reported.yaml")
-python "${chosen[@]}" > reported.yaml
-python "${chosen[@]}" --earlier > along.yaml
+study reported.yaml > asked.yaml
+chosen=(validation/results.parquet validation.yaml asked.yaml)
+python "$here/chosen.py" "${chosen[@]}" > reported.yaml
 agentmerge evaluate reported.yaml -o results
+python "$here/chosen.py" --earlier "${chosen[@]}" > along.yaml
+# shellcheck disable=SC2046 # folders, a line each
+to_gguf $(sed -n 's/^ *path: //p' along.yaml)
 agentmerge evaluate along.yaml -o along
 
 say "7/7 analyse"
