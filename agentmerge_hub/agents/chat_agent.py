@@ -31,6 +31,10 @@ class ChatAgentArgs(AgentArgs):
     temperature: float = 0.0
     max_retry: int = 4
 
+    def prepare(self) -> None:
+        """Load what every episode uses, once for all workers."""
+        _tokenizer(self.tokenizer)
+
     def make_agent(self) -> "ChatAgent":
         return ChatAgent(self)
 

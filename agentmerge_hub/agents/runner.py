@@ -45,6 +45,8 @@ def run_all(
     """
     chromium.prepare()
     _import_for_workers()
+    for args in {id(run.agent_args): run.agent_args for run in runs}.values():
+        args.prepare()
     left = list(reversed(runs))
     workers: list[_Worker] = []
     # Browsers that are ended by force leave their profiles behind, in a folder that goes with them.

@@ -1,6 +1,7 @@
 """The chat agent against a real HTTP endpoint: what it sends, what it makes of answers, what it saves."""
 
 import pickle
+import shutil
 
 import pytest
 
@@ -43,6 +44,14 @@ def test_an_answer_becomes_an_action_and_a_complete_trace(chat_server, make) -> 
     assert chat_server.requests[0]["messages"][1]["content"].count("Press Go.") == 1
     saved = pickle.dumps((info, make().args))
     assert KEY.encode() not in saved and chat_server.address.encode() not in saved
+
+
+def test_episodes_share_the_tokenizer_that_prepare_loads(tokenizer_folder, tmp_path) -> None:
+    shutil.copytree(tokenizer_folder, tmp_path / "its")
+    args = ChatAgentArgs(agent_name="a", model="m", tokenizer=str(tmp_path / "its"), window=4096, answer=128)
+    args.prepare()
+    shutil.rmtree(tmp_path / "its")
+    assert args.make_agent().tokenizer is args.make_agent().tokenizer
 
 
 def test_an_unreadable_answer_is_asked_for_again_with_its_error(chat_server, make) -> None:
