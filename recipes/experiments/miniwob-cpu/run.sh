@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # AgentMerge against its rivals with a pretrained model on a laptop's CPU: MiniWoB, gemma-3-270m, two learning rates, two seeds.
-# About 2½ hours on two cores with AVX2, 10 GB of memory, 45 GB of disk in WORK. Stop it whenever you like and start it again: it goes on.
+# About 4½ hours on two cores with AVX2, 10 GB of memory, 45 GB of disk in WORK. Stop it whenever you like and start it again: it goes on.
 #   pip install --no-deps -r recipes/experiments/miniwob-cpu/requirements.txt
 #   INSTRUCTIONS="a.json b.jsonl" recipes/experiments/miniwob-cpu/run.sh WORK
 # With HUB=1 the pair is SmolLM2-135M and its Instruct from the Hub, no instruct model is made, and transformers serves.
