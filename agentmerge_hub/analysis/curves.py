@@ -3,46 +3,66 @@
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.analysis import labels
-from agentmerge_hub.analysis.episodes import Candidate
+from agentmerge_hub.analysis import labels, tables
+from agentmerge_hub.analysis.episodes import Candidate, Results
 from agentmerge_hub.analysis.plotting import DASHES, INK, MARKERS, SERIES, Picture, draw
 
 PANELS = ("inter_task", "cross_task")
 
 
-def learning_curves(folder: Path, scored: list[dict], likelihood: list[dict], chosen: list[Candidate]) -> list[Picture]:
-    """A figure for each method and agent that was scored at two checkpoints or more.
+def table(results: Results, chosen: list[Candidate]) -> list[dict]:
+    """The scores of every checkpoint, for the methods that were scored at two or more of them.
+
+    The checkpoints of one split, agent and learning rate are scored on the episodes that all of them finished, whatever their
+    method; the untouched instruct model, which stands beside each, on these too if it finished them.
 
     Args:
-        scored: every candidate's scores, as in candidates.csv.
-        likelihood: rows of likelihood.csv; empty where none was measured.
         chosen: where a method has several λ, the curve is that of the chosen one.
     """
+    found = list(results.by_candidate())
+    along = [
+        candidate for candidate in found if candidate.samples_seen is not None and _at_its_lambda(candidate, chosen)
+    ]
+    seen: dict[tuple, set] = {}
+    for candidate in along:
+        seen.setdefault((candidate.agent, candidate.method), set()).add(candidate.samples_seen)
+    lines: dict[tuple, list[Candidate]] = {}
+    for candidate in along:
+        if len(seen[candidate.agent, candidate.method]) > 1:
+            lines.setdefault((candidate.agent, candidate.learning_rate), []).append(candidate)
+    rows = []
+    for split in PANELS:
+        for (agent, rate), candidates in lines.items():
+            untouched = tuple(c for c in found if (c.method, c.agent) == ("instruct", agent))
+            line = tables.on_same_episodes(results, candidates, split, untouched)
+            rows += [row | {"learning_rate": rate} for row in line]
+    return rows
+
+
+def _at_its_lambda(candidate: Candidate, chosen: list[Candidate]) -> bool:
+    """Whether it is at the λ that was chosen most often for its method; of several the one nearer ½."""
+    alike = [c for c in chosen if (c.method, c.agent) == (candidate.method, candidate.agent)]
+    weights = [c.merge_lambda for c in alike if c.merge_lambda is not None]
+    return not weights or candidate.merge_lambda == max(
+        sorted(set(weights), key=lambda weight: abs(weight - 0.5)), key=weights.count
+    )
+
+
+def learning_curves(folder: Path, along: list[dict], likelihood: list[dict]) -> list[Picture]:
+    """A figure for each method and agent.
+
+    Args:
+        along: what `table` gave.
+        likelihood: rows of likelihood.csv; empty where none was measured.
+    """
     pictures = []
-    found = dict.fromkeys((row["method"], row["agent"]) for row in scored)
+    found = dict.fromkeys((row["method"], row["agent"]) for row in along if row["samples_seen"] is not None)
     for method, agent in sorted(found, key=lambda pair: pair[0] != labels.BASELINE):
-        rows = _along(scored, method, agent, chosen)
-        if len({row["samples_seen"] for row in rows}) < 2:
-            continue
+        rows = [row for row in along if (row["method"], row["agent"]) == (method, agent)]
         beside = [row for row in likelihood if row["method"] == method]
-        untouched = [row for row in scored if row["method"] == "instruct" and row["agent"] == agent]
+        untouched = [row for row in along if (row["method"], row["agent"]) == ("instruct", agent)]
         pictures.append(_ablation(folder, method, agent, rows, beside, untouched))
     return pictures
-
-
-def _along(scored: list[dict], method: str, agent: str, chosen: list[Candidate]) -> list[dict]:
-    """Rows of one method with checkpoints, at one λ."""
-    weights = [c.merge_lambda for c in chosen if (c.method, c.agent) == (method, agent) and c.merge_lambda is not None]
-    kept = max(sorted(set(weights), key=lambda w: abs(w - 0.5)), key=weights.count) if weights else None
-    return [
-        row
-        for row in scored
-        if (row["method"], row["agent"]) == (method, agent)
-        and row["samples_seen"] is not None
-        and row.get("reward") is not None
-        and (kept is None or row["merge_lambda"] == kept)
-        and row["split"] in PANELS
-    ]
 
 
 def _ablation(
@@ -60,8 +80,8 @@ def _ablation(
                 _band(axis, mine, number, f"lr {labels.rate(rate)}" if rate is not None else labels.method(method))
                 if right is not None:
                     _likelihood(right, _line(likelihood, split, rate), number)
-            for row in (row for row in untouched if row["split"] == split and row.get("reward") is not None):
-                axis.axhline(row["reward"], color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label="untouched instruct")
+            for reward in sorted({row["reward"] for row in untouched if row["split"] == split}):
+                axis.axhline(reward, color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label="untouched instruct")
             axis.set_title(labels.split(split))
             axis.set_xlabel("samples seen")
             axis.xaxis.set_major_formatter("{x:,.0f}")
@@ -80,16 +100,17 @@ def _ablation(
     )
     caption += "; dotted, the geometric-mean token probability of held-out expert answers." if likelihood else "."
     name = f"curves_{_slug(method)}_{_slug(agent)}".rstrip("_")
-    return draw(folder, name, caption, f"{caption} The numbers are in candidates.csv.", paint, (9, 3.4))
+    return draw(folder, name, caption, f"{caption} The numbers are in along_training.csv.", paint, (9, 3.4))
 
 
 def merged_against(
-    folder: Path, scored: list[dict], chosen: list[Candidate], focus: str, baseline: str, split: str = "cross_task"
+    folder: Path, along: list[dict], focus: str, baseline: str, split: str = "cross_task"
 ) -> list[Picture]:
     """Figure 3: the merged model against the fine-tuned one along training, a panel for each learning rate."""
     pictures = []
-    for agent in dict.fromkeys(row["agent"] for row in scored):
-        lines = {m: [r for r in _along(scored, m, agent, chosen) if r["split"] == split] for m in (baseline, focus)}
+    for agent in dict.fromkeys(row["agent"] for row in along):
+        mine = [row for row in along if (row["agent"], row["split"]) == (agent, split)]
+        lines = {method: [row for row in mine if row["method"] == method] for method in (baseline, focus)}
         rates = _rates(lines[focus])
         rates = [rate for rate in rates if all(len(_line(rows, split, rate)) > 1 for rows in lines.values())]
         if rates:
@@ -116,7 +137,7 @@ def _rivals(folder: Path, lines: dict[str, list[dict]], rates: list[float | None
         f"{names} along training, {labels.split(split)}{f', {agent} agent' if agent else ''}, with one standard error."
     )
     name = f"merged_along_training_{_slug(agent)}".rstrip("_")
-    return draw(folder, name, caption, f"{caption} The numbers are in candidates.csv.", paint, (9, 3.2))
+    return draw(folder, name, caption, f"{caption} The numbers are in along_training.csv.", paint, (9, 3.2))
 
 
 def _rates(rows: list[dict]) -> list[float | None]:

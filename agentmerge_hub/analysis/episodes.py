@@ -128,6 +128,8 @@ def _read(folder: Path) -> list[Row]:
         if row["success"] is None and row["status"] == "done":
             row["success"] = row["reward"] > 0
         row["split"] = row["split"] or "unsplit"
+        if row["method"] == "instruct":  # taken as it is: how it was made is no setting of this study
+            row |= {"learning_rate": None, "samples_seen": None, "run_seed": None}
     return rows
 
 

@@ -85,6 +85,8 @@ def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
             "comparisons": compared,
             "plan": planner.table(compared),
             "candidates": tables.table1(results),
+            "along_training": curves.table(results, chosen.candidates),
+            "lambda_curve": lambda_curve.table(results, focus),
             "chosen": chosen.table,
             "by_task": tables.by_task(results, chosen.candidates),
             "behaviour": behaviour.table(results),
@@ -105,7 +107,7 @@ def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
             limits=findings.limits(results, found["table1"], compared, notes),
             reasons=reasons.sentences(compared, found["behaviour"], found["by_task"]),
             focus=focus,
-            pictures={picture.name: picture for picture in _pictures(folder, found, chosen, focus)},
+            pictures={picture.name: picture for picture in _pictures(folder, found, focus)},
             measures=behaviour.MEASURES,
             planned=planner.wide(found["plan"]),
             lists=trace_pages.write_lists(folder, results, pages),
@@ -124,15 +126,15 @@ def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
     return found["table1"]
 
 
-def _pictures(folder: Path, found: dict[str, Any], chosen: choice.Choice, focus: str) -> list[Any]:
-    scored = found["candidates"]
+def _pictures(folder: Path, found: dict[str, Any], focus: str) -> list[Any]:
+    along = found["along_training"]
     drawn = [
         *figures.for_each_agent(folder, found["table1"], found["comparisons"], focus),
         *heat_map.for_each_agent(folder, found["by_task"]),
-        lambda_curve.draw_lambda(folder, scored, found["chosen"], focus),
+        lambda_curve.draw_lambda(folder, found["lambda_curve"], found["chosen"], focus),
         *behaviour_figure.along_training(folder, found["behaviour"], (labels.BASELINE, focus)),
-        *curves.learning_curves(folder, scored, found["likelihood"], chosen.candidates),
-        *curves.merged_against(folder, scored, chosen.candidates, focus, labels.BASELINE),
+        *curves.learning_curves(folder, along, found["likelihood"]),
+        *curves.merged_against(folder, along, focus, labels.BASELINE),
     ]
     return [picture for picture in drawn if picture is not None]
 

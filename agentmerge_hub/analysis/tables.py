@@ -57,6 +57,26 @@ def table1(results: Results, candidates: list[Candidate] | None = None) -> list[
     return rows
 
 
+def on_same_episodes(
+    results: Results, candidates: list[Candidate], split: str, beside: tuple[Candidate, ...] = ()
+) -> list[dict]:
+    """Scores of candidates on the episodes of a split that all of them finished: what a line through them may compare.
+
+    Args:
+        candidates: those that finished none of the split's are left out.
+        beside: more candidates, each added if it finished all of these episodes.
+    """
+    finished = {candidate: done(rows) for candidate, rows in results.by_candidate(split).items()}
+    keys = {candidate: {(row["task"], row["seed"]) for row in rows} for candidate, rows in finished.items() if rows}
+    mine = [candidate for candidate in candidates if candidate in keys]
+    if not mine:
+        return []
+    common = set.intersection(*(keys[candidate] for candidate in mine))
+    mine += [candidate for candidate in beside if common <= keys.get(candidate, set())]
+    shared = {c: [row for row in finished[c] if (row["task"], row["seed"]) in common] for c in mine if common}
+    return [{"split": split, **candidate._asdict(), **scores(rows, split)} for candidate, rows in shared.items()]
+
+
 def by_task(results: Results, candidates: list[Candidate]) -> list[dict]:
     """Success of each candidate by task, with the task's category."""
     rows = []

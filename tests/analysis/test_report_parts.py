@@ -1,5 +1,6 @@
 """The report's parts: figures along training, λ, error analysis with trace pages, forgetting, likelihood, planning."""
 
+import csv
 import json
 import shutil
 from html.parser import HTMLParser
@@ -77,6 +78,34 @@ def test_a_sweep_is_drawn_along_training_and_over_lambda(sweep: Path) -> None:
         assert ElementTree.parse(sweep / f"{name}.svg").getroot().tag.endswith("svg")
         assert (sweep / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert f'id="figure-{name}"' in (sweep / "report.html").read_text()
+
+
+def test_points_of_a_line_are_scored_on_the_same_episodes(tmp_path: Path) -> None:
+    setting = {"method": "agentmerge", "learning_rate": 1e-6, "samples_seen": 20}
+    rewards = {0.3: (1.0,), 0.5: (1.0, 0.0), 0.7: (0.0, 0.0)}
+    rows = [
+        simulated.episode(**setting, merge_lambda=weight, seed=seed, reward=reward)
+        for weight, scored in rewards.items()
+        for seed, reward in enumerate(scored)
+    ]
+    rows += [simulated.episode(seed=seed, reward=0.0, learning_rate=1e-4, samples_seen=9) for seed in range(3)]
+    rows += [simulated.episode(method="agent", learning_rate=1e-6, samples_seen=20, seed=1, reward=1.0)]
+    early = setting | {"samples_seen": 10, "merge_lambda": 0.5}
+    rows += [simulated.episode(**early, seed=1, reward=1.0)]
+    report.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", report.Options(draws=200))
+    curve = csv_rows(tmp_path / "report" / "lambda_curve.csv")
+    assert [(float(row["merge_lambda"]), float(row["reward"]), int(row["n"])) for row in curve] == [
+        (0.0, 0.0, 1), (0.3, 1.0, 1), (0.5, 1.0, 1), (0.7, 0.0, 1),
+    ]  # fmt: skip
+    along = csv_rows(tmp_path / "report" / "along_training.csv")
+    assert [(row["method"], row["samples_seen"], float(row["reward"])) for row in along] == [
+        ("agentmerge", "10", 1.0), ("agentmerge", "20", 0.0), ("instruct", "", 0.0),
+    ]  # fmt: skip
+
+
+def csv_rows(path: Path) -> list[dict]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_every_figure_has_a_dark_twin_in_other_colours(sweep: Path) -> None:

@@ -1,12 +1,11 @@
-"""Write into a recipe the candidates that validation chose: for each method one learning rate, every seed and λ of it.
+"""Write into a recipe the candidates that validation chose: for each method and learning rate one λ, every seed of it.
 
     python chosen.py validation/results.parquet validation.yaml reported.yaml > OUT
-    python chosen.py --earlier validation/results.parquet validation.yaml reported.yaml > OUT
+    python chosen.py --more validation/results.parquet validation.yaml reported.yaml > OUT
 
-The choice is the highest mean reward over the validation episodes of all seeds; at a tie the smaller learning rate, then λ
-nearer ½. Every λ is asked for, so that the report shows the curve; it compares the chosen λ alone. Candidates without a
-learning rate, such as the instruct model, are not chosen among. With --earlier the recipe asks for earlier checkpoints of
-the two methods that Figure 3 draws, and merges of such at the chosen λ, on new tasks alone.
+The choice is the highest mean reward over the validation episodes of all seeds; at a tie λ nearer ½. With --more the recipe
+asks for what only figures show, on new tasks with fewer seeds and at AgentMerge's best learning rate: the other λ, and half-
+way through training the two methods that Figure 3 draws.
 """
 
 import sys
@@ -18,39 +17,41 @@ import yaml
 from agentmerge_hub.agents.recipe import Candidate, read
 from agentmerge_hub.errors import UserError
 
-ALONG_TRAINING = ("instruct-fine-tuned", "agentmerge")
+DRAWN = ("instruct-fine-tuned", "agentmerge")
 FEWER_SEEDS = "1010-1012"
 
 
-def main(results: Path, validation: Path, reported: Path, *, earlier: bool) -> None:
+def main(results: Path, validation: Path, reported: Path, *, more: bool) -> None:
     frame = pq.read_table(results).to_pandas()
     frame["reward"] = frame["reward"].where(frame["status"] == "done", 0.0).fillna(0.0)
     if (missing := int((frame["status"] == "missing").sum())) > 0:
         raise UserError(f"{results} lacks {missing} episodes: run the validation to its end first")
     frame["apart"] = (frame["merge_lambda"] - 0.5).abs()
     settings = ["method", "learning_rate", "merge_lambda", "apart"]
-    scores = frame.groupby(settings, dropna=False)["reward"].mean().reset_index()
+    frame["setting"] = frame.groupby(settings, dropna=False).ngroup()
+    scores = frame.groupby(["setting", *settings], dropna=False)["reward"].mean().reset_index()
     scores = scores.sort_values(["reward", "learning_rate", "apart"], ascending=[False, True, True])
-    best = scores.drop_duplicates("method").set_index("method")
     print(
         "# validation, mean reward of each setting:",
-        *(f"#   {line}" for line in scores.to_string().splitlines()),
+        *(f"#   {line}" for line in scores.to_string(index=False).splitlines()),
         sep="\n",
     )
-    models = frame.drop_duplicates("model").set_index("model")
-    kept = ("learning_rate", "merge_lambda") if earlier else ("learning_rate",)
-    chosen = []
-    for candidate in read(validation).candidates:
-        row = models.loc[candidate.name]
-        if all(_same(row[name], best.loc[row["method"], name]) for name in kept):
-            chosen.append(candidate)
+    rate = scores[scores["method"] == "agentmerge"]["learning_rate"].iloc[0]
+    chosen = set(scores.drop_duplicates(["method", "learning_rate"])["setting"])
+    of = frame.drop_duplicates("model").set_index("model")
+
     recipe = yaml.safe_load(reported.read_text(encoding="utf-8"))
-    if earlier:
-        chosen = [found for candidate in chosen if candidate.method in ALONG_TRAINING for found in _earlier(candidate)]
-        recipe["name"], recipe["candidates"] = "along", []
+    candidates = read(validation).candidates
+    if more:
+        drawn = [c for c in candidates if c.method in DRAWN and of["learning_rate"][c.name] == rate]
+        candidates = [c for c in drawn if of["setting"][c.name] not in chosen]
+        candidates += [early for c in drawn if of["setting"][c.name] in chosen for early in _earlier(c)]
+        recipe["name"], recipe["candidates"] = "more", []
         new_tasks = [group for group in recipe["episodes"] if group["split"] == "cross_task"]
         recipe["episodes"] = [group | {"seeds": FEWER_SEEDS} for group in new_tasks]
-    recipe["candidates"] += [candidate.model_dump(exclude_defaults=True) for candidate in chosen]
+    else:
+        candidates = [c for c in candidates if of["setting"][c.name] in chosen]
+    recipe["candidates"] += [candidate.model_dump(exclude_defaults=True) for candidate in candidates]
     print(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
 
 
@@ -65,10 +66,6 @@ def _earlier(candidate: Candidate) -> list[Candidate]:
     ]
 
 
-def _same(one: float | None, other: float | None) -> bool:
-    return one == other or (one != one and other != other)
-
-
 if __name__ == "__main__":
-    words = [word for word in sys.argv[1:] if word != "--earlier"]
-    main(*map(Path, words), earlier="--earlier" in sys.argv)
+    words = [word for word in sys.argv[1:] if word != "--more"]
+    main(*map(Path, words), more="--more" in sys.argv)

@@ -85,16 +85,17 @@ to_gguf models/instruct runs/* merged/soup-* merged/lr*/lambda-*
 study validation.yaml > validation.yaml
 agentmerge evaluate validation.yaml -o validation
 
-say "6/7 evaluate: new seeds of the training tasks, and new tasks; then, on the new tasks, halfway through training"
+say "6/7 evaluate: new seeds of the training tasks, and new tasks"
 study reported.yaml > asked.yaml
 chosen=(validation/results.parquet validation.yaml asked.yaml)
 python "$here/chosen.py" "${chosen[@]}" > reported.yaml
 agentmerge evaluate reported.yaml -o results
-python "$here/chosen.py" --earlier "${chosen[@]}" > along.yaml
+say "6/7 evaluate, on new tasks: other λ, and halfway through training"
+python "$here/chosen.py" --more "${chosen[@]}" > more.yaml
 # shellcheck disable=SC2046 # folders, a line each
-to_gguf $(sed -n 's/^ *path: //p' along.yaml)
-agentmerge evaluate along.yaml -o along
+to_gguf $(sed -n 's/^ *path: //p' more.yaml)
+agentmerge evaluate more.yaml -o more
 
 say "7/7 analyse"
-agentmerge analyse results along validation -o report
+agentmerge analyse results more validation -o report
 say "done: $PWD/report/report.html"
