@@ -77,7 +77,7 @@ def test_instructions_become_rows_in_both_layouts(tmp_path: Path) -> None:
     assert said == [("Add.\n\n1 + 1", "2"), ("Greet me.", "Hello."), ("Greet me.\n\nin French", "Bonjour.")]
 
 
-def test_the_choice_takes_one_learning_rate_a_method_with_every_seed_and_lambda(tmp_path: Path) -> None:
+def test_the_choice_takes_one_lambda_a_learning_rate_with_every_seed(tmp_path: Path) -> None:
     scores = {
         ("base-fine-tuned", 5e-5, None): 0.5, ("base-fine-tuned", 2e-4, None): 0.5,
         ("agentmerge", 5e-5, 0.3): 0.25, ("agentmerge", 5e-5, 0.5): 0.75, ("agentmerge", 2e-4, 0.7): 0.75,
@@ -101,12 +101,15 @@ def test_the_choice_takes_one_learning_rate_a_method_with_every_seed_and_lambda(
     (tmp_path / "validation.yaml").write_text(yaml.safe_dump(recipe))
     assert chosen(tmp_path) == [
         "instruct",
-        "base-fine-tuned-5e-05-None-seed0", "base-fine-tuned-5e-05-None-seed1",
-        *(f"agentmerge-5e-05-{weight}-seed{seed}" for weight in (0.3, 0.5) for seed in (0, 1)),
+        *(f"base-fine-tuned-{rate}-None-seed{seed}" for rate in ("5e-05", "0.0002") for seed in (0, 1)),
+        *(f"agentmerge-{setting}-seed{seed}" for setting in ("5e-05-0.5", "0.0002-0.7") for seed in (0, 1)),
     ]  # fmt: skip
     for name in ("checkpoint-9-agentmerge-5e-05-0.5-seed0", "base-fine-tuned-5e-05-None-seed0/checkpoint-9"):
         (tmp_path / "runs" / name).mkdir(parents=True)
-    assert chosen(tmp_path, "--earlier") == ["agentmerge-5e-05-0.5-seed0-checkpoint-9-agentmerge-5e-05-0.5-seed0"]
+    assert chosen(tmp_path, "--more") == [
+        "agentmerge-5e-05-0.3-seed0", "agentmerge-5e-05-0.3-seed1",
+        "agentmerge-5e-05-0.5-seed0-checkpoint-9-agentmerge-5e-05-0.5-seed0",
+    ]  # fmt: skip
 
 
 def chosen(folder: Path, *options: str) -> list[str]:
