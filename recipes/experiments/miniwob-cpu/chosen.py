@@ -3,9 +3,10 @@
     python chosen.py validation/results.parquet validation.yaml reported.yaml > OUT
     python chosen.py --more validation/results.parquet validation.yaml reported.yaml > OUT
 
-The choice is the highest mean reward over the validation episodes of all seeds; at a tie λ nearer ½. With --more the recipe
-asks for what only figures show, on new tasks with fewer seeds and at AgentMerge's best learning rate: the other λ, and half-
-way through training the two methods that Figure 3 draws.
+The choice is the highest mean reward over the validation episodes of all seeds; at a tie λ nearer ½. The methods that Table 1
+does not have are asked for at AgentMerge's best learning rate alone. With --more the recipe asks for what only figures show,
+on new tasks with fewer seeds and at that learning rate: the other λ, and halfway through training the two methods that Figure
+3 draws.
 """
 
 import sys
@@ -18,6 +19,7 @@ from agentmerge_hub.agents.recipe import Candidate, read
 from agentmerge_hub.errors import UserError
 
 DRAWN = ("instruct-fine-tuned", "agentmerge")
+TABLE_1 = (*DRAWN, "model-soup")
 FEWER_SEEDS = "1010-1012"
 
 
@@ -51,6 +53,7 @@ def main(results: Path, validation: Path, reported: Path, *, more: bool) -> None
         recipe["episodes"] = [group | {"seeds": FEWER_SEEDS} for group in new_tasks]
     else:
         candidates = [c for c in candidates if of["setting"][c.name] in chosen]
+        candidates = [c for c in candidates if c.method in TABLE_1 or of["learning_rate"][c.name] == rate]
     recipe["candidates"] += [candidate.model_dump(exclude_defaults=True) for candidate in candidates]
     print(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
 
