@@ -97,5 +97,10 @@ to_gguf $(sed -n 's/^ *path: //p' more.yaml)
 agentmerge evaluate more.yaml -o more
 
 say "7/7 analyse"
-agentmerge analyse results more validation -o report
+beside=()
+for file in runs/*/checkpoint-*/likelihood.parquet; do
+  run=${file#runs/}
+  beside+=(--likelihood "runs-${run%%/*}=$file")
+done
+agentmerge analyse results more validation -o report --traces 0 "${beside[@]}"
 say "done: $PWD/report/report.html"
