@@ -68,7 +68,7 @@ def draw_lambda(folder: Path, rows: list[dict], choices: list[dict], focus: str)
                 x, y = [row["merge_lambda"] for row in mine], [row["reward"] for row in mine]
                 error = [row["se"] or 0 for row in mine]
                 axis.errorbar(
-                    x, y, yerr=error, color=colour, marker=marker, capsize=2, elinewidth=0.9, label=_name(line)
+                    x, y, yerr=error, color=colour, marker=marker, capsize=2, elinewidth=0.9, label=_name(line, lines)
                 )
                 if picked.get(line) in x:
                     best = picked[line]
@@ -92,6 +92,7 @@ def _line_of(row: dict) -> tuple:
     return (row["agent"], row["learning_rate"], row["samples_seen"])
 
 
-def _name(line: tuple) -> str:
+def _name(line: tuple, lines: list[tuple]) -> str:
     agent, rate, _ = line
-    return ", ".join(part for part in (agent, f"lr {labels.rate(rate)}" if rate is not None else "") if part)
+    told = agent if len({other[0] for other in lines}) > 1 else ""
+    return ", ".join(part for part in (told, f"lr {labels.rate(rate)}" if rate is not None else "") if part)
