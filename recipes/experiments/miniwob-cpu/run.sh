@@ -80,7 +80,7 @@ for rate in $rates; do
 done
 
 export PATH="$here:$PATH" # for llama-server
-say "6/7 validate: episodes that choose each method's learning rate and λ"
+say "6/7 validate: episodes that choose λ at each learning rate"
 to_gguf models/instruct runs/* merged/soup-* merged/lr*/lambda-*
 study validation.yaml > validation.yaml
 agentmerge evaluate validation.yaml -o validation
