@@ -33,8 +33,8 @@ demo: setup ## run the whole pipeline on this machine's CPU, in demo-out/ (about
 test: setup ## run every test; make test ARGS="-k fit" runs some
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: setup ## check style and formatting
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: setup ## check style, formatting, import rules and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache && $(BIN)/mypy
 
 clean: ## remove the environment and the demo's output
 	rm -rf $(VENV) demo-out

@@ -7,16 +7,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from agentmerge_hub.dataset.croissant import FILE as CROISSANT
+from agentmerge_hub.dataset.croissant import croissant
 from agentmerge_hub.dataset.figures import draw_lengths, figures
 from agentmerge_hub.dataset.rules import EPISODE_RULES, SAMPLE_RULES
 from agentmerge_hub.dataset.secret_rules import KINDS
 from agentmerge_hub.dataset.split import SPLITS
 from agentmerge_hub.dataset.write import Written
+from agentmerge_hub.licenses.license_terms import LICENSES, dataset_notices, ordered
+from agentmerge_hub.licenses.license_terms import metadata as license_metadata
 from agentmerge_hub.manifest import write_text
-from agentmerge_hub.publishing.croissant import FILE as CROISSANT
-from agentmerge_hub.publishing.croissant import croissant
-from agentmerge_hub.publishing.licences import LICENCES, dataset_notices, ordered
-from agentmerge_hub.publishing.licences import metadata as licence_metadata
 from agentmerge_hub.shipped import folder as shipped
 
 TEMPLATE = "card.md.jinja"
@@ -60,9 +60,9 @@ def card_text(
     )
 
 
-def _terms(licence: str) -> str:
-    known = LICENCES.get(licence)
-    return f"[{known.name}]({known.link})" if known else licence
+def _terms(license: str) -> str:
+    known = LICENSES.get(license)
+    return f"[{known.name}]({known.link})" if known else license
 
 
 def _metadata(name: str, written: list[Written], terms: list[str]) -> str:
@@ -92,7 +92,7 @@ def _metadata(name: str, written: list[Written], terms: list[str]) -> str:
     card = DatasetCardData(
         pretty_name=name,
         language="en",
-        **(licence_metadata(terms) if ordered(terms) else {"license": "unknown"}),
+        **(license_metadata(terms) if ordered(terms) else {"license": "unknown"}),
         task_categories=["text-generation"],
         tags=["web-agents", "browsergym", "agentlab", "workarena", "miniwob", "behavior-cloning"],
         size_categories=[_size_category(sum(s.num_examples for s in written if s.config == "all"))],

@@ -67,7 +67,7 @@ from agentmerge_hub.errors import UserError, require
     "--license",
     "licenses",
     multiple=True,
-    metavar="TEACHER=LICENCE",
+    metavar="TEACHER=LICENSE",
     help="Terms of a model that the table of teachers does not know.",
 )
 @click.option(
@@ -123,7 +123,7 @@ def _pair(option: str, text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     if not name or not value:
         raise UserError(
-            f"{option} {text}: write {'NAME=VALUE, e.g. use_html=true' if option == '--flag' else 'TEACHER=LICENCE'}"
+            f"{option} {text}: write {'NAME=VALUE, e.g. use_html=true' if option == '--flag' else 'TEACHER=LICENSE'}"
         )
     return name, value
 

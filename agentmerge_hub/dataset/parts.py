@@ -177,7 +177,7 @@ def _sample_row(sample: Sample, episode: Episode, key: str, success: bool) -> di
 def _step_rows(episode: Episode, settings: Settings) -> list[dict]:
     of_episode = {name: getattr(episode, name) for name in STEP_SCHEMA.names if hasattr(episode, name)} | {
         "category": task(episode.task).category,
-        "license": settings.licence_of(episode.teacher),
+        "license": settings.license_of(episode.teacher),
         "flags": json.dumps(episode.flags, sort_keys=True),
         "n_steps": len(episode.steps),
         "source": episode.source,

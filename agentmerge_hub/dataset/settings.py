@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agentmerge_hub.dataset.tasks import categories, task
-from agentmerge_hub.dataset.teachers import licence
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.fit import Window
+from agentmerge_hub.licenses.model_licenses import license_of
 from agentmerge_hub.prompt import Flags
 
 Versions = Annotated[str, Field(pattern="^(both|cot|no_cot)$")]
@@ -50,15 +50,15 @@ class Settings(BaseModel):
     keep_html: bool = False
     """Keep the pages' HTML in the config `episodes`: it is ten times the size of the tree."""
     licenses: dict[str, str] = Field(default_factory=dict)
-    """Teacher → licence, for models that dataset.teachers does not know."""
+    """Teacher → license, for models that licenses.model_licenses does not know."""
     allow: dict[str, str] = Field(default_factory=dict)
     """What redaction lets through, a kind or a text, with its reason."""
     failures: bool = False
     """Also write the samples of unsuccessful episodes, as a config of their own."""
 
-    def licence_of(self, teacher: str) -> str:
+    def license_of(self, teacher: str) -> str:
         """The terms of a teacher's answers."""
-        return self.licenses.get(teacher) or licence(teacher)
+        return self.licenses.get(teacher) or license_of(teacher)
 
     def for_parts(self) -> dict[str, Any]:
         """The settings that decide what one episode becomes; the others only put episodes together."""

@@ -60,14 +60,14 @@ def push_dataset(**options) -> None:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="That dataset's folder: its rows tell whose terms apply.",
 )
-@click.option("--license", metavar="ID", help="Licence of base models that are not known here, as the Hub writes it.")
-@click.option("--replay-license", metavar="ID", help="Licence of instructions that were replayed in training.")
+@click.option("--license", metavar="ID", help="License of base models that are not known here, as the Hub writes it.")
+@click.option("--replay-license", metavar="ID", help="License of instructions that were replayed in training.")
 @click.option(
     "--license-file",
     "license_files",
     multiple=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Text of a licence that has to go with the weights. Repeatable.",
+    help="Text of a license that has to go with the weights. Repeatable.",
 )
 @click.option(
     "--results",

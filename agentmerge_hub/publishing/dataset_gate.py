@@ -13,11 +13,11 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from agentmerge_hub.dataset.card import card_text
+from agentmerge_hub.dataset.croissant import FILE as CROISSANT
+from agentmerge_hub.dataset.croissant import croissant
 from agentmerge_hub.dataset.split import SPLITS
-from agentmerge_hub.dataset.teachers import UNKNOWN, licence
 from agentmerge_hub.dataset.write import Written
-from agentmerge_hub.publishing.croissant import FILE as CROISSANT
-from agentmerge_hub.publishing.croissant import croissant
+from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
 from agentmerge_hub.records import SCHEMA_VERSION
 
 Splits = dict[tuple[str, str], list[Path]]
@@ -128,7 +128,7 @@ def _columns(splits: Splits, config: str, columns: list[str]) -> pa.Table:
 
 
 def terms_of_rows(splits: Splits) -> dict[tuple[str, str], int]:
-    """(teacher, licence) → number of rows, over all configs that hold answers."""
+    """(teacher, license) → number of rows, over all configs that hold answers."""
     total: Counter[tuple[str, str]] = Counter()
     for paths in splits.values():
         for path in paths:
@@ -143,12 +143,12 @@ def _terms(splits: Splits, declared: Mapping[str, str]) -> Iterator[str]:
     """Every row names the terms of whoever gave its answer; the card then names them too, for it is made from the rows.
 
     Args:
-        declared: teacher → licence, as the build was told.
+        declared: teacher → license, as the build was told.
     """
     for (teacher, terms), number in sorted(terms_of_rows(splits).items()):
-        known = declared.get(teacher) or licence(teacher)
+        known = declared.get(teacher) or license_of(teacher)
         if terms in ("", UNKNOWN):
             whose = teacher or "(no teacher)"
-            yield f"{number} rows of {whose} say under no licence: build again with --license '{whose}=LICENCE'"
+            yield f"{number} rows of {whose} say under no license: build again with --license '{whose}=LICENSE'"
         elif known not in (UNKNOWN, terms):
-            yield f"{number} rows of {teacher} say {terms}, and its licence is {known}: build again"
+            yield f"{number} rows of {teacher} say {terms}, and its license is {known}: build again"

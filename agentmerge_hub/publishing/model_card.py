@@ -11,7 +11,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, constants
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from agentmerge_hub.publishing import licences
+from agentmerge_hub.licenses import license_terms
 from agentmerge_hub.publishing.evaluation import Score
 from agentmerge_hub.publishing.hub import Repository
 
@@ -54,7 +54,7 @@ class Model:
     base_models: Sequence[str]
     datasets: Sequence[str]
     terms: Mapping[str, Sequence[str]]
-    """Licence id → whose it is."""
+    """License id → whose it is."""
     weights_hash: str
     scores: Sequence[Score]
 
@@ -73,7 +73,7 @@ def model_card(repository: Repository, model: Model) -> str:
         keep_trailing_newline=True,
     )
     config, counts = model.manifest["config"], model.manifest["counts"]
-    known = licences.ordered(model.terms)
+    known = license_terms.ordered(model.terms)
     parameters = counts.get("parameters")
     text = environment.get_template(TEMPLATE).render(
         name=repository.name,
@@ -81,7 +81,7 @@ def model_card(repository: Repository, model: Model) -> str:
         hub=constants.ENDPOINT,
         relation=model.relation,
         metadata=_metadata(repository, model).to_yaml().strip(),
-        notices=[licence.notice for licence in known if licence.notice],
+        notices=[license.notice for license in known if license.notice],
         formula=_head(model.spec),
         spec=model.spec.strip(),
         config=config,
@@ -95,7 +95,7 @@ def model_card(repository: Repository, model: Model) -> str:
         number=lambda value: "unknown" if math.isnan(value) else f"{value:.3f}",
         datasets=model.datasets,
         versions=model.manifest["versions"],
-        licences=[{"licence": licence, "of": ", ".join(model.terms[licence.id])} for licence in known],
+        licenses=[{"license": license, "of": ", ".join(model.terms[license.id])} for license in known],
     )
     ModelCard(text)
     return text
@@ -143,7 +143,7 @@ def _metadata(repository: Repository, model: Model) -> ModelCardData:
         datasets=list(model.datasets) or None,
         tags=TAGS[model.relation],
         **({"model_name": repository.name, "eval_results": results} if results else {}),
-        **licences.metadata(model.terms),
+        **license_terms.metadata(model.terms),
     )
 
 

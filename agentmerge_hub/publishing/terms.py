@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
-from agentmerge_hub.dataset.teachers import UNKNOWN, licence
+from agentmerge_hub.licenses.license_terms import License, ordered
+from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
 from agentmerge_hub.publishing.dataset_gate import splits_of, terms_of_rows
-from agentmerge_hub.publishing.licences import Licence, ordered
 from agentmerge_hub.publishing.model_card import Input
 from agentmerge_hub.publishing.texts import Content
 
 Terms = dict[str, list[str]]
-"""Licence id → whose it is: ids of models, and ``answers of TEACHER``."""
+"""License id → whose it is: ids of models, and ``answers of TEACHER``."""
 
 _ANSWERS = "answers of "
 
@@ -32,16 +32,16 @@ def terms_of(
         inputs: what the model was made of.
         content: the folder's manifest.json.
         traces: the dataset it was trained on, which has to be the one of its lineage.
-        declared: the licence of base models that this package does not know.
-        replayed_under: the licence of the instructions that were replayed in training.
+        declared: the license of base models that this package does not know.
+        replayed_under: the license of the instructions that were replayed in training.
     """
     terms: Terms = {}
     findings = []
     for model in base_models:
-        known = licence(model)
+        known = license_of(model)
         known = declared if known == UNKNOWN and declared else known
         if known == UNKNOWN:
-            findings.append(f"the licence of {model} is not known here: name it with --license, as the Hub writes it")
+            findings.append(f"the license of {model} is not known here: name it with --license, as the Hub writes it")
         else:
             terms.setdefault(known, []).append(model)
     trained_on = {entry["sha256"]: entry["name"] for entry in _lineage(content) if entry.get("stage") == "build"}
@@ -55,14 +55,14 @@ def terms_of(
         for (teacher, known), _ in sorted(terms_of_rows(splits_of(traces)).items()):
             if known in ("", UNKNOWN):
                 findings.append(
-                    f"rows of {traces} by {teacher or 'no teacher'} say under no licence: build it with --license"
+                    f"rows of {traces} by {teacher or 'no teacher'} say under no license: build it with --license"
                 )
             terms.setdefault(known, []).append(f"{_ANSWERS}{teacher}")
     for name in _replayed(content):
         if replayed_under:
             terms.setdefault(replayed_under, []).append(f"{_ANSWERS}{name}")
         else:
-            findings.append(f"it also learned from {name}, replayed: name that dataset's licence with --replay-license")
+            findings.append(f"it also learned from {name}, replayed: name that dataset's license with --replay-license")
     return terms, findings
 
 
@@ -92,7 +92,7 @@ def _untold(content: Mapping[str, Any], inputs: Sequence[Input]) -> list[str]:
 
 
 def check_terms(name: str, terms: Mapping[str, Sequence[str]], texts: Mapping[str, Content]) -> list[str]:
-    """What the licences ask of a model's name and of the texts that go with it.
+    """What the licenses ask of a model's name and of the texts that go with it.
 
     Args:
         name: of the repository, without its owner.
@@ -114,14 +114,14 @@ def check_terms(name: str, terms: Mapping[str, Sequence[str]], texts: Mapping[st
         others = [of for id, those in terms.items() if id != entry.id for of in those if not of.startswith(_ANSWERS)]
         if entry.answers_improve_only and len(copy) < len(terms[entry.id]) and others:
             findings.append(
-                f"the {entry.name} lets its models' answers improve only models under the same licence, and this one was made "
+                f"the {entry.name} lets its models' answers improve only models under the same license, and this one was made "
                 f"of {', '.join(others)}: train without the {whose}"
             )
     return findings
 
 
 def notice(terms: Mapping[str, Sequence[str]]) -> bytes:
-    """The NOTICE file: what the licences want said beside the weights, and that the weights were changed."""
+    """The NOTICE file: what the licenses want said beside the weights, and that the weights were changed."""
     lines = [entry.attribution for entry in ordered(terms) if entry.attribution and _derived_from(entry, terms)]
     models = sorted(of for whose in terms.values() for of in whose if not of.startswith(_ANSWERS))
     if models:
@@ -129,12 +129,12 @@ def notice(terms: Mapping[str, Sequence[str]]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _derived_from(entry: Licence, terms: Mapping[str, Sequence[str]]) -> list[str]:
-    """What of those under a licence the model counts as derived from."""
+def _derived_from(entry: License, terms: Mapping[str, Sequence[str]]) -> list[str]:
+    """What of those under a license the model counts as derived from."""
     return [of for of in terms[entry.id] if entry.answers_derive or not of.startswith(_ANSWERS)]
 
 
-def _is_copy(entry: Licence, text: Content) -> bool:
-    """Whether a text is this licence's, by the name it gives itself."""
+def _is_copy(entry: License, text: Content) -> bool:
+    """Whether a text is this license's, by the name it gives itself."""
     content = text if isinstance(text, bytes) else text.read_bytes()
     return entry.name.casefold() in " ".join(content.decode("utf-8", "replace").split()).casefold()

@@ -8,8 +8,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agentmerge_hub import __version__
-from agentmerge_hub.dataset import teachers
-from agentmerge_hub.publishing import licences
+from agentmerge_hub.licenses import license_terms, model_licenses
 
 TEMPLATE = "card.md.jinja"
 _SETTINGS = (
@@ -28,7 +27,7 @@ def draft(name: str, settings: dict[str, Any], counts: dict[str, Any]) -> str:
         counts: the figures of its manifest.
     """
     config, local = settings["config"], settings["inputs"]
-    licence = teachers.licence(str(config["model"]))
+    license = model_licenses.license_of(str(config["model"]))
     metadata = ModelCardData(
         language="en",
         library_name="transformers",
@@ -37,7 +36,7 @@ def draft(name: str, settings: dict[str, Any], counts: dict[str, Any]) -> str:
         base_model_relation=None if "model" in local else "finetune",
         datasets=None if "dataset" in local else [config["dataset"]],
         tags=["trl", "sft", "agentmerge", "web-agents", "browsergym", *(["lora"] if config["lora_r"] else [])],
-        **({"license": licence} if licence == teachers.UNKNOWN else licences.metadata([licence])),
+        **({"license": license} if license == model_licenses.UNKNOWN else license_terms.metadata([license])),
     )
     each = config | counts
     environment = Environment(
@@ -55,7 +54,7 @@ def draft(name: str, settings: dict[str, Any], counts: dict[str, Any]) -> str:
         counts=counts,
         settings={key: _plain(each[key]) for key in _SETTINGS if each.get(key) not in (None, [], -1)},
         versions={"agentmerge_hub": __version__} | {package: version(package) for package in _PACKAGES},
-        licence=licence,
+        license=license,
     )
     ModelCard(text)
     return text

@@ -323,7 +323,7 @@ def test_the_card_tells_every_column_rule_and_figure(built: Path) -> None:
     assert str(built.parent) not in card + (built / "manifest.json").read_text()
 
 
-def test_an_unknown_teacher_takes_the_licence_that_is_given(tmp_path: Path, tokenizer_folder: Path) -> None:
+def test_an_unknown_teacher_takes_the_license_that_is_given(tmp_path: Path, tokenizer_folder: Path) -> None:
     write_episode(tmp_path / "t", "miniwob.click-dialog", 0, model="our-own-model")
     build = ("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
     run(*build)

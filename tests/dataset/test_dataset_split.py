@@ -11,8 +11,8 @@ from agentmerge_hub.dataset.balance import Kept, balance
 from agentmerge_hub.dataset.settings import Settings, read_settings
 from agentmerge_hub.dataset.split import assign, draw, goal_key
 from agentmerge_hub.dataset.tasks import categories, task
-from agentmerge_hub.dataset.teachers import licence
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.licenses.model_licenses import license_of
 
 TASKS = ("miniwob.click-dialog", "miniwob.click-option", "miniwob.click-button", "miniwob.click-test", "elsewhere.task")
 RUNS = st.lists(st.tuples(st.sampled_from(TASKS), st.integers(0, 30), st.sampled_from(["", *"abcdefgh"])), max_size=80)
@@ -140,7 +140,7 @@ def test_the_table_of_tasks_is_browsergyms() -> None:
     ],
 )
 def test_teachers_carry_their_terms(teacher: str, terms: str) -> None:
-    assert licence(teacher) == terms
+    assert license_of(teacher) == terms
 
 
 def test_settings_are_refused_in_a_sentence() -> None:

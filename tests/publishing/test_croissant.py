@@ -8,7 +8,7 @@ import mlcroissant
 import pyarrow.parquet as pq
 import pytest
 
-from agentmerge_hub.publishing.croissant import FILE
+from agentmerge_hub.dataset.croissant import FILE
 from agentmerge_hub.records import SAMPLE_SCHEMA
 
 

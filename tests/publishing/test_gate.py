@@ -180,9 +180,9 @@ def test_counts_of_the_manifest_are_recomputed(tmp_path: Path) -> None:
 
 def test_rows_without_terms_stay_here(tmp_path: Path) -> None:
     unknown = made.dataset(tmp_path / "a", [made.sample(0, teacher="acme/agent-1", license="unknown"), made.sample(1)])
-    assert "rows of acme/agent-1 say under no licence" in " ".join(check_dataset(unknown, manifest.read(unknown)))
+    assert "rows of acme/agent-1 say under no license" in " ".join(check_dataset(unknown, manifest.read(unknown)))
     wrong = made.dataset(tmp_path / "b", [made.sample(0, teacher="meta-llama/Llama-3.1-70B-Instruct"), made.sample(1)])
-    assert "say apache-2.0, and its licence is llama3.1" in " ".join(check_dataset(wrong, manifest.read(wrong)))
+    assert "say apache-2.0, and its license is llama3.1" in " ".join(check_dataset(wrong, manifest.read(wrong)))
     several = [made.sample(0, teacher="meta-llama/Llama-3.1-70B-Instruct", license="llama3.1"),
                made.sample(1, teacher="mistralai/Mistral-Large-Instruct-2407", license="mistral-research-license")]  # fmt: skip
     right = made.dataset(tmp_path / "c", several)

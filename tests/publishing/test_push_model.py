@@ -102,17 +102,17 @@ def refusal(run, *arguments: str) -> str:
     return failed.stdout + failed.stderr
 
 
-def test_a_llama_keeps_its_licence_and_name(hub: Hub, run, merged: Path) -> None:
+def test_a_llama_keeps_its_license_and_name(hub: Hub, run, merged: Path) -> None:
     llama = (*PUSH[:-1], "meta-llama/Llama-3.1-8B", "--traces", "traces")
     told = refusal(run, *llama)
     assert "wants the model's name to begin with 'Llama'" in told and "--license-file" in told
     assert hub.requests == []
     named = ("push", "model", "merged", "--repo-id", "acme/Llama-3.1-8B-AgentMerge", *llama[5:])
-    (merged.parent / "licence.txt").write_text("MIT License")
-    assert "wants a copy of itself" in refusal(run, *named, "--license-file", "licence.txt")
+    (merged.parent / "license.txt").write_text("MIT License")
+    assert "wants a copy of itself" in refusal(run, *named, "--license-file", "license.txt")
     terms = "LLAMA 3.1 COMMUNITY\nLICENSE AGREEMENT\n…"
-    (merged.parent / "licence.txt").write_text(terms)
-    run(*named, "--license-file", "licence.txt", "--yes")
+    (merged.parent / "license.txt").write_text(terms)
+    run(*named, "--license-file", "license.txt", "--yes")
     files = hub.store.repos["model", "acme/Llama-3.1-8B-AgentMerge"].resolve("main").files
     card = files["README.md"].content.decode()
     assert ModelCard(card).data.license == "llama3.1" and "**Built with Llama.**" in card
@@ -148,7 +148,7 @@ def test_what_is_missing_is_asked_for(run, merged: Path) -> None:
     del content["inputs"]["agent"]["stage"], content["inputs"]["agent"]["inputs"]
     (merged / "manifest.json").write_text(json.dumps(content))
     assert "data that the lineage of base-all, base, instruct does not name" in refusal(run, *PUSH[:5])
-    assert "the licence of acme/tiny-base is not known here" in refusal(run, *PUSH, "--traces", "traces")
+    assert "the license of acme/tiny-base is not known here" in refusal(run, *PUSH, "--traces", "traces")
 
 
 def test_weights_that_are_not_safe_or_not_whole_stay_here(hub: Hub, run, merged: Path) -> None:

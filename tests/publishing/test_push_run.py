@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 
 from agentmerge_hub import manifest
 
-LICENCE = ("--license", "apache-2.0")
+LICENSE = ("--license", "apache-2.0")
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def files_of(hub: Hub, repo_id: str) -> dict[str, bytes]:
 
 def test_a_run_goes_without_its_trainers_state(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path) -> None:
     made.finetuned(tmp_path / "run", tokenizer_folder, traces)
-    run("push", "model", "run", "--repo-id", "acme/agent", *LICENCE, "--traces", "traces", "--yes")
+    run("push", "model", "run", "--repo-id", "acme/agent", *LICENSE, "--traces", "traces", "--yes")
     files = files_of(hub, "acme/agent")
     assert not [name for name in files if "/" in name or name in ("run.json", "training_args.bin")]
     assert set(json.loads(files["manifest.json"])["outputs"]) == set(files) - {"manifest.json"}
@@ -47,13 +47,13 @@ assert model.generate(**ids, max_new_tokens=2, do_sample=False).shape[1] > ids["
 
 def test_a_checkpoint_goes_alone(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
     made.finetuned(tmp_path / "run", tokenizer_folder, traces)
-    run("push", "model", "run/checkpoint-4", "--repo-id", "acme/early", *LICENCE, "--traces", "traces", "--yes")
+    run("push", "model", "run/checkpoint-4", "--repo-id", "acme/early", *LICENSE, "--traces", "traces", "--yes")
     assert "optimizer.pt" not in files_of(hub, "acme/early") and "model.safetensors" in files_of(hub, "acme/early")
 
 
 def test_a_run_on_a_dataset_of_the_hub_asks_for_its_rows(run, tokenizer_folder: Path, traces, tmp_path, hub) -> None:
     made.finetuned(tmp_path / "run", tokenizer_folder, None)
-    push = ("push", "model", "run", "--repo-id", "acme/agent", *LICENCE)
+    push = ("push", "model", "run", "--repo-id", "acme/agent", *LICENSE)
     failed = run(*push, "--yes", ok=False)
     assert "it learned from acme/workarena-traces: pass --traces" in failed.stdout + failed.stderr
     run(*push, "--traces", "traces", "--yes")
@@ -79,7 +79,7 @@ def test_what_was_replayed_has_terms_too(hub: Hub, run, traces: Path, tokenizer_
     content = manifest.read(folder)
     content["config"] |= {"replay_dataset": "acme/instructions", "replay_ratio": 0.25}
     (folder / "manifest.json").write_text(json.dumps(content))
-    push = ("push", "model", "run", "--repo-id", "acme/agent", *LICENCE, "--traces", "traces", "--yes")
+    push = ("push", "model", "run", "--repo-id", "acme/agent", *LICENSE, "--traces", "traces", "--yes")
     assert "it also learned from acme/instructions, replayed" in run(*push, ok=False).stdout
     run(*push, "--replay-license", "cc-by-4.0")
     card = ModelCard(files_of(hub, "acme/agent")["README.md"].decode())
@@ -89,8 +89,8 @@ def test_what_was_replayed_has_terms_too(hub: Hub, run, traces: Path, tokenizer_
 
 def test_an_adapter_is_loaded_on_its_base(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
     folder = made.finetuned(tmp_path / "run", tokenizer_folder, traces, rank=2)
-    run("push", "model", "run", "--repo-id", "acme/tiny-base", *LICENCE, "--traces", "traces", "--yes")
-    push = ("push", "model", "run/checkpoint-4", "--repo-id", "acme/lora", *LICENCE, "--traces", "traces", "--yes")
+    run("push", "model", "run", "--repo-id", "acme/tiny-base", *LICENSE, "--traces", "traces", "--yes")
+    push = ("push", "model", "run/checkpoint-4", "--repo-id", "acme/lora", *LICENSE, "--traces", "traces", "--yes")
     run(*push)
     files = files_of(hub, "acme/lora")
     card = ModelCard(files["README.md"].decode())
@@ -111,7 +111,7 @@ assert model.peft_config["default"].r == 2
 def test_a_graft_is_loaded_on_the_instruct_model(hub: Hub, run, traces: Path, tokenizer_folder, tmp_path: Path) -> None:
     made.finetuned(tmp_path / "run", tokenizer_folder, traces, rank=2)
     run("graft", "run/checkpoint-4", "--onto", "run", "-o", "grafted")
-    run("push", "model", "grafted", "--repo-id", "acme/graft", "--base-model", "acme/tiny-instruct", *LICENCE,
+    run("push", "model", "grafted", "--repo-id", "acme/graft", "--base-model", "acme/tiny-instruct", *LICENSE,
         "--traces", "traces", "--yes")  # fmt: skip
     files = files_of(hub, "acme/graft")
     card = ModelCard(files["README.md"].decode())

@@ -1,8 +1,8 @@
-"""What the licences ask of a model's name and files, and of what a dataset's card says."""
+"""What the licenses ask of a model's name and files, and of what a dataset's card says."""
 
 import pytest
 
-from agentmerge_hub.publishing.licences import dataset_notices, metadata
+from agentmerge_hub.licenses.license_terms import dataset_notices, metadata
 from agentmerge_hub.publishing.terms import check_terms, notice
 
 GEMMA = b"# Gemma Terms of Use\n..."
@@ -36,7 +36,7 @@ def test_answers_of_llama_3_improve_llama_3_alone() -> None:
     assert check_terms("Llama-3-agent", {"llama3": [*answers, "meta-llama/Meta-Llama-3-8B"]}, text) == []
 
 
-def test_two_licences_want_two_copies() -> None:
+def test_two_licenses_want_two_copies() -> None:
     terms = {"gemma": ["google/gemma-3-270m"], "llama3.1": ["meta-llama/Llama-3.1-8B"]}
     llama = b"LLAMA 3.1 COMMUNITY LICENSE AGREEMENT"
     assert len(check_terms("Llama-gemma", terms, {"LICENSE": GEMMA})) == 1
@@ -45,7 +45,7 @@ def test_two_licences_want_two_copies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("licence", "said"),
+    ("license", "said"),
     [
         ("llama3.1", "has to begin with 'Llama'"),
         ("mistral-research-license", "lets no commercial entity distribute them"),
@@ -54,5 +54,5 @@ def test_two_licences_want_two_copies() -> None:
         ("openai-terms-of-use", "compete"),
     ],
 )
-def test_a_dataset_says_what_learning_from_it_asks(licence: str, said: str) -> None:
-    assert [said in told for told in dataset_notices([licence, "apache-2.0"])] == [True]
+def test_a_dataset_says_what_learning_from_it_asks(license: str, said: str) -> None:
+    assert [said in told for told in dataset_notices([license, "apache-2.0"])] == [True]

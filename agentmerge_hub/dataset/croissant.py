@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub.dataset.write import Written
-from agentmerge_hub.publishing.licences import ordered
+from agentmerge_hub.licenses.license_terms import ordered
 from agentmerge_hub.records import SCHEMA_VERSION
 
 FILE = "croissant.json"
@@ -58,7 +58,7 @@ def croissant(name: str, written: Iterable[Written]) -> str:
         "description": "Steps of web agents that solved their task, as prompt/completion chat rows for supervised fine-tuning.",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
         "version": SCHEMA_VERSION,
-        "license": [licence.link or licence.id for licence in ordered(terms)],
+        "license": [license.link or license.id for license in ordered(terms)],
         "keywords": ["web agents", "BrowserGym", "AgentLab", "behavior cloning"],
         "distribution": [
             {

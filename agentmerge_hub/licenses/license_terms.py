@@ -1,20 +1,20 @@
-"""What a licence asks of whoever publishes: how the Hub writes it, what the card has to say, what the model is called.
+"""What a license asks of whoever publishes: how the Hub writes it, what the card has to say, what the model is called.
 
-Which licence a model or a teacher has is dataset.teachers' knowledge. This is no legal advice: it keeps what is
-plainly asked for from being forgotten. Each entry was read from the licence's own text; the clause stands beside it.
+Which license a model or a teacher has is licenses.model_licenses' knowledge. This is no legal advice: it keeps what is
+plainly asked for from being forgotten. Each entry was read from the license's own text; the clause stands beside it.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agentmerge_hub.dataset.teachers import UNKNOWN
+from agentmerge_hub.licenses.model_licenses import UNKNOWN
 
 _META = "https://www.llama.com/{}/{}/"
 
 
 @dataclass(frozen=True)
-class Licence:
-    """One licence's demands on a dataset of its model's answers, or on a model made from either."""
+class License:
+    """One license's demands on a dataset of its model's answers, or on a model made from either."""
 
     id: str
     """As dataset rows carry it."""
@@ -38,7 +38,7 @@ class Licence:
     answers_derive: bool = False
     """Whether a model that learned from its models' answers counts as derived from them."""
     answers_improve_only: bool = False
-    """Whether its models' answers may improve no models but those under the same licence."""
+    """Whether its models' answers may improve no models but those under the same license."""
 
     @property
     def on_hub(self) -> str:
@@ -49,10 +49,10 @@ class Licence:
         return self.id in ("apache-2.0", "mit")
 
 
-def _llama(version: str, label: str) -> Licence:
+def _llama(version: str, label: str) -> License:
     # 1.b.i: a copy, "Built with Llama", and the name, which outputs alone demand too; 1.b.iii: the notice; 1.b.iv: the policy.
     name = f"Llama {version} Community License"
-    return Licence(
+    return License(
         f"llama{version}",
         name,
         _META.format(label, "license"),
@@ -65,9 +65,9 @@ def _llama(version: str, label: str) -> Licence:
     )
 
 
-def _qwen(id: str, name: str, model: str, only: str = "") -> Licence:
+def _qwen(id: str, name: str, model: str, only: str = "") -> License:
     # 3: a copy, and the notice; 4.b: the words on whatever its models or their outputs made better.
-    return Licence(
+    return License(
         id,
         name,
         f"https://huggingface.co/Qwen/{model}/blob/main/LICENSE",
@@ -79,17 +79,17 @@ def _qwen(id: str, name: str, model: str, only: str = "") -> Licence:
     )
 
 
-LICENCES = {
-    licence.id: licence
-    for licence in (
-        Licence("apache-2.0", "Apache License 2.0", "https://www.apache.org/licenses/LICENSE-2.0"),
-        Licence("mit", "MIT License", "https://opensource.org/license/mit"),
+LICENSES = {
+    license.id: license
+    for license in (
+        License("apache-2.0", "Apache License 2.0", "https://www.apache.org/licenses/LICENSE-2.0"),
+        License("mit", "MIT License", "https://opensource.org/license/mit"),
         _llama("3.1", "llama3_1"),
         _llama("3.2", "llama3_2"),
         _llama("3.3", "llama3_3"),
         _llama("4", "llama4"),
         # 1.b.i as above with another name; 1.b.v keeps outputs from other models.
-        Licence(
+        License(
             "llama3",
             "Meta Llama 3 Community License",
             _META.format("llama3", "license"),
@@ -105,7 +105,7 @@ LICENCES = {
             answers_improve_only=True,
         ),
         # 2.2: the notice; 3.2 and 4.2: research alone, for derivatives and outputs too; 9: not distributed by companies.
-        Licence(
+        License(
             "mistral-research-license",
             "Mistral AI Research License",
             "https://mistral.ai/licenses/MRL-0.1.md",
@@ -117,7 +117,7 @@ LICENCES = {
             attribution="Licensed by Mistral AI under the Mistral AI Research License",
         ),
         # 1.1(e): learning from outputs makes a derivative; 3.1: the restrictions passed on, a copy, the notice.
-        Licence(
+        License(
             "gemma",
             "Gemma Terms of Use",
             "https://ai.google.dev/gemma/terms",
@@ -142,21 +142,21 @@ LICENCES = {
             "Qwen2.5-3B-Instruct",
             " For non-commercial research and evaluation only.",
         ),
-        Licence(
+        License(
             "openai-terms-of-use",
             "OpenAI Terms of Use",
             "https://openai.com/policies/terms-of-use/",
             hub="other",
             notice="OpenAI's terms do not let its models' outputs be used to develop models that compete with them.",
         ),
-        Licence(
+        License(
             "anthropic-commercial-terms",
             "Anthropic Commercial Terms of Service",
             "https://www.anthropic.com/legal/commercial-terms",
             hub="other",
             notice="Anthropic's terms do not let its models' outputs be used to train models that compete with them.",
         ),
-        Licence(
+        License(
             "gemini-api-terms",
             "Gemini API Additional Terms of Service",
             "https://ai.google.dev/gemini-api/terms",
@@ -167,26 +167,26 @@ LICENCES = {
 }
 
 
-def ordered(ids: Iterable[str]) -> list[Licence]:
-    """Licences, the demanding ones first. One that is not in the table is taken for a Hub identifier without conditions."""
-    licences = [LICENCES.get(id) or Licence(id, id, "") for id in set(ids) - {"", UNKNOWN}]
-    return sorted(licences, key=lambda licence: (licence.permissive, licence.id))
+def ordered(ids: Iterable[str]) -> list[License]:
+    """Licenses, the demanding ones first. One that is not in the table is taken for a Hub identifier without conditions."""
+    licenses = [LICENSES.get(id) or License(id, id, "") for id in set(ids) - {"", UNKNOWN}]
+    return sorted(licenses, key=lambda license: (license.permissive, license.id))
 
 
 def dataset_notices(ids: Iterable[str]) -> list[str]:
-    """What the card of a dataset says of the terms of its answers, a paragraph a licence."""
-    return [licence.answers or licence.notice for licence in ordered(ids) if licence.answers or licence.notice]
+    """What the card of a dataset says of the terms of its answers, a paragraph a license."""
+    return [license.answers or license.notice for license in ordered(ids) if license.answers or license.notice]
 
 
 def metadata(ids: Iterable[str]) -> dict[str, str]:
     """The card's license, license_name and license_link for something under several terms at once.
 
-    A permissive licence beside a demanding one adds nothing; of several demanding ones all apply.
+    A permissive license beside a demanding one adds nothing; of several demanding ones all apply.
     """
-    licences = ordered(ids)
-    demanding = [licence for licence in licences if not licence.permissive] or licences[:1]
+    licenses = ordered(ids)
+    demanding = [license for license in licenses if not license.permissive] or licenses[:1]
     if len(demanding) == 1 and demanding[0].on_hub != "other":
         return {"license": demanding[0].on_hub}
-    link = next((licence.link for licence in demanding if licence.link), None)
-    name = "-and-".join(licence.id for licence in demanding)
+    link = next((license.link for license in demanding if license.link), None)
+    name = "-and-".join(license.id for license in demanding)
     return {"license": "other", "license_name": name} | ({"license_link": link} if link else {})

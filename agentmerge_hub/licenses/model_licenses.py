@@ -1,6 +1,6 @@
-"""Under which terms a teacher's answers may be used: the licence that a row carries.
+"""Under which terms a teacher's answers may be used: the license that a row carries.
 
-The names are the Hub's licence identifiers where there is one. They say whose terms apply; reading those is the user's.
+The names are the Hub's license identifiers where there is one. They say whose terms apply; reading those is the user's.
 """
 
 import re
@@ -31,10 +31,10 @@ TERMS: tuple[tuple[str, str], ...] = (
     (r"qwen([-_]?1[.]5|[-_]?2-([a-z]+-)?72b|-(1[._]8|7|14|72)b)", UNKNOWN),
     (r"qwen", "apache-2.0"),
 )
-"""Pattern of a model's name → licence; the first that is found counts. What is not sure is left unknown, to be asked for."""
+"""Pattern of a model's name → license; the first that is found counts. What is not sure is left unknown, to be asked for."""
 
 
-def licence(teacher: str) -> str:
-    """Licence of a teacher's answers, ``unknown`` if the table does not know the model."""
+def license_of(teacher: str) -> str:
+    """License of a teacher's answers, ``unknown`` if the table does not know the model."""
     name = teacher.lower()
     return next((terms for pattern, terms in TERMS if re.search(pattern, name)), UNKNOWN)
