@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export OMP_WAIT_POLICY := passive
 export GOMP_SPINCOUNT := 0
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -33,8 +33,11 @@ demo: setup ## run the whole pipeline on this machine's CPU, in demo-out/ (about
 test: setup ## run every test; make test ARGS="-k fit" runs some
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: setup ## check style, formatting, import rules and types
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache && $(BIN)/mypy
+lint: setup ## check style, formatting, import rules, types and generated pages
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache && $(BIN)/mypy && $(BIN)/python docs/generate.py --check
+
+docs: setup ## build the documentation in site/; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 clean: ## remove the environment and the demo's output
 	rm -rf $(VENV) demo-out
