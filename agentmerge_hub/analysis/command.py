@@ -1,6 +1,7 @@
 """`agentmerge analyse`: results in, a report out; `agentmerge plan`: how many episodes a claim takes."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -44,15 +45,15 @@ from agentmerge_hub.errors import require
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of bootstrap and permutations."
 )
-def analyse(results: tuple[Path, ...], out: Path, **options: object) -> None:
+def analyse(results: tuple[Path, ...], out: Path, **options: Any) -> None:
     """Compare the methods scored in RESULTS (folders of `evaluate`) and write a report.
 
     The report is one HTML page with the figures inside; every figure and table is also a file beside it.
     """
     require("analysis", "scipy", "matplotlib")
-    from agentmerge_hub.analysis import report, terminal
+    from agentmerge_hub.analysis.report import terminal, writer
 
-    scored = report.write(list(results), out, report.Options(**options))
+    scored = writer.write(list(results), out, writer.Options(**options))
     terminal.show(scored)
     click.echo(str(out / "report.html"))
 
@@ -67,12 +68,13 @@ def analyse(results: tuple[Path, ...], out: Path, **options: object) -> None:
     "--between", default=0.1, show_default=True,
     help="Standard deviation between tasks of the true difference, for claims about new tasks.",
 )  # fmt: skip
-def plan(**question: float) -> None:
+def plan(**options: Any) -> None:
     """Say how many episodes settle a difference between two methods.
 
     The defaults are the difference in the paper's Table 1 at learning rate 5e-6.
     """
     require("analysis", "scipy")
-    from agentmerge_hub.analysis import planner, terminal
+    from agentmerge_hub.analysis.planning import sample_size
+    from agentmerge_hub.analysis.report import terminal
 
-    terminal.show_plan(planner.answers(**question))
+    terminal.show_plan(sample_size.answers(**options))

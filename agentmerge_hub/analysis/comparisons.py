@@ -6,11 +6,14 @@ interval ``low``–``high`` are those of the split's own claim.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from agentmerge_hub.analysis import planner, statistics
-from agentmerge_hub.analysis.episodes import Candidate, Results, Row, done
+from agentmerge_hub.analysis import statistics
+from agentmerge_hub.analysis.candidates import Candidate
+from agentmerge_hub.analysis.episodes import Results, Row, done
+from agentmerge_hub.analysis.planning import sample_size
 
 TASK_CLAIMS = ("cross_task", "validation")
 """Splits whose claim is about new tasks."""
@@ -65,7 +68,7 @@ def _cells(rows: list[Row]) -> dict[tuple, list[Row]]:
 def compare(a: list[Row], b: list[Row], split: str, *, draws: int = 10_000, seed: int = 0) -> dict:
     """Every number of one comparison, A minus B. Numbers that the data can't give are None."""
     pairs = pair(a, b)
-    row = {"pairs": len(pairs.a), "only_a": pairs.only_a, "only_b": pairs.only_b}
+    row: dict[str, Any] = {"pairs": len(pairs.a), "only_a": pairs.only_a, "only_b": pairs.only_b}
     if not len(pairs.a):
         return row
     d, tasks, seeds = pairs.differences, pairs.tasks, pairs.seeds
@@ -100,7 +103,7 @@ def compare(a: list[Row], b: list[Row], split: str, *, draws: int = 10_000, seed
         "improvement_high": better[2],
     }
     error = row["se_new_tasks"] if new_tasks else row["se_fixed_tasks"]
-    row["smallest_difference"] = np.nan if np.isnan(error) else planner.smallest_difference(error)
+    row["smallest_difference"] = np.nan if np.isnan(error) else sample_size.smallest_difference(error)
     if pairs.success_a is not None:
         wins = int((pairs.success_a > pairs.success_b).sum())
         losses = int((pairs.success_a < pairs.success_b).sum())

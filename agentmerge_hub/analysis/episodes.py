@@ -4,11 +4,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from agentmerge_hub import manifest
 from agentmerge_hub.analysis import labels
-from agentmerge_hub.analysis.columns import read_table
+from agentmerge_hub.analysis.candidates import Candidate, candidate_in
+from agentmerge_hub.analysis.results_io import read_table
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import RESULT_SCHEMA
 
@@ -20,22 +21,6 @@ STATUSES = ("done", "crashed", "missing")
 
 Row = dict[str, Any]
 """One episode, keys as in RESULT_SCHEMA, and ``folder``: where its row was read."""
-
-
-class Candidate(NamedTuple):
-    """What is scored. Training runs that differ only in their seed are one candidate."""
-
-    agent: str
-    method: str
-    learning_rate: float | None = None
-    samples_seen: int | None = None
-    merge_lambda: float | None = None
-
-    @property
-    def order(self) -> tuple:
-        """Key for sorting: by agent, learning rate, method, samples, λ; nulls first."""
-        numbers = (self.learning_rate, labels.rank(self.method), self.samples_seen, self.merge_lambda)
-        return (self.agent, *((value is not None, value if value is not None else 0) for value in numbers))
 
 
 @dataclass(frozen=True)
@@ -60,12 +45,8 @@ class Results:
         groups: dict[Candidate, list[Row]] = {}
         for row in self.rows:
             if split is None or row["split"] == split:
-                groups.setdefault(candidate_of(row), []).append(row)
+                groups.setdefault(candidate_in(row), []).append(row)
         return dict(sorted(groups.items(), key=lambda item: item[0].order))
-
-
-def candidate_of(row: Row) -> Candidate:
-    return Candidate(row["agent"] or "", row["method"], row["learning_rate"], row["samples_seen"], row["merge_lambda"])
 
 
 def done(rows: list[Row]) -> list[Row]:
@@ -148,7 +129,7 @@ def _without_repeats(rows: list[Row]) -> tuple[list[Row], list[str]]:
     kept: dict[tuple, Row] = {}
     conflicts = 0
     for row in rows:
-        key = (*candidate_of(row), row["run_seed"], row["task"], row["seed"])
+        key = (*candidate_in(row), row["run_seed"], row["task"], row["seed"])
         old = kept.get(key)
         if old is None or (old["status"] != "done" and row["status"] == "done"):
             kept[key] = row

@@ -5,7 +5,7 @@ task by task, ``metric,filter`` and ``metric_stderr,filter``.
 """
 
 import json
-from math import isfinite, sqrt
+from math import hypot, isfinite
 from pathlib import Path
 
 from agentmerge_hub.errors import UserError
@@ -28,8 +28,8 @@ def table(scored: dict[str, Path]) -> list[dict]:
                 before[task, metric] = row
             elif (first := before.get((task, metric))) is not None:
                 row["change"] = value - first["score"]
-                known = error is not None and first["se"] is not None
-                row["change_se"] = sqrt(error**2 + first["se"] ** 2) if known else None
+                known = None not in (error, first["se"])
+                row["change_se"] = hypot(error or 0.0, first["se"] or 0.0) if known else None
             rows.append(row)
     return sorted(rows, key=lambda row: (row["task"], row["metric"]))
 

@@ -1,11 +1,9 @@
 """Names as the report shows them."""
 
-from collections import Counter
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agentmerge_hub.analysis.episodes import Candidate
+    pass
 
 METHODS = {
     "base": "base",
@@ -15,12 +13,12 @@ METHODS = {
     "model_soup": "model soup",
     "agentmerge": "AgentMerge",
 }
-"""The paper's methods, in the order of tables; others stand between model soup and AgentMerge by name."""
+"""The paper's methods, in the order of tables; other methods are sorted by name between model soup and AgentMerge."""
 
 SPELLINGS = {"base_finetuned": "agent", "soup": "model_soup", "agent_merge": "agentmerge"}
 
 BASELINE = "instruct_finetuned"
-"""What the paper measures AgentMerge against first."""
+"""The paper's first baseline for AgentMerge."""
 
 SPLITS = {"inter_task": "inter-task", "cross_task": "cross-task", "validation": "validation"}
 
@@ -30,14 +28,14 @@ def method(name: str) -> str:
 
 
 def canonical(name: str) -> str:
-    """The paper's methods under one spelling, ``instruct-fine-tuned`` as ``instruct_finetuned``; others as they are."""
+    """One spelling for each of the paper's methods (``instruct-fine-tuned`` → ``instruct_finetuned``); others unchanged."""
     plain = name.lower().replace("-", "_").replace(" ", "_").replace("fine_tuned", "finetuned")
     plain = SPELLINGS.get(plain, plain)
     return plain if plain in METHODS else name
 
 
 def rank(name: str) -> tuple[int, str]:
-    """Place of a method in tables."""
+    """Sort key of a method in tables."""
     known = list(METHODS)
     last = len(known)
     return (last if name == known[-1] else known.index(name) if name in known else last - 1, name)
@@ -56,25 +54,5 @@ def rate(value: float | None) -> str:
 
 
 def plain(value: float | None) -> str:
-    """A setting as short as it can be written, nothing for None."""
+    """A number in its shortest form; empty for None."""
     return "" if value is None else f"{value:g}"
-
-
-SETTINGS = {
-    "learning_rate": lambda value: f"lr {rate(value)}",
-    "merge_lambda": lambda value: f"λ {value:g}",
-    "samples_seen": lambda value: f"{value:,} samples",
-    "agent": str,
-}
-
-
-def candidates(items: "Iterable[Candidate]") -> "dict[Candidate, str]":
-    """A short label for each: the method, and as many of its settings as it takes to tell it from the others."""
-    names = {item: method(item.method) for item in items}
-    for setting, shown in SETTINGS.items():
-        counts = Counter(names.values())
-        for item, name in names.items():
-            value = getattr(item, setting)
-            if counts[name] > 1 and value not in (None, ""):
-                names[item] = f"{name}, {shown(value)}"
-    return names

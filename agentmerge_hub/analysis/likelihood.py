@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from agentmerge_hub.analysis import statistics
-from agentmerge_hub.analysis.columns import read_table
 from agentmerge_hub.analysis.episodes import Row
+from agentmerge_hub.analysis.results_io import read_table
 from agentmerge_hub.errors import UserError
 
 NEEDED = ("split", "sample_id", "mean_logprob")

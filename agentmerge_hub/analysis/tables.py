@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub.analysis import statistics
+from agentmerge_hub.analysis.candidates import Candidate
 from agentmerge_hub.analysis.comparisons import TASK_CLAIMS, _plain
-from agentmerge_hub.analysis.episodes import Candidate, Results, Row, done
+from agentmerge_hub.analysis.episodes import Results, Row, done
 
 SIGNS = ("missing", "crashed")
 

@@ -11,11 +11,11 @@ import pytest
 import simulated_results as simulated
 
 from agentmerge_hub import manifest
-from agentmerge_hub.analysis import report
+from agentmerge_hub.analysis.report import writer
 from agentmerge_hub.errors import UserError
 
 METHODS = {"instruct": -3.0, "instruct_finetuned": -0.5, "agent": -0.5, "agentmerge": 0.5}
-OPTIONS = report.Options(draws=500)
+OPTIONS = writer.Options(draws=500)
 
 
 def analyse(*words: object) -> subprocess.CompletedProcess:
@@ -96,11 +96,11 @@ def test_every_table_is_in_both_formats(made: tuple[Path, str]) -> None:
 
 def test_names_from_outside_are_escaped(tmp_path: Path) -> None:
     rows = simulated.study({"<script>alert(1)</script>": 0.0, "agentmerge": 0.0}, splits={"cross_task": 3})
-    report.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", OPTIONS)
+    writer.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", OPTIONS)
     assert "<script" not in (tmp_path / "report" / "report.html").read_text()
 
 
-def wrong_results(folder: Path, case: str) -> tuple[list[Path], report.Options]:
+def wrong_results(folder: Path, case: str) -> tuple[list[Path], writer.Options]:
     options = OPTIONS
     rows = simulated.study(METHODS, splits={"cross_task": 3}, seeds=2)
     if case == "mixed":
@@ -112,9 +112,9 @@ def wrong_results(folder: Path, case: str) -> tuple[list[Path], report.Options]:
     if case == "reward":
         rows[0]["reward"] = float("nan")
     if case == "method":
-        options = report.Options(method="agentmerged")
+        options = writer.Options(method="agentmerged")
     if case == "task":
-        options = report.Options(validation_tasks=("miniwob.no-such-task",))
+        options = writer.Options(validation_tasks=("miniwob.no-such-task",))
     simulated.write(folder, [] if case == "empty" else rows)
     if case == "broken":
         (folder / "results.parquet").write_bytes(b"PAR1 and nothing else")
@@ -142,7 +142,7 @@ def wrong_results(folder: Path, case: str) -> tuple[list[Path], report.Options]:
 def test_wrong_results_are_refused_in_a_sentence(tmp_path: Path, case: str, says: str) -> None:
     folders, options = wrong_results(tmp_path / "results", case)
     with pytest.raises(UserError, match=says):
-        report.write(folders, tmp_path / "report", options)
+        writer.write(folders, tmp_path / "report", options)
     assert not (tmp_path / "report").exists()
 
 
@@ -162,7 +162,7 @@ def test_wrong_results_are_refused_in_a_sentence(tmp_path: Path, case: str, says
     ids=["one task", "no success", "one method", "one seed", "no pair", "no AgentMerge"],
 )  # fmt: skip
 def test_thin_results_are_reported_plainly(tmp_path: Path, rows: list[dict], says: str) -> None:
-    report.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", OPTIONS)
+    writer.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", OPTIONS)
     assert says in (tmp_path / "report" / "report.html").read_text()
 
 
@@ -174,7 +174,7 @@ def test_settings_that_some_rows_lack_are_no_obstacle(tmp_path: Path) -> None:
         )
     rows += simulated.study({"agentmerge": 0.0}, seeds=2, splits={"validation": 1}, merge_lambda=0.7, answers=None)
     rows += [{**row, "split": None, "seed": row["seed"] + 9, "run_seed": 3} for row in rows[:9]]
-    report.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", OPTIONS)
+    writer.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", OPTIONS)
     page = (tmp_path / "report" / "report.html").read_text()
     assert "every λ is shown" in page and "unsplit" in page and "None" not in page.replace("None of the", "")
 
@@ -182,8 +182,8 @@ def test_settings_that_some_rows_lack_are_no_obstacle(tmp_path: Path) -> None:
 def test_a_results_folder_given_twice_counts_once(tmp_path: Path) -> None:
     rows = simulated.study(METHODS, splits={"cross_task": 3})
     first, second = (simulated.write(tmp_path / name, rows) for name in ("one", "two"))
-    once = report.write([first], tmp_path / "report1", OPTIONS)
-    twice = report.write([first, second], tmp_path / "report2", OPTIONS)
+    once = writer.write([first], tmp_path / "report1", OPTIONS)
+    twice = writer.write([first, second], tmp_path / "report2", OPTIONS)
     assert once == twice
     assert "already describes" in (tmp_path / "report2" / "report.html").read_text()
 
@@ -194,6 +194,6 @@ def test_results_that_cannot_be_vouched_for_are_used_and_said_to_be(tmp_path: Pa
     pq.write_table(pq.read_table(changed / "results.parquet").slice(4), changed / "results.parquet")
     unfinished = simulated.write(tmp_path / "unfinished", simulated.study(METHODS, splits={"inter_task": 3}))
     (unfinished / manifest.NAME).unlink()
-    report.write([changed, unfinished], tmp_path / "report", OPTIONS)
+    writer.write([changed, unfinished], tmp_path / "report", OPTIONS)
     page = (tmp_path / "report" / "report.html").read_text()
     assert "it was changed after the study" in page and "its study was not finished" in page

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from agentmerge_hub import manifest
-from agentmerge_hub.analysis import lineage
+from agentmerge_hub.analysis.report import lineage
 
 
 def made(root: Path, name: str, stage: str, **inputs: Path) -> Path:

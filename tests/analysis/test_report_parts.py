@@ -14,8 +14,9 @@ import pytest
 import simulated_results as simulated
 from click.testing import CliRunner
 
-from agentmerge_hub.analysis import behaviour, forgetting, likelihood, report, trace_pages
+from agentmerge_hub.analysis import error_analysis, forgetting, likelihood
 from agentmerge_hub.analysis.command import analyse, plan
+from agentmerge_hub.analysis.report import trace_pages, writer
 from agentmerge_hub.errors import UserError
 
 SPLITS = {"inter_task": 3, "cross_task": 3, "validation": 2}
@@ -62,8 +63,8 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for i in range(4)
     ]
     pq.write_table(pa.Table.from_pylist(scored), root / "tuned.parquet")
-    options = report.Options(draws=200, likelihood=(f"tuned-1e-06={root / 'tuned.parquet'}",))
-    report.write([simulated.write(root / "results", rows)], root / "report", options)
+    options = writer.Options(draws=200, likelihood=(f"tuned-1e-06={root / 'tuned.parquet'}",))
+    writer.write([simulated.write(root / "results", rows)], root / "report", options)
     return root / "report"
 
 
@@ -92,7 +93,7 @@ def test_points_of_a_line_are_scored_on_the_same_episodes(tmp_path: Path) -> Non
     rows += [simulated.episode(method="agent", learning_rate=1e-6, samples_seen=20, seed=1, reward=1.0)]
     early = setting | {"samples_seen": 10, "merge_lambda": 0.5}
     rows += [simulated.episode(**early, seed=1, reward=1.0)]
-    report.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", report.Options(draws=200))
+    writer.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", writer.Options(draws=200))
     curve = csv_rows(tmp_path / "report" / "lambda_curve.csv")
     assert [(float(row["merge_lambda"]), float(row["reward"]), int(row["n"])) for row in curve] == [
         (0.0, 0.0, 1), (0.3, 1.0, 1), (0.5, 1.0, 1), (0.7, 0.0, 1),
@@ -139,12 +140,12 @@ def test_rates_of_copied_examples_are_counted_over_answers_and_over_episodes(swe
 
 def test_the_error_of_a_rate_is_the_spread_it_has_over_studies() -> None:
     random = np.random.default_rng(0)
-    measure = next(m for m in behaviour.MEASURES if m.name == "copied")
+    measure = next(m for m in error_analysis.MEASURES if m.name == "copied")
     rates, errors = [], []
     for _ in range(800):
         answers = random.integers(1, 9, 40)
         copied = random.binomial(answers, random.beta(1, 3, 40))
-        rate, error = behaviour._rate(
+        rate, error = error_analysis._rate(
             [{"copied_example_actions": c, "answers": n} for c, n in zip(copied, answers)], measure
         )
         rates.append(rate)
@@ -158,9 +159,9 @@ def test_the_page_says_what_goes_along_with_the_difference(sweep: Path) -> None:
 
 
 def test_loops_are_runs_of_the_same_action() -> None:
-    assert behaviour.longest_repeat([]) == 0
-    assert behaviour.longest_repeat([None, None, None]) == 0
-    assert behaviour.longest_repeat(["a", "a", None, "a", "b", "b", "b"]) == 3
+    assert error_analysis.longest_repeat([]) == 0
+    assert error_analysis.longest_repeat([None, None, None]) == 0
+    assert error_analysis.longest_repeat(["a", "a", None, "a", "b", "b", "b"]) == 3
 
 
 def test_a_trace_becomes_a_readable_page(real_traces: Path, tmp_path: Path) -> None:
@@ -174,7 +175,7 @@ def test_a_trace_becomes_a_readable_page(real_traces: Path, tmp_path: Path) -> N
     rows[2]["trace"] = "traces/gone"
     simulated.write(results, rows)
     (tmp_path / "outside").mkdir()
-    report.write([results], tmp_path / "report", report.Options(draws=200))
+    writer.write([results], tmp_path / "report", writer.Options(draws=200))
     (page,) = (tmp_path / "report" / "traces").glob("*.html")
     text = page.read_text()
     assert "miniwob.cross-task-0" in text and "Select" in text and "click(" in text

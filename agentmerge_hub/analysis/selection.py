@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from agentmerge_hub.analysis import labels
-from agentmerge_hub.analysis.episodes import Candidate, Results, done
+from agentmerge_hub.analysis.candidates import Candidate, short_labels
+from agentmerge_hub.analysis.episodes import Results, done
 from agentmerge_hub.errors import UserError
 
 
@@ -36,10 +37,12 @@ def choose(results: Results, on: str = "validation") -> Choice:
         raise UserError(f"--choose-on {on!r}: the results hold {', '.join(results.splits)}")
     validation = {candidate: done(rows) for candidate, rows in results.by_candidate(on).items()}
     groups: dict[tuple, list[Candidate]] = {}
-    names = labels.candidates(reported := list(_reported(results)))
+    names = short_labels(reported := list(_reported(results)))
     for candidate in reported:
         groups.setdefault((candidate.agent, candidate.method, candidate.learning_rate), []).append(candidate)
-    kept, table, notes = [], [], []
+    kept: list[Candidate] = []
+    table: list[dict] = []
+    notes: list[str] = []
     for settings in groups.values():
         scored = {candidate: rows for candidate in settings if (rows := validation.get(candidate))}
         if not scored:

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from agentmerge_hub.analysis import paper, planner, statistics
+from agentmerge_hub.analysis import statistics
+from agentmerge_hub.analysis.planning import published_table1, sample_size
 
 RANDOM = np.random.default_rng(3)
 
 
 def test_unpaired_size_has_the_power_it_promises() -> None:
-    n = planner.unpaired(0.136, 0.042)
+    n = sample_size.unpaired(0.136, 0.042)
     a, b = RANDOM.binomial(n, 0.136, 4000) / n, RANDOM.binomial(n, 0.178, 4000) / n
     z = (b - a) / np.sqrt((a + b) * (1 - (a + b) / 2) / n)
     assert np.mean(np.abs(z) > stats.norm.ppf(0.975)) == pytest.approx(0.8, abs=0.025)
@@ -18,7 +19,7 @@ def test_unpaired_size_has_the_power_it_promises() -> None:
 
 
 def test_paired_size_has_the_power_it_promises() -> None:
-    n = planner.paired(0.05, 0.2)
+    n = sample_size.paired(0.05, 0.2)
     counts = RANDOM.multinomial(n, [0.125, 0.075, 0.8], size=3000)
     p = [statistics.mcnemar(int(wins), int(losses)) for wins, losses, _ in counts]
     assert np.mean(np.array(p) < 0.05) == pytest.approx(0.8, abs=0.04)
@@ -26,7 +27,7 @@ def test_paired_size_has_the_power_it_promises() -> None:
 
 def test_new_tasks_have_the_power_they_promise() -> None:
     between, within, seeds = 0.02, 0.2, 5
-    tasks = planner.tasks_needed(0.05, between, within, seeds)
+    tasks = sample_size.tasks_needed(0.05, between, within, seeds)
     means = 0.05 + RANDOM.normal(0, np.sqrt(between + within / seeds), size=(3000, tasks))
     z = means.mean(axis=1) / (means.std(axis=1, ddof=1) / np.sqrt(tasks))
     assert np.mean(np.abs(z) > stats.t.ppf(0.975, tasks - 1)) == pytest.approx(0.8, abs=0.03)
@@ -36,15 +37,15 @@ def test_variances_come_back_from_the_errors_they_made() -> None:
     between, within, tasks, seeds = 0.03, 0.25, 12, 6
     fixed = np.sqrt(within / (tasks * seeds))
     new = np.sqrt((between + within / seeds) / tasks)
-    assert planner.variances(tasks * seeds, tasks, fixed, new) == pytest.approx((between, within))
+    assert sample_size.variances(tasks * seeds, tasks, fixed, new) == pytest.approx((between, within))
 
 
 def test_no_success_bounds_the_rate_as_clopper_and_pearson_do() -> None:
-    assert planner.rate_above_none(30) == pytest.approx(stats.beta.ppf(0.95, 1, 30))
+    assert sample_size.rate_above_none(30) == pytest.approx(stats.beta.ppf(0.95, 1, 30))
 
 
 def test_the_papers_table_is_not_settled_by_its_own_errors() -> None:
-    rows = paper.table()
+    rows = published_table1.table()
     assert len(rows) == 5
     assert min(row["p"] for row in rows) == pytest.approx(0.26, abs=0.01)
     assert max(row["p"] for row in rows) == pytest.approx(0.76, abs=0.01)

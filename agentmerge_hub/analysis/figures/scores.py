@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from agentmerge_hub.analysis import labels
-from agentmerge_hub.analysis.episodes import Candidate
-from agentmerge_hub.analysis.plotting import INK, MARKERS, SERIES, Picture, draw
+from agentmerge_hub.analysis.candidates import Candidate, candidate_in, short_labels
+from agentmerge_hub.analysis.figures.plotting import INK, MARKERS, SERIES, Picture, draw
 
 
 def for_each_agent(folder: Path, table1: list[dict], comparisons: list[dict], focus: str) -> list[Picture]:
@@ -15,7 +15,7 @@ def for_each_agent(folder: Path, table1: list[dict], comparisons: list[dict], fo
         ending = f"_{number}" if len(agents) > 1 else ""
         note = f" The {agent} agent." if len(agents) > 1 else ""
         mine = [row for row in table1 if row["agent"] == agent]
-        names = labels.candidates(dict.fromkeys(candidate_of(row) for row in mine))
+        names = short_labels(dict.fromkeys(candidate_in(row) for row in mine))
         pairs = [row for row in comparisons if row["agent"] == agent]
         pictures += [scores(folder, mine, names, ending, note), differences(folder, pairs, focus, ending, note)]
     return [picture for picture in pictures if picture is not None]
@@ -33,7 +33,7 @@ def scores(folder: Path, rows: list[dict], names: dict[Candidate, str], ending: 
         axes = figure.subplots(1, len(splits), sharex=True, sharey=True, squeeze=False)[0]
         for axis, split in zip(axes, splits):
             for row in (row for row in shown if row["split"] == split):
-                place = order.index(candidate_of(row))
+                place = order.index(candidate_in(row))
                 colour = _colour(row["method"], order)
                 axis.errorbar(
                     row["reward"], place, xerr=row["se"] or 0, fmt="o", color=colour, capsize=3, elinewidth=1.6
@@ -52,7 +52,7 @@ def scores(folder: Path, rows: list[dict], names: dict[Candidate, str], ending: 
         "Mean reward with one standard error in each direction: over new seeds of the same tasks (inter-task), over new "
         f"tasks (cross-task).{note}"
     )
-    described = "; ".join(f"{names[candidate_of(r)]}, {labels.split(r['split'])}: {r['reward']:.3f}" for r in shown)
+    described = "; ".join(f"{names[candidate_in(r)]}, {labels.split(r['split'])}: {r['reward']:.3f}" for r in shown)
     return draw(folder, f"scores{ending}", caption, described, paint, (9, 1.1 + 0.36 * len(order)))
 
 
@@ -85,10 +85,6 @@ def differences(folder: Path, rows: list[dict], focus: str, ending: str, note: s
     caption = "Paired differences with 95 % intervals; right of zero the method in focus is better." + note
     described = "; ".join(f"{name(row)}: {100 * row['difference']:+.1f}" for row in shown)
     return draw(folder, f"differences{ending}", caption, described, paint, (9, 1.1 + 0.34 * len(shown)))
-
-
-def candidate_of(row: dict) -> Candidate:
-    return Candidate(*(row[name] for name in Candidate._fields))
 
 
 def _colour(method: str, order: list[Candidate]) -> str:

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.analysis import labels, tables
-from agentmerge_hub.analysis.episodes import Candidate, Results
-from agentmerge_hub.analysis.plotting import INK, MARKERS, SERIES, Picture, draw
+from agentmerge_hub.analysis.candidates import Candidate
+from agentmerge_hub.analysis.episodes import Results
+from agentmerge_hub.analysis.figures.plotting import INK, MARKERS, SERIES, Picture, draw
 
 ENDS = {"instruct": 0.0, "agent": 1.0}
 

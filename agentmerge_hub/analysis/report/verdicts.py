@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from agentmerge_hub.analysis import labels, planner
+from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.episodes import Results
-from agentmerge_hub.analysis.trace_pages import Pages
+from agentmerge_hub.analysis.planning import sample_size
+from agentmerge_hub.analysis.report.trace_pages import Pages
 
 FEW_TASKS = 15
 """Below this many tasks a 95 % interval over new tasks covers less than it says: 89–95 % at 5 to 10 tasks in the
@@ -128,7 +129,7 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
 
 def _bound(row: dict) -> str:
     who = ", ".join(part for part in (labels.split(row["split"]), row["agent"]) if part)
-    return f"{labels.method(row['method'])} ({who}: {row['n']} episodes, a rate below {planner.rate_above_none(row['n']):.0%})"
+    return f"{labels.method(row['method'])} ({who}: {row['n']} episodes, a rate below {sample_size.rate_above_none(row['n']):.0%})"
 
 
 def _same_weights(results: Results) -> list[str]:

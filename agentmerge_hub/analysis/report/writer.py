@@ -8,28 +8,19 @@ from typing import Any
 
 from agentmerge_hub import manifest
 from agentmerge_hub.analysis import (
-    behaviour,
-    behaviour_figure,
-    choice,
     comparisons,
-    curves,
     episodes,
-    figures,
-    findings,
+    error_analysis,
     forgetting,
-    heat_map,
     labels,
-    lambda_curve,
     likelihood,
-    lineage,
-    page,
-    paper,
-    planner,
-    reasons,
+    selection,
     tables,
-    trace_pages,
 )
 from agentmerge_hub.analysis.episodes import Results
+from agentmerge_hub.analysis.figures import error_rates, heat_map, lambda_curve, learning_curves, scores
+from agentmerge_hub.analysis.planning import published_table1, sample_size
+from agentmerge_hub.analysis.report import explanations, html, lineage, trace_pages, verdicts
 from agentmerge_hub.errors import UserError
 
 STAGE = "analyse"
@@ -73,43 +64,43 @@ def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
     expert = likelihood.summarise(options.likelihood, results.rows)
     notes: list[str] = []
     focus = _focus(results, options.method, notes)
-    chosen = choice.choose(results, options.choose_on)
+    chosen = selection.choose(results, options.choose_on)
     notes += chosen.notes
     compared = comparisons.table(results, chosen.candidates, focus, draws=options.draws, seed=options.seed)
     nodes = lineage.tree(folders)
     with manifest.new_folder(out, STAGE) as folder:
         pages = trace_pages.write(folder, results.rows, options.traces)
-        notes += findings.about_traces(pages)
+        notes += verdicts.about_traces(pages)
         found = {
             "table1": tables.table1(results, chosen.candidates),
             "comparisons": compared,
-            "plan": planner.table(compared),
+            "plan": sample_size.table(compared),
             "candidates": tables.table1(results),
-            "along_training": curves.table(results, chosen.candidates),
+            "along_training": learning_curves.table(results, chosen.candidates),
             "lambda_curve": lambda_curve.table(results, focus),
             "chosen": chosen.table,
             "by_task": tables.by_task(results, chosen.candidates),
-            "behaviour": behaviour.table(results),
+            "behaviour": error_analysis.table(results),
             "likelihood": expert,
             "forgetting": general,
-            "paper_table1": paper.table(),
+            "paper_table1": published_table1.table(),
             "stages": lineage.stages(nodes),
             "episodes": tables.episodes(results, pages.names, trace_pages.key_of),
         }
         for name, rows in found.items():
             tables.write(folder, name, rows)
-        page.write(
+        html.write(
             folder / "report.html",
             "report.html.jinja",
             title=f"{labels.method(focus)} on {results.benchmark}",
             command=options.command(folders, out),
-            verdicts=findings.verdicts(compared, focus),
-            limits=findings.limits(results, found["table1"], compared, notes),
-            reasons=reasons.sentences(compared, found["behaviour"], found["by_task"]),
+            verdicts=verdicts.verdicts(compared, focus),
+            limits=verdicts.limits(results, found["table1"], compared, notes),
+            explanations=explanations.sentences(compared, found["behaviour"], found["by_task"]),
             focus=focus,
             pictures={picture.name: picture for picture in _pictures(folder, found, focus)},
-            measures=behaviour.MEASURES,
-            planned=planner.wide(found["plan"]),
+            measures=error_analysis.MEASURES,
+            planned=sample_size.wide(found["plan"]),
             lists=trace_pages.write_lists(folder, results, pages),
             nodes=nodes,
             files=sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".parquet")),
@@ -129,12 +120,12 @@ def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
 def _pictures(folder: Path, found: dict[str, Any], focus: str) -> list[Any]:
     along = found["along_training"]
     drawn = [
-        *figures.for_each_agent(folder, found["table1"], found["comparisons"], focus),
+        *scores.for_each_agent(folder, found["table1"], found["comparisons"], focus),
         *heat_map.for_each_agent(folder, found["by_task"]),
         lambda_curve.draw_lambda(folder, found["lambda_curve"], found["chosen"], focus),
-        *behaviour_figure.along_training(folder, found["behaviour"], (labels.BASELINE, focus)),
-        *curves.learning_curves(folder, along, found["likelihood"]),
-        *curves.merged_against(folder, along, focus, labels.BASELINE),
+        *error_rates.along_training(folder, found["behaviour"], (labels.BASELINE, focus)),
+        *learning_curves.learning_curves(folder, along, found["likelihood"]),
+        *learning_curves.merged_against(folder, along, focus, labels.BASELINE),
     ]
     return [picture for picture in drawn if picture is not None]
 

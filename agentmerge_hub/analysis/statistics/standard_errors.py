@@ -1,24 +1,21 @@
-"""Means, their errors, and paired tests: numpy arrays in, floats out. Nothing here knows what a method is.
+"""Standard errors and intervals of one mean with training runs held fixed: numpy arrays in, floats out.
 
 Three standard errors of one mean differ in what they let vary:
 
 - *binomial*: every episode is a draw of its own (AgentLab's number);
-- *fixed tasks*: the tasks stay, their seeds are drawn anew (inter-task claims);
-- *new tasks*: the tasks themselves are drawn anew (cross-task claims).
+- *fixed tasks*: the same tasks with new seeds (inter-task claims);
+- *new tasks*: new tasks from the same population (cross-task claims).
 
-None of them holds the variation between training runs.
+None of them includes the variation between training runs: `crossed_runs` does.
 """
 
 from functools import lru_cache
-from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 NAN = float("nan")
-PIECE = 5_000
-"""Random flips made at once, to bound the memory."""
 
 
 def binomial_error(values: ArrayLike) -> float:
@@ -49,9 +46,9 @@ def fixed_task_interval(
     from scipy.stats import t
 
     variance, freedom = _stratified(values, tasks, seeds)
-    mean = float(np.mean(values)) if len(np.asarray(values)) else NAN
     if np.isnan(variance) or variance == 0:
         return (NAN, NAN)
+    mean = float(np.asarray(values, float).mean())
     half = t.ppf((1 + level) / 2, freedom) * np.sqrt(variance)
     return float(mean - half), float(mean + half)
 
@@ -60,9 +57,9 @@ def _stratified(values: ArrayLike, tasks: ArrayLike, seeds: ArrayLike) -> tuple[
     """Variance of the mean and its degrees of freedom."""
     values = np.asarray(values, float)
     variances, units = [], []
-    for rows in _groups(tasks):
+    for rows in groups_of(tasks):
         residuals = values[rows] - values[rows].mean()
-        sums = np.array([residuals[unit].sum() for unit in _groups(np.asarray(seeds)[rows])])
+        sums = np.array([residuals[unit].sum() for unit in groups_of(np.asarray(seeds)[rows])])
         units.append(len(sums))
         variances.append(len(sums) / (len(sums) - 1) * (sums**2).sum() if len(sums) > 1 else NAN)
     parts, counts = np.array(variances), np.array(units)
@@ -85,7 +82,7 @@ def new_task_error(values: ArrayLike, tasks: ArrayLike) -> float:
     if len(values) == 0:
         return NAN
     residuals = values - values.mean()
-    sums = np.array([residuals[rows].sum() for rows in _groups(tasks)])
+    sums = np.array([residuals[rows].sum() for rows in groups_of(tasks)])
     if len(sums) < 2:
         return NAN
     return float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values))
@@ -100,7 +97,7 @@ def new_task_interval(
     G/(G − 1) put back the spread that resampling few tasks loses. NaN below two tasks, or where all tasks agree.
     """
     values = np.asarray(values, float)
-    groups = _groups(tasks)
+    groups = groups_of(tasks)
     if len(groups) < 2:
         return (NAN, NAN)
     sums = np.array([values[rows].sum() for rows in groups])
@@ -128,81 +125,8 @@ def expanded_percentiles(means: Floats, groups: int, level: float = 0.95) -> tup
     return float(low), float(high)
 
 
-def sign_flip(differences: ArrayLike, *, draws: int = 100_000, seed: int = 0) -> float:
-    """Two-sided p-value of Σ differences when the sign of each unit is a fair coin.
-
-    Units are pairs, or tasks with their pairs summed. Exact where the differences are multiples of 1, 1/2, … 1/12 (0/1
-    rewards always are), by convolution; else by `draws` random flips, with the observed one counted.
-    """
-    units = np.asarray(differences, float)
-    units = units[units != 0]
-    if len(units) == 0:
-        return 1.0
-    observed = abs(units.sum())
-    for parts in range(1, 13):
-        scaled = np.abs(units) * parts
-        if np.allclose(scaled, np.round(scaled), atol=1e-9):
-            return _exact_sign_flip(np.round(scaled).astype(int), round(observed * parts))
-    random, hits = np.random.default_rng(seed), 0
-    for begin in range(0, draws, PIECE):
-        flips = random.integers(0, 2, size=(min(PIECE, draws - begin), len(units)), dtype=np.int8)
-        hits += int((np.abs((2.0 * flips - 1) @ units) >= observed - 1e-12).sum())
-    return (hits + 1) / (draws + 1)
-
-
-def _exact_sign_flip(sizes: NDArray[np.int_], observed: int) -> float:
-    chance = np.ones(1)
-    for size in sizes:
-        chance = (np.pad(chance, (2 * size, 0)) + np.pad(chance, (0, 2 * size))) / 2
-    sums = np.arange(len(chance)) - sizes.sum()
-    return float(min(1.0, chance[np.abs(sums) >= observed].sum()))
-
-
-def mcnemar(wins: int, losses: int) -> float:
-    """Exact two-sided McNemar test: wins among the pairs that differ are a fair coin's."""
-    n = wins + losses
-    if n == 0:
-        return 1.0
-    tail = sum(comb(n, k) for k in range(min(wins, losses) + 1)) / 2**n
-    return min(1.0, 2 * tail)
-
-
-def holm(p_values: ArrayLike) -> list[float]:
-    """Holm's adjusted p-values, in the order given; NaN stays NaN and is not counted."""
-    p = np.asarray(p_values, float)
-    adjusted = np.full(len(p), NAN)
-    order = [i for i in np.argsort(p) if not np.isnan(p[i])]
-    largest = 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p[i]))
-        adjusted[i] = largest
-    return [float(value) for value in adjusted]
-
-
-def improvement(
-    a: list[ArrayLike], b: list[ArrayLike], *, draws: int = 10_000, seed: int = 0
-) -> tuple[float, float, float]:
-    """Probability that an episode of A scores above one of B on the same task, ties counted half, and a 95 % interval.
-
-    Args:
-        a, b: rewards by task, in the same order of tasks.
-
-    Mann and Whitney's U over n·m by task, averaged over tasks (Agarwal et al., 2021); the interval draws tasks.
-    """
-    chances = np.array([_above(np.asarray(x, float), np.asarray(y, float)) for x, y in zip(a, b)])
-    if len(chances) < 2:
-        return (float(chances.mean()) if len(chances) else NAN, NAN, NAN)
-    means = resamples(len(chances), draws, seed) @ chances / len(chances)
-    low, high = expanded_percentiles(means, len(chances))
-    return float(chances.mean()), max(0.0, low) if low == low else low, min(1.0, high) if high == high else high
-
-
-def _above(x: Floats, y: Floats) -> float:
-    return float(((x[:, None] > y).mean() + (x[:, None] >= y).mean()) / 2)
-
-
-def _groups(labels: ArrayLike) -> list[NDArray[np.int_]]:
-    """Row numbers of each distinct label."""
+def groups_of(labels: ArrayLike) -> list[NDArray[np.int_]]:
+    """Row numbers of each distinct label, in the order of the sorted labels."""
     _, inverse = np.unique(np.asarray(labels), return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     return np.split(order, np.cumsum(np.bincount(inverse))[:-1]) if len(order) else []

@@ -6,8 +6,8 @@ These are contrasts, not causes; the page says so.
 from math import hypot
 
 from agentmerge_hub.analysis import labels
-from agentmerge_hub.analysis.behaviour import MEASURES
-from agentmerge_hub.analysis.episodes import Candidate
+from agentmerge_hub.analysis.candidates import Candidate, short_labels
+from agentmerge_hub.analysis.error_analysis import MEASURES
 
 CLEAR = 2.0
 """Standard errors of the difference from which a contrast is named, and only if it is 5 points or more."""
@@ -23,7 +23,7 @@ def sentences(comparisons: list[dict], behaviour: list[dict], by_task: list[dict
     said = []
     for row in (row for row in rows if row["pairs"]):
         a, b = (Candidate(row["agent"], *(row[f"{key}_{side}"] for key in Candidate._fields[1:])) for side in "ab")
-        names = labels.candidates([a, b])
+        names = short_labels([a, b])
         parts = [
             part for part in (_acts(row["split"], a, b, behaviour), _categories(row["split"], a, b, by_task)) if part
         ]

@@ -5,8 +5,10 @@ errors are printed to two digits, so each p-value is a range.
 """
 
 from math import sqrt
+from typing import Any
 
-from agentmerge_hub.analysis import planner, statistics
+from agentmerge_hub.analysis import statistics
+from agentmerge_hub.analysis.planning import sample_size
 
 TABLE1 = (
     (5e-6, "instruct_finetuned", 0.136, 0.03),
@@ -42,14 +44,14 @@ def table() -> list[dict]:
     from scipy.stats import norm
 
     z = float(norm.ppf(0.975))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for rate, method, mean, error in TABLE1:
         if method == "agentmerge":
             continue
         merged, merged_error = next(row[2:] for row in TABLE1 if row[:2] == (rate, "agentmerge"))
         difference = merged - mean
         width = z * sqrt(error**2 + merged_error**2)
-        paired = [planner.paired(difference, share) for share in DISCORDANT]
+        paired = [sample_size.paired(difference, share) for share in DISCORDANT]
         rows.append(
             {
                 "learning_rate": rate,
@@ -65,7 +67,7 @@ def table() -> list[dict]:
                 "p_smallest": unpaired_p(difference, merged_error - ROUNDING, error - ROUNDING),
                 "p_largest": unpaired_p(difference, merged_error + ROUNDING, error + ROUNDING),
                 "episodes_behind": episodes_behind(mean, error),
-                "needed_unpaired": planner.unpaired(mean, difference),
+                "needed_unpaired": sample_size.unpaired(mean, difference),
                 "needed_paired_low": paired[0],
                 "needed_paired_high": paired[1],
             }

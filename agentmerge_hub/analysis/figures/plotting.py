@@ -24,7 +24,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 """Series differ in marker and dash too, for print without colour."""
 
-LOOK = {
+LOOK: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "text.color": INK,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import simulated_results as simulated
 
-from agentmerge_hub.analysis import choice, comparisons, episodes, labels
+from agentmerge_hub.analysis import comparisons, episodes, labels, selection
 from agentmerge_hub.errors import UserError
 
 
@@ -28,7 +28,7 @@ def fixed(method: str, wins: dict[str, float], tasks: int = 4, seeds: int = 4, *
 def test_the_best_on_validation_is_shown_though_another_is_better_on_the_test(tmp_path: Path) -> None:
     rows = fixed("agentmerge", {"validation": 0.25, "cross_task": 1.0}, merge_lambda=0.3)
     rows += fixed("agentmerge", {"validation": 0.75, "cross_task": 0.5}, merge_lambda=0.7)
-    chosen = choice.choose(read(tmp_path, rows))
+    chosen = selection.choose(read(tmp_path, rows))
     assert [c.merge_lambda for c in chosen.candidates] == [0.7]
     assert [(row["merge_lambda"], row["chosen"]) for row in chosen.table] == [(0.3, False), (0.7, True)]
 
@@ -37,14 +37,14 @@ def test_settings_without_validation_take_no_part_in_the_choice(tmp_path: Path) 
     rows = fixed("agentmerge", {"validation": 0.25, "cross_task": 0.5}, merge_lambda=0.3, samples_seen=80)
     rows += fixed("agentmerge", {"validation": 0.75, "cross_task": 0.5}, merge_lambda=0.7, samples_seen=80)
     rows += fixed("agentmerge", {"cross_task": 1.0}, merge_lambda=0.7, samples_seen=40)
-    chosen = choice.choose(read(tmp_path, rows))
+    chosen = selection.choose(read(tmp_path, rows))
     assert [(c.merge_lambda, c.samples_seen) for c in chosen.candidates] == [(0.7, 80)]
     assert [row["merge_lambda"] for row in chosen.table] == [0.3, 0.7]
     (note,) = chosen.notes
     assert "Without validation episodes" in note and "λ 0.7, 40 samples" in note
     rows = fixed("agent", {"validation": 0.25, "cross_task": 0.5}, samples_seen=40)
     rows += fixed("agent", {"cross_task": 0.5}, samples_seen=80)
-    assert [c.samples_seen for c in choice.choose(read(tmp_path / "two", rows)).candidates] == [40]
+    assert [c.samples_seen for c in selection.choose(read(tmp_path / "two", rows)).candidates] == [40]
 
 
 def test_tasks_can_be_set_aside_to_choose_on(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_tasks_can_be_set_aside_to_choose_on(tmp_path: Path) -> None:
     assert {row["task"] for row in results.rows if row["split"] == "cross_task"} == {
         f"miniwob.cross_task-{t}" for t in (0, 1, 3)
     }
-    assert [c.merge_lambda for c in choice.choose(results).candidates] == [0.7]
+    assert [c.merge_lambda for c in selection.choose(results).candidates] == [0.7]
 
 
 def test_without_validation_every_lambda_of_the_last_checkpoint_stays(tmp_path: Path) -> None:
@@ -65,12 +65,12 @@ def test_without_validation_every_lambda_of_the_last_checkpoint_stays(tmp_path: 
         for seen in (5120, 10240)
         for row in fixed("agentmerge", {"cross_task": weight}, merge_lambda=weight, samples_seen=seen)
     ]
-    chosen = choice.choose(read(tmp_path, rows))
+    chosen = selection.choose(read(tmp_path, rows))
     assert [(c.merge_lambda, c.samples_seen) for c in chosen.candidates] == [(0.3, 10240), (0.7, 10240)]
     assert "without validation episodes" in chosen.notes[0]
     with pytest.raises(UserError, match="the results hold cross_task"):
-        choice.choose(read(tmp_path, rows), on="inter_task")
-    chosen = choice.choose(read(tmp_path, rows), on="cross_task")
+        selection.choose(read(tmp_path, rows), on="inter_task")
+    chosen = selection.choose(read(tmp_path, rows), on="cross_task")
     assert [c.merge_lambda for c in chosen.candidates] == [0.7]
     assert "flattered" in chosen.notes[0]
 
@@ -107,7 +107,7 @@ def test_methods_meet_at_the_same_learning_rate(tmp_path: Path) -> None:
         "agent", {"cross_task": 0.4}, learning_rate=2e-6
     )
     results = read(tmp_path, rows)
-    table = comparisons.table(results, choice.choose(results).candidates, "agentmerge", draws=200)
+    table = comparisons.table(results, selection.choose(results).candidates, "agentmerge", draws=200)
     met = {(row["learning_rate_a"], row["method_b"], row["learning_rate_b"]) for row in table}
     assert met == {
         (1e-6, "instruct", None), (5e-6, "instruct", None),

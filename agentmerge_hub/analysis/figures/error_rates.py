@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.analysis import labels
-from agentmerge_hub.analysis.behaviour import MEASURES
-from agentmerge_hub.analysis.plotting import DASHES, MARKERS, SERIES, Picture, draw
+from agentmerge_hub.analysis.error_analysis import MEASURES
+from agentmerge_hub.analysis.figures.plotting import DASHES, MARKERS, SERIES, Picture, draw
 
 SHOWN = ("think", "copied", "copied_first", "invalid_bid")
 SPLIT = "cross_task"
@@ -17,7 +17,7 @@ def along_training(folder: Path, rows: list[dict], methods: tuple[str, ...]) -> 
     Args:
         rows: as in behaviour.csv.
     """
-    pictures = []
+    pictures: list[Picture] = []
     for method in dict.fromkeys(methods):
         for agent in dict.fromkeys(row["agent"] for row in rows):
             mine = [row for row in rows if (row["method"], row["agent"], row["split"]) == (method, agent, SPLIT)]

@@ -9,8 +9,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentmerge_hub.analysis import behaviour, labels, page
-from agentmerge_hub.analysis.episodes import Candidate, Results, Row, done
+from agentmerge_hub.analysis import error_analysis, labels
+from agentmerge_hub.analysis.candidates import Candidate
+from agentmerge_hub.analysis.episodes import Results, Row, done
+from agentmerge_hub.analysis.report import html
 from agentmerge_hub.dataset.redact_episode import redact_episode
 from agentmerge_hub.dataset.redaction import Scanner
 from agentmerge_hub.records import Episode
@@ -54,7 +56,7 @@ def write(report: Path, rows: list[Row], most: int) -> Pages:
         except (Unreadable, OSError):
             unreadable += 1
             continue
-        row["longest_repeat"] = behaviour.longest_repeat([step.action for step in episode.steps])
+        row["longest_repeat"] = error_analysis.longest_repeat([step.action for step in episode.steps])
         if key_of(row) in names:
             continue
         if len(names) >= most:
@@ -64,7 +66,7 @@ def write(report: Path, rows: list[Row], most: int) -> Pages:
         name = f"{FOLDER}/{key_of(row)}.html"
         shown = screenshots(folder, report / FOLDER / key_of(row), [step.index for step in episode.steps])
         pictures += len(shown)
-        page.write(
+        html.write(
             report / name, "trace.html.jinja", row=row, episode=episode, screenshots=shown, answers=_answers(episode)
         )
         names[key_of(row)] = name
@@ -120,11 +122,11 @@ def write_lists(report: Path, results: Results, pages: Pages) -> dict[tuple, str
             if not (finished := done(rows)):
                 continue
             name = f"{LISTS}/{slug(split, *candidate)}.html"
-            page.write(
+            html.write(
                 report / name,
                 "episodes.html.jinja",
                 title=", ".join([labels.method(candidate.method), *_settings(candidate), labels.split(split)]),
-                sections=behaviour.behind(rows),
+                sections=error_analysis.behind(rows),
                 finished=len(finished),
                 pages=pages.names,
                 key=key_of,

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.analysis import labels, tables
-from agentmerge_hub.analysis.episodes import Candidate, Results
-from agentmerge_hub.analysis.plotting import DASHES, INK, MARKERS, SERIES, Picture, draw
+from agentmerge_hub.analysis.candidates import Candidate
+from agentmerge_hub.analysis.episodes import Results
+from agentmerge_hub.analysis.figures.plotting import DASHES, INK, MARKERS, SERIES, Picture, draw
 
 PANELS = ("inter_task", "cross_task")
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from agentmerge_hub.analysis import labels
-from agentmerge_hub.analysis.episodes import Candidate
-from agentmerge_hub.analysis.figures import candidate_of
-from agentmerge_hub.analysis.plotting import EMPTY, Picture, draw
+from agentmerge_hub.analysis.candidates import Candidate, candidate_in, short_labels
+from agentmerge_hub.analysis.figures.plotting import EMPTY, Picture, draw
 
 WIDE = 6
 """With more columns than this the splits stand below each other."""
@@ -21,7 +20,7 @@ def for_each_agent(folder: Path, rows: list[dict]) -> list[Picture]:
     for by in ("category", "task"):
         for number, agent in enumerate(agents, 1):
             mine = [row for row in rows if row["agent"] == agent]
-            names = labels.candidates(dict.fromkeys(candidate_of(row) for row in mine))
+            names = short_labels(dict.fromkeys(candidate_in(row) for row in mine))
             name = f"by_{by}_{number}" if len(agents) > 1 else f"by_{by}"
             note = f" The {agent} agent." if len(agents) > 1 else ""
             if by == "task" or len({row["category"] for row in mine}) > 1:
@@ -38,7 +37,7 @@ def draw_by(
     cells: dict[tuple, list[tuple[float, int]]] = {}
     for row in rows:
         if row["reward"] is not None:
-            cells.setdefault((row["split"], row[by] or "none", candidate_of(row)), []).append((row["reward"], row["n"]))
+            cells.setdefault((row["split"], row[by] or "none", candidate_in(row)), []).append((row["reward"], row["n"]))
     if not cells or not splits:
         return None
     lines = {split: sorted({key[1] for key in cells if key[0] == split}, key=_natural) for split in splits}

@@ -1,0 +1,48 @@
+"""A candidate: one method with its settings. Training runs that differ only in their seed are one candidate."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from agentmerge_hub.analysis import labels
+
+
+class Candidate(NamedTuple):
+    """A method under one agent, at one learning rate, checkpoint and λ."""
+
+    agent: str
+    method: str
+    learning_rate: float | None = None
+    samples_seen: int | None = None
+    merge_lambda: float | None = None
+
+    @property
+    def order(self) -> tuple:
+        """Sort key: agent, learning rate, method, samples, λ; nulls first."""
+        numbers = (self.learning_rate, labels.rank(self.method), self.samples_seen, self.merge_lambda)
+        return (self.agent, *((value is not None, value if value is not None else 0) for value in numbers))
+
+
+def candidate_in(row: Mapping[str, Any]) -> Candidate:
+    """The candidate of an episode or of a table row."""
+    return Candidate(row["agent"] or "", row["method"], row["learning_rate"], row["samples_seen"], row["merge_lambda"])
+
+
+SETTINGS: dict[str, Callable[[Any], str]] = {
+    "learning_rate": lambda value: f"lr {labels.rate(value)}",
+    "merge_lambda": lambda value: f"λ {value:g}",
+    "samples_seen": lambda value: f"{value:,} samples",
+    "agent": str,
+}
+
+
+def short_labels(items: Iterable[Candidate]) -> dict[Candidate, str]:
+    """A label for each candidate: the method, and only the settings that are needed to keep the labels distinct."""
+    names = {item: labels.method(item.method) for item in items}
+    for setting, shown in SETTINGS.items():
+        counts = Counter(names.values())
+        for item, name in names.items():
+            value = getattr(item, setting)
+            if counts[name] > 1 and value not in (None, ""):
+                names[item] = f"{name}, {shown(value)}"
+    return names
