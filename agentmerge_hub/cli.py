@@ -1,18 +1,19 @@
-"""`agentmerge`: one verb a stage, in the order of the pipeline.
+"""The `agentmerge` command: one verb for each stage, in the order of the pipeline.
 
-Each room defines its verbs in its own command.py, which imports nothing heavy until a verb runs; so the help answers at
-once, and a missing package matters only to the verb that needs it.
+Each package defines its verbs in its own command.py. It is imported when the verb is used, so the help is fast and a missing
+dependency concerns only the verb that needs it.
 """
 
 import importlib
+import os
 import sys
 
 import click
 
 from agentmerge_hub import __version__
-from agentmerge_hub.errors import UserError
+from agentmerge_hub.errors import UserError, os_error_sentence
 
-ROOM_OF = {
+PACKAGE_OF = {
     "collect": "agents",
     "build": "dataset",
     "inspect": "dataset",
@@ -31,22 +32,22 @@ ROOM_OF = {
     "push": "publishing",
     "download": "publishing",
 }
-"""Verb → the room whose command.py defines it, in the order a user meets them."""
+"""Verb → the package whose command.py defines it, in the order of the pipeline."""
 
 
-class Pipeline(click.Group):
-    """Finds each verb in its room when it is asked for."""
+class LazyGroup(click.Group):
+    """Imports a verb's package when the verb is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(ROOM_OF)
+        return list(PACKAGE_OF)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in ROOM_OF:
+        if name not in PACKAGE_OF:
             return None
-        return getattr(importlib.import_module(f"agentmerge_hub.{ROOM_OF[name]}.command"), name.replace("-", "_"))
+        return getattr(importlib.import_module(f"agentmerge_hub.{PACKAGE_OF[name]}.command"), name.replace("-", "_"))
 
 
-@click.group(cls=Pipeline, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="agentmerge")
 def agentmerge() -> None:
     """Collect traces of web agents, build a dataset, fine-tune, merge, evaluate.
@@ -59,16 +60,22 @@ def agentmerge() -> None:
 
 
 def main() -> None:
-    """Console entry: a user's mistake is one sentence on stderr and exit code 1."""
+    """Console entry: a user's mistake, or an operating system error, is one sentence on stderr and exit code 1."""
     try:
         agentmerge.main(standalone_mode=False)
-    except UserError as error:
-        sys.exit(f"Error: {error}")
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit("Interrupted: what was finished is kept; run the same command again to go on.")
+        sys.exit("Interrupted: finished parts are kept; run the same command again to continue.")
+    except BrokenPipeError:  # the reader of our output, e.g. `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        sentence = str(error) if isinstance(error, UserError) else os_error_sentence(error)
+        if sentence is None:
+            raise
+        sys.exit(f"Error: {sentence}")
 
 
 if __name__ == "__main__":

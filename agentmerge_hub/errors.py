@@ -1,5 +1,10 @@
-"""The one exception a user sees as a sentence, and the sentence for a room whose packages are missing."""
+"""The exception that a user sees as one sentence, and the sentences for missing packages and operating system errors."""
 
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 
@@ -8,10 +13,10 @@ class UserError(Exception):
 
 
 def require(extra: str, *packages: str) -> None:
-    """Raise UserError unless every package of an optional room is installed.
+    """Raise UserError unless every package of an optional extra is installed.
 
     Args:
-        extra: the extra of this package that brings them, e.g. ``"train"``.
+        extra: the extra of this package that installs them, e.g. ``"train"``.
         packages: importable top-level names, e.g. ``"torch"``.
     """
     missing = [name for name in packages if find_spec(name) is None]
@@ -20,3 +25,76 @@ def require(extra: str, *packages: str) -> None:
             f"{', '.join(missing)} is not installed: run `pip install 'agentmerge-hub[{extra}]'`, "
             "or `make setup` in a clone for the complete locked environment."
         )
+
+
+_ADVICE = {
+    errno.ENOSPC: "no space is left on the disk: free some or choose another disk",
+    errno.EDQUOT: "your disk quota is used up: free some space or choose another disk",
+    errno.EFBIG: "the file would exceed the file size limit: raise it (`ulimit -f`) or choose another disk",
+    errno.EMFILE: "too many files are open in this process: raise the limit (`ulimit -n`)",
+    errno.ENFILE: "too many files are open on this machine: close other programs",
+    errno.EACCES: "permission denied: choose another path or change its permissions",
+    errno.EPERM: "the operation is not permitted: choose another path or change its owner",
+    errno.EROFS: "the disk is read-only: choose another path",
+    errno.ENOTDIR: "a part of the path is a file, not a folder: choose another path",
+    errno.EEXIST: "it already exists: choose another path or move it away",
+    errno.EISDIR: "it is a folder, and a file is needed",
+    errno.ENOENT: "no such file or folder",
+    errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
+    errno.ELOOP: "its symbolic links form a loop: choose another path",
+    errno.EBUSY: "it is in use, or a disk is mounted there: choose a folder inside it",
+    errno.EXDEV: "it is on another disk than its parent folder: choose a folder inside it",
+    errno.ENOTEMPTY: "another program writes there: wait for it or choose another path",
+    errno.EIO: "the disk reports an input/output error: check the disk",
+    errno.ESTALE: "the network disk no longer has this file: run the command again",
+    errno.ENOLCK: "the disk has no file locks left: choose another disk",
+    errno.ENOSYS: "the disk does not support file locks: choose another disk",
+    errno.EOPNOTSUPP: "the disk does not support this operation: choose another disk",
+}
+_NUMBER = re.compile(r"\b(?:os error|errno:?) (\d+)", re.IGNORECASE)
+"""How Rust libraries (safetensors, tokenizers) and pyarrow write the number of an operating system error."""
+
+
+def os_error_sentence(error: BaseException) -> str | None:
+    """One sentence for an error of the operating system, also inside another library's exception; else None."""
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        shown = error.object.encode("utf-8", "backslashreplace").decode()
+        return f"{_short(shown)} holds a file name that is not UTF-8: rename the file"
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and (found := _NUMBER.search(str(error))):
+        number = int(found[1])
+    if number in _ADVICE:
+        paths = [_text(path) for path in _paths(error)]
+        return f"{' → '.join(paths)}: {_ADVICE[number]}" if paths else _ADVICE[number]
+    return _short(str(error)) or type(error).__name__ if isinstance(error, OSError) else None
+
+
+@contextlib.contextmanager
+def os_errors_as_sentences() -> Iterator[None]:
+    """Turn operating system errors of the block into UserErrors.
+
+    Raises:
+        UserError: instead of an OSError, or of another library's exception that wraps one.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if (sentence := os_error_sentence(error)) is None:
+            raise
+        raise UserError(sentence) from error
+
+
+def _paths(error: BaseException) -> list[str | bytes]:
+    if not isinstance(error, OSError):
+        return []
+    return [path for path in (error.filename, error.filename2) if isinstance(path, str | bytes)]
+
+
+def _text(path: str | bytes) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:500]

@@ -32,7 +32,7 @@ def make_models(work: Path, hidden: int) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from agentmerge_hub import manifest
+    from agentmerge_hub import manifest, output_folder
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = {token: index for index, token in enumerate(["<s>", "</s>", *alphabet])}
@@ -52,7 +52,7 @@ def make_models(work: Path, hidden: int) -> None:
     for role in ROLES:
         noise = 0.0 if role == "base" else 1e-3
         weights = {name: (tensor + noise * torch.randn(tensor.shape)).bfloat16() for name, tensor in base.items()}
-        with manifest.new_folder(work / role, "benchmark") as folder:
+        with output_folder.new_folder(work / role, "benchmark") as folder:
             config.architectures = ["LlamaForCausalLM"]
             empty.save_pretrained(folder, state_dict=weights)
             tokenizer.save_pretrained(folder)

@@ -6,7 +6,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from agentmerge_hub.cli import ROOM_OF, agentmerge
+from agentmerge_hub.cli import PACKAGE_OF, agentmerge
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
@@ -21,11 +21,11 @@ def test_help_lists_every_verb_and_loads_nothing_heavy() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.rstrip().endswith("[]")
-    places = [said.index(f"\n  {verb} ") for verb in ROOM_OF]
+    places = [said.index(f"\n  {verb} ") for verb in PACKAGE_OF]
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("verb", ROOM_OF)
+@pytest.mark.parametrize("verb", PACKAGE_OF)
 def test_every_verb_explains_itself(verb: str) -> None:
     result = CliRunner().invoke(agentmerge, [verb, "--help"])
     assert result.exit_code == 0, result.output

@@ -13,11 +13,11 @@ from datasets import load_dataset
 
 from agentmerge_hub.agents.plan import plan
 from agentmerge_hub.agents.recipe import Recipe, read
+from agentmerge_hub.package_data import data_folder
 from agentmerge_hub.records import RESULT_SCHEMA
-from agentmerge_hub.shipped import folder
 from agentmerge_hub.training import arguments
 
-HERE = folder("recipes") / "experiments" / "miniwob-cpu"
+HERE = data_folder("recipes") / "experiments" / "miniwob-cpu"
 
 
 def episodes(path: Path) -> set[tuple[str, int]]:
@@ -31,7 +31,7 @@ def test_nothing_is_chosen_on_what_is_reported_or_collected() -> None:
     chosen, reported = episodes(HERE / "validation.yaml"), episodes(HERE / "reported.yaml")
     collected = {
         (e.run.env_args.task_name, e.run.env_args.task_seed)
-        for e in plan(read(folder("recipes") / "collect" / "miniwob.yaml")).episodes
+        for e in plan(read(data_folder("recipes") / "collect" / "miniwob.yaml")).episodes
     }
     assert (len(chosen), len(reported)) == (16, 156)
     assert not {task for task, _ in chosen} & {task for task, _ in reported}

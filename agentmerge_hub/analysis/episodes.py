@@ -6,7 +6,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import manifest
+from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.candidates import Candidate, candidate_in
 from agentmerge_hub.analysis.results_io import read_table
@@ -119,7 +119,7 @@ def _unsure(folder: Path) -> str:
     if not (folder / manifest.NAME).is_file():
         return f"{folder} has no {manifest.NAME}: its study was not finished, or was copied in part, and its lineage is unknown."
     written = manifest.read(folder).get("outputs", {}).get(FILE, {}).get("sha256")
-    if written != manifest.file_hash(folder / FILE):
+    if written != content_hash.file_hash(folder / FILE):
         return f"{folder / FILE} is not the file its manifest describes: it was changed after the study."
     return ""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from agentmerge_hub import manifest
+from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.dataset import stored
 from agentmerge_hub.dataset.assemble import assemble
 from agentmerge_hub.dataset.cache import Entry, PartCache, default_folder, program_hash, signature
@@ -51,7 +51,7 @@ def build(traces: Sequence[Path], out: Path, work: Work, *, workers: int = 1, ra
         UserError: if there are no traces, no successes, no tokenizer, nothing fits the window, or a secret is left.
     """
     started = time.time()
-    manifest.check_replaceable(out, STAGE)
+    output_folder.check_replaceable(out, STAGE)
     found = stored.find(traces)
     settings = work.settings
     cache = PartCache(default_folder(), _fingerprint(settings, work.load_tokenizer()))
@@ -65,7 +65,7 @@ def build(traces: Sequence[Path], out: Path, work: Work, *, workers: int = 1, ra
         cache.add(part, [name for name, _ in batch])
     known = cache.entries()
     entries = [known[name] for name in signatures]
-    with manifest.new_folder(out, STAGE) as folder:
+    with output_folder.new_folder(out, STAGE) as folder:
         assembled = assemble(entries, folder, settings)
         counts = assembled.counts | _reading(entries)
         if not counts["samples"]:

@@ -17,7 +17,7 @@ from agentmerge_hub.dataset.write import Written
 from agentmerge_hub.licenses.license_terms import LICENSES, dataset_notices, ordered
 from agentmerge_hub.licenses.license_terms import metadata as license_metadata
 from agentmerge_hub.manifest import write_text
-from agentmerge_hub.shipped import folder as shipped
+from agentmerge_hub.package_data import data_folder
 
 TEMPLATE = "card.md.jinja"
 PICTURE = "lengths.png"
@@ -43,7 +43,7 @@ def card_text(
     for row in shown["teachers"]:
         row["terms"] = _terms(row["license"])
     environment = Environment(
-        loader=FileSystemLoader(shipped("dataset_card")), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=FileSystemLoader(data_folder("dataset_card")), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
     return environment.get_template(TEMPLATE).render(

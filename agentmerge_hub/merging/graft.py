@@ -8,7 +8,7 @@ import shutil
 import time
 from pathlib import Path
 
-from agentmerge_hub import manifest
+from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.adapter import CONFIG, WEIGHTS, adapt, config_of_adapter, is_adapter
 from agentmerge_hub.merging.checkpoint import locate, tensors_of
@@ -33,7 +33,7 @@ def graft(adapter: Path, onto: str, out: Path) -> None:
     instruct = locate(onto)
     config = config_of_adapter(adapter)
     adapt(adapter, tensors_of(instruct), onto)
-    with manifest.new_folder(out, STAGE) as folder:
+    with output_folder.new_folder(out, STAGE) as folder:
         text = json.dumps(config | {"base_model_name_or_path": onto}, indent=2, sort_keys=True)
         (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
         shutil.copyfile(adapter / WEIGHTS, folder / WEIGHTS)

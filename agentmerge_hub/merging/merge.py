@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from agentmerge_hub import manifest
+from agentmerge_hub import content_hash, output_folder
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging import by_mergekit, card, check, lineage, stream
 from agentmerge_hub.merging.checkpoint import BYTES
@@ -75,7 +75,7 @@ def merge(wanted: Sequence[Wanted], *, reply: bool = True, quick: bool = False) 
     """
     started = time.time()
     for one in wanted:
-        manifest.check_replaceable(one.out, lineage.STAGE)
+        output_folder.check_replaceable(one.out, lineage.STAGE)
         if not quick or formula_of(one.spec) is None:
             by_mergekit.validate(one.spec, one.where)
     inputs = _open(wanted)
@@ -88,7 +88,7 @@ def merge(wanted: Sequence[Wanted], *, reply: bool = True, quick: bool = False) 
         folders = []
         for one, door in zip(wanted, doors):
             stack.push(door)
-            folders.append(door.enter_context(manifest.new_folder(one.out, lineage.STAGE)))
+            folders.append(door.enter_context(output_folder.new_folder(one.out, lineage.STAGE)))
         with _full_disk():
             _write_weights(wanted, inputs, folders)
             taken = [known, beside.submit(_weights_hashes, folders), beside.submit(_flush, folders)]
@@ -179,12 +179,12 @@ def _copy_around(spec: Spec, inputs: Inputs, folder: Path, dtype: str) -> None:
 
 
 def _hashes(folders: Sequence[Path]) -> Hashes:
-    return {folder: manifest.file_hashes(folder) for folder in dict.fromkeys(folders)}
+    return {folder: content_hash.file_hashes(folder) for folder in dict.fromkeys(folders)}
 
 
 def _weights_hashes(folders: Sequence[Path]) -> Hashes:
     return {
-        folder: {path.name: manifest.file_hash(path) for path in folder.glob("*.safetensors")} for folder in folders
+        folder: {path.name: content_hash.file_hash(path) for path in folder.glob("*.safetensors")} for folder in folders
     }
 
 

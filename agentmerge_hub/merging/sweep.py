@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentmerge_hub import manifest
+from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging import lineage
 from agentmerge_hub.merging import spec as specs
@@ -132,7 +132,7 @@ def _stands(wanted: Wanted, hashes: dict[str, str]) -> bool:
     recorded: Mapping[str, Mapping[str, str]] = manifest.read(wanted.out)["inputs"]
     for role, reference in lineage.roles_of(wanted.spec).items():
         if reference not in hashes:
-            hashes[reference] = manifest.folder_hash(locate(reference))
+            hashes[reference] = content_hash.folder_hash(locate(reference))
         if recorded.get(role, {}).get("sha256") != hashes[reference]:
             return False
     return True

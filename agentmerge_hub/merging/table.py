@@ -5,7 +5,7 @@ from pathlib import Path
 from agentmerge_hub.manifest import write_text
 from agentmerge_hub.merging import spec as specs
 from agentmerge_hub.merging.formula import formula_of
-from agentmerge_hub.shipped import folder
+from agentmerge_hub.package_data import data_folder
 
 _BEGIN, _END = "<!-- table: begin -->", "<!-- table: end -->"
 
@@ -32,5 +32,5 @@ def page(text: str, recipes: Path) -> str:
 
 
 if __name__ == "__main__":
-    _recipes = folder("recipes") / "merge"
+    _recipes = data_folder("recipes") / "merge"
     write_text(_recipes / "README.md", page((_recipes / "README.md").read_text(encoding="utf-8"), _recipes))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from agentmerge_hub import manifest
+from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging import by_mergekit, check, lineage, stream
 from agentmerge_hub.merging import spec as specs
@@ -95,7 +95,7 @@ def _moved(folder: Path, spec: Spec, inputs: Inputs) -> Iterator[str]:
     recorded = manifest.read(folder)["inputs"]
     for role, reference in lineage.roles_of(spec).items():
         path = inputs.folders[reference]
-        if role in recorded and recorded[role]["sha256"] != manifest.folder_hash(path):
+        if role in recorded and recorded[role]["sha256"] != content_hash.folder_hash(path):
             yield f"the {role} model at {path} is not the one that was merged (its hash differs)"
 
 

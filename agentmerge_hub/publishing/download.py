@@ -10,7 +10,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, RepoFile, constants, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from agentmerge_hub import manifest
+from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub import FULL, Repository, causes, check_id, sentences
 
@@ -100,7 +100,7 @@ def _to_folder(repository: Repository, revision: str, commit: str, out: Path) ->
     beside = out.with_name(f".{out.name}.download")
     with sentences(repository, "nothing stands at the output's place"):
         stage = manifest.read(_only_manifest(repository, commit))["stage"]
-    manifest.check_replaceable(out, stage)
+    output_folder.check_replaceable(out, stage)
     out.parent.mkdir(parents=True, exist_ok=True)
     check_space(repository, commit, out.parent, beside)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub import manifest
+from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.analysis import statistics
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import RESULT_SCHEMA
@@ -51,7 +51,7 @@ def scores_of(folder: Path, weights_hash: str) -> list[Score]:
         rows = pq.read_table(path).cast(RESULT_SCHEMA).to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"{folder} has no readable results.parquet: name a folder of `agentmerge evaluate`.") from error
-    if written is None or manifest.file_hash(path) != written["sha256"]:
+    if written is None or content_hash.file_hash(path) != written["sha256"]:
         raise UserError(f"{path} was changed since it was measured: evaluate again, or put back what was there.")
     mine = [row for row in rows if row["weights_hash"] == weights_hash]
     if not mine:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import manifest
+from agentmerge_hub import content_hash
 from agentmerge_hub.licenses.license_terms import License, ordered
 from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
 from agentmerge_hub.publishing.dataset_gate import splits_of, terms_of_rows
@@ -50,7 +50,7 @@ def terms_of(
             f"it learned from {', '.join(unread)}: pass --traces with that dataset's folder, for its teachers' terms"
         )
     if traces is not None:
-        if trained_on and manifest.folder_hash(traces) not in trained_on:
+        if trained_on and content_hash.folder_hash(traces) not in trained_on:
             findings.append(f"{traces} is not the dataset it was trained on, by their hashes: pass the one that is")
         for (teacher, known), _ in sorted(terms_of_rows(splits_of(traces)).items()):
             if known in ("", UNKNOWN):

@@ -12,7 +12,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.utils import sha
 
-from agentmerge_hub import manifest
+from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub import Repository, check_account, files_on_hub, sentences
 
@@ -99,7 +99,7 @@ def _identities(content: Content) -> tuple[str, str]:
         return sha.git_hash(content), sha.sha256(content).hexdigest()
     with content.open("rb") as file:
         small = sha.git_hash(file.read()) if content.stat().st_size < 2**25 else ""
-    return small, manifest.file_hash(content)
+    return small, content_hash.file_hash(content)
 
 
 def _manifest_on_hub(api: HfApi, repository: Repository, revision: str) -> dict:

@@ -13,7 +13,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTTrainer
 
-from agentmerge_hub import manifest
+from agentmerge_hub import atomic_write, manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import (
     capacity,
@@ -79,7 +79,7 @@ def run(asked: Run) -> None:
     if main:
         state, seen = trainer.state, cadence.seen(trainer.state.global_step)
         counts = lineage["counts"] | {"ends_turn": ends, "samples_seen": seen}
-        manifest.write_text(folder / "README.md", card.draft(folder.name, run_folder.settings(folder), counts))
+        atomic_write.write_text(folder / "README.md", card.draft(folder.name, run_folder.settings(folder), counts))
         checkpoints.write_manifest(folder, lineage, seen, state, started, ends_turn=ends)
         if ends < _LIKELY:
             print(

@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agentmerge_hub import shipped
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.package_data import data_folder
 
 
 class Sweep(BaseModel):
@@ -24,7 +24,7 @@ class Sweep(BaseModel):
 
 
 def root() -> Path:
-    return shipped.folder("recipes")
+    return data_folder("recipes")
 
 
 def listed() -> list[tuple[str, str]]:

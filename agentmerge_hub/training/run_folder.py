@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import manifest
+from agentmerge_hub import atomic_write, content_hash
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import preflight
 from agentmerge_hub.training.arguments import Run
@@ -57,7 +57,7 @@ def claim(folder: Path, lineage: dict[str, Any], asked: Run) -> None:
     Raises:
         UserError: if it belongs to a run with other settings, or is no run at all.
     """
-    hashes = {role: manifest.folder_hash(path) for role, path in lineage["inputs"].items()}
+    hashes = {role: content_hash.folder_hash(path) for role, path in lineage["inputs"].items()}
     asked_for = json.loads(json.dumps({"config": lineage["config"], "inputs": hashes}))
     if folder.is_dir() and any(folder.iterdir()):
         try:
@@ -79,7 +79,7 @@ def claim(folder: Path, lineage: dict[str, Any], asked: Run) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     everything = {"data": asdict(asked.data), "config": asked.config.to_dict(), "model": asdict(asked.model)}
     asked_for["every_setting"] = everything | {"own": asdict(asked.own)}
-    manifest.write_text(folder / SETTINGS, json.dumps(asked_for, indent=1, sort_keys=True, default=str) + "\n")
+    atomic_write.write_text(folder / SETTINGS, json.dumps(asked_for, indent=1, sort_keys=True, default=str) + "\n")
 
 
 def settings(folder: Path) -> dict[str, Any]:

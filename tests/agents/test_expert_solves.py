@@ -6,15 +6,15 @@ import pytest
 import yaml
 
 from agentmerge_hub.agents import conduct
+from agentmerge_hub.package_data import data_folder
 from agentmerge_hub.prompt import EXAMPLE_BID, tree_bids
-from agentmerge_hub.shipped import folder
 from agentmerge_hub.traces.episode import read_episode
 from agentmerge_hub.traces.find import find_episodes
 
 
 @pytest.mark.browser
 def test_every_task_of_the_recipe_is_solved(tmp_path: Path) -> None:
-    recipe = yaml.safe_load((folder("recipes") / "collect" / "miniwob.yaml").read_text())
+    recipe = yaml.safe_load((data_folder("recipes") / "collect" / "miniwob.yaml").read_text())
     recipe["agents"] = [agent for agent in recipe["agents"] if agent["name"] == "basic"]
     for group in recipe["episodes"]:
         group["seeds"] = [3]

@@ -11,9 +11,9 @@ from agentmerge_hub.agents.plan import plan
 from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Group, Recipe, read
 from agentmerge_hub.agents.solver import SOLVERS
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.shipped import folder
+from agentmerge_hub.package_data import data_folder
 
-SHIPPED = sorted(path for part in ("collect", "evaluate") for path in (folder("recipes") / part).glob("*.yaml"))
+SHIPPED = sorted(path for part in ("collect", "evaluate") for path in (data_folder("recipes") / part).glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -30,7 +30,7 @@ def test_shipped_recipes_can_be_planned(path: Path) -> None:
 
 
 def test_every_key_stands_in_the_recipes_readme_with_its_description() -> None:
-    table = (folder("recipes") / "README.md").read_text(encoding="utf-8")
+    table = (data_folder("recipes") / "README.md").read_text(encoding="utf-8")
     for model, prefix in ((Recipe, ""), (Candidate, "candidates: "), (AgentConfig, "agents: "), (Group, "episodes: ")):
         for name, field in model.model_fields.items():
             assert f"| `{prefix}{name}` | {field.description} |" in table

@@ -93,13 +93,13 @@ def test_the_manifest_holds_every_file(built: Path) -> None:
 
 
 def test_the_lineage_begins_with_the_study_that_collected(tmp_path: Path, tokenizer_folder: Path) -> None:
-    from agentmerge_hub import manifest
+    from agentmerge_hub import content_hash, manifest
 
     write_study(tmp_path / "traces")
     manifest.write(tmp_path / "traces", "collect", config={"recipe": "demo"})
     run("build", tmp_path / "traces", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
     (study,) = manifest.read(tmp_path / "out")["inputs"].values()
-    assert study["stage"] == "collect" and study["sha256"] == manifest.folder_hash(tmp_path / "traces")
+    assert study["stage"] == "collect" and study["sha256"] == content_hash.folder_hash(tmp_path / "traces")
 
 
 def test_cot_and_no_cot_are_equal_task_by_task(tmp_path: Path, tokenizer_folder: Path) -> None:

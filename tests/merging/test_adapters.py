@@ -19,7 +19,7 @@ from agentmerge_hub.merging import spec as specs
 from agentmerge_hub.merging.graft import graft
 from agentmerge_hub.merging.merge import Wanted, merge
 from agentmerge_hub.merging.verify import verify
-from agentmerge_hub.shipped import folder as shipped
+from agentmerge_hub.package_data import data_folder
 
 
 def train(out: Path, **options: object) -> Path:
@@ -41,7 +41,7 @@ def lora(here: Path) -> Path:
 
 
 def spec_of(method: str, agent: str) -> specs.Spec:
-    recipe = specs.read(shipped("recipes") / "merge" / f"{method}.yml")
+    recipe = specs.read(data_folder("recipes") / "merge" / f"{method}.yml")
     return specs.with_values(recipe, {"base": "./base", "agent": agent, "instruct": "./instruct"}, "spec")
 
 

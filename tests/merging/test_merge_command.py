@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.shipped import folder as shipped
+from agentmerge_hub.package_data import data_folder
 
-SPEC = str(shipped("recipes") / "merge" / "agentmerge.yml")
+SPEC = str(data_folder("recipes") / "merge" / "agentmerge.yml")
 LOCAL = [part for role in ("base", "agent", "instruct") for part in ("--set", f"{role}=./{role}")]
 
 

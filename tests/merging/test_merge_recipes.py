@@ -17,9 +17,9 @@ from agentmerge_hub.merging import spec as specs
 from agentmerge_hub.merging.by_mergekit import validate
 from agentmerge_hub.merging.formula import formula_of
 from agentmerge_hub.merging.table import page
-from agentmerge_hub.shipped import folder as shipped
+from agentmerge_hub.package_data import data_folder
 
-RECIPES = shipped("recipes") / "merge"
+RECIPES = data_folder("recipes") / "merge"
 ALL = sorted(RECIPES.rglob("*.yml"))
 METHODS = sorted(path.stem for path in RECIPES.glob("*.yml"))
 RANDOM = ("dare_ties", "della")

@@ -13,13 +13,13 @@ from safetensors.torch import load_file, save_file
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging import spec as specs
 from agentmerge_hub.merging.merge import Done, Wanted, merge
-from agentmerge_hub.shipped import folder as shipped
+from agentmerge_hub.package_data import data_folder
 
 LOCAL = {"base": "./base", "agent": "./agent", "instruct": "./instruct"}
 
 
 def run(method: str = "agentmerge", out: Path = Path("out"), text: str | None = None) -> Done:
-    spec = specs.parse(text, "spec") if text else specs.read(shipped("recipes") / "merge" / f"{method}.yml")
+    spec = specs.parse(text, "spec") if text else specs.read(data_folder("recipes") / "merge" / f"{method}.yml")
     spec = specs.with_values(spec, {name: LOCAL[name] for name in spec.names if name in LOCAL}, "spec")
     (done,) = merge([Wanted(spec, out, "spec")], reply=False)
     return done
@@ -136,7 +136,7 @@ def test_a_shard_that_is_missing() -> None:
     ],
 )
 def test_a_spec_with_a_mistake(wrong: tuple[str, str], said: str) -> None:
-    text = (shipped("recipes") / "merge" / "agentmerge.yml").read_text()
+    text = (data_folder("recipes") / "merge" / "agentmerge.yml").read_text()
     with pytest.raises(UserError, match=said):
         run(text=text.replace(*wrong))
 

@@ -12,9 +12,9 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging import by_mergekit
 from agentmerge_hub.merging import spec as specs
 from agentmerge_hub.merging.formula import formula_of, terms_of
-from agentmerge_hub.shipped import folder as shipped
+from agentmerge_hub.package_data import data_folder
 
-RECIPES = shipped("recipes") / "merge"
+RECIPES = data_folder("recipes") / "merge"
 
 
 def lines_changed(before: str, after: str) -> int:

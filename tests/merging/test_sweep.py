@@ -12,7 +12,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging import spec as specs
 from agentmerge_hub.merging.merge import Wanted, merge
 from agentmerge_hub.merging.sweep import checkpoints_of, lambdas_of, sweep
-from agentmerge_hub.shipped import folder as shipped
+from agentmerge_hub.package_data import data_folder
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def spec(here: Path) -> specs.Spec:
         weights = load_file(out / "model.safetensors")
         save_file({k: v * scale for k, v in weights.items()}, out / "model.safetensors", metadata={"format": "pt"})
         manifest.write(out, "train", config={"samples_seen": step, "learning_rate": 1e-5, "seed": 3})
-    recipe = specs.read(shipped("recipes") / "merge" / "agentmerge.yml")
+    recipe = specs.read(data_folder("recipes") / "merge" / "agentmerge.yml")
     return specs.with_values(recipe, {"base": "./base", "instruct": "./instruct"}, "spec")
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from agentmerge_hub import manifest
+from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging import spec as specs
 from agentmerge_hub.merging.verify import verify
-from agentmerge_hub.shipped import folder as shipped
+from agentmerge_hub.package_data import data_folder
 
 
 def mergekit_yaml(file: Path, out: Path, *options: str) -> Path:
@@ -25,7 +25,7 @@ def mergekit_yaml(file: Path, out: Path, *options: str) -> Path:
 
 @pytest.fixture(scope="module")
 def made(family: Path) -> Path:
-    recipe = specs.read(shipped("recipes") / "merge" / "agentmerge.yml")
+    recipe = specs.read(data_folder("recipes") / "merge" / "agentmerge.yml")
     values = {"base": "./base", "agent": "./agent", "instruct": "./instruct", "lambda": "0.4"}
     file = family / "agentmerge.yml"
     file.write_text(specs.with_values(recipe, values, "recipe").text)
@@ -44,7 +44,7 @@ def test_a_plain_merge_is_proven_and_gets_its_lineage(merged: Path) -> None:
     written = manifest.read(merged)
     assert written["config"]["method"] == "agentmerge" and written["config"]["lambda"] == 0.4
     assert set(written["inputs"]) == {"base", "agent", "instruct"} and written["run"]["seconds"] is not None
-    assert written["inputs"]["agent"]["sha256"] == manifest.folder_hash(Path("agent"))
+    assert written["inputs"]["agent"]["sha256"] == content_hash.folder_hash(Path("agent"))
     assert (merged / "generation_config.json").read_bytes() == Path("instruct/generation_config.json").read_bytes()
     assert not verify(merged, {}).first
 
@@ -101,7 +101,7 @@ def test_a_lost_chat_template_is_found(merged: Path) -> None:
 
 @pytest.mark.parametrize("method", ["ties", "dare_ties"])
 def test_other_methods_are_proven_too(here: Path, method: str) -> None:
-    recipe = specs.read(shipped("recipes") / "merge" / f"{method}.yml")
+    recipe = specs.read(data_folder("recipes") / "merge" / f"{method}.yml")
     values = {name: f"./{name}" for name in ("base", "agent", "instruct") if name in recipe.names}
     Path("spec.yml").write_text(specs.with_values(recipe, values, "recipe").text)
     options = ["--random-seed", "42"] if recipe.seed else []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub import manifest
+from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.dataset.card import write_card
 from agentmerge_hub.dataset.gate import measure
 from agentmerge_hub.dataset.redaction import Allowed, Scanner
@@ -48,7 +48,7 @@ def sample(number: int, **changes) -> dict:
 def dataset(out: Path, rows: list[dict] | None = None, dropped: list[dict] | None = None) -> Path:
     """A dataset folder: the rows as every split of `all`, and those with and without chain of thought."""
     rows = rows or [sample(number) for number in range(4)]
-    with manifest.new_folder(out, "build") as folder:
+    with output_folder.new_folder(out, "build") as folder:
         written = []
         for config in ("all", "cot", "no_cot"):
             kept = [row for row in rows if config == "all" or row["cot"] == (config == "cot")]
@@ -79,7 +79,7 @@ def results(out: Path, weights_hash: str, outcomes: dict[tuple[str, str, int], s
         row |= {"benchmark": "miniwob", "task": task, "seed": seed, "split": split, "weights_hash": weights_hash}
         row |= {"agent": "Advanced", "method": "agentmerge", "model": "merged", "status": "done" if done else outcome}
         rows.append(row | ({"reward": outcome, "success": outcome == 1} if done else {}))
-    with manifest.new_folder(out, "evaluate") as folder:
+    with output_folder.new_folder(out, "evaluate") as folder:
         pq.write_table(pa.Table.from_pylist(rows, RESULT_SCHEMA), folder / "results.parquet")
         manifest.write(folder, "evaluate")
     return out
@@ -133,7 +133,7 @@ def merged(out: Path, tokenizer: Path, traces: Path) -> Path:
         if role == "agent":
             manifest.write(folder, "sft", inputs={"dataset": traces})
         inputs[role] = folder
-    with manifest.new_folder(out, "merge") as folder:
+    with output_folder.new_folder(out, "merge") as folder:
         parameters = tiny_llama(tokenizer, folder)
         (folder / "mergekit_config.yml").write_text(SPEC)
         (folder / "README.md").write_text("a card that mergekit wrote")

@@ -10,7 +10,7 @@ import yaml
 from hub_server import Hub
 from huggingface_hub import ModelCard
 
-from agentmerge_hub import manifest
+from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.agents.weights import weights_hash
 
 PUSH = ("push", "model", "merged", "--repo-id", "acme/tiny-agentmerge", "--base-model", "acme/tiny-base")
@@ -88,11 +88,11 @@ assert model.generate(**ids, max_new_tokens=2, do_sample=False).shape[1] > ids["
 
 
 def test_nothing_new_makes_no_commit_and_the_folder_stays_as_it_is(hub: Hub, run, merged: Path) -> None:
-    before = manifest.folder_hash(merged)
+    before = content_hash.folder_hash(merged)
     run(*PUSH, *MORE, "--yes")
     assert "nothing new" in run(*PUSH, *MORE, "--yes").stdout
     assert len(hub.store.repos["model", "acme/tiny-agentmerge"].history()) == 2
-    assert manifest.verify(merged) == [] and manifest.folder_hash(merged) == before
+    assert manifest.verify(merged) == [] and content_hash.folder_hash(merged) == before
     assert (merged / "README.md").read_text() == "a card that mergekit wrote"
 
 
@@ -130,7 +130,7 @@ def test_teachers_terms_go_with_the_model(hub: Hub, run, merged: Path, tmp_path:
     made.dataset(tmp_path / "other", [made.sample(n, **teacher) for n in range(4)])
     assert "is not the dataset it was trained on" in refusal(run, *PUSH, "--license", "mit", "--traces", "other")
     content = manifest.read(merged)
-    content["inputs"]["agent"]["inputs"]["dataset"]["sha256"] = manifest.folder_hash(tmp_path / "other")
+    content["inputs"]["agent"]["inputs"]["dataset"]["sha256"] = content_hash.folder_hash(tmp_path / "other")
     (merged / "manifest.json").write_text(json.dumps(content))
     run(*PUSH, "--license", "mit", "--traces", "other", "--yes")
     files = hub.store.repos["model", "acme/tiny-agentmerge"].resolve("main").files

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agentmerge_hub import manifest
+from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training.tiny import pair
@@ -29,7 +29,7 @@ def test_both_models_are_whole_and_share_a_tokenizer(made: Path) -> None:
         assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
     for file in ("tokenizer.json", "chat_template.jinja"):
         assert (made / "base" / file).read_bytes() == (made / "instruct" / file).read_bytes()
-    assert manifest.read(made / "instruct")["inputs"]["base"]["sha256"] == manifest.folder_hash(made / "base")
+    assert manifest.read(made / "instruct")["inputs"]["base"]["sha256"] == content_hash.folder_hash(made / "base")
     base, instruct = (load_file(made / name / "model.safetensors") for name in ("base", "instruct"))
     assert base.keys() == instruct.keys() and any(not base[key].equal(instruct[key]) for key in base)
 

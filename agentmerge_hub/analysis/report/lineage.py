@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import manifest
+from agentmerge_hub import content_hash, manifest
 
 
 def tree(folders: list[Path]) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def _root(folder: Path) -> dict[str, Any]:
         return _node("results", {"name": name})
     content = manifest.read(folder)
     seconds = (content.get("run") or {}).get("seconds")
-    return _node("results", {**content, "name": name, "sha256": manifest.folder_hash(folder), "seconds": seconds})
+    return _node("results", {**content, "name": name, "sha256": content_hash.folder_hash(folder), "seconds": seconds})
 
 
 def _node(role: str, entry: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import manifest
+from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.analysis import (
     comparisons,
     episodes,
@@ -58,7 +58,7 @@ def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
         UserError: if the results can't be read or `out` is taken.
     """
     started = time.time()
-    manifest.check_replaceable(out, STAGE)
+    output_folder.check_replaceable(out, STAGE)
     results = episodes.read(folders, options.benchmark, options.validation_tasks)
     general = forgetting.table(forgetting.parse(options.lm_eval))
     expert = likelihood.summarise(options.likelihood, results.rows)
@@ -68,7 +68,7 @@ def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
     notes += chosen.notes
     compared = comparisons.table(results, chosen.candidates, focus, draws=options.draws, seed=options.seed)
     nodes = lineage.tree(folders)
-    with manifest.new_folder(out, STAGE) as folder:
+    with output_folder.new_folder(out, STAGE) as folder:
         pages = trace_pages.write(folder, results.rows, options.traces)
         notes += verdicts.about_traces(pages)
         found = {

