@@ -5,7 +5,6 @@ dependency concerns only the verb that needs it.
 """
 
 import importlib
-import os
 import sys
 
 import click
@@ -68,9 +67,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit("Interrupted: finished parts are kept; run the same command again to continue.")
-    except BrokenPipeError:  # the reader of our output, e.g. `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         sentence = str(error) if isinstance(error, UserError) else os_error_sentence(error)
         if sentence is None:

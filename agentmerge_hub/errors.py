@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -54,24 +55,35 @@ _ADVICE = {
 _NUMBER = re.compile(r"\b(?:os error|errno:?) (\d+)", re.IGNORECASE)
 """How Rust libraries (safetensors, tokenizers) and pyarrow write the number of an operating system error."""
 
+_SHORT_WRITE = re.compile(r"inline_container\.cc.*unexpected pos|PytorchStreamWriter failed|requested and \d+ written")
+"""How torch and numpy report a write that stopped early; they do not say why."""
+
 
 def os_error_sentence(error: BaseException) -> str | None:
     """One sentence for an error of the operating system, also inside another library's exception; else None."""
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         shown = error.object.encode("utf-8", "backslashreplace").decode()
         return f"{_short(shown)} holds a file name that is not UTF-8: rename the file"
+    text = _short(str(error))
     number = error.errno if isinstance(error, OSError) else None
-    if number is None and (found := _NUMBER.search(str(error))):
+    if number is None and (found := _NUMBER.search(text)):
         number = int(found[1])
     if number in _ADVICE:
         paths = [_text(path) for path in _paths(error)]
         return f"{' → '.join(paths)}: {_ADVICE[number]}" if paths else _ADVICE[number]
-    return _short(str(error)) or type(error).__name__ if isinstance(error, OSError) else None
+    if _SHORT_WRITE.search(text):
+        return "a file could not be written whole: the disk is full, or the file size limit (`ulimit -f`) is reached"
+    if isinstance(error, FileNotFoundError) and "no such" not in text.lower():
+        return f"{text}: {_ADVICE[errno.ENOENT]}"
+    return text or type(error).__name__ if isinstance(error, OSError) else None
 
 
 @contextlib.contextmanager
-def os_errors_as_sentences() -> Iterator[None]:
+def os_errors_as_sentences(out: Path | None = None) -> Iterator[None]:
     """Turn operating system errors of the block into UserErrors.
+
+    Args:
+        out: what the block writes; named where the error names no path.
 
     Raises:
         UserError: instead of an OSError, or of another library's exception that wraps one.
@@ -83,7 +95,8 @@ def os_errors_as_sentences() -> Iterator[None]:
     except Exception as error:
         if (sentence := os_error_sentence(error)) is None:
             raise
-        raise UserError(sentence) from error
+        named = out is None or (isinstance(error, OSError) and _paths(error))
+        raise UserError(sentence if named else f"{out}: {sentence}") from error
 
 
 def _paths(error: BaseException) -> list[str | bytes]:

@@ -34,7 +34,7 @@ def lock_folder(folder: Path, stage: str) -> Iterator[None]:
     Raises:
         UserError: another process writes there, or the folder cannot be written.
     """
-    with os_errors_as_sentences():
+    with os_errors_as_sentences(folder):
         folder = folder.resolve()
         made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def lock_file(path: Path, output: Path, stage: str) -> Iterator[None]:
         os.pwrite(descriptor, json.dumps(holder).encode(), 0)
 
     lock = FileLock(path, thread_local=False, on_acquired=record)
-    with os_errors_as_sentences():
+    with os_errors_as_sentences(output):
         _acquire(lock, path, output)
     try:
         yield

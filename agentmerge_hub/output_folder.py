@@ -5,6 +5,7 @@ What a user has is never replaced by half an output, never by another stage's ou
 
 import contextlib
 import ctypes
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -30,13 +31,14 @@ def new_folder(out: Path, stage: str, inputs: Iterable[Path] = ()) -> Iterator[P
         UserError: `out` holds something that this stage did not make, is or holds an input or is inside one, or is being
             written by another process; or the operating system refuses to write.
     """
-    with os_errors_as_sentences():
+    with os_errors_as_sentences(out):
         check_not_input(out, inputs)
+        check_replaceable(out, stage)
         shown, out = out, _resolved(out)
         out.parent.mkdir(parents=True, exist_ok=True)
         with locks.lock_file(out.with_name(f".{out.name}.lock"), shown, stage):
             _remove_leftovers(out)
-            check_replaceable(out, stage)
+            check_replaceable(out, stage)  # again: another writer may have finished in between
             partial = temporary_name(out, "partial")
             partial.mkdir()
             try:
@@ -49,10 +51,20 @@ def new_folder(out: Path, stage: str, inputs: Iterable[Path] = ()) -> Iterator[P
 
 
 def check_replaceable(out: Path, stage: str) -> None:
-    """Raise UserError unless `out` is free, empty, or an earlier output of the same stage."""
-    out = _resolved(out)
-    if not out.exists() or (out.is_dir() and locks.is_empty(out)):
-        return
+    """Check before long work that `out` can be written: it is free, empty, or an earlier output of the same stage.
+
+    Raises:
+        UserError: it is something else, or its parent folder cannot be written.
+    """
+    with os_errors_as_sentences(out):
+        out = _resolved(out)
+        parent = next(path for path in out.parents if path.exists())
+        if not parent.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "", str(out.parent))
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "", str(parent))
+        if not out.exists() or (out.is_dir() and locks.is_empty(out)):
+            return
     if not (out / manifest.NAME).is_file() or manifest.read(out)["stage"] != stage:
         raise UserError(f"{out} already exists and `{stage}` did not make it: choose another path or move it away")
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -38,3 +39,10 @@ def test_a_mistake_is_one_sentence_and_a_non_zero_exit(tmp_path) -> None:
     assert build.stderr.startswith("Error: ") and "Traceback" not in build.stderr
     assert not (tmp_path / "out").exists()
     assert run("bild").returncode != 0
+
+
+def test_an_operating_system_error_is_one_sentence_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    made = run("tiny-pair", "-o", str(tmp_path / "file/pair"))
+    assert made.returncode == 1 and made.stderr.count("\n") == 1
+    assert made.stderr.startswith("Error: ") and "is a file, not a folder: choose another path" in made.stderr

@@ -1,5 +1,6 @@
 """Outputs appear whole or not at all, and replace nothing but their own earlier output."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -68,7 +69,8 @@ def test_a_symbolic_link_as_output_is_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("out", "sentence"),
     [
-        ("file/out", "file: a part of the path is a file|file: it already exists"),
+        ("file/out", "file: a part of the path is a file"),
+        ("file/new/out", "file/new: a part of the path is a file"),
         ("n" * 300, "the name is too long"),
         ("n" * 240, "the name is too long"),
     ],
@@ -78,6 +80,20 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, out: str
     with pytest.raises(UserError, match=sentence):
         make(tmp_path / out)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_parent_without_permission_is_one_sentence(tmp_path: Path) -> None:
+    user = os.geteuid()
+    (tmp_path / "theirs").mkdir(mode=0o555)
+    tmp_path.chmod(0o755)
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(UserError, match="permission denied: choose another path"):
+            make(tmp_path / "theirs/out")
+    finally:
+        os.seteuid(user)
+    assert not list((tmp_path / "theirs").iterdir())
 
 
 KILLED = """
