@@ -1,1 +1,1 @@
-"""Licenses: which license a model has, and what each license asks of whoever publishes data or weights derived from it."""
+"""Licenses: the license of each model, and what each license requires of published data and weights derived from it."""

@@ -1,7 +1,7 @@
-"""What a license asks of whoever publishes: how the Hub writes it, what the card has to say, what the model is called.
+"""Requirements of each license on published data and models: Hub identifier, card notices, model name, license text.
 
-Which license a model or a teacher has is licenses.model_licenses' knowledge. This is no legal advice: it keeps what is
-plainly asked for from being forgotten. Each entry was read from the license's own text; the clause stands beside it.
+model_licenses.py maps models to licenses. This is no legal advice. Each entry was read from the license text; a comment
+names the clause.
 """
 
 from collections.abc import Iterable
@@ -14,29 +14,29 @@ _META = "https://www.llama.com/{}/{}/"
 
 @dataclass(frozen=True)
 class License:
-    """One license's demands on a dataset of its model's answers, or on a model made from either."""
+    """Requirements of one license on a dataset of its model's answers, and on models derived from either."""
 
     id: str
     """As dataset rows carry it."""
     name: str
-    """As its text calls itself, so that a copy can be told by it."""
+    """As the license text names itself."""
     link: str
     hub: str = ""
-    """The Hub's identifier, ``other`` where it has none; as `id` if empty."""
+    """The Hub's identifier, ``other`` if it has none; `id` if empty."""
     policy: str = ""
-    """Where the uses that it rules out are listed."""
+    """URL of the use policy."""
     notice: str = ""
-    """A sentence that the card of what derives from it must carry."""
+    """Sentence that the card of a derived model or dataset must contain."""
     answers: str = ""
-    """A sentence for the card of a dataset: what is asked of a model that learns from its models' answers."""
+    """Sentence for a dataset card: requirements on a model trained on the answers."""
     attribution: str = ""
-    """Text of the NOTICE file that has to go with a derived model."""
+    """Text of the NOTICE file of a derived model."""
     model_prefix: str = ""
-    """What the name of a model that was made with it has to begin with."""
+    """Required prefix of a derived model's name."""
     copy_of_text: bool = False
-    """Whether its text has to go with a derived model."""
+    """Whether a derived model must include the license text."""
     answers_derive: bool = False
-    """Whether a model that learned from its models' answers counts as derived from them."""
+    """Whether a model trained on the answers counts as derived."""
     answers_improve_only: bool = False
     """Whether its models' answers may improve no models but those under the same license."""
 
@@ -58,7 +58,7 @@ def _llama(version: str, label: str) -> License:
         _META.format(label, "license"),
         policy=_META.format(label, "use-policy"),
         notice="Built with Llama.",
-        answers=f"The name of a model that learns from the answers of Llama {version} has to begin with 'Llama' ({name}).",
+        answers=f"The name of a model that learns from the answers of Llama {version} must start with 'Llama' ({name}).",
         attribution=f"Llama {version} is licensed under the {name}, Copyright © Meta Platforms, Inc. All Rights Reserved.",
         model_prefix="Llama",
         copy_of_text=True,
@@ -168,25 +168,25 @@ LICENSES = {
 
 
 def ordered(ids: Iterable[str]) -> list[License]:
-    """Licenses, the demanding ones first. One that is not in the table is taken for a Hub identifier without conditions."""
+    """Licenses, non-permissive ones first. An id that is not in the table counts as a Hub identifier without conditions."""
     licenses = [LICENSES.get(id) or License(id, id, "") for id in set(ids) - {"", UNKNOWN}]
     return sorted(licenses, key=lambda license: (license.permissive, license.id))
 
 
 def dataset_notices(ids: Iterable[str]) -> list[str]:
-    """What the card of a dataset says of the terms of its answers, a paragraph a license."""
+    """Paragraphs for a dataset card on the terms of its answers, one per license."""
     return [license.answers or license.notice for license in ordered(ids) if license.answers or license.notice]
 
 
 def metadata(ids: Iterable[str]) -> dict[str, str]:
-    """The card's license, license_name and license_link for something under several terms at once.
+    """The card's license, license_name and license_link under several licenses at once.
 
-    A permissive license beside a demanding one adds nothing; of several demanding ones all apply.
+    A permissive license beside a non-permissive one adds nothing; several non-permissive ones all apply.
     """
     licenses = ordered(ids)
-    demanding = [license for license in licenses if not license.permissive] or licenses[:1]
-    if len(demanding) == 1 and demanding[0].on_hub != "other":
-        return {"license": demanding[0].on_hub}
-    link = next((license.link for license in demanding if license.link), None)
-    name = "-and-".join(license.id for license in demanding)
+    restrictive = [license for license in licenses if not license.permissive] or licenses[:1]
+    if len(restrictive) == 1 and restrictive[0].on_hub != "other":
+        return {"license": restrictive[0].on_hub}
+    link = next((license.link for license in restrictive if license.link), None)
+    name = "-and-".join(license.id for license in restrictive)
     return {"license": "other", "license_name": name} | ({"license_link": link} if link else {})

@@ -11,15 +11,15 @@ from agentmerge_hub.errors import require
 def push() -> None:
     """Publish a dataset or a model on the Hugging Face Hub.
 
-    Without --yes nothing is sent: you see the files, the card and what the checks found.
+    Without --yes nothing is sent: the files, the card and the findings are shown.
     """
 
 
 _FOLDER = click.argument("folder", type=click.Path(path_type=Path))
-_REPO = click.option("--repo-id", required=True, metavar="ORG/NAME", help="Where it is to stand on the Hub.")
+_REPO = click.option("--repo-id", required=True, metavar="ORG/NAME", help="Repository on the Hub.")
 _PRIVATE = click.option("--private", is_flag=True, help="Make the repository private if it does not exist yet.")
 _COLLECTION = click.option(
-    "--collection", default="AgentMerge", show_default=True, help="Title of the collection it joins; '' for none."
+    "--collection", default="AgentMerge", show_default=True, help="Title of the collection to add it to; '' for none."
 )
 _YES = click.option("--yes", is_flag=True, help="Publish. Without it, only show what would be published.")
 
@@ -46,28 +46,28 @@ def push_dataset(**options) -> None:
     "base_models",
     multiple=True,
     metavar="ORG/NAME",
-    help="A model it was made of, as the Hub names it. Repeatable; those that were read from the Hub are known.",
+    help="Hub id of a base model. Repeatable; models that were read from the Hub are known.",
 )
 @click.option(
     "--dataset",
     "datasets",
     multiple=True,
     metavar="ORG/NAME",
-    help="The dataset it was trained on, as the Hub names it. Repeatable.",
+    help="Hub id of the training dataset. Repeatable.",
 )
 @click.option(
     "--traces",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="That dataset's folder: its rows tell whose terms apply.",
+    help="Folder of that dataset: its rows name the licenses of the teachers.",
 )
-@click.option("--license", metavar="ID", help="License of base models that are not known here, as the Hub writes it.")
-@click.option("--replay-license", metavar="ID", help="License of instructions that were replayed in training.")
+@click.option("--license", metavar="ID", help="License of base models with an unknown license, as the Hub writes it.")
+@click.option("--replay-license", metavar="ID", help="License of the instructions replayed in training.")
 @click.option(
     "--license-file",
     "license_files",
     multiple=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Text of a license that has to go with the weights. Repeatable.",
+    help="License text to publish with the weights. Repeatable.",
 )
 @click.option(
     "--results",
@@ -89,16 +89,18 @@ def push_model(**options) -> None:
 @click.argument("repo_id", metavar="ORG/NAME")
 @click.option("-r", "--revision", help="Branch, tag or commit, e.g. v1.0.0. [default: the newest]")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder to write. [default: Hugging Face's cache]")
-@click.option("--type", "kind", type=click.Choice(["model", "dataset"]), help="Needed only where both have the name.")
+@click.option(
+    "--type", "kind", type=click.Choice(["model", "dataset"]), help="Needed only if a model and a dataset have this id."
+)
 def download(repo_id: str, revision: str | None, out: Path | None, kind: str | None) -> None:
     """Fetch a published model or dataset and check every file against its manifest."""
     require("hub", "huggingface_hub")
-    from agentmerge_hub.publishing.download import download
+    from agentmerge_hub.publishing.hub.download import download
 
     done = download(repo_id, kind, revision, out)
     for name in done.unchecked:
         click.echo(f"{name} is not in the manifest: not checked", err=True)
     click.echo(
         f"{done.folder}: the {done.kind} {repo_id} at {done.commit[:12]}, {done.n_files} files, "
-        f"{done.n_bytes / 1e6:,.1f} MB, all as its manifest says"
+        f"{done.n_bytes / 1e6:,.1f} MB, all equal to its manifest"
     )

@@ -1,4 +1,4 @@
-"""`agentmerge push`: gather the files, check them at the door, show them, and only if asked, send them."""
+"""`agentmerge push`: collects the files, checks and shows them, and with --yes sends them."""
 
 import hashlib
 import json
@@ -12,12 +12,13 @@ from rich.table import Table
 from agentmerge_hub import manifest
 from agentmerge_hub.agents.weights import weights_hash
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.publishing import gate, model, terms
-from agentmerge_hub.publishing.dataset_gate import check_dataset, loaded_as
-from agentmerge_hub.publishing.evaluation import scores_of
-from agentmerge_hub.publishing.hub import Repository, check_id
-from agentmerge_hub.publishing.model_card import Model, model_card
-from agentmerge_hub.publishing.upload import Content, Publication, publish
+from agentmerge_hub.publishing import derived_terms, model_folder
+from agentmerge_hub.publishing.cards.model_card import Model, model_card
+from agentmerge_hub.publishing.cards.scores import scores_of
+from agentmerge_hub.publishing.hub.repository import Repository, check_id
+from agentmerge_hub.publishing.hub.upload import Content, Publication, publish
+from agentmerge_hub.publishing.publish_checks import files as file_checks
+from agentmerge_hub.publishing.publish_checks.dataset_folder import check_dataset, loaded_as
 from agentmerge_hub.records import SCHEMA_VERSION
 
 CARD = "README.md"
@@ -27,16 +28,16 @@ def push_dataset(folder: Path, repo_id: str, private: bool, collection: str, yes
     """Show, and with `yes` publish, a folder of `agentmerge build`; in its card, the example names the repository.
 
     Raises:
-        UserError: if anything is wrong with it, or with the way to the Hub.
+        UserError: if a check fails, or the Hub refuses.
     """
     repository = Repository("dataset", check_id(repo_id))
-    findings = gate.check_folder(folder, ["build"])
+    findings = file_checks.check_folder(folder, ["build"])
     content = manifest.read(folder)
     files = _files(folder, content)
     if (folder / CARD).is_file():
         files[CARD] = _with_example((folder / CARD).read_text(encoding="utf-8"), repo_id).encode()
         files[manifest.NAME] = _manifest_of(content, files)
-    findings += gate.check_files(files, gate.DATASET_KINDS, content["config"].get("allow"))
+    findings += file_checks.check_files(files, file_checks.DATASET_KINDS, content["config"].get("allow"))
     if not findings:
         findings = check_dataset(folder, content)
     publication = Publication(repository, files, "build", f"v{SCHEMA_VERSION}", private, collection or None)
@@ -63,59 +64,61 @@ def push_model(
         folder: what `merge`, `sweep`, `graft` or a fine-tuning run wrote, or one of its checkpoints.
 
     Raises:
-        UserError: if anything is wrong with it, or with the way to the Hub.
+        UserError: if a check fails, or the Hub refuses.
     """
     repository = Repository("model", check_id(repo_id))
     content = manifest.read(folder)
-    names = model.published(folder, content)
-    findings = gate.check_folder(folder, model.STAGES, names) + model.check_weights(folder, names)
-    inputs = model.inputs_of(folder, content)
+    names = model_folder.files_to_publish(folder, content)
+    findings = file_checks.check_folder(folder, model_folder.STAGES, names) + model_folder.check_weights(folder, names)
+    inputs = model_folder.inputs_of(folder, content)
     known = [i.name for i in inputs if i.on_hub and i.role not in ("dataset", "replay")]
     base_models = tuple(dict.fromkeys(map(check_id, [*known, *base_models])))
     if not base_models:
-        findings.append("no model it was made of is known by a name on the Hub: name them with --base-model ORG/NAME")
-    under, open_terms = terms.terms_of(base_models, inputs, content, traces, license, replay_license)
-    files = {name: folder / name for name in names if name != CARD}
+        findings.append("no base model has a known Hub id: name it with --base-model ORG/NAME")
+    licenses, license_findings = derived_terms.terms_of(base_models, inputs, content, traces, license, replay_license)
+    files: dict[str, Content] = {name: folder / name for name in names if name != CARD}
     files |= {f"LICENSE{f'-{number}' if number else ''}": path for number, path in enumerate(license_files)}
     if base_models:
-        files |= model.renamed_base(folder, base_models[-1])
-    if notice := terms.notice(under):
+        files |= model_folder.renamed_base(folder, base_models[-1])
+    if notice := derived_terms.notice(licenses):
         files["NOTICE"] = notice
     copies = {name: text for name, text in files.items() if name.startswith("LICENSE")}
-    findings += open_terms + terms.check_terms(repository.name, under, copies)
+    findings += license_findings + derived_terms.check_terms(repository.name, licenses, copies)
     if not findings:
         weights = weights_hash(folder)
-        learned_from = [i.name for i in inputs if i.on_hub and i.role in ("dataset", "replay")]
-        described = Model(
-            relation=model.relation_of(folder, content["stage"]),
+        trained_on = [i.name for i in inputs if i.on_hub and i.role in ("dataset", "replay")]
+        facts = Model(
+            relation=model_folder.relation_of(folder, content["stage"]),
             manifest=content,
-            spec=(folder / model.SPEC).read_text(encoding="utf-8") if (folder / model.SPEC).is_file() else "",
+            spec=(folder / model_folder.SPEC).read_text(encoding="utf-8")
+            if (folder / model_folder.SPEC).is_file()
+            else "",
             inputs=inputs,
             base_models=base_models,
-            datasets=tuple(dict.fromkeys(map(check_id, [*learned_from, *datasets]))),
-            terms=under,
+            datasets=tuple(dict.fromkeys(map(check_id, [*trained_on, *datasets]))),
+            terms=licenses,
             weights_hash=weights,
             scores=scores_of(results, weights) if results else (),
         )
-        files[CARD] = model_card(repository, described).encode()
+        files[CARD] = model_card(repository, facts).encode()
     files[manifest.NAME] = _manifest_of(content, files)
-    findings += gate.check_files(files, gate.MODEL_KINDS)
+    findings += file_checks.check_files(files, file_checks.MODEL_KINDS)
     publication = Publication(repository, files, content["stage"], f"v{SCHEMA_VERSION}", private, collection or None)
     _show_and_send(publication, findings, yes)
 
 
 def _with_example(card: str, repo_id: str) -> str:
-    """The card, its example loading what is published instead of the folder that was built."""
+    """The card with the repository's id in its example."""
     return card.replace(f'load_dataset("{loaded_as(card)}"', f'load_dataset("{repo_id}"')
 
 
 def _files(folder: Path, content: Mapping) -> dict[str, Content]:
-    """The files of the manifest and itself, as they lie there."""
+    """The files of the manifest, and the manifest."""
     return {name: folder / name for name in [*sorted(content["outputs"]), manifest.NAME] if (folder / name).is_file()}
 
 
 def _manifest_of(content: Mapping, files: Mapping[str, Content]) -> bytes:
-    """The folder's manifest with the files that go as its outputs, so that a download can be checked."""
+    """The folder's manifest with the published files as outputs, to check a download."""
     outputs = {}
     for name, data in files.items():
         if name in content["outputs"] and not isinstance(data, bytes):
@@ -140,7 +143,7 @@ def _show_and_send(publication: Publication, findings: list[str], yes: bool) -> 
         joins = f", in the collection {publication.collection!r}" if publication.collection else ""
         visible = "private" if publication.private else "public"
         console.print(
-            f"This would stand at {repository.url} ({visible}), tagged {tag}{joins}. Add --yes to publish it."
+            f"This would be published at {repository.url} ({visible}), tagged {tag}{joins}. Add --yes to publish it."
         )
         return
     done = publish(publication)

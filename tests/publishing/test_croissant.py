@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-import made
 import mlcroissant
 import pyarrow.parquet as pq
 import pytest
+import stage_outputs
 
 from agentmerge_hub.dataset.croissant import FILE
 from agentmerge_hub.records import SAMPLE_SCHEMA
@@ -14,7 +14,7 @@ from agentmerge_hub.records import SAMPLE_SCHEMA
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made.dataset(tmp_path_factory.mktemp("croissant") / "traces")
+    return stage_outputs.dataset(tmp_path_factory.mktemp("croissant") / "traces")
 
 
 def test_every_column_of_every_config_is_described(folder: Path) -> None:

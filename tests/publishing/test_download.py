@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-import made
 import pytest
+import stage_outputs
 from hub_server import Fault, Hub
 from hub_store import File
 
@@ -18,7 +18,7 @@ from agentmerge_hub import manifest
 @pytest.fixture
 def published(hub: Hub, run, tmp_path: Path) -> Path:
     """A dataset on the Hub, and the folder it came from."""
-    folder = made.dataset(tmp_path / "traces")
+    folder = stage_outputs.dataset(tmp_path / "traces")
     run("push", "dataset", "traces", "--repo-id", "acme/traces", "--yes")
     return folder
 
@@ -38,7 +38,7 @@ def published_files(hub: Hub) -> list[str]:
 
 def test_into_a_folder_and_into_the_cache(run, published: Path, tmp_path: Path) -> None:
     said = run("download", "acme/traces", "-r", "v1.0.0", "-o", "copy").stdout
-    assert said.startswith("copy: the dataset acme/traces at ") and "all as its manifest says" in said
+    assert said.startswith("copy: the dataset acme/traces at ") and "all equal to its manifest" in said
     assert manifest.verify(tmp_path / "copy") == []
     card = (published / "README.md").read_text(encoding="utf-8")
     loaded_from_there = card.replace('load_dataset("traces"', 'load_dataset("acme/traces"')
@@ -121,9 +121,7 @@ main()
         text=True,
         preexec_fn=limited,
     )
-    assert (
-        failed.returncode == 1 and "Error: The disk takes no more" in failed.stderr and "Traceback" not in failed.stderr
-    )
+    assert failed.returncode == 1 and "Error: The disk is full" in failed.stderr and "Traceback" not in failed.stderr
     assert not [p for p in tmp_path.iterdir() if "copy" in p.name]
 
 

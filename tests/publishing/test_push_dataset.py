@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-import made
 import pytest
+import stage_outputs
 from hub_server import Fault, Hub
 from hub_store import File
 
@@ -18,7 +18,7 @@ PUSH = ("push", "dataset", "traces", "--repo-id", "acme/workarena-traces")
 
 @pytest.fixture
 def traces(tmp_path: Path) -> Path:
-    return made.dataset(tmp_path / "traces")
+    return stage_outputs.dataset(tmp_path / "traces")
 
 
 def repo(hub: Hub):
@@ -93,7 +93,7 @@ def test_new_rows_replace_old_files_and_the_tag_moves_on(hub: Hub, run, traces: 
     run(*PUSH, "--yes")
     first = repo(hub)
     first.commit("by hand", first.resolve("main").files | {"LICENSE": File(b"terms", False)})
-    shards = made.dataset(traces, [made.sample(number) for number in range(6)]) / "data" / "cot"
+    shards = stage_outputs.dataset(traces, [stage_outputs.sample(number) for number in range(6)]) / "data" / "cot"
     (shards / "train-00000-of-00001.parquet").rename(shards / "train-00000-of-00002.parquet")
     content = json.loads((traces / "manifest.json").read_text())
     old, new = (f"data/cot/train-00000-of-0000{n}.parquet" for n in (1, 2))
@@ -172,7 +172,7 @@ def test_other_content_is_left_alone(hub: Hub, run, traces: Path) -> None:
     other = hub.store.create("dataset", "acme/workarena-traces", False, alice)
     head = other.commit("by someone", {"train.csv": File(b"a,b\n", False)}).oid
     failed = run(*PUSH, "--yes", ok=False)
-    assert "already holds something else" in failed.stderr and other.head == head
+    assert "has other content" in failed.stderr and other.head == head
     failed = run(*PUSH, "--private", "--yes", ok=False)
     assert "is public already" in failed.stderr and other.head == head
 

@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
-import made
 import pytest
+import stage_outputs
 from hub_server import Hub
 from huggingface_hub import ModelCard
+from license_copies import license_copy
 
 from agentmerge_hub import manifest
 
@@ -15,7 +16,7 @@ LICENSE = ("--license", "apache-2.0")
 
 @pytest.fixture
 def traces(tmp_path: Path) -> Path:
-    return made.dataset(tmp_path / "traces")
+    return stage_outputs.dataset(tmp_path / "traces")
 
 
 def files_of(hub: Hub, repo_id: str) -> dict[str, bytes]:
@@ -24,7 +25,7 @@ def files_of(hub: Hub, repo_id: str) -> dict[str, bytes]:
 
 
 def test_a_run_goes_without_its_trainers_state(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path) -> None:
-    made.finetuned(tmp_path / "run", tokenizer_folder, traces)
+    stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces)
     run("push", "model", "run", "--repo-id", "acme/agent", *LICENSE, "--traces", "traces", "--yes")
     files = files_of(hub, "acme/agent")
     assert not [name for name in files if "/" in name or name in ("run.json", "training_args.bin")]
@@ -46,13 +47,13 @@ assert model.generate(**ids, max_new_tokens=2, do_sample=False).shape[1] > ids["
 
 
 def test_a_checkpoint_goes_alone(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
-    made.finetuned(tmp_path / "run", tokenizer_folder, traces)
+    stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces)
     run("push", "model", "run/checkpoint-4", "--repo-id", "acme/early", *LICENSE, "--traces", "traces", "--yes")
     assert "optimizer.pt" not in files_of(hub, "acme/early") and "model.safetensors" in files_of(hub, "acme/early")
 
 
 def test_a_run_on_a_dataset_of_the_hub_asks_for_its_rows(run, tokenizer_folder: Path, traces, tmp_path, hub) -> None:
-    made.finetuned(tmp_path / "run", tokenizer_folder, None)
+    stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, None)
     push = ("push", "model", "run", "--repo-id", "acme/agent", *LICENSE)
     failed = run(*push, "--yes", ok=False)
     assert "it learned from acme/workarena-traces: pass --traces" in failed.stdout + failed.stderr
@@ -61,11 +62,11 @@ def test_a_run_on_a_dataset_of_the_hub_asks_for_its_rows(run, tokenizer_folder: 
 
 
 def test_a_gemma_goes_with_its_terms(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
-    made.finetuned(tmp_path / "run", tokenizer_folder, traces, model="google/gemma-3-270m")
+    stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces, model="google/gemma-3-270m")
     push = ("push", "model", "run", "--repo-id", "acme/agent", "--traces", "traces", "--yes")
     failed = run(*push, ok=False)
-    assert "the Gemma Terms of Use wants a copy of itself to go with the model" in failed.stdout
-    (tmp_path / "terms.md").write_text("# Gemma Terms of Use\n\nSection 1: definitions …")
+    assert "the Gemma Terms of Use requires a copy of its complete text in the repository" in failed.stdout
+    (tmp_path / "terms.md").write_text(license_copy("gemma"))
     run(*push, "--license-file", "terms.md")
     files = files_of(hub, "acme/agent")
     card = ModelCard(files["README.md"].decode())
@@ -75,7 +76,7 @@ def test_a_gemma_goes_with_its_terms(hub: Hub, run, traces: Path, tokenizer_fold
 
 
 def test_what_was_replayed_has_terms_too(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
-    folder = made.finetuned(tmp_path / "run", tokenizer_folder, traces)
+    folder = stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces)
     content = manifest.read(folder)
     content["config"] |= {"replay_dataset": "acme/instructions", "replay_ratio": 0.25}
     (folder / "manifest.json").write_text(json.dumps(content))
@@ -88,7 +89,7 @@ def test_what_was_replayed_has_terms_too(hub: Hub, run, traces: Path, tokenizer_
 
 
 def test_an_adapter_is_loaded_on_its_base(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
-    folder = made.finetuned(tmp_path / "run", tokenizer_folder, traces, rank=2)
+    folder = stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces, rank=2)
     run("push", "model", "run", "--repo-id", "acme/tiny-base", *LICENSE, "--traces", "traces", "--yes")
     push = ("push", "model", "run/checkpoint-4", "--repo-id", "acme/lora", *LICENSE, "--traces", "traces", "--yes")
     run(*push)
@@ -109,7 +110,7 @@ assert model.peft_config["default"].r == 2
 
 
 def test_a_graft_is_loaded_on_the_instruct_model(hub: Hub, run, traces: Path, tokenizer_folder, tmp_path: Path) -> None:
-    made.finetuned(tmp_path / "run", tokenizer_folder, traces, rank=2)
+    stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces, rank=2)
     run("graft", "run/checkpoint-4", "--onto", "run", "-o", "grafted")
     run("push", "model", "grafted", "--repo-id", "acme/graft", "--base-model", "acme/tiny-instruct", *LICENSE,
         "--traces", "traces", "--yes")  # fmt: skip

@@ -1,6 +1,6 @@
-"""A text and what is hidden in it: the same words in percent, HTML, backslash, base64, hex or gzip form, read back.
+"""Decodes a text: percent, HTML, backslash, quoted-printable, base64, hex and compressed forms, nested up to three deep.
 
-A secret that was redacted as it stands can survive in another form (a URL's query, a page's source, a data: address).
+A secret that was redacted in plain form can survive in an encoded one (the query of a URL, page source, a data: URL).
 """
 
 import base64
@@ -26,24 +26,24 @@ _WORDS = re.compile(rb"[\x20-\x7e\t\r\n]{8,}")
 _WIDE_WORDS = re.compile(rb"(?:[\x20-\x7e\t\r\n]\x00){8,}")
 _DEPTH = 3
 _LONGEST = 2**24
-"""Bytes read out of one packed piece, so that a gzip bomb stays small."""
+"""Bytes decompressed from one piece, so that a gzip bomb stays small."""
 
 
-def readings(text: str, depth: int = _DEPTH) -> Iterator[str]:
-    """The text itself, then every other reading of it, packed up to `depth` times over."""
+def decodings(text: str, depth: int = _DEPTH) -> Iterator[str]:
+    """The text itself, then every decoding of it, encoded up to `depth` times over."""
     seen = {text}
     yield text
     waiting = [(text, depth)]
     while waiting:
         current, left = waiting.pop()
-        for reading in _unpacked(current) if left else ():
-            if reading not in seen:
-                seen.add(reading)
-                yield reading
-                waiting.append((reading, left - 1))
+        for decoded in _decoded_once(current) if left else ():
+            if decoded not in seen:
+                seen.add(decoded)
+                yield decoded
+                waiting.append((decoded, left - 1))
 
 
-def _unpacked(text: str) -> Iterator[str]:
+def _decoded_once(text: str) -> Iterator[str]:
     if not text.isascii():
         yield _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
     if _PERCENT.search(text):
@@ -55,15 +55,15 @@ def _unpacked(text: str) -> Iterator[str]:
     if _QUOTED.search(text):
         whole = text.replace("=\r\n", "").replace("=\n", "")
         yield _QUOTED.sub(lambda run: bytes.fromhex(run[0].replace("=", "")).decode(errors="replace"), whole)
-    # What stands right before a packed text can look like a part of it: it is read from each place it could begin.
+    # Characters before an encoded text can look like a part of it: decode from every possible start.
     for run in _HEX.finditer(text):
         digits = re.sub("[ :]", "", run[0])
-        for begin in range(2):
-            yield from _words(bytes.fromhex(digits[begin : begin + (len(digits) - begin) // 2 * 2]))
+        for start in range(2):
+            yield from _strings(bytes.fromhex(digits[start : start + (len(digits) - start) // 2 * 2]))
     for run in _BASE64.finditer(text):
         letters = "".join(run[0].split()).replace("-", "+").replace("_", "/")
-        for begin in range(4):
-            yield from _words(_from_base64(letters[begin:]))
+        for start in range(4):
+            yield from _strings(_from_base64(letters[start:]))
 
 
 def _unescaped(found: re.Match[str]) -> str:
@@ -77,8 +77,8 @@ def _from_base64(letters: str) -> bytes:
     return base64.b64decode(whole + "=" * (-len(whole) % 4))
 
 
-def _words(content: bytes) -> Iterator[str]:
-    """The readable stretches of some bytes, unpacked first where they are packed."""
+def _strings(content: bytes) -> Iterator[str]:
+    """The printable strings in some bytes, after decompression where they are compressed."""
     for start, window in ((b"\x1f\x8b", 31), (b"\x78", 15)):
         if content.startswith(start):
             with contextlib.suppress(zlib.error):

@@ -1,4 +1,4 @@
-"""The Hub as this package meets it: names, accounts, what stands in a repository, and its errors as sentences."""
+"""Access to the Hub: repository ids, accounts, file listings, and errors as one sentence."""
 
 import errno
 import re
@@ -14,12 +14,12 @@ from agentmerge_hub.errors import UserError
 _NAME = re.compile(r"[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?")
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a disk answers that is full, for this user, or for a file of this size."""
+"""Error numbers of a full disk, an exceeded quota and a file-size limit."""
 
 
 @dataclass(frozen=True)
 class Repository:
-    """Where something is published: ``kind`` is ``model`` or ``dataset``, ``id`` is ``ORG/NAME``."""
+    """A repository on the Hub: ``kind`` is ``model`` or ``dataset``, ``id`` is ``ORG/NAME``."""
 
     kind: str
     id: str
@@ -47,13 +47,13 @@ def check_id(repo_id: str) -> str:
     if not allowed or repo_id.endswith(".git") or len(repo_id) > 96:
         raise UserError(
             f"{repo_id!r} is not a name the Hub allows: write ORG/NAME with letters, digits, '-', '_' and '.', "
-            "neither beginning nor ending with '-' or '.', without '--' or '..', at most 96 characters in all."
+            "neither first nor last '-' or '.', without '--' or '..', at most 96 characters in all."
         )
     return repo_id
 
 
 def check_account(api: HfApi, namespace: str) -> None:
-    """Raise UserError unless the token in use may write to `namespace`, as far as the Hub tells beforehand."""
+    """Raise UserError unless the token in use may write to `namespace`, as far as the Hub reports it."""
     account = api.whoami()
     role = account.get("auth", {}).get("accessToken", {}).get("role")
     if role == "read":
@@ -74,10 +74,10 @@ def files_on_hub(api: HfApi, repository: Repository, revision: str) -> dict[str,
 
 @contextmanager
 def sentences(repository: Repository, then: str) -> Iterator[None]:
-    """Turn what the Hub, the network or the disk answers inside the block into one sentence.
+    """Turn errors of the Hub, the network and the disk inside the block into one UserError.
 
     Args:
-        then: what has become of the work and what to do next, e.g. ``"nothing was published"``.
+        then: the state of the work and what to do next, e.g. ``"nothing was published"``.
     """
     try:
         yield
@@ -91,7 +91,7 @@ def sentences(repository: Repository, then: str) -> Iterator[None]:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and all it came from."""
+    """The error and its causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -105,15 +105,15 @@ def _sentence(error: BaseException, repository: Repository) -> str | None:
     if isinstance(error, errors.RevisionNotFoundError):
         return f"{repository} has no such revision: its branches and tags are at {repository.url}/tree/main"
     if isinstance(error, errors.RepositoryNotFoundError):
-        return f"{repository} does not exist, or your token may not see it (`hf auth whoami` says whose it is)"
+        return f"{repository} does not exist, or your token may not see it (`hf auth whoami` shows its account)"
     if isinstance(error, errors.HfHubHTTPError):
         return _status(error, repository)
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return f"HF_HUB_OFFLINE is set, so {constants.ENDPOINT} is not asked: unset it"
+        return f"HF_HUB_OFFLINE is set, so {constants.ENDPOINT} is not contacted: unset it"
     if isinstance(error, httpx.TransportError):
         return f"The connection to {constants.ENDPOINT} failed ({type(error).__name__}: {error})"
     if isinstance(error, OSError) and error.errno in FULL:
-        return f"The disk takes no more ({error.strerror})"
+        return f"The disk is full ({error.strerror})"
     if isinstance(error, ValueError) and "metadata in README.md" in str(error):
         return f"The Hub does not accept the card: {' '.join(str(error).split())}"
     return None
@@ -121,13 +121,15 @@ def _sentence(error: BaseException, repository: Repository) -> str | None:
 
 def _status(error: errors.HfHubHTTPError, repository: Repository) -> str:
     status = error.response.status_code
-    said = error.server_message or error.response.reason_phrase
+    message = error.server_message or error.response.reason_phrase
     if status == 401:
         return "The Hub does not accept the token: run `hf auth login`, or set HF_TOKEN to a valid one"
     if status == 403:
-        return f"The token may not write to {repository} ({said}): use one with write access to {repository.namespace}"
+        return (
+            f"The token may not write to {repository} ({message}): use one with write access to {repository.namespace}"
+        )
     if status in (409, 412):
-        return f"{repository} was changed by someone else meanwhile ({said})"
+        return f"{repository} was changed by someone else meanwhile ({message})"
     if status == 429:
-        return f"The Hub asks for patience ({said})"
-    return f"The Hub answered {status} ({said})"
+        return f"The Hub limits the rate of requests ({message})"
+    return f"The Hub answered {status} ({message})"

@@ -1,6 +1,6 @@
-"""Every text in the files to be published: tables cell by cell, headers of weights, pictures' captions, names of files.
+"""Extracts every text of files: table cells, weight headers, image metadata, file names.
 
-Nothing is judged here; gate.py asks which of it may not go.
+Decides nothing: files.py checks the texts.
 """
 
 import json
@@ -20,10 +20,10 @@ _ROWS = 1024
 
 
 def texts_of(files: Mapping[str, Content]) -> Iterator[tuple[str, str]]:
-    """Pairs of where (for a message) and text. A text that stands in a column many times comes once a batch.
+    """Pairs of place (for a message) and text. A text that a column holds many times comes once per batch.
 
     Raises:
-        UserError: if a file is not what its name says.
+        UserError: if the content of a file does not match its type.
     """
     for name, content in files.items():
         yield f"the name of {name}", name
@@ -54,7 +54,7 @@ def _bytes(content: Content) -> bytes:
 
 
 def _tokenizer(data: bytes) -> str:
-    """A tokenizer without its vocabulary and merges, which are hundreds of thousands of words of no one in particular."""
+    """A tokenizer without vocabulary and merges."""
     tokenizer = json.loads(data)
     if isinstance(tokenizer.get("model"), dict):
         tokenizer["model"] = {k: v for k, v in tokenizer["model"].items() if k not in ("vocab", "merges")}

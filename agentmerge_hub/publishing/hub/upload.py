@@ -1,6 +1,6 @@
-"""One folder → one commit on the Hub: only what changed is sent, and what is published appears at once or not at all.
+"""Files → one commit on the Hub. Sends only what changed; a release appears whole or not at all.
 
-Large files go first, by content, so that a run that was cut sends only the rest; the commit that shows them is last.
+Large files are sent first, by content hash, so that the next run after an interruption sends only the rest.
 """
 
 import json
@@ -14,15 +14,15 @@ from huggingface_hub.utils import sha
 
 from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.publishing.hub import Repository, check_account, files_on_hub, sentences
+from agentmerge_hub.publishing.hub.repository import Repository, check_account, files_on_hub, sentences
 
 Content = Path | bytes
-_HUBS_OWN = {".gitattributes"}
+_ADDED_BY_HUB = {".gitattributes"}
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What is to stand in a repository: all files by path, among them manifest.json."""
+    """The wanted state of a repository: all files by path, manifest.json included."""
 
     repository: Repository
     files: Mapping[str, Content]
@@ -42,7 +42,7 @@ class Publication:
 
 @dataclass(frozen=True)
 class Published:
-    """What a run did: `sent` and `removed` are empty where the Hub already had everything."""
+    """Result of a push; `sent` and `removed` are empty if the Hub had every file."""
 
     url: str
     commit: str
@@ -52,15 +52,15 @@ class Published:
 
 
 def publish(publication: Publication) -> Published:
-    """Bring a repository to what `publication` says, in one commit; then its tag and its collection.
+    """Bring a repository to the state of `publication` in one commit, then set its tag and collection.
 
-    Running it again goes on where an earlier run was cut, and does nothing where nothing is new.
+    A second call resumes an interrupted one, and does nothing if nothing is new.
 
     Raises:
         UserError: no token or no write access, a repository with other content, a failing Hub or connection.
     """
     api, repository = HfApi(), publication.repository
-    again = "nothing was published by this run; run the same command again, and what was sent is not sent twice"
+    again = "nothing was published by this run; run the same command again to send only the rest"
     with sentences(repository, again):
         check_account(api, repository.namespace)
         api.create_repo(repository.id, repo_type=repository.kind, private=publication.private, exist_ok=True)
@@ -69,32 +69,32 @@ def publish(publication: Publication) -> Published:
             raise UserError(f"{repository} is public already: leave --private out, or change it at {repository.url}.")
         sent, removed = _changes(api, publication, info.sha)
         head = _commit(api, publication, sent, removed, info.sha)
-    with sentences(repository, f"the files stand at {repository.url}; run the same command again for the rest"):
+    with sentences(repository, f"the files are at {repository.url}; run the same command again for the rest"):
         _tag(api, publication, head)
         collection = _collect(api, publication)
     return Published(repository.url, head, tuple(sent), tuple(removed), collection)
 
 
 def _changes(api: HfApi, publication: Publication, head: str) -> tuple[list[str], list[str]]:
-    """Paths to send and paths to remove. Files that someone else added to the repository stay."""
-    there = files_on_hub(api, publication.repository, head)
-    sent = [name for name, content in publication.files.items() if there.get(name) not in _identities(content)]
-    if not set(there) - _HUBS_OWN:
+    """Paths to send and paths to remove. Files that others added stay."""
+    on_hub = files_on_hub(api, publication.repository, head)
+    sent = [name for name, content in publication.files.items() if on_hub.get(name) not in _identities(content)]
+    if not set(on_hub) - _ADDED_BY_HUB:
         return sent, []
     earlier = _manifest_on_hub(api, publication.repository, head)
     if earlier.get("stage") != publication.stage:
         raise UserError(
-            f"{publication.repository} already holds something else (no manifest.json of `{publication.stage}`): "
+            f"{publication.repository} has other content (no manifest.json of `{publication.stage}`): "
             "choose another --repo-id."
         )
-    removed = sorted((set(earlier["outputs"]) & set(there)) - set(publication.files))
+    removed = sorted((set(earlier["outputs"]) & set(on_hub)) - set(publication.files))
     if sent == [manifest.NAME] and _same_but_run(earlier, publication.files[manifest.NAME]):
         sent = []
     return sent, removed
 
 
 def _identities(content: Content) -> tuple[str, str]:
-    """How the Hub may name this content: as a small file, as a large file."""
+    """The ids the Hub may give this content: as a small file, as a large file."""
     if isinstance(content, bytes):
         return sha.git_hash(content), sha.sha256(content).hexdigest()
     with content.open("rb") as file:
@@ -116,7 +116,7 @@ def _manifest_on_hub(api: HfApi, repository: Repository, revision: str) -> dict:
 
 
 def _same_but_run(earlier: dict, content: Content) -> bool:
-    """Whether two manifests differ only in when the stage ran: built again, the same bytes came out."""
+    """Whether two manifests differ only in the time of the run: a second build gave the same bytes."""
     ours = json.loads(content if isinstance(content, bytes) else content.read_bytes())
     return {**ours, "run": None} == {**earlier, "run": None}
 
@@ -131,14 +131,14 @@ def _commit(api: HfApi, publication: Publication, sent: list[str], removed: list
         [*additions, *(CommitOperationDelete(name) for name in removed)],
         commit_message=f"{publication.tag}: {len(sent)} files new or changed, {len(removed)} removed",
         repo_type=repository.kind,
-        # So that a commit made by someone else since is never written over.
+        # A commit by someone else since then is never overwritten.
         parent_commit=head,
     )
     return made.oid
 
 
 def _tag(api: HfApi, publication: Publication, commit: str) -> None:
-    """Let the tag name this commit: loaders that ask for a schema version get its newest data."""
+    """Set the tag to this commit: loaders that pin a schema version get its newest data."""
     repository, tag = publication.repository, publication.tag
     refs = api.list_repo_refs(repository.id, repo_type=repository.kind)
     at = {ref.name: ref.target_commit for ref in refs.tags}.get(tag)
@@ -150,7 +150,7 @@ def _tag(api: HfApi, publication: Publication, commit: str) -> None:
 
 
 def _collect(api: HfApi, publication: Publication) -> str | None:
-    """Put the repository into the collection of that title, made if there is none; its URL."""
+    """Add the repository to the collection of that title, creating it if needed; returns its URL."""
     repository, title = publication.repository, publication.collection
     if not title:
         return None

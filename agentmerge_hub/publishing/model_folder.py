@@ -1,4 +1,4 @@
-"""A model's folder, read for publishing: how it came about, which of its files go, and what is wrong with its weights."""
+"""Reads a model folder for publishing: its lineage, the files to publish, and findings on its weights."""
 
 import json
 import re
@@ -11,8 +11,8 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging import adapter
 from agentmerge_hub.merging import spec as specs
 from agentmerge_hub.merging.checkpoint import config_of, tensors_of
-from agentmerge_hub.publishing.model_card import Input
-from agentmerge_hub.publishing.texts import Content
+from agentmerge_hub.publishing.cards.model_card import Input
+from agentmerge_hub.publishing.publish_checks.text_extraction import Content
 
 STAGES = ("merge", "sft", "graft")
 """Stages whose folders are published as models."""
@@ -20,18 +20,18 @@ SPEC = "mergekit_config.yml"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 _OF_TRAINING = ("run.json", "trainer_state.json", "training_args.bin", "scheduler.pt", "optimizer.pt", "scaler.pt")
-"""What a run or checkpoint needs to go on, and nobody who loads the model."""
+"""Files that only resuming a run needs."""
 
 
 def relation_of(folder: Path, stage: str) -> str:
-    """How the Hub calls what the model is to its base models: ``merge``, ``finetune`` or ``adapter``."""
+    """Relation to the base models in the Hub's terms: ``merge``, ``finetune`` or ``adapter``."""
     if adapter.is_adapter(folder):
         return "adapter"
     return "merge" if stage == "merge" else "finetune"
 
 
-def published(folder: Path, content: Mapping[str, Any]) -> list[str]:
-    """Names of the folder's files that go: of a run, the final model alone, without checkpoints and its trainer's state."""
+def files_to_publish(folder: Path, content: Mapping[str, Any]) -> list[str]:
+    """Names of the files to publish; of a training run the final model only, without checkpoints and trainer state."""
     names = sorted(content["outputs"])
     if content["stage"] == "sft":
         names = [name for name in names if "/" not in name and not name.startswith("rng_state")]
@@ -40,29 +40,29 @@ def published(folder: Path, content: Mapping[str, Any]) -> list[str]:
 
 
 def inputs_of(folder: Path, content: Mapping[str, Any]) -> list[Input]:
-    """What the model was made of, as its manifest and, where it was merged, its spec name it."""
+    """The model's inputs, from its manifest and, for a merge, its spec."""
     spec, config = folder / SPEC, content["config"]
     names = specs.read(spec).names if spec.is_file() else {}
     if content["stage"] == "graft":
         names = {"instruct": adapter.config_of_adapter(folder).get("base_model_name_or_path")}
-    found = []
+    inputs = []
     for role, entry in content["inputs"].items():
-        # A model that came from the Hub was read from the cache, where its folder is named by the commit.
+        # A model from the Hub is read from the cache, where the folder name is the commit.
         from_cache = bool(_COMMIT.fullmatch(entry["name"])) and role in names
-        made_of = ", ".join(inner["name"] for inner in entry.get("inputs", {}).values())
-        made_by = f"`{entry['stage']}`" + (f" from {made_of}" if made_of else "") if entry.get("stage") else ""
+        inner_names = ", ".join(inner["name"] for inner in entry.get("inputs", {}).values())
+        made_by = f"`{entry['stage']}`" + (f" from {inner_names}" if inner_names else "") if entry.get("stage") else ""
         name = str(names[role]).partition("@")[0] if from_cache else entry["name"]
-        found.append(Input(role, name, entry["name"] if from_cache else "", entry["sha256"], made_by, from_cache))
-    # What a run read from the Hub is named in its settings, and has no folder to hash.
+        inputs.append(Input(role, name, entry["name"] if from_cache else "", entry["sha256"], made_by, from_cache))
+    # Inputs that a run read from the Hub are in its config and have no folder to hash.
     keys = {"model": "model", "dataset": "dataset", "replay": "replay_dataset"} if content["stage"] == "sft" else {}
     read = {role: config.get(key) for role, key in keys.items() if role not in content["inputs"]}
-    return [*found, *(Input(role, name, "", "", "", True) for role, name in read.items() if name)]
+    return [*inputs, *(Input(role, name, "", "", "", True) for role, name in read.items() if name)]
 
 
 def check_weights(folder: Path, files: Sequence[str]) -> list[str]:
-    """Weights that are not safetensors, lack a piece, or bring code with them."""
+    """Findings: weights that are not safetensors, incomplete weights, files with code."""
     findings = [
-        f"{name} is a pickle or of a kind that can hide code: publish safetensors alone"
+        f"{name} is a pickle or can hold code: publish safetensors only"
         for name in files
         if any(Path(name).match(pattern) for pattern in _PICKLES)
     ]
@@ -73,7 +73,9 @@ def check_weights(folder: Path, files: Sequence[str]) -> list[str]:
         elif not tensors_of(folder):
             findings.append("its weights hold no tensor")
         elif "auto_map" in config_of(folder):
-            findings.append("config.json asks for code to be run (auto_map): publish a model that transformers knows")
+            findings.append(
+                "config.json loads remote code (auto_map): publish an architecture that transformers includes"
+            )
         weights_hash(folder)
     except UserError as error:
         findings.append(str(error))
@@ -81,7 +83,7 @@ def check_weights(folder: Path, files: Sequence[str]) -> list[str]:
 
 
 def renamed_base(folder: Path, base_model: str) -> dict[str, Content]:
-    """An adapter's settings with the model it is loaded on as the Hub names it; nothing for a whole model."""
+    """adapter_config.json with the base model's Hub id; empty for a full model."""
     if not adapter.is_adapter(folder):
         return {}
     config = adapter.config_of_adapter(folder) | {"base_model_name_or_path": base_model}

@@ -1,4 +1,4 @@
-"""What is wrong with a dataset folder beside secrets: a card that does not tell what the data are, terms left out."""
+"""Checks a dataset folder before it is published: card and manifest agree with the rows, every row has a license."""
 
 import re
 from collections import Counter
@@ -37,12 +37,12 @@ def check_dataset(folder: Path, content: Mapping[str, Any]) -> list[str]:
     """
     splits = splits_of(folder)
     if not splits:
-        return ["there is no data/<config>/<split>-*.parquet"]
+        return ["the folder has no data/<config>/<split>-*.parquet"]
     return [
-        *_version(content),
-        *_counts_as_told(folder, content, splits),
-        *_card_as_made(folder, content, splits),
-        *_terms(splits, content["config"].get("licenses", {})),
+        *_check_version(content),
+        *_check_counts(folder, content, splits),
+        *_check_card(folder, content, splits),
+        *_check_licenses(splits, content["config"].get("licenses", {})),
     ]
 
 
@@ -54,43 +54,45 @@ def splits_of(folder: Path) -> Splits:
     return found
 
 
-def _version(content: Mapping[str, Any]) -> Iterator[str]:
+def _check_version(content: Mapping[str, Any]) -> Iterator[str]:
     version = content["config"].get("schema_version")
     if version != SCHEMA_VERSION:
         yield f"the dataset has schema {version} and this package writes {SCHEMA_VERSION}: build it again"
 
 
-def _card_as_made(folder: Path, content: Mapping[str, Any], splits: Splits) -> Iterator[str]:
-    """README.md against the card that the data give, line by line: sizes to the byte, every figure, every table."""
+def _check_card(folder: Path, content: Mapping[str, Any], splits: Splits) -> Iterator[str]:
+    """Compares README.md with the card generated from the data, line by line."""
     written = [_written(config, split, splits[config, split]) for config, split in sorted(splits, key=_order)]
-    there = (folder / "README.md").read_text(encoding="utf-8")
+    text = (folder / "README.md").read_text(encoding="utf-8")
     try:
-        name = DatasetCard(there).data.pretty_name or folder.resolve().name
+        name = DatasetCard(text).data.to_dict().get("pretty_name") or folder.resolve().name
     except (ValueError, yaml.YAMLError) as error:
         yield f"README.md is no dataset card: {' '.join(str(error).split())}"
         return
-    made = card_text(name, written, dict(content["counts"]), dict(content["config"]), loaded_as(there))
+    rebuilt = card_text(name, written, dict(content["counts"]), dict(content["config"]), loaded_as(text))
     described = folder / CROISSANT
     if not described.is_file() or described.read_text(encoding="utf-8") != croissant(name, written):
-        yield f"{CROISSANT} is not what the data give: build again"
+        yield f"{CROISSANT} does not agree with the data: build again"
     # The manifest keeps its keys sorted, so that lists in the card can come out in another order.
-    told, given = Counter(there.splitlines()), Counter(made.splitlines())
-    for wrong, right in zip_longest(list((told - given).elements())[:_MOST], list((given - told).elements())[:_MOST]):
-        said = f"says {wrong.strip()!r}" if wrong is not None else "says nothing"
+    published, expected = Counter(text.splitlines()), Counter(rebuilt.splitlines())
+    for wrong, right in zip_longest(
+        list((published - expected).elements())[:_MOST], list((expected - published).elements())[:_MOST]
+    ):
+        found = f"has {wrong.strip()!r}" if wrong is not None else "lacks a line"
         yield (
-            f"README.md {said} where the data give {right.strip()!r}"
+            f"README.md {found}, expected from the data: {right.strip()!r}"
             if right is not None
-            else f"README.md {said}, the data do not"
+            else f"README.md {found}, which does not follow from the data"
         )
 
 
 def loaded_as(card: str) -> str | None:
-    """What the card's example gives `load_dataset`."""
+    """The argument of `load_dataset` in the card's example."""
     found = _LOADED.search(card)
     return found[1] if found else None
 
 
-def _order(key: tuple[str, str]) -> tuple[int, int]:
+def _order(key: tuple[str, str]) -> tuple[int, ...]:
     """The order in which a build writes configs and splits."""
     return tuple(known.index(name) if name in known else len(known) for name, known in zip(key, (CONFIGS, SPLITS)))
 
@@ -107,19 +109,19 @@ def _written(config: str, split: str, paths: list[Path]) -> Written:
     return written
 
 
-def _counts_as_told(folder: Path, content: Mapping[str, Any], splits: Splits) -> Iterator[str]:
-    """The manifest's counts, from which the card's text is made, against rows and ledger."""
-    told = content["counts"]
+def _check_counts(folder: Path, content: Mapping[str, Any], splits: Splits) -> Iterator[str]:
+    """Compares the manifest's counts, which the card shows, with rows and ledger."""
+    recorded = content["counts"]
     every = _columns(splits, "all", ["episode_id"])
     dropped = Counter(pq.read_table(folder / "ledger.parquet", columns=["rule"])["rule"].to_pylist())
-    there = {
+    actual = {
         "samples": every.num_rows,
         "episodes": len(every["episode_id"].unique()),
         "dropped": dict(sorted(dropped.items())),
     }
-    for key, value in there.items():
-        if told.get(key) != value:
-            yield f"manifest.json says {key} {told.get(key)}, the data have {value}"
+    for key, value in actual.items():
+        if recorded.get(key) != value:
+            yield f"manifest.json has {key} {recorded.get(key)}, the data have {value}"
 
 
 def _columns(splits: Splits, config: str, columns: list[str]) -> pa.Table:
@@ -139,16 +141,16 @@ def terms_of_rows(splits: Splits) -> dict[tuple[str, str], int]:
     return dict(total)
 
 
-def _terms(splits: Splits, declared: Mapping[str, str]) -> Iterator[str]:
-    """Every row names the terms of whoever gave its answer; the card then names them too, for it is made from the rows.
+def _check_licenses(splits: Splits, declared: Mapping[str, str]) -> Iterator[str]:
+    """Every row has the license of its teacher. The card is generated from the rows and lists the same licenses.
 
     Args:
-        declared: teacher → license, as the build was told.
+        declared: teacher → license, as the build recorded.
     """
     for (teacher, terms), number in sorted(terms_of_rows(splits).items()):
         known = declared.get(teacher) or license_of(teacher)
         if terms in ("", UNKNOWN):
-            whose = teacher or "(no teacher)"
-            yield f"{number} rows of {whose} say under no license: build again with --license '{whose}=LICENSE'"
+            source = teacher or "(no teacher)"
+            yield f"{number} rows of {source} have no license: build again with --license '{source}=LICENSE'"
         elif known not in (UNKNOWN, terms):
-            yield f"{number} rows of {teacher} say {terms}, and its license is {known}: build again"
+            yield f"{number} rows of {teacher} have the license {terms}, its license is {known}: build again"

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-import made
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import stage_outputs
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,10 +21,10 @@ from PIL import Image, PngImagePlugin
 from agentmerge_hub import manifest
 from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.publishing import gate
-from agentmerge_hub.publishing.dataset_gate import check_dataset
-from agentmerge_hub.publishing.decoding import readings
-from agentmerge_hub.publishing.scan import own_secrets, scan
+from agentmerge_hub.publishing.publish_checks import files as file_checks
+from agentmerge_hub.publishing.publish_checks.dataset_folder import check_dataset
+from agentmerge_hub.publishing.publish_checks.encodings import decodings
+from agentmerge_hub.publishing.publish_checks.secret_scan import local_secrets, scan
 from agentmerge_hub.records import SAMPLE_SCHEMA
 
 CANARY = "hf_" + "Canary0123456789" * 2 + "ab"
@@ -62,7 +62,7 @@ def test_a_secret_is_found_in_every_form(form: str) -> None:
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=300))
 def test_reading_ends_whatever_the_text(text: str) -> None:
-    found = list(readings(text))
+    found = list(decodings(text))
     assert found[0] == text and len(found) < 2000
 
 
@@ -77,22 +77,22 @@ def test_any_value_of_this_machine_is_found_in_every_form(value: str, form: str)
 def findings_of(folder: Path) -> list[str]:
     content = manifest.read(folder)
     files = {name: folder / name for name in [*content["outputs"], "manifest.json"]}
-    return gate.check_files(files, gate.DATASET_KINDS, content["config"]["allow"])
+    return file_checks.check_files(files, file_checks.DATASET_KINDS, content["config"]["allow"])
 
 
 def test_a_clean_dataset_has_no_finding(tmp_path: Path) -> None:
-    folder = made.dataset(tmp_path / "traces")
+    folder = stage_outputs.dataset(tmp_path / "traces")
     assert findings_of(folder) == [] and check_dataset(folder, manifest.read(folder)) == []
 
 
 @pytest.mark.parametrize("column", [field.name for field in SAMPLE_SCHEMA if not pa.types.is_primitive(field.type)])
 def test_canaries_in_every_text_column_are_found(tmp_path: Path, column: str) -> None:
-    row = made.sample(1)
+    row = stage_outputs.sample(1)
     if isinstance(row[column], list):
         changed = [row[column][0] | {"content": f"Go on.\nkey {CANARY}"}, *row[column][1:]]
     else:
         changed = f"{row[column]} {CANARY}"
-    folder = made.dataset(tmp_path / "traces", [made.sample(0), row | {column: changed}])
+    folder = stage_outputs.dataset(tmp_path / "traces", [stage_outputs.sample(0), row | {column: changed}])
     assert any(f"column {column}" in finding and "API tokens" in finding for finding in findings_of(folder))
     assert not any(CANARY in finding for finding in findings_of(folder))
 
@@ -100,12 +100,12 @@ def test_canaries_in_every_text_column_are_found(tmp_path: Path, column: str) ->
 def plant(folder: Path, name: str, content: bytes) -> list[str]:
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_bytes(content)
-    return gate.check_files({name: folder / name}, gate.DATASET_KINDS)
+    return file_checks.check_files({name: folder / name}, file_checks.DATASET_KINDS)
 
 
 def test_canaries_beside_the_rows_are_found(tmp_path: Path) -> None:
     dropped = {"source": "a", "episode_id": "e", "step": None, "rule": "crashed", "detail": f"Bearer {CANARY}"}
-    folder = made.dataset(tmp_path / "traces", dropped=[dropped])
+    folder = stage_outputs.dataset(tmp_path / "traces", dropped=[dropped])
     assert any("ledger.parquet, column detail" in finding for finding in findings_of(folder))
     assert plant(tmp_path, "README.md", f"# Card\n<!-- {CANARY} -->".encode())
     assert plant(tmp_path, "manifest.json", json.dumps({"config": {"api_base": f"https://x?k={CANARY}"}}).encode())
@@ -138,18 +138,18 @@ def test_personal_data_are_found(tmp_path: Path, text: str, what: str) -> None:
 def test_what_the_card_allows_goes_through(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("Ask team@acme.org.")
     files = {"README.md": tmp_path / "README.md"}
-    assert gate.check_files(files, gate.DATASET_KINDS)
-    assert gate.check_files(files, gate.DATASET_KINDS, {"team@acme.org": "the maintainers' own"}) == []
+    assert file_checks.check_files(files, file_checks.DATASET_KINDS)
+    assert file_checks.check_files(files, file_checks.DATASET_KINDS, {"team@acme.org": "the maintainers' own"}) == []
 
 
-def test_own_secrets_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_secrets_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {})
-    found = own_secrets({"SNOW_INSTANCE_PWD": "correct horse", "PWD": "/home/somebody", "OPENAI_API_KEY": "short"})
+    found = local_secrets({"SNOW_INSTANCE_PWD": "correct horse", "PWD": "/home/somebody", "OPENAI_API_KEY": "short"})
     assert found == {"correct horse": "the value of SNOW_INSTANCE_PWD on this machine"}
 
 
 def test_files_that_could_hide_anything_are_refused(tmp_path: Path) -> None:
-    assert "traces.pkl is not of a kind that is published" in plant(tmp_path, "traces.pkl", b"\x80\x04")[0]
+    assert "traces.pkl has a file type that is not published" in plant(tmp_path, "traces.pkl", b"\x80\x04")[0]
     assert "is damaged" in plant(tmp_path, "rows.parquet", b"no table")[-1]
 
 
@@ -161,37 +161,43 @@ def changed_card(folder: Path, old: str, new: str) -> list[str]:
 
 
 def test_figures_that_the_data_do_not_give_are_named(tmp_path: Path) -> None:
-    folder = made.dataset(tmp_path / "traces")
+    folder = stage_outputs.dataset(tmp_path / "traces")
     assert changed_card(folder, "12 samples", "32,000 samples") == [
         finding for finding in check_dataset(folder, manifest.read(folder)) if "32,000 samples" in finding
     ]
-    assert changed_card(made.dataset(tmp_path / "b"), "num_examples: 4", "num_examples: 5")
-    assert changed_card(made.dataset(tmp_path / "c"), "Apache License 2.0", "MIT License")
+    assert changed_card(stage_outputs.dataset(tmp_path / "b"), "num_examples: 4", "num_examples: 5")
+    assert changed_card(stage_outputs.dataset(tmp_path / "c"), "Apache License 2.0", "MIT License")
 
 
 def test_counts_of_the_manifest_are_recomputed(tmp_path: Path) -> None:
-    folder = made.dataset(tmp_path / "traces")
+    folder = stage_outputs.dataset(tmp_path / "traces")
     content = manifest.read(folder)
     content["counts"] |= {"episodes": 99, "dropped": {"crashed": 7}}
     findings = check_dataset(folder, content)
-    assert "manifest.json says episodes 99, the data have 4" in findings
-    assert "manifest.json says dropped {'crashed': 7}, the data have {}" in findings
+    assert "manifest.json has episodes 99, the data have 4" in findings
+    assert "manifest.json has dropped {'crashed': 7}, the data have {}" in findings
 
 
 def test_rows_without_terms_stay_here(tmp_path: Path) -> None:
-    unknown = made.dataset(tmp_path / "a", [made.sample(0, teacher="acme/agent-1", license="unknown"), made.sample(1)])
-    assert "rows of acme/agent-1 say under no license" in " ".join(check_dataset(unknown, manifest.read(unknown)))
-    wrong = made.dataset(tmp_path / "b", [made.sample(0, teacher="meta-llama/Llama-3.1-70B-Instruct"), made.sample(1)])
-    assert "say apache-2.0, and its license is llama3.1" in " ".join(check_dataset(wrong, manifest.read(wrong)))
-    several = [made.sample(0, teacher="meta-llama/Llama-3.1-70B-Instruct", license="llama3.1"),
-               made.sample(1, teacher="mistralai/Mistral-Large-Instruct-2407", license="mistral-research-license")]  # fmt: skip
-    right = made.dataset(tmp_path / "c", several)
+    unknown = stage_outputs.dataset(
+        tmp_path / "a", [stage_outputs.sample(0, teacher="acme/agent-1", license="unknown"), stage_outputs.sample(1)]
+    )
+    assert "rows of acme/agent-1 have no license" in " ".join(check_dataset(unknown, manifest.read(unknown)))
+    wrong = stage_outputs.dataset(
+        tmp_path / "b", [stage_outputs.sample(0, teacher="meta-llama/Llama-3.1-70B-Instruct"), stage_outputs.sample(1)]
+    )
+    assert "have the license apache-2.0, its license is llama3.1" in " ".join(
+        check_dataset(wrong, manifest.read(wrong))
+    )
+    several = [stage_outputs.sample(0, teacher="meta-llama/Llama-3.1-70B-Instruct", license="llama3.1"),
+               stage_outputs.sample(1, teacher="mistralai/Mistral-Large-Instruct-2407", license="mistral-research-license")]  # fmt: skip
+    right = stage_outputs.dataset(tmp_path / "c", several)
     assert check_dataset(right, manifest.read(right)) == []
 
 
 def test_a_folder_of_another_stage_is_refused(tmp_path: Path) -> None:
-    folder = made.dataset(tmp_path / "traces")
-    with pytest.raises(UserError, match="was made by `build`"):
-        gate.check_folder(folder, ["merge"])
+    folder = stage_outputs.dataset(tmp_path / "traces")
+    with pytest.raises(UserError, match="was written by `build`"):
+        file_checks.check_folder(folder, ["merge"])
     result = CliRunner().invoke(agentmerge, ["push", "model", str(folder), "--repo-id", "a/b"])
     assert isinstance(result.exception, UserError)

@@ -1,6 +1,6 @@
-"""A model's card: what it was made of, how, under which terms, how well it does, and how to run it.
+"""Generates a model card: inputs, method, licenses, scores, and how to run the model.
 
-Every figure comes from the folder's manifest, the spec that was run, or measured results; nothing is written by hand.
+Every figure comes from the manifest, the merge spec or measured results.
 """
 
 import math
@@ -12,8 +12,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData, constants
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agentmerge_hub.licenses import license_terms
-from agentmerge_hub.publishing.evaluation import Score
-from agentmerge_hub.publishing.hub import Repository
+from agentmerge_hub.publishing.cards.scores import Score
+from agentmerge_hub.publishing.hub.repository import Repository
 
 TEMPLATE = "model.md.jinja"
 TAGS = {
@@ -21,32 +21,32 @@ TAGS = {
     "finetune": ["trl", "sft", "agentmerge", "web-agents", "browsergym", "agentlab"],
     "adapter": ["peft", "lora", "agentmerge", "web-agents", "browsergym", "agentlab"],
 }
-_HEAD = 3
-"""Comment lines that open a spec: formula, when to use it, what it reads."""
+_COMMENT_LINES = 3
+"""Leading comment lines of a spec: formula, use, inputs."""
 
 
 @dataclass(frozen=True)
 class Input:
-    """One model or dataset that went into a model."""
+    """One input of a model: a model or a dataset."""
 
     role: str
     name: str
     """Its Hub id, else the name of its folder."""
     revision: str
-    """Commit on the Hub, empty where it is not known."""
+    """Commit on the Hub, empty if unknown."""
     sha256: str
     """Over its files; empty where it was read from the Hub and not hashed."""
     made_by: str
-    """The stage that wrote it and what that read, empty for a downloaded model."""
+    """The stage that wrote it and that stage's inputs, empty for a downloaded model."""
     on_hub: bool = False
 
 
 @dataclass(frozen=True)
 class Model:
-    """What is known of a model that is to be published."""
+    """The facts about a model to be published."""
 
     relation: str
-    """What it is to its base models, as the Hub calls it: ``merge``, ``finetune`` or ``adapter``."""
+    """Relation to its base models in the Hub's terms: ``merge``, ``finetune`` or ``adapter``."""
     manifest: Mapping[str, Any]
     spec: str
     """Of the merge; empty for a run."""
@@ -54,19 +54,19 @@ class Model:
     base_models: Sequence[str]
     datasets: Sequence[str]
     terms: Mapping[str, Sequence[str]]
-    """License id → whose it is."""
+    """License id → sources under it."""
     weights_hash: str
     scores: Sequence[Score]
 
 
 def model_card(repository: Repository, model: Model) -> str:
-    """README.md as text, accepted by huggingface_hub's own reading of it.
+    """README.md as text that huggingface_hub parses.
 
     Raises:
         ValueError: if huggingface_hub does not accept the metadata.
     """
     environment = Environment(
-        loader=PackageLoader("agentmerge_hub.publishing", "card"),
+        loader=PackageLoader("agentmerge_hub.publishing.cards", "templates"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -82,7 +82,7 @@ def model_card(repository: Repository, model: Model) -> str:
         relation=model.relation,
         metadata=_metadata(repository, model).to_yaml().strip(),
         notices=[license.notice for license in known if license.notice],
-        formula=_head(model.spec),
+        formula=_spec_comments(model.spec),
         spec=model.spec.strip(),
         config=config,
         settings=_settings(config),
@@ -109,31 +109,32 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "epochs": "epochs",
         "batch": "samples a step",
         "samples_seen": "samples seen",
-        "replay_ratio": "replayed rows for each",
+        "replay_ratio": "replayed rows per row",
         "trained_parameters": "trained parameters",
         "freeze": "frozen",
         "dataset_config": "config of the dataset",
         "lora_r": "rank of the adapter",
         "seed": "seed",
     }
-    told = {name: config[key] for key, name in names.items() if config.get(key) not in (None, [])}
+    settings = {name: config[key] for key, name in names.items() if config.get(key) not in (None, [])}
     if not config.get("replay_dataset"):
-        told.pop("replayed rows for each", None)
-    return {name: ", ".join(value) if isinstance(value, list) else value for name, value in told.items()}
+        settings.pop("replayed rows per row", None)
+    return {name: ", ".join(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
-def _head(spec: str) -> list[str]:
-    """The comment lines that open a spec: its formula, when to use it, what it reads."""
+def _spec_comments(spec: str) -> list[str]:
+    """The leading comment lines of a spec."""
     lines = []
     for line in spec.splitlines():
         if not line.startswith("#"):
             break
         lines.append(f"- {line.lstrip('# ')}")
-    return lines[:_HEAD]
+    return lines[:_COMMENT_LINES]
 
 
 def _metadata(repository: Repository, model: Model) -> ModelCardData:
     results = [_eval_result(score) for score in model.scores if score.n]
+    licenses: dict[str, Any] = dict(license_terms.metadata(model.terms))
     return ModelCardData(
         language="en",
         library_name="peft" if model.relation == "adapter" else "transformers",
@@ -142,8 +143,9 @@ def _metadata(repository: Repository, model: Model) -> ModelCardData:
         base_model_relation=model.relation,
         datasets=list(model.datasets) or None,
         tags=TAGS[model.relation],
-        **({"model_name": repository.name, "eval_results": results} if results else {}),
-        **license_terms.metadata(model.terms),
+        model_name=repository.name if results else None,
+        eval_results=results or None,
+        **licenses,
     )
 
 

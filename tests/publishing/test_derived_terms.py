@@ -1,44 +1,47 @@
 """What the licenses ask of a model's name and files, and of what a dataset's card says."""
 
 import pytest
+from license_copies import license_copy
 
 from agentmerge_hub.licenses.license_terms import dataset_notices, metadata
-from agentmerge_hub.publishing.terms import check_terms, notice
+from agentmerge_hub.publishing.derived_terms import check_terms, notice
 
-GEMMA = b"# Gemma Terms of Use\n..."
+GEMMA = license_copy("gemma").encode()
 
 
 def test_a_gemma_goes_with_its_terms() -> None:
     terms = {"gemma": ["google/gemma-3-270m"], "apache-2.0": ["answers of scripted"]}
-    assert ["wants a copy of itself" in finding for finding in check_terms("web-agent", terms, {})] == [True]
+    assert ["requires a copy of its complete text" in finding for finding in check_terms("web-agent", terms, {})] == [
+        True
+    ]
     assert check_terms("web-agent", terms, {"LICENSE": GEMMA}) == []
     assert notice(terms).decode().splitlines() == [
         "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms",
-        "These weights were modified from those of google/gemma-3-270m: README.md says how.",
+        "These weights were modified from those of google/gemma-3-270m: see README.md.",
     ]
     assert metadata(terms) == {"license": "gemma"}
 
 
 def test_learning_from_gemma_makes_a_derivative_and_from_llama_does_not() -> None:
     gemma = {"apache-2.0": ["acme/base"], "gemma": ["answers of google/gemma-3-27b-it"]}
-    assert "wants a copy" in check_terms("agent", gemma, {})[0] and b"Gemma Terms of Use" in notice(gemma)
+    assert "requires a copy" in check_terms("agent", gemma, {})[0] and b"Gemma Terms of Use" in notice(gemma)
     llama = {"apache-2.0": ["acme/base"], "llama3.1": ["answers of meta-llama/Llama-3.1-70B-Instruct"]}
     assert check_terms("Llama-agent", llama, {}) == [] and b"Meta" not in notice(llama)
-    assert "to begin with 'Llama'" in check_terms("agent", llama, {})[0]
+    assert "starts with 'Llama'" in check_terms("agent", llama, {})[0]
 
 
 def test_answers_of_llama_3_improve_llama_3_alone() -> None:
     answers = ["answers of meta-llama/Meta-Llama-3-70B-Instruct"]
     elsewhere = check_terms("Llama-3-agent", {"llama3": answers, "apache-2.0": ["acme/base"]}, {})
-    assert "to begin with 'Llama 3'" in check_terms("Llama-agent", {"llama3": ["meta-llama/Meta-Llama-3-8B"]}, {})[0]
+    assert "starts with 'Llama 3'" in check_terms("Llama-agent", {"llama3": ["meta-llama/Meta-Llama-3-8B"]}, {})[0]
     assert len(elsewhere) == 1 and "this one was made of acme/base" in elsewhere[0]
-    text = {"LICENSE": b"META LLAMA 3 COMMUNITY LICENSE AGREEMENT"}
+    text = {"LICENSE": license_copy("llama3").encode()}
     assert check_terms("Llama-3-agent", {"llama3": [*answers, "meta-llama/Meta-Llama-3-8B"]}, text) == []
 
 
 def test_two_licenses_want_two_copies() -> None:
     terms = {"gemma": ["google/gemma-3-270m"], "llama3.1": ["meta-llama/Llama-3.1-8B"]}
-    llama = b"LLAMA 3.1 COMMUNITY LICENSE AGREEMENT"
+    llama = license_copy("llama3.1").encode()
     assert len(check_terms("Llama-gemma", terms, {"LICENSE": GEMMA})) == 1
     assert check_terms("Llama-gemma", terms, {"LICENSE": GEMMA, "LICENSE-1": llama}) == []
     assert metadata(terms)["license_name"] == "gemma-and-llama3.1"
@@ -47,7 +50,7 @@ def test_two_licenses_want_two_copies() -> None:
 @pytest.mark.parametrize(
     ("license", "said"),
     [
-        ("llama3.1", "has to begin with 'Llama'"),
+        ("llama3.1", "must start with 'Llama'"),
         ("mistral-research-license", "lets no commercial entity distribute them"),
         ("gemma", "is a Model Derivative"),
         ("qwen-research", "non-commercial research"),

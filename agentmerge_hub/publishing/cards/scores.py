@@ -14,7 +14,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import RESULT_SCHEMA
 
 NEW_TASKS = "cross_task"
-"""The split whose claim is about tasks not yet seen, so that its error is clustered by task."""
+"""The split that measures unseen tasks; its standard error is clustered by task."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Score:
     agent: str
     success: float
     standard_error: float
-    """Over new tasks for cross_task, over new seeds of the same tasks elsewhere; NaN where it cannot be known, as where
-    every episode ended alike."""
+    """Over new tasks for cross_task, over new seeds of the same tasks elsewhere; NaN if undefined, e.g. if all
+    episodes have the same outcome."""
     n: int
     """Episodes that ended and count."""
     tasks: int
@@ -52,7 +52,7 @@ def scores_of(folder: Path, weights_hash: str) -> list[Score]:
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"{folder} has no readable results.parquet: name a folder of `agentmerge evaluate`.") from error
     if written is None or content_hash.file_hash(path) != written["sha256"]:
-        raise UserError(f"{path} was changed since it was measured: evaluate again, or put back what was there.")
+        raise UserError(f"{path} was changed after the evaluation: evaluate again, or restore the file.")
     mine = [row for row in rows if row["weights_hash"] == weights_hash]
     if not mine:
         measured = sorted({row["model"] or row["method"] or "?" for row in rows})

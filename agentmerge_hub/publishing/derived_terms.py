@@ -1,4 +1,4 @@
-"""Whose terms a model is under, and what is missing of what they ask: the models it was made of, the answers it learned from."""
+"""License terms of a derived model: those of its base models and of the teachers whose answers it was trained on, and unmet terms."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -6,13 +6,14 @@ from typing import Any
 
 from agentmerge_hub import content_hash
 from agentmerge_hub.licenses.license_terms import License, ordered
+from agentmerge_hub.licenses.license_texts import missing_clauses
 from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
-from agentmerge_hub.publishing.dataset_gate import splits_of, terms_of_rows
-from agentmerge_hub.publishing.model_card import Input
-from agentmerge_hub.publishing.texts import Content
+from agentmerge_hub.publishing.cards.model_card import Input
+from agentmerge_hub.publishing.publish_checks.dataset_folder import splits_of, terms_of_rows
+from agentmerge_hub.publishing.publish_checks.text_extraction import Content
 
 Terms = dict[str, list[str]]
-"""License id → whose it is: ids of models, and ``answers of TEACHER``."""
+"""License id → sources under it: ids of models, and ``answers of TEACHER``."""
 
 _ANSWERS = "answers of "
 
@@ -45,7 +46,7 @@ def terms_of(
         else:
             terms.setdefault(known, []).append(model)
     trained_on = {entry["sha256"]: entry["name"] for entry in _lineage(content) if entry.get("stage") == "build"}
-    if traces is None and (unread := sorted(set(trained_on.values())) or _untold(content, inputs)):
+    if traces is None and (unread := sorted(set(trained_on.values())) or _unknown_data(content, inputs)):
         findings.append(
             f"it learned from {', '.join(unread)}: pass --traces with that dataset's folder, for its teachers' terms"
         )
@@ -55,7 +56,7 @@ def terms_of(
         for (teacher, known), _ in sorted(terms_of_rows(splits_of(traces)).items()):
             if known in ("", UNKNOWN):
                 findings.append(
-                    f"rows of {traces} by {teacher or 'no teacher'} say under no license: build it with --license"
+                    f"rows of {traces} by {teacher or 'no teacher'} have no license: build it with --license"
                 )
             terms.setdefault(known, []).append(f"{_ANSWERS}{teacher}")
     for name in _replayed(content):
@@ -81,7 +82,7 @@ def _lineage(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _lineage(entry)
 
 
-def _untold(content: Mapping[str, Any], inputs: Sequence[Input]) -> list[str]:
+def _unknown_data(content: Mapping[str, Any], inputs: Sequence[Input]) -> list[str]:
     """What it learned from where no folder of `build` is named for it."""
     if content["stage"] == "sft":
         return [i.name for i in inputs if i.role == "dataset"] or ["data that its manifest does not name"]
@@ -92,24 +93,24 @@ def _untold(content: Mapping[str, Any], inputs: Sequence[Input]) -> list[str]:
 
 
 def check_terms(name: str, terms: Mapping[str, Sequence[str]], texts: Mapping[str, Content]) -> list[str]:
-    """What the licenses ask of a model's name and of the texts that go with it.
+    """Unmet terms of the licenses: the model's name and the license texts that its repository must hold.
 
     Args:
         name: of the repository, without its owner.
-        texts: files of the publication whose name begins with LICENSE.
+        texts: files of the publication whose name starts with LICENSE.
     """
     findings = []
     for entry in ordered(terms):
         whose, copy = ", ".join(terms[entry.id]), _derived_from(entry, terms)
         if not name.replace("-", " ").startswith(entry.model_prefix):
             findings.append(
-                f"the {entry.name} ({whose}) wants the model's name to begin with {entry.model_prefix!r}, not {name!r}: "
+                f"the {entry.name} ({whose}) requires a model name that starts with {entry.model_prefix!r}, not {name!r}: "
                 "choose such a --repo-id"
             )
         if entry.copy_of_text and copy and not any(_is_copy(entry, text) for text in texts.values()):
             findings.append(
-                f"the {entry.name} wants a copy of itself to go with the model: pass its text with --license-file "
-                f"(it lies beside the weights of {copy[0]}, or at {entry.link})"
+                f"the {entry.name} requires a copy of its complete text in the repository: pass it with --license-file "
+                f"(it is in the repository of {copy[0]}, or at {entry.link})"
             )
         others = [of for id, those in terms.items() if id != entry.id for of in those if not of.startswith(_ANSWERS)]
         if entry.answers_improve_only and len(copy) < len(terms[entry.id]) and others:
@@ -121,20 +122,20 @@ def check_terms(name: str, terms: Mapping[str, Sequence[str]], texts: Mapping[st
 
 
 def notice(terms: Mapping[str, Sequence[str]]) -> bytes:
-    """The NOTICE file: what the licenses want said beside the weights, and that the weights were changed."""
+    """The NOTICE file: the attributions that the licenses require, and a statement that the weights were modified."""
     lines = [entry.attribution for entry in ordered(terms) if entry.attribution and _derived_from(entry, terms)]
     models = sorted(of for whose in terms.values() for of in whose if not of.startswith(_ANSWERS))
     if models:
-        lines.append(f"These weights were modified from those of {', '.join(models)}: README.md says how.")
+        lines.append(f"These weights were modified from those of {', '.join(models)}: see README.md.")
     return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _derived_from(entry: License, terms: Mapping[str, Sequence[str]]) -> list[str]:
-    """What of those under a license the model counts as derived from."""
+    """Sources under a license that the model counts as derived from."""
     return [of for of in terms[entry.id] if entry.answers_derive or not of.startswith(_ANSWERS)]
 
 
 def _is_copy(entry: License, text: Content) -> bool:
-    """Whether a text is this license's, by the name it gives itself."""
+    """Whether a file holds the complete text of this license."""
     content = text if isinstance(text, bytes) else text.read_bytes()
-    return entry.name.casefold() in " ".join(content.decode("utf-8", "replace").split()).casefold()
+    return not missing_clauses(entry.id, content.decode("utf-8", "replace"))

@@ -1,6 +1,6 @@
-"""A published dataset or model → a folder on this disk whose every file has the hash its manifest says.
+"""A published dataset or model → a local folder whose files all have the hashes of its manifest.
 
-Interrupted downloads go on where they stopped; a folder appears under its name only when it is whole and checked.
+Resumes interrupted downloads. The output folder appears only when it is complete and checked.
 """
 
 import shutil
@@ -12,10 +12,10 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.publishing.hub import FULL, Repository, causes, check_id, sentences
+from agentmerge_hub.publishing.hub.repository import FULL, Repository, causes, check_id, sentences
 
-HUBS_OWN = [".gitattributes"]
-"""What the Hub adds to every repository."""
+ADDED_BY_HUB = [".gitattributes"]
+"""Files that the Hub adds to every repository."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ def download(repo_id: str, kind: str | None = None, revision: str | None = None,
 
     Raises:
         UserError: no such repository or revision, one that this package did not publish, a full disk, a broken
-            connection, or files that differ from the manifest. Nothing then stands at `out`.
+            connection, or files that differ from the manifest. `out` is then not written.
     """
     api = HfApi()
     repository = Repository(kind or _kind(api, check_id(repo_id)), repo_id)
-    kept = "run the same command again to go on where it stopped"
+    kept = "run the same command again to resume"
     with sentences(repository, kept):
         commit = api.repo_info(repo_id, repo_type=repository.kind, revision=revision).sha
         names = api.list_repo_files(repo_id, repo_type=repository.kind, revision=commit)
     if manifest.NAME not in names:
         raise UserError(
-            f"{repository} has no {manifest.NAME} to check it against, so agentmerge did not publish it: "
+            f"{repository} has no {manifest.NAME} to check it against, so agentmerge has not published it: "
             f"fetch it with `hf download {repo_id}`."
         )
     fetch = _to_cache if out is None else _to_folder
@@ -83,7 +83,7 @@ def _kind(api: HfApi, repo_id: str) -> str:
 
 def _to_cache(repository: Repository, revision: str, commit: str, _: None) -> tuple[Path, tuple[str, ...]]:
     check_space(repository, commit, Path(constants.HF_HUB_CACHE))
-    with sentences(repository, "run the same command again to go on where it stopped"):
+    with sentences(repository, "run the same command again to resume"):
         folder = Path(snapshot_download(repository.id, repo_type=repository.kind, revision=revision))
         if folder.name != commit:
             raise UserError(f"{repository} changed while it was downloaded: run the same command again.")
@@ -98,15 +98,19 @@ def _to_cache(repository: Repository, revision: str, commit: str, _: None) -> tu
 
 def _to_folder(repository: Repository, revision: str, commit: str, out: Path) -> tuple[Path, tuple[str, ...]]:
     beside = out.with_name(f".{out.name}.download")
-    with sentences(repository, "nothing stands at the output's place"):
+    with sentences(repository, "no output was written"):
         stage = manifest.read(_only_manifest(repository, commit))["stage"]
     output_folder.check_replaceable(out, stage)
     out.parent.mkdir(parents=True, exist_ok=True)
     check_space(repository, commit, out.parent, beside)
     try:
-        with sentences(repository, f"nothing stands at {out}; run the same command again to go on where it stopped"):
+        with sentences(repository, f"{out} was not written; run the same command again to resume"):
             snapshot_download(
-                repository.id, repo_type=repository.kind, revision=commit, local_dir=beside, ignore_patterns=HUBS_OWN
+                repository.id,
+                repo_type=repository.kind,
+                revision=commit,
+                local_dir=beside,
+                ignore_patterns=ADDED_BY_HUB,
             )
     except UserError as error:
         if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes(error)):
@@ -118,7 +122,7 @@ def _to_folder(repository: Repository, revision: str, commit: str, out: Path) ->
         shutil.rmtree(beside)
         raise UserError(
             f"{repository} differs from its manifest ({'; '.join(findings)}): it was changed after it was published, or "
-            f"damaged on the way; nothing stands at {out}."
+            f"damaged on the way; {out} was not written."
         )
     _put_in_place(beside, out)
     return out, unchecked
@@ -137,7 +141,7 @@ def _put_in_place(beside: Path, out: Path) -> None:
 
 
 def check_space(repository: Repository, commit: str, place: Path, begun: Path | None = None) -> None:
-    """Raise UserError unless the disk at `place` has room for what is still to come.
+    """Raise UserError unless the disk at `place` has space for the rest of the download.
 
     Args:
         begun: the folder of an interrupted download; Hugging Face's cache if None.
@@ -164,8 +168,8 @@ def check_space(repository: Repository, commit: str, place: Path, begun: Path | 
 
 
 def differences(folder: Path) -> tuple[list[str], tuple[str, ...]]:
-    """What differs from the manifest, a clause each; and the files it does not know, which cannot be checked."""
+    """Differences from the manifest, one clause each, and the files that the manifest does not list."""
     findings = manifest.verify(folder)
     extra = [finding for finding in findings if finding.endswith(" is not in the manifest")]
     unknown = [finding.removesuffix(" is not in the manifest") for finding in extra]
-    return [f for f in findings if f not in extra], tuple(n for n in unknown if n not in HUBS_OWN)
+    return [f for f in findings if f not in extra], tuple(n for n in unknown if n not in ADDED_BY_HUB)

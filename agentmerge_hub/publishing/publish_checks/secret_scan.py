@@ -1,0 +1,67 @@
+"""Finds secrets and personal data in texts: texts → places and kinds. Never shows the secret itself.
+
+Applies the rules of redaction to every decoding of a text, and searches for the values of this machine's own secrets.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from agentmerge_hub.dataset.redaction import Allowed, find
+from agentmerge_hub.dataset.secret_rules import KINDS
+from agentmerge_hub.publishing.publish_checks.encodings import decodings
+
+_SECRET_NAME = re.compile(r"token|secret|passw|api_?key|access_?key|credential|_pwd$|_auth$", re.IGNORECASE)
+_SHORTEST = 8
+"""Characters; a shorter value would be found everywhere."""
+_MOST_LINES = 1_000_000
+"""Hashes of clean lines kept in memory: about 60 MB."""
+
+
+def local_secrets(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Values of environment variables with a secret's name, and the Hub token: value → description."""
+    from huggingface_hub import get_token
+
+    found = {
+        value: f"the value of {name} on this machine"
+        for name, value in environment.items()
+        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST and not Path(value).exists()
+    }
+    token = get_token()
+    return found | ({token: "your Hugging Face token"} if token else {})
+
+
+def scan(
+    texts: Iterable[tuple[str, str]], local: Mapping[str, str], allowed: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, str]]:
+    """Pairs of place and kind for every text with a secret in one of its decodings, each pair once.
+
+    Args:
+        texts: pairs of place and text.
+        local: this machine's secrets, value → description.
+        allowed: kinds or values that may be published, with the reason.
+    """
+    allowed = Allowed(allowed or {})
+    clean: set[int] = set()
+    reported: set[tuple[str, str]] = set()
+    for where, text in texts:
+        # Pages repeat their lines from step to step: a clean line is scanned once.
+        lines = [line for line in dict.fromkeys(text.split("\n")) if hash(line) not in clean]
+        found = list(dict.fromkeys(_found("\n".join(lines), local, allowed))) if lines else []
+        if not found:
+            if len(clean) > _MOST_LINES:
+                clean.clear()
+            clean.update(map(hash, lines))
+        for what in found:
+            if (where, what) not in reported:
+                reported.add((where, what))
+                yield where, what
+
+
+def _found(text: str, local: Mapping[str, str], allowed: Allowed) -> Iterator[str]:
+    for decoded in decodings(text):
+        yield from (what for value, what in local.items() if value in decoded)
+        for finding in find(decoded, allowed):
+            yield f"{KINDS[finding.kind]} (sha256 {hashlib.sha256(finding.value.encode()).hexdigest()[:8]}…)"
