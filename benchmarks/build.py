@@ -36,9 +36,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub.dataset.parts import make_part
-from agentmerge_hub.dataset.redaction import Scanner
-from agentmerge_hub.dataset.secret_rules import rules
+from agentmerge_hub.dataset.partial_tables import make_partial_tables
+from agentmerge_hub.dataset.redaction.rules import rules
+from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.fit import fit
 from agentmerge_hub.prompt import ADVANCED, BASIC, Turn, answer, render
@@ -279,14 +279,14 @@ def on_both_cores(function: Callable, jobs: list[tuple]) -> list:
 
 def _rows_of(found: list, name: str, window: int, ready) -> tuple[int, float]:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    tokenizer, scanner, settings = ChatTokenizer(name), Scanner(), Settings(window=window)
+    tokenizer, scanner, settings = ChatTokenizer(name), LineScanner(), Settings(window=window)
     tokenizer.count("warm"), rules()
     episodes = {one.source: read_episode(one) for one in found}
     ready.wait()
     started, n_tokens = time.perf_counter(), 0
     with tempfile.TemporaryDirectory() as folder:
         for begin in range(0, len(found), 32):
-            part = make_part(
+            part = make_partial_tables(
                 found[begin : begin + 32], settings, tokenizer, scanner, read=lambda one: episodes[one.source]
             )
             pq.write_table(part.samples, Path(folder) / f"{begin}.parquet", compression="zstd")

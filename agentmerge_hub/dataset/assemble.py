@@ -1,7 +1,7 @@
-"""Parts → the dataset's Parquet files: what needs all samples at once is decided on their keys, then rows are copied.
+"""Partial tables → the dataset's Parquet files: deduplicate, split and balance on keys, then copy rows.
 
-Rows stand in the order of source, step and version. Neither that order nor where a file ends depends on how the episodes
-were batched, so that the same traces and settings give the same bytes.
+Rows are sorted by source, step and version. Neither the order nor the file boundaries depend on the batches, so that the
+same traces and settings give the same bytes.
 """
 
 from collections import Counter, defaultdict
@@ -14,19 +14,19 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub.dataset import cache
-from agentmerge_hub.dataset.balance import Kept, balance
-from agentmerge_hub.dataset.cache import Entry
-from agentmerge_hub.dataset.parts import STEP_SCHEMA
-from agentmerge_hub.dataset.rules import Dropped
+from agentmerge_hub.dataset import part_cache
+from agentmerge_hub.dataset.balance import SampleKey, balance
+from agentmerge_hub.dataset.drop_rules import Dropped
+from agentmerge_hub.dataset.parquet_writer import SplitWriter, WrittenSplit
+from agentmerge_hub.dataset.part_cache import CacheEntry
+from agentmerge_hub.dataset.partial_tables import STEP_SCHEMA
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import SPLITS, assign
-from agentmerge_hub.dataset.write import SplitWriter, Written
 from agentmerge_hub.records import LEDGER_SCHEMA, SAMPLE_SCHEMA
 
 
 class Row(NamedTuple):
-    """The keys of one sample, in the order rows are sorted by, and where it lies."""
+    """The keys of one sample, in sort order, and its position."""
 
     source: str
     step: int
@@ -41,30 +41,30 @@ class Row(NamedTuple):
     success: bool
     n_bytes: int
     part: Path
-    place: int
+    position: int
 
 
-Placed = tuple[Row, str]
+SplitRow = tuple[Row, str]
 """A sample and its split."""
 
 
 @dataclass(frozen=True)
 class Assembled:
-    """The written splits and the figures of the whole."""
+    """The written splits and the counts of the dataset."""
 
-    written: list[Written]
+    written: list[WrittenSplit]
     counts: dict
 
 
-def assemble(entries: Iterable[Entry], folder: Path, settings: Settings) -> Assembled:
-    """Write data/ and ledger.parquet of the episodes given."""
+def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) -> Assembled:
+    """Write data/ and ledger.parquet for the given episodes."""
     sources: dict[Path, set[str]] = defaultdict(set)
     for entry in entries:
         sources[entry.part].add(entry.read.source)
     rows = sorted(_rows(sources))
     split_of = assign([(row.task, row.seed, row.goal_key) for row in rows], settings)
-    placed, dropped = _place(rows, split_of, settings)
-    kept = [Kept(row.sample_id, split, row.task, not row.no_cot) for row, split in placed if row.success]
+    split_rows, dropped = _assign_splits(rows, split_of, settings)
+    kept = [SampleKey(row.sample_id, split, row.task, not row.no_cot) for row, split in split_rows if row.success]
     drawn = balance(kept, settings.seed)
     members = {
         "all": {sample.sample_id for sample in kept},
@@ -72,9 +72,9 @@ def assemble(entries: Iterable[Entry], folder: Path, settings: Settings) -> Asse
         "no_cot": {sample.sample_id for sample in kept if not sample.cot} & drawn,
     }
     if settings.failures:
-        members["failures"] = {row.sample_id for row, _ in placed if not row.success}
-    written = _copy_samples(placed, folder, members)
-    episodes = {(row.source, row.episode_id): split for row, split in placed if row.success}
+        members["failures"] = {row.sample_id for row, _ in split_rows if not row.success}
+    written = _copy_samples(split_rows, folder, members)
+    episodes = {(row.source, row.episode_id): split for row, split in split_rows if row.success}
     written += _copy_steps(sources, folder, episodes)
     ledger = _write_ledger(sources, folder, dropped)
     return Assembled(
@@ -92,26 +92,26 @@ def assemble(entries: Iterable[Entry], folder: Path, settings: Settings) -> Asse
 
 
 def _rows(sources: dict[Path, set[str]]) -> Iterator[Row]:
-    columns = [name for name in Row._fields if name not in ("no_cot", "part", "place")]
-    for part, table in cache.keys(sources, "samples", [*columns, "cot"]):
-        for place, values in enumerate(zip(*(table[name] for name in columns), table["cot"])):
+    columns = [name for name in Row._fields if name not in ("no_cot", "part", "position")]
+    for part, table in part_cache.keys(sources, "samples", [*columns, "cot"]):
+        for index, values in enumerate(zip(*(table[name] for name in columns), table["cot"])):
             row = dict(zip([*columns, "cot"], values))
             if row["source"] in sources[part]:
-                yield Row(no_cot=not row.pop("cot"), part=part, place=place, **row)
+                yield Row(no_cot=not row.pop("cot"), part=part, position=index, **row)
 
 
-def _place(rows: list[Row], split_of: dict, settings: Settings) -> tuple[list[Placed], list[Dropped]]:
-    """Rows with their splits, and the samples dropped as duplicates or for their goal. The first of equals stay."""
-    placed: list[Placed] = []
+def _assign_splits(rows: list[Row], split_of: dict, settings: Settings) -> tuple[list[SplitRow], list[Dropped]]:
+    """Rows with their splits, and the samples dropped as duplicates or because of their goal. The first duplicates stay."""
+    split_rows: list[SplitRow] = []
     dropped: list[Dropped] = []
     first_with: dict[tuple[bool, str, str], Row] = {}
-    equals: Counter[tuple[bool, str]] = Counter()
+    n_equal: Counter[tuple[bool, str]] = Counter()
     source_of: dict[str, str] = {}
-    twice: set[str] = set()
+    duplicate_sources: set[str] = set()
     for row in rows:
         if source_of.setdefault(row.episode_id, row.source) != row.source:
-            if row.source not in twice:
-                twice.add(row.source)
+            if row.source not in duplicate_sources:
+                duplicate_sources.add(row.source)
                 same = f"same files as {source_of[row.episode_id]}"
                 dropped.append(Dropped(row.source, row.episode_id, None, "duplicate_episode", same))
             continue
@@ -123,51 +123,53 @@ def _place(rows: list[Row], split_of: dict, settings: Settings) -> tuple[list[Pl
         rule, first = "duplicate", first_with.setdefault((row.success, "exact", row.exact_key), row)
         if first is row:
             rule, first = "near_duplicate", first_with.setdefault((row.success, "near", row.near_key), row)
-        equals[row.success, row.near_key] += 1
-        if first is not row and equals[row.success, row.near_key] > settings.keep_duplicates:
+        n_equal[row.success, row.near_key] += 1
+        if first is not row and n_equal[row.success, row.near_key] > settings.keep_duplicates:
             detail = f"of step {first.step} of {first.source}"
             dropped.append(Dropped(row.source, row.episode_id, row.step, rule, detail))
             continue
-        placed.append((row, split))
-    return placed, dropped
+        split_rows.append((row, split))
+    return split_rows, dropped
 
 
-def _copy_samples(placed: list[Placed], folder: Path, members: dict[str, set[str]]) -> list[Written]:
+def _copy_samples(split_rows: list[SplitRow], folder: Path, members: dict[str, set[str]]) -> list[WrittenSplit]:
     writers = {
         (config, split): SplitWriter(folder, config, split, SAMPLE_SCHEMA) for config in members for split in SPLITS
     }
-    for part, together in groupby(placed, key=lambda pair: pair[0].part):
-        run = list(together)
-        table = cache.table(part, "samples").select(SAMPLE_SCHEMA.names)
+    for part, group in groupby(split_rows, key=lambda pair: pair[0].part):
+        rows = list(group)
+        table = part_cache.table(part, "samples").select(SAMPLE_SCHEMA.names)
         for (config, split), writer in writers.items():
-            wanted = [row for row, its in run if its == split and row.sample_id in members[config]]
-            if wanted:
-                writer.add(table.take([row.place for row in wanted]), [row.n_bytes for row in wanted])
+            selected = [row for row, row_split in rows if row_split == split and row.sample_id in members[config]]
+            if selected:
+                writer.add(table.take([row.position for row in selected]), [row.n_bytes for row in selected])
     return [writer.close() for writer in writers.values()]
 
 
-def _copy_steps(sources: dict[Path, set[str]], folder: Path, episodes: dict[tuple[str, str], str]) -> list[Written]:
+def _copy_steps(
+    sources: dict[Path, set[str]], folder: Path, episodes: dict[tuple[str, str], str]
+) -> list[WrittenSplit]:
     steps = []
-    for part, table in cache.keys(sources, "steps", ["source", "step", "episode_id", "n_bytes"]):
-        for place, (source, step, episode, size) in enumerate(zip(*table.values())):
+    for part, table in part_cache.keys(sources, "steps", ["source", "step", "episode_id", "n_bytes"]):
+        for index, (source, step, episode, size) in enumerate(zip(*table.values())):
             if source in sources[part] and (source, episode) in episodes:
-                steps.append((source, step, episodes[source, episode], size, part, place))
+                steps.append((source, step, episodes[source, episode], size, part, index))
     writers = {split: SplitWriter(folder, "episodes", split, STEP_SCHEMA) for split in SPLITS}
-    for part, together in groupby(sorted(steps), key=lambda step: step[4]):
-        run = list(together)
-        table = cache.table(part, "steps").select(STEP_SCHEMA.names)
+    for part, group in groupby(sorted(steps), key=lambda step: step[4]):
+        rows = list(group)
+        table = part_cache.table(part, "steps").select(STEP_SCHEMA.names)
         for split, writer in writers.items():
-            wanted = [step for step in run if step[2] == split]
-            if wanted:
-                writer.add(table.take([step[5] for step in wanted]), _at_last_step(wanted))
+            selected = [step for step in rows if step[2] == split]
+            if selected:
+                writer.add(table.take([step[5] for step in selected]), _sizes_at_last_step(selected))
     return [writer.close() for writer in writers.values()]
 
 
-def _at_last_step(steps: list[tuple]) -> list[int]:
-    """Sizes of rows, each episode's counted at its last, so that no row group ends within an episode."""
+def _sizes_at_last_step(steps: list[tuple]) -> list[int]:
+    """Sizes of rows, with the size of each episode at its last row, so that no row group ends inside an episode."""
     sizes = []
-    for _, together in groupby(steps, key=lambda step: step[0]):
-        of_episode = [step[3] for step in together]
+    for _, group in groupby(steps, key=lambda step: step[0]):
+        of_episode = [step[3] for step in group]
         sizes += [0] * (len(of_episode) - 1) + [sum(of_episode)]
     return sizes
 
@@ -175,7 +177,7 @@ def _at_last_step(steps: list[tuple]) -> list[int]:
 def _write_ledger(sources: dict[Path, set[str]], folder: Path, dropped: list[Dropped]) -> pa.Table:
     rows = [vars(row) for row in dropped]
     for part in sources:
-        rows += [row for row in cache.table(part, "ledger").to_pylist() if row["source"] in sources[part]]
+        rows += [row for row in part_cache.table(part, "ledger").to_pylist() if row["source"] in sources[part]]
     rows.sort(key=lambda row: (row["source"], -1 if row["step"] is None else row["step"], row["rule"], row["detail"]))
     table = pa.Table.from_pylist(rows, LEDGER_SCHEMA)
     pq.write_table(table, folder / "ledger.parquet", compression="zstd")

@@ -1,4 +1,4 @@
-"""`cot` and `no_cot` equally large: task by task, the smaller side's number is drawn from both."""
+"""Make `cot` and `no_cot` equally large: for each task, draw as many samples from both as the smaller one has."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -7,8 +7,8 @@ from typing import NamedTuple
 from agentmerge_hub.dataset.split import draw
 
 
-class Kept(NamedTuple):
-    """What balancing needs to know of a kept sample."""
+class SampleKey(NamedTuple):
+    """The part of a sample that balancing needs."""
 
     sample_id: str
     split: str
@@ -16,7 +16,7 @@ class Kept(NamedTuple):
     cot: bool
 
 
-def balance(samples: Iterable[Kept], seed: int) -> set[str]:
+def balance(samples: Iterable[SampleKey], seed: int) -> set[str]:
     """Ids of the samples that go into `cot` and `no_cot`; the draw is seeded and does not depend on the order."""
     pools: dict[tuple[str, str], dict[bool, list[str]]] = defaultdict(lambda: {True: [], False: []})
     for sample in samples:

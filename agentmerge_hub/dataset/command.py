@@ -17,7 +17,7 @@ from agentmerge_hub.errors import UserError, require
     "--tokenizer",
     default="meta-llama/Llama-3.1-8B-Instruct",
     show_default=True,
-    help="The student's: a local folder or a Hub id, with a chat template.",
+    help="Tokenizer of the student model: a local folder or a Hub id, with a chat template.",
 )
 @click.option(
     "--chat-template",
@@ -25,15 +25,15 @@ from agentmerge_hub.errors import UserError, require
     help="A Jinja file to use instead of the tokenizer's own.",
 )
 @click.option("--window", default=8192, show_default=True, help="Tokens of prompt and answer together.")
-@click.option("--answer", default=1024, show_default=True, help="Tokens of them kept free for the answer.")
-@click.option("--agent", "agents", multiple=True, help="Take the episodes of this agent alone. Repeatable.")
-@click.option("--min-reward", default=1.0, show_default=True, help="Reward from which an episode counts as a success.")
+@click.option("--answer", default=1024, show_default=True, help="Tokens of the window reserved for the answer.")
+@click.option("--agent", "agents", multiple=True, help="Use only the episodes of this agent. Repeatable.")
+@click.option("--min-reward", default=1.0, show_default=True, help="Smallest reward of a success.")
 @click.option(
     "--flag",
     "flags",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Change a prompt flag where prompts are rendered, e.g. use_html=true. Repeatable.",
+    help="Set a flag of rendered prompts, e.g. use_html=true. Repeatable.",
 )
 @click.option(
     "--versions",
@@ -42,7 +42,7 @@ from agentmerge_hub.errors import UserError, require
     show_default=True,
     help="Versions of a step that has no recorded prompt.",
 )
-@click.option("--rebuild-prompts", is_flag=True, help="Render every prompt anew, also where one was recorded.")
+@click.option("--rebuild-prompts", is_flag=True, help="Render every prompt, also where one was recorded.")
 @click.option("--drop-failed-actions", is_flag=True, help="Drop steps whose action ended in an error.")
 @click.option("--hold-out-task", "hold_out_tasks", multiple=True, help="A task for cross_task. Repeatable.")
 @click.option(
@@ -58,41 +58,41 @@ from agentmerge_hub.errors import UserError, require
     "--inter-seeds",
     multiple=True,
     metavar="FIRST-LAST",
-    help="Seeds for inter_task. Repeatable; without it a share is drawn.",
+    help="Seeds for inter_task. Repeatable; by default a share is drawn.",
 )
 @click.option("--inter-share", default=0.1, show_default=True, help="Share of the seeds drawn for inter_task.")
-@click.option("--seed", default=0, show_default=True, help="Of every draw.")
+@click.option("--seed", default=0, show_default=True, help="Random seed of every draw.")
 @click.option("--keep-html", is_flag=True, help="Keep the pages' HTML in the config episodes.")
 @click.option(
     "--license",
     "licenses",
     multiple=True,
     metavar="TEACHER=LICENSE",
-    help="Terms of a model that the table of teachers does not know.",
+    help="License of a model that the built-in table does not know. Repeatable.",
 )
 @click.option(
     "--allow",
     multiple=True,
     metavar="WHAT=REASON",
-    help="Let a kind of secret or a text pass redaction; the card shows the reason.",
+    help="Keep a kind of secret or a text; the card shows the reason. Repeatable.",
 )
-@click.option("--keep-duplicates", default=1, show_default=True, help="How many equal samples are kept.")
-@click.option("--workers", type=click.IntRange(1), help="Processes; one a core if not given.")
+@click.option("--keep-duplicates", default=1, show_default=True, help="Number of equal samples to keep.")
+@click.option("--workers", type=click.IntRange(1), help="Number of processes; by default one per core.")
 @click.option(
     "--ray",
     is_flag=True,
-    help="Run the workers on Ray: RAY_ADDRESS's cluster, or a local one. Traces and a local tokenizer have to lie at the same "
+    help="Run the workers on Ray: RAY_ADDRESS's cluster, or a local one. Traces and a local tokenizer must be at the same "
     "path on every machine, as on a shared disk.",
 )
 @click.option("--failures", is_flag=True, help="Also write the samples of unsuccessful episodes, as a config.")
 def build(traces, out, tokenizer, chat_template, flags, inter_seeds, allow, licenses, workers, ray, **options) -> None:
-    """Turn TRACES into a dataset: folders of AgentLab or BrowserGym results, or datasets that were built before, whose
-    episodes are then fitted anew."""
+    """Turn TRACES into a dataset. TRACES are folders of AgentLab or BrowserGym results, or built datasets, whose episodes
+    are fitted again."""
     require("hub", "datasets", "detect_secrets", "matplotlib")
     from agentmerge_hub.dataset.build import build as build_dataset
-    from agentmerge_hub.dataset.redaction import read_allowed
+    from agentmerge_hub.dataset.redaction.finding import parse_allow_options
     from agentmerge_hub.dataset.settings import read_settings
-    from agentmerge_hub.dataset.workers import Work
+    from agentmerge_hub.dataset.workers import WorkerConfig
 
     if ray:
         require("agents", "ray")
@@ -100,17 +100,17 @@ def build(traces, out, tokenizer, chat_template, flags, inter_seeds, allow, lice
     settings = read_settings(
         flags=_flags(flags),
         inter_seeds=tuple(map(_range, inter_seeds)),
-        allow=read_allowed(allow),
+        allow=parse_allow_options(allow),
         licenses=dict(_pair("--license", pair) for pair in licenses),
         **options,
     )
-    work = Work(settings, tokenizer, chat_template)
-    built = build_dataset(traces, out, work, workers=workers or os.cpu_count() or 1, ray=ray)
+    worker_config = WorkerConfig(settings, tokenizer, chat_template)
+    built = build_dataset(traces, out, worker_config, workers=workers or os.cpu_count() or 1, ray=ray)
     counts = built.counts
     click.echo(
         f"{counts['samples']} samples of {counts['episodes']} episodes written to {out}; {counts['episodes_found']} episodes "
-        f"found, {built.n_new} read now, {counts['episodes_unreadable']} unreadable; ledger.parquet names "
-        f"{sum(counts['dropped'].values())} that were dropped"
+        f"found, {built.n_new} newly read, {counts['episodes_unreadable']} unreadable; ledger.parquet lists "
+        f"{sum(counts['dropped'].values())} drops"
     )
 
 
@@ -143,14 +143,14 @@ def _range(text: str) -> tuple[int, int]:
     type=click.Choice(["all", "cot", "no_cot", "failures"]),
     default="all",
     show_default=True,
-    help="Which samples.",
+    help="Config to read.",
 )
-@click.option("--split", help="train, inter_task or cross_task; every split if not given.")
+@click.option("--split", help="train, inter_task or cross_task; by default every split.")
 @click.option("--episode", metavar="ID", help="Show every sample of this episode.")
 @click.option("--row", type=int, metavar="N", help="Show this row.")
 @click.option("--whole", is_flag=True, help="Show long prompts in full.")
 def inspect(dataset, config, split, episode, row, whole) -> None:
-    """Show samples of DATASET as a person wants to read them; without a choice, list its episodes."""
-    from agentmerge_hub.dataset.show import show
+    """Print samples of DATASET for reading; without --episode or --row, list its episodes."""
+    from agentmerge_hub.dataset.inspect import print_samples
 
-    show(dataset, config=config, split=split, episode=episode, row=row, whole=whole)
+    print_samples(dataset, config=config, split=split, episode=episode, row=row, whole=whole)

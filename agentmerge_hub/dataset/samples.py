@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from agentmerge_hub.actions import Call, parse_calls
-from agentmerge_hub.dataset.rules import Dropped
+from agentmerge_hub.dataset.drop_rules import Dropped
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.tasks import task
 from agentmerge_hub.fit import DoesNotFit, fit
@@ -118,7 +118,7 @@ def _history(steps: tuple[Step, ...]) -> list[Turn]:
 
 
 def _sample(episode: Episode, step: Step, version: _Version, settings: Settings, tokenizer: ChatTokenizer) -> Sample:
-    window = settings.window_of_student()
+    window = settings.student_window()
     bids = {bid for call in version.calls for bid in call.bids}
     if lost := bids - page_bids(version.prompt):
         raise _Drop("bid_not_on_page", ", ".join(sorted(lost)))

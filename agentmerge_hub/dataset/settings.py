@@ -46,36 +46,36 @@ class Settings(BaseModel):
     inter_share: float = Field(0.1, ge=0, lt=1)
     """Share of (task, seed) that goes to inter_task where no ranges are given."""
     seed: int = 0
-    """Of every draw."""
+    """Random seed of every draw."""
     keep_html: bool = False
-    """Keep the pages' HTML in the config `episodes`: it is ten times the size of the tree."""
+    """Keep the pages' HTML in the config `episodes`. HTML is ten times the size of the tree."""
     licenses: dict[str, str] = Field(default_factory=dict)
     """Teacher → license, for models that licenses.model_licenses does not know."""
     allow: dict[str, str] = Field(default_factory=dict)
-    """What redaction lets through, a kind or a text, with its reason."""
+    """What redaction keeps, a kind or a text → the reason."""
     failures: bool = False
     """Also write the samples of unsuccessful episodes, as a config of their own."""
 
     def license_of(self, teacher: str) -> str:
-        """The terms of a teacher's answers."""
+        """The license of a teacher's answers."""
         return self.licenses.get(teacher) or license_of(teacher)
 
-    def for_parts(self) -> dict[str, Any]:
-        """The settings that decide what one episode becomes; the others only put episodes together."""
-        return self.model_dump(mode="json", exclude=_OF_THE_WHOLE)
+    def for_partial_tables(self) -> dict[str, Any]:
+        """The settings that affect partial tables; the others affect only their assembly."""
+        return self.model_dump(mode="json", exclude=_ASSEMBLY_SETTINGS)
 
-    def window_of_student(self) -> Window:
+    def student_window(self) -> Window:
         return Window(self.window, self.answer)
 
     def rendering_flags(self, action_space: str, *, thinking: bool, several: bool) -> Flags:
-        """Flags of a rendered prompt: with and without chain of thought they differ in nothing else."""
-        base = {"action_space": action_space, "multi_actions": several} | self.flags
+        """Flags of a rendered prompt. The flags with and without chain of thought differ in nothing else."""
+        base: dict[str, Any] = {"action_space": action_space, "multi_actions": several} | self.flags
         if not thinking:
             base |= {"use_think_history": False}
         return Flags(**base | {"use_thinking": thinking})
 
 
-_OF_THE_WHOLE = {
+_ASSEMBLY_SETTINGS = {
     "keep_duplicates", "hold_out_tasks", "hold_out_categories", "benchmark_split", "inter_seeds", "inter_share", "seed",
 }  # fmt: skip
 
@@ -88,7 +88,7 @@ def read_settings(**values: Any) -> Settings:
     """
     try:
         settings = Settings(**values)
-        settings.window_of_student()
+        settings.student_window()
         settings.rendering_flags("workarena", thinking=True, several=True)
         _check_names(settings)
     except ValidationError as error:
@@ -99,7 +99,7 @@ def read_settings(**values: Any) -> Settings:
 
 
 def _check_names(settings: Settings) -> None:
-    """A name that is held out and does not exist would hold out nothing, unnoticed."""
+    """Refuse unknown held-out names: they would silently hold out nothing."""
     for name in settings.hold_out_tasks:
         if name.split(".")[0] in ("miniwob", "workarena") and not task(name).split:
             raise UserError(

@@ -1,4 +1,4 @@
-"""Splits by task and by (task, seed), never by step; a goal's normalized text never stands on both sides.
+"""Splits by task and by (task, seed), never by step; a normalized goal is never in two splits.
 
 - ``cross_task``: tasks that BrowserGym marks as test, or that are held out by name or category;
 - ``inter_task``: reserved seeds of the other tasks;
@@ -16,11 +16,11 @@ from agentmerge_hub.dataset.tasks import task
 
 SPLITS = ("train", "inter_task", "cross_task")
 
-FEWEST_TO_DRAW = 5
-"""From so many (task, seed) on, at least one is reserved, so that a small dataset has the split too."""
+MIN_PAIRS_TO_DRAW = 5
+"""With at least so many (task, seed) pairs one is reserved, so that a small dataset has the split too."""
 
 Run = tuple[str, int, str]
-"""Task, seed, and key of the goal; an empty key says nothing about the goal."""
+"""Task, seed, and key of the goal; an empty key means that the goal is unknown."""
 
 
 def goal_key(goal: str) -> str:
@@ -39,23 +39,23 @@ def is_held_out(name: str, settings: Settings) -> bool:
 
 
 def assign(runs: Iterable[Run], settings: Settings) -> dict[Run, str]:
-    """The split of each run; runs that would put a goal on two sides get none and are missing from the answer.
+    """The split of each run. A run that would put its goal into two splits gets none and is missing from the result.
 
-    Where seeds are reserved by ranges, a reserved run whose goal also stands in train is left out. Where a share is
-    drawn, only goals that belong to a single (task, seed) are drawn, so that none has to be left out. A goal of a
-    held-out task that also stands among the other tasks is left out.
+    With reserved seed ranges, a reserved run whose goal is also in train is left out. With a share, only goals that belong
+    to a single (task, seed) are drawn, so that none is left out. A run of a held-out task whose goal another task has is
+    left out.
     """
     runs = sorted(set(runs))
-    here = [run for run in runs if not is_held_out(run[0], settings)]
-    goals_here = {goal for _, _, goal in here if goal}
-    split = {run: "cross_task" for run in runs if is_held_out(run[0], settings) and run[2] not in goals_here}
+    in_domain = [run for run in runs if not is_held_out(run[0], settings)]
+    in_domain_goals = {goal for _, _, goal in in_domain if goal}
+    split = {run: "cross_task" for run in runs if is_held_out(run[0], settings) and run[2] not in in_domain_goals}
     if settings.inter_seeds:
-        reserved = {run for run in here if any(low <= run[1] <= high for low, high in settings.inter_seeds)}
-        taught = {goal for task_, seed, goal in here if goal and (task_, seed, goal) not in reserved}
-        left_out = {run for run in reserved if run[2] in taught}
+        reserved = {run for run in in_domain if any(low <= run[1] <= high for low, high in settings.inter_seeds)}
+        training_goals = {goal for task_, seed, goal in in_domain if goal and (task_, seed, goal) not in reserved}
+        left_out = {run for run in reserved if run[2] in training_goals}
     else:
-        reserved, left_out = _draw(here, settings), set()
-    for run in here:
+        reserved, left_out = _draw(in_domain, settings), set()
+    for run in in_domain:
         if run not in left_out:
             split[run] = "inter_task" if run in reserved else "train"
     return split
@@ -67,14 +67,14 @@ def _draw(runs: list[Run], settings: Settings) -> set[Run]:
         goals_of_seed[name, seed].add(goal)
         if goal:
             seeds_of_goal[goal].add((name, seed))
-    alone = [key for key, goals in goals_of_seed.items() if all(len(seeds_of_goal[goal]) <= 1 for goal in goals)]
-    drawn = {key: draw(f"{key[0]}/{key[1]}", settings.seed) for key in alone}
-    reserved = {key for key in alone if drawn[key] < settings.inter_share}
-    if not reserved and settings.inter_share and len(alone) >= FEWEST_TO_DRAW:
-        reserved = {min(alone, key=drawn.__getitem__)}
+    unique = [key for key, goals in goals_of_seed.items() if all(len(seeds_of_goal[goal]) <= 1 for goal in goals)]
+    drawn = {key: draw(f"{key[0]}/{key[1]}", settings.seed) for key in unique}
+    reserved = {key for key in unique if drawn[key] < settings.inter_share}
+    if not reserved and settings.inter_share and len(unique) >= MIN_PAIRS_TO_DRAW:
+        reserved = {min(unique, key=drawn.__getitem__)}
     return {run for run in runs if run[:2] in reserved}
 
 
 def draw(name: str, seed: int) -> float:
-    """A number in [0, 1) that depends on the name and the seed alone, on every machine and in any order."""
+    """A number in [0, 1) that depends on the name and the seed unique, on every machine and in any order."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") / 2**64

@@ -8,13 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub import manifest, output_folder
-from agentmerge_hub.dataset.card import write_card
-from agentmerge_hub.dataset.gate import measure
-from agentmerge_hub.dataset.redaction import Allowed, Scanner
-from agentmerge_hub.dataset.secret_rules import KINDS
+from agentmerge_hub.dataset.card.readme import write_card
+from agentmerge_hub.dataset.parquet_writer import SplitWriter
+from agentmerge_hub.dataset.redaction.finding import Allowlist
+from agentmerge_hub.dataset.redaction.rules import KINDS
+from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import SPLITS
-from agentmerge_hub.dataset.write import SplitWriter
+from agentmerge_hub.dataset.verify_output import measure_and_scan
 from agentmerge_hub.records import LEDGER_SCHEMA, RESULT_SCHEMA, SAMPLE_SCHEMA, SCHEMA_VERSION
 
 
@@ -56,7 +57,7 @@ def dataset(out: Path, rows: list[dict] | None = None, dropped: list[dict] | Non
                 writer = SplitWriter(folder, config, split, SAMPLE_SCHEMA)
                 writer.add(pa.Table.from_pylist(kept, SAMPLE_SCHEMA), [100] * len(kept))
                 written.append(writer.close())
-        measure(written, Scanner(Allowed({kind: "to plant secrets" for kind in KINDS})))
+        measure_and_scan(written, LineScanner(Allowlist({kind: "to plant secrets" for kind in KINDS})))
         ledger = pa.Table.from_pylist(dropped or [], LEDGER_SCHEMA)
         pq.write_table(ledger, folder / "ledger.parquet")
         config = Settings().model_dump(mode="json") | {"tokenizer": "tiny", "schema_version": SCHEMA_VERSION}

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import stage_outputs
 
-from agentmerge_hub.dataset.croissant import FILE
+from agentmerge_hub.dataset.card.croissant import FILE
 from agentmerge_hub.records import SAMPLE_SCHEMA
 
 

@@ -13,8 +13,8 @@ from agentmerge_hub.analysis import error_analysis, labels
 from agentmerge_hub.analysis.candidates import Candidate
 from agentmerge_hub.analysis.episodes import Results, Row, done
 from agentmerge_hub.analysis.report import html
-from agentmerge_hub.dataset.redact_episode import redact_episode
-from agentmerge_hub.dataset.redaction import Scanner
+from agentmerge_hub.dataset.redaction.episode import redact_episode
+from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.records import Episode
 from agentmerge_hub.traces.episode import Unreadable, read_episode
 from agentmerge_hub.traces.find import Found
@@ -45,7 +45,7 @@ def write(report: Path, rows: list[Row], most: int) -> Pages:
     """Read every trace: note in its row how often the agent repeated itself, and write pages of the first `most`."""
     names: dict[str, str] = {}
     unreadable = left_out = pictures = 0
-    scanner = Scanner()
+    scanner = LineScanner()
     (report / FOLDER).mkdir()
     for row in rows:
         folder = trace_folder(row)

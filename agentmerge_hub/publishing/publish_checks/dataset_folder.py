@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import DatasetCard
 
-from agentmerge_hub.dataset.card import card_text
-from agentmerge_hub.dataset.croissant import FILE as CROISSANT
-from agentmerge_hub.dataset.croissant import croissant
+from agentmerge_hub.dataset.card.croissant import FILE as CROISSANT
+from agentmerge_hub.dataset.card.croissant import croissant
+from agentmerge_hub.dataset.card.readme import card_text
+from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.dataset.split import SPLITS
-from agentmerge_hub.dataset.write import Written
 from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
 from agentmerge_hub.records import SCHEMA_VERSION
 
@@ -97,9 +97,9 @@ def _order(key: tuple[str, str]) -> tuple[int, ...]:
     return tuple(known.index(name) if name in known else len(known) for name, known in zip(key, (CONFIGS, SPLITS)))
 
 
-def _written(config: str, split: str, paths: list[Path]) -> Written:
+def _written(config: str, split: str, paths: list[Path]) -> WrittenSplit:
     """One split's rows and bytes in Arrow, row group by row group as `datasets` counts them."""
-    written = Written(config, split, files=paths)
+    written = WrittenSplit(config, split, files=paths)
     for path in paths:
         file = pq.ParquetFile(path)
         for group in range(file.num_row_groups):

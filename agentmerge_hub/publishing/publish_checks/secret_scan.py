@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from agentmerge_hub.dataset.redaction import Allowed, find
-from agentmerge_hub.dataset.secret_rules import KINDS
+from agentmerge_hub.dataset.redaction.finding import Allowlist
+from agentmerge_hub.dataset.redaction.rules import KINDS
+from agentmerge_hub.dataset.redaction.scanner import find_secrets
 from agentmerge_hub.publishing.publish_checks.encodings import decodings
 
 _SECRET_NAME = re.compile(r"token|secret|passw|api_?key|access_?key|credential|_pwd$|_auth$", re.IGNORECASE)
@@ -43,7 +44,7 @@ def scan(
         local: this machine's secrets, value → description.
         allowed: kinds or values that may be published, with the reason.
     """
-    allowed = Allowed(allowed or {})
+    allowed = Allowlist(allowed or {})
     clean: set[int] = set()
     reported: set[tuple[str, str]] = set()
     for where, text in texts:
@@ -60,8 +61,8 @@ def scan(
                 yield where, what
 
 
-def _found(text: str, local: Mapping[str, str], allowed: Allowed) -> Iterator[str]:
+def _found(text: str, local: Mapping[str, str], allowed: Allowlist) -> Iterator[str]:
     for decoded in decodings(text):
         yield from (what for value, what in local.items() if value in decoded)
-        for finding in find(decoded, allowed):
+        for finding in find_secrets(decoded, allowed):
             yield f"{KINDS[finding.kind]} (sha256 {hashlib.sha256(finding.value.encode()).hexdigest()[:8]}…)"

@@ -14,14 +14,14 @@ SHARD_BYTES = 400 * 2**20
 
 
 @dataclass
-class Written:
-    """One split's files and figures."""
+class WrittenSplit:
+    """Files and sizes of one split."""
 
     config: str
     split: str
     num_examples: int = 0
     num_bytes: int = 0
-    """In Arrow, row group by row group, which is how `datasets` counts; known once the files have been read back."""
+    """In Arrow, summed over row groups as `datasets` does; set by verify_output."""
     files: list[Path] = field(default_factory=list)
 
     @property
@@ -30,42 +30,43 @@ class Written:
 
 
 class SplitWriter:
-    """Writes the shards of one split; an empty split gets no file, for `datasets` cannot load one.
+    """Writes the shards of one split. An empty split gets no file, because `datasets` cannot load one.
 
-    Where row groups and shards end depends on the rows alone, not on how they come in.
+    Row groups and shards end at places that depend on the rows alone, not on the batches in which they arrive.
     """
 
     def __init__(self, folder: Path, config: str, split: str, schema: pa.Schema) -> None:
-        self.written = Written(config, split)
+        self.written = WrittenSplit(config, split)
         self._folder, self._schema = folder / "data" / config, schema
-        self._waiting: list[pa.Table] = []
-        self._waiting_bytes = 0
+        self._pending: list[pa.Table] = []
+        self._pending_bytes = 0
         self._writer: pq.ParquetWriter | None = None
         self._shard_bytes = 0
 
     def add(self, table: pa.Table, sizes: list[int]) -> None:
         """Add rows; `sizes` are their bytes."""
-        begin = 0
-        for place, size in enumerate(sizes):
-            self._waiting_bytes += size
-            if self._waiting_bytes >= ROW_GROUP_BYTES:
-                self._waiting.append(table.slice(begin, place + 1 - begin))
+        start = 0
+        for index, size in enumerate(sizes):
+            self._pending_bytes += size
+            if self._pending_bytes >= ROW_GROUP_BYTES:
+                self._pending.append(table.slice(start, index + 1 - start))
                 self._flush()
-                begin = place + 1
-        if begin < len(sizes):
-            self._waiting.append(table.slice(begin))
+                start = index + 1
+        if start < len(sizes):
+            self._pending.append(table.slice(start))
 
     def _flush(self) -> None:
         # Copied row by row into fresh buffers: slices keep offsets that would show in the file.
-        group = pa.concat_tables(self._waiting).combine_chunks()
-        if self._writer is None or self._shard_bytes + self._waiting_bytes > SHARD_BYTES:
-            self._open()
-        self._writer.write_table(group, row_group_size=group.num_rows)
-        self._shard_bytes += self._waiting_bytes
+        group = pa.concat_tables(self._pending).combine_chunks()
+        writer = self._writer
+        if writer is None or self._shard_bytes + self._pending_bytes > SHARD_BYTES:
+            writer = self._open()
+        writer.write_table(group, row_group_size=group.num_rows)
+        self._shard_bytes += self._pending_bytes
         self.written.num_examples += group.num_rows
-        self._waiting, self._waiting_bytes = [], 0
+        self._pending, self._pending_bytes = [], 0
 
-    def _open(self) -> None:
+    def _open(self) -> pq.ParquetWriter:
         if self._writer is not None:
             self._writer.close()
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -73,9 +74,10 @@ class SplitWriter:
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_page_index=True)
         self._shard_bytes = 0
         self.written.files.append(path)
+        return self._writer
 
-    def close(self) -> Written:
-        if self._waiting:
+    def close(self) -> WrittenSplit:
+        if self._pending:
             self._flush()
         if self._writer is not None:
             self._writer.close()

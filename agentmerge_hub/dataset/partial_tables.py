@@ -1,7 +1,7 @@
-"""A batch of episodes → a part: the tables of its samples, of its raw steps and of what was dropped.
+"""A batch of episodes → partial tables: its samples, its raw steps, and a ledger of what was dropped.
 
-Batches are independent of each other, so they can be worked on in any order and anywhere. What depends on all of them
-(duplicates, splits, balance) comes after.
+Batches are independent of each other, so they can be processed in any order and on any machine. Steps that need all
+batches (deduplication, splits, balance) follow in assemble.py.
 """
 
 import json
@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, field, replace
 
 import pyarrow as pa
 
-from agentmerge_hub.dataset import stored
-from agentmerge_hub.dataset.duplicates import exact_key, near_key
-from agentmerge_hub.dataset.redact_episode import redact_episode
-from agentmerge_hub.dataset.redaction import Scanner, redact
-from agentmerge_hub.dataset.rules import Dropped, drop_episode
+from agentmerge_hub.dataset import reload
+from agentmerge_hub.dataset.deduplication import exact_key, near_key
+from agentmerge_hub.dataset.drop_rules import Dropped, episode_drop_rule
+from agentmerge_hub.dataset.redaction.episode import redact_episode
+from agentmerge_hub.dataset.redaction.scanner import LineScanner, redact_text
 from agentmerge_hub.dataset.samples import make_samples
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import goal_key
@@ -34,9 +34,9 @@ KEYS = pa.schema(
         ("n_bytes", pa.int64()),
     ]
 )
-"""What the samples of a part carry until the dataset is put together."""
+"""Columns of partial tables that assemble.py needs and the dataset does not keep."""
 
-PART_SCHEMA = pa.schema([*SAMPLE_SCHEMA, *KEYS])
+SAMPLE_PART_SCHEMA = pa.schema([*SAMPLE_SCHEMA, *KEYS])
 
 STEP_SCHEMA = pa.schema(
     [
@@ -71,82 +71,82 @@ STEP_SCHEMA = pa.schema(
         ("parse_retries", pa.int32()),
     ]
 )
-"""Rows of the config ``episodes``: one for each decision, with the page untrimmed, to fit it to another window."""
+"""Rows of the config ``episodes``: one per decision, with the untrimmed page, to fit it to another window."""
 
 MAX_ROW_BYTES = 1_900_000
-"""The Hub's viewer shows rows below 2 MB: of a longer step the HTML is left out, then the recorded prompt."""
+"""The Hub's viewer shows rows below 2 MB: a longer step loses its HTML first, then its recorded prompt."""
 
 STEP_PART_SCHEMA = pa.schema([*STEP_SCHEMA, ("source", pa.string()), ("n_bytes", pa.int64())])
 
 
 @dataclass(frozen=True)
-class EpisodeRead:
-    """How the reading of one episode went."""
+class EpisodeStatus:
+    """Whether one episode was readable, and what was redacted in it."""
 
     source: str
     readable: bool = True
     redacted: dict[str, int] = field(default_factory=dict)
-    """Different secrets of each kind."""
+    """Number of distinct secrets of each kind."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """Tables of one batch, rows in the order of source and step."""
+class PartialTables:
+    """Tables of one batch, rows sorted by source and step."""
 
     samples: pa.Table
     steps: pa.Table
     ledger: pa.Table
-    episodes: list[EpisodeRead]
-    """One for each of the batch, in its order."""
+    episodes: list[EpisodeStatus]
+    """One per episode, in the order of the batch."""
 
 
-def make_part(
+def make_partial_tables(
     batch: Sequence[Found],
     settings: Settings,
     tokenizer: ChatTokenizer,
-    scanner: Scanner,
-    read: Callable[[Found], Episode] = stored.read,
-) -> Part:
+    scanner: LineScanner,
+    read: Callable[[Found], Episode] = reload.read_input,
+) -> PartialTables:
     """Read, select, redact, render, fit and check a batch of episodes."""
     samples: list[dict] = []
     steps: list[dict] = []
     dropped: list[Dropped] = []
-    readings: list[EpisodeRead] = []
+    statuses: list[EpisodeStatus] = []
     for found in batch:
         try:
             episode = read(found)
-        except Unreadable as reason:
-            readings.append(EpisodeRead(found.source, readable=False))
-            dropped.append(Dropped(found.source, "", None, "unreadable", str(reason)))
+        except Unreadable as error:
+            statuses.append(EpisodeStatus(found.source, readable=False))
+            dropped.append(Dropped(found.source, "", None, "unreadable", str(error)))
             continue
-        reason = drop_episode(episode, settings)
+        reason = episode_drop_rule(episode, settings)
         if reason is not None:
             dropped.append(Dropped(episode.source, episode.episode_id, None, *reason))
         if reason is not None and not (settings.failures and reason[0] == "unsuccessful"):
-            readings.append(EpisodeRead(found.source))
+            statuses.append(EpisodeStatus(found.source))
             continue
         episode, secrets = redact_episode(_without_unused_html(episode, settings), scanner)
-        readings.append(EpisodeRead(found.source, redacted=dict(secrets)))
+        statuses.append(EpisodeStatus(found.source, redacted=dict(secrets)))
         made = make_samples(episode, settings, tokenizer)
         key = goal_key(episode.steps[0].observation.goal)
         samples += [_sample_row(sample, episode, key, reason is None) for sample in made.samples]
         if reason is None:
             dropped += made.dropped
             steps += _step_rows(episode, settings)
-    return Part(
-        samples=pa.Table.from_pylist(samples, PART_SCHEMA),
+    return PartialTables(
+        samples=pa.Table.from_pylist(samples, SAMPLE_PART_SCHEMA),
         steps=pa.Table.from_pylist(steps, STEP_PART_SCHEMA),
         ledger=pa.Table.from_pylist([asdict(row) | _redacted_text(row, scanner) for row in dropped], LEDGER_SCHEMA),
-        episodes=readings,
+        episodes=statuses,
     )
 
 
-def _redacted_text(row: Dropped, scanner: Scanner) -> dict[str, str]:
-    return {"detail": redact(row.detail, scanner.allowed)}
+def _redacted_text(row: Dropped, scanner: LineScanner) -> dict[str, str]:
+    return {"detail": redact_text(row.detail, scanner.allowlist)}
 
 
 def _without_unused_html(episode: Episode, settings: Settings) -> Episode:
-    """HTML is ten times the size of the tree: it is dropped where no prompt shows it and nobody asked to keep it."""
+    """The episode without HTML that neither a prompt nor --keep-html needs: HTML is ten times the size of the tree."""
     if settings.keep_html or settings.flags.get("use_html"):
         return episode
     return replace(episode, steps=tuple(step if _shows_html(step) else _without_html(step) for step in episode.steps))

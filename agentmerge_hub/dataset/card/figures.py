@@ -1,4 +1,4 @@
-"""The figures of the card, computed from the rows that were written, and the picture of their lengths."""
+"""Figures of the card, computed from the written rows, and the plot of their lengths."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub.dataset.write import Written
+from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 
 _COLUMNS = ["benchmark", "category", "task", "episode_id", "teacher", "license", "cot", "n_prompt_tokens", "n_completion_tokens", "axtree_lines_cut", "html_lines_cut"]  # fmt: skip
 
@@ -26,8 +26,8 @@ class Lengths:
     budget: int
 
 
-def figures(written: list[Written], config: dict[str, Any]) -> dict[str, Any]:
-    """What the card's template shows of the config `all`."""
+def figures(written: list[WrittenSplit], config: dict[str, Any]) -> dict[str, Any]:
+    """Values that the card's template shows of the config `all`."""
     tables = [_read(split) for split in written if split.config == "all" and split.files]
     table = pa.concat_tables(tables)
     rows = table.to_pylist()
@@ -46,7 +46,7 @@ def figures(written: list[Written], config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read(split: Written) -> pa.Table:
+def _read(split: WrittenSplit) -> pa.Table:
     table = pa.concat_tables(pq.read_table(path, columns=_COLUMNS) for path in split.files)
     return table.append_column("split", pa.array([split.split] * table.num_rows))
 
@@ -72,7 +72,7 @@ def _grouped(rows: list[dict[str, Any]], by: tuple[str, ...]) -> list[dict[str, 
     ]
 
 
-def draw_lengths(written: list[Written], path: Path) -> None:
+def draw_lengths(written: list[WrittenSplit], path: Path) -> None:
     """Histograms of prompt and answer tokens, with and without a think step, as a PNG."""
     from matplotlib.figure import Figure
 

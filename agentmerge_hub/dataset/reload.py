@@ -1,5 +1,5 @@
-"""Read the config `episodes` of a built dataset back, so that the same episodes can be fitted to another window, prompt or
-tokenizer without the traces they came from."""
+"""Read episodes back from the config `episodes` of a built dataset, to fit them to another window, prompt or tokenizer
+without their traces."""
 
 import json
 from collections.abc import Iterable
@@ -17,47 +17,49 @@ from agentmerge_hub.traces.find import Found, find_episodes
 
 
 @dataclass(frozen=True, order=True)
-class Stored(Found):
-    """One episode in a Parquet file: `folder` is the file, its steps are `rows` rows of one row group from `begin` on."""
+class StoredEpisode(Found):
+    """One episode in a Parquet file: `folder` is the file; its steps are `rows` rows of a row group from row `start` on."""
 
     group: int = 0
-    begin: int = 0
+    start: int = 0
     rows: int = 0
 
 
-def find(roots: Iterable[Path]) -> list[Found]:
+def find_inputs(roots: Iterable[Path]) -> list[Found]:
     """Episodes under the roots: folders of traces, and datasets that `agentmerge build` wrote.
 
     Raises:
-        UserError: as traces.find.
+        UserError: see traces.find.
     """
     datasets = [root for root in roots if (root / "data" / "episodes").is_dir()]
     traces = [root for root in roots if root not in datasets]
     found = find_episodes(traces) if traces else []
-    return sorted([*found, *(stored for root in datasets for stored in _stored(root))], key=lambda one: one.source)
+    return sorted(
+        [*found, *(episode for root in datasets for episode in _episodes_of(root))], key=lambda found: found.source
+    )
 
 
-def _stored(root: Path) -> Iterable[Stored]:
+def _episodes_of(root: Path) -> Iterable[StoredEpisode]:
     for path in sorted((root / "data" / "episodes").glob("*.parquet")):
         file = pq.ParquetFile(path)
         for group in range(file.num_row_groups):
             ids = file.read_row_group(group, columns=["episode_id"])["episode_id"].to_pylist()
-            begin = 0
+            start = 0
             for episode, rows in groupby(ids):
                 n = len(list(rows))
-                yield Stored(f"{root.resolve().name}/{episode}", path, group, begin, n)
-                begin += n
+                yield StoredEpisode(f"{root.resolve().name}/{episode}", path, group, start, n)
+                start += n
 
 
-def read(found: Found) -> Episode:
+def read_input(found: Found) -> Episode:
     """Read an episode from its traces or from a dataset.
 
     Raises:
         Unreadable: as traces.episode.
     """
-    if not isinstance(found, Stored):
+    if not isinstance(found, StoredEpisode):
         return read_episode(found)
-    rows = _group(found.folder, found.group).slice(found.begin, found.rows).to_pylist()
+    rows = _group(found.folder, found.group).slice(found.start, found.rows).to_pylist()
     first = rows[0]
     of_episode = {field.name: first[field.name] for field in fields(Episode) if field.name in first}
     return Episode(

@@ -1,4 +1,4 @@
-"""The dataset card: README.md with the YAML that `load_dataset` and the Hub's viewer read, and figures from the data."""
+"""The dataset card: README.md with the YAML that `load_dataset` and the Hub's viewer read, and figures computed from the data."""
 
 from pathlib import Path
 from typing import Any
@@ -7,13 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from agentmerge_hub.dataset.croissant import FILE as CROISSANT
-from agentmerge_hub.dataset.croissant import croissant
-from agentmerge_hub.dataset.figures import draw_lengths, figures
-from agentmerge_hub.dataset.rules import EPISODE_RULES, SAMPLE_RULES
-from agentmerge_hub.dataset.secret_rules import KINDS
+from agentmerge_hub.dataset.card.croissant import FILE as CROISSANT
+from agentmerge_hub.dataset.card.croissant import croissant
+from agentmerge_hub.dataset.card.figures import draw_lengths, figures
+from agentmerge_hub.dataset.drop_rules import EPISODE_RULES, SAMPLE_RULES
+from agentmerge_hub.dataset.parquet_writer import WrittenSplit
+from agentmerge_hub.dataset.redaction.rules import KINDS
 from agentmerge_hub.dataset.split import SPLITS
-from agentmerge_hub.dataset.write import Written
 from agentmerge_hub.licenses.license_terms import LICENSES, dataset_notices, ordered
 from agentmerge_hub.licenses.license_terms import metadata as license_metadata
 from agentmerge_hub.manifest import write_text
@@ -23,7 +23,9 @@ TEMPLATE = "card.md.jinja"
 PICTURE = "lengths.png"
 
 
-def write_card(folder: Path, name: str, written: list[Written], counts: dict[str, Any], config: dict[str, Any]) -> None:
+def write_card(
+    folder: Path, name: str, written: list[WrittenSplit], counts: dict[str, Any], config: dict[str, Any]
+) -> None:
     """Write README.md, lengths.png and croissant.json into a dataset folder whose Parquet files are complete and measured."""
     draw_lengths(written, folder / PICTURE)
     write_text(folder / CROISSANT, croissant(name, written))
@@ -31,12 +33,12 @@ def write_card(folder: Path, name: str, written: list[Written], counts: dict[str
 
 
 def card_text(
-    name: str, written: list[Written], counts: dict[str, Any], config: dict[str, Any], loaded_as: str | None = None
+    name: str, written: list[WrittenSplit], counts: dict[str, Any], config: dict[str, Any], loaded_as: str | None = None
 ) -> str:
-    """The card: its figures come from the rows that `written` names, what was dropped or redacted from `counts`.
+    """The card. Its figures come from the rows of `written`; the numbers of dropped rows and redacted values from `counts`.
 
     Args:
-        loaded_as: what `load_dataset` is given, ``ORG/NAME`` once it is published; as `name` if None.
+        loaded_as: argument of `load_dataset`: ``ORG/NAME`` once it is published; `name` if None.
     """
     shown = figures(written, config)
     terms = [row["license"] for row in shown["teachers"]]
@@ -65,7 +67,7 @@ def _terms(license: str) -> str:
     return f"[{known.name}]({known.link})" if known else license
 
 
-def _metadata(name: str, written: list[Written], terms: list[str]) -> str:
+def _metadata(name: str, written: list[WrittenSplit], terms: list[str]) -> str:
     """The YAML block: configs with their files, and dataset_info with exact sizes."""
     from datasets import DatasetInfo, Features
     from datasets.info import DatasetInfosDict
@@ -89,10 +91,11 @@ def _metadata(name: str, written: list[Written], terms: list[str]) -> str:
             }
             | ({"default": True} if config == "all" else {})
         )
+    license_fields: dict[str, Any] = license_metadata(terms) if ordered(terms) else {"license": "unknown"}
     card = DatasetCardData(
         pretty_name=name,
         language="en",
-        **(license_metadata(terms) if ordered(terms) else {"license": "unknown"}),
+        **license_fields,
         task_categories=["text-generation"],
         tags=["web-agents", "browsergym", "agentlab", "workarena", "miniwob", "behavior-cloning"],
         size_categories=[_size_category(sum(s.num_examples for s in written if s.config == "all"))],

@@ -1,7 +1,7 @@
-"""Parts kept between builds: a build that was killed goes on where it was, and one with new traces reads only those.
+"""Cache of partial tables: a killed build resumes, and a build with more traces reads only the new ones.
 
-A part holds what a batch of episodes became, with the signature of each. Parts of another program version, tokenizer or
-settings are never taken. The folder can be deleted at any time.
+A part holds the partial tables of a batch of episodes and the signature of each episode. Parts of another program version,
+tokenizer or settings are never used. The folder can be deleted at any time.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub.dataset.parts import EpisodeRead, Part
+from agentmerge_hub.dataset.partial_tables import EpisodeStatus, PartialTables
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.traces.find import Found
 
@@ -25,14 +25,14 @@ TABLES = ("samples", "steps", "ledger")
 
 
 def default_folder() -> Path:
-    """``$AGENTMERGE_CACHE``, else the user's cache folder."""
+    """``$AGENTMERGE_CACHE``, or a folder in the user's cache."""
     if named := os.environ.get("AGENTMERGE_CACHE"):
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentmerge-hub"
 
 
 def program_hash() -> str:
-    """Hash of the code that makes parts: a changed program never takes old parts."""
+    """Hash of the code that makes parts: a changed program never uses old parts."""
     package = Path(__file__).parents[1]
     core = [package / f"{name}.py" for name in ("actions", "fit", "prompt", "records", "stretches", "tokenizer")]
     files = [*core, *(package / "traces").glob("*.py"), *(package / "dataset").glob("*.*")]
@@ -51,18 +51,18 @@ def signature(found: Found) -> str:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Where an episode's rows lie."""
+class CacheEntry:
+    """The part that holds the rows of an episode."""
 
     part: Path
-    read: EpisodeRead
+    read: EpisodeStatus
 
 
 class PartCache:
-    """The parts made with one program, tokenizer and settings."""
+    """The parts made by one program version with one tokenizer and one set of settings."""
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
-        """Open or begin it.
+        """Open the cache or create it.
 
         Raises:
             UserError: if the folder cannot be written.
@@ -75,26 +75,26 @@ class PartCache:
             raise UserError(f"{self.folder} cannot be written ({error.strerror}): set AGENTMERGE_CACHE") from None
 
     def _sweep(self) -> None:
-        """Remove what killed builds left; a part is whole once it has its name, and takes seconds to write."""
+        """Remove what killed builds left behind. Writing a part takes seconds."""
         for path in self.folder.glob(".*.partial"):
             if time.time() - path.stat().st_mtime > 3600:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def entries(self) -> dict[str, Entry]:
-        """Signature → where the rows of that episode are."""
-        found: dict[str, Entry] = {}
+    def entries(self) -> dict[str, CacheEntry]:
+        """Signature of an episode → the part that holds its rows."""
+        entries: dict[str, CacheEntry] = {}
         for part in sorted(self.folder.glob("part-*")):
             try:
                 episodes = json.loads((part / "part.json").read_text(encoding="utf-8"))
-            except (OSError, ValueError):  # damaged from outside: it is made again
+            except (OSError, ValueError):  # damaged from outside: the build makes it again
                 shutil.rmtree(part, ignore_errors=True)
                 continue
             for episode in episodes:
-                found[episode["signature"]] = Entry(part, EpisodeRead(**episode["read"]))
-        return found
+                entries[episode["signature"]] = CacheEntry(part, EpisodeStatus(**episode["read"]))
+        return entries
 
-    def add(self, part: Part, signatures: Iterable[str]) -> None:
-        """Keep a part, whole or not at all."""
+    def add(self, part: PartialTables, signatures: Iterable[str]) -> None:
+        """Store a part, whole or not at all."""
         names = list(signatures)
         content = [{"signature": name, "read": vars(read)} for name, read in zip(names, part.episodes)]
         name = hashlib.sha256("".join(names).encode()).hexdigest()[:24]
@@ -103,16 +103,16 @@ class PartCache:
         for table in TABLES:
             pq.write_table(getattr(part, table), partial / f"{table}.parquet", compression="zstd", compression_level=1)
         (partial / "part.json").write_text(json.dumps(content), encoding="utf-8")
-        place = self.folder / f"part-{name}"
-        if place.exists():
+        target = self.folder / f"part-{name}"
+        if target.exists():
             shutil.rmtree(partial)
         else:
-            partial.rename(place)
+            partial.rename(target)
 
 
 @lru_cache(maxsize=6)
 def table(part: Path, name: str) -> pa.Table:
-    """A table of a part; the last few are kept, for neighbouring episodes can lie in different parts."""
+    """A table of a part. The last few stay in memory, because neighboring episodes can be in different parts."""
     return pq.read_table(part / f"{name}.parquet")
 
 

@@ -6,11 +6,11 @@ import pyarrow.parquet as pq
 import pytest
 from made_traces import write_episode
 
-from agentmerge_hub.dataset import write
+from agentmerge_hub.dataset import parquet_writer
 from agentmerge_hub.dataset.build import build
-from agentmerge_hub.dataset.duplicates import exact_key, near_key
+from agentmerge_hub.dataset.deduplication import exact_key, near_key
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.dataset.workers import Work
+from agentmerge_hub.dataset.workers import WorkerConfig
 from agentmerge_hub.prompt import ADVANCED
 
 
@@ -40,21 +40,21 @@ def test_near_duplicates_differ_in_ids_times_case_or_spacing_alone(one: str, oth
 def test_rows_stay_below_two_megabytes(tmp_path: Path, tokenizer_folder: Path) -> None:
     html = f'<b bid="10">{"long page " * 300_000}</b>'
     write_episode(tmp_path / "t", "miniwob.click-dialog", 0, obs={"pruned_html": html})
-    build([tmp_path / "t"], tmp_path / "out", Work(Settings(keep_html=True), str(tokenizer_folder)))
+    build([tmp_path / "t"], tmp_path / "out", WorkerConfig(Settings(keep_html=True), str(tokenizer_folder)))
     (row,) = pq.read_table(tmp_path / "out/data/episodes").to_pylist()
     assert row["html"] == "" and row["axtree"]
 
 
 def test_text_that_is_no_unicode_does_not_stop_a_build(tmp_path: Path, tokenizer_folder: Path) -> None:
     write_episode(tmp_path / "t", "miniwob.click-dialog", 0, goal="half a pair \ud83d and \x00 zero")
-    built = build([tmp_path / "t"], tmp_path / "out", Work(Settings(), str(tokenizer_folder)))
+    built = build([tmp_path / "t"], tmp_path / "out", WorkerConfig(Settings(), str(tokenizer_folder)))
     assert built.counts["samples"] == 1
 
 
 def rebuilt_equals_built(traces: Path, folder: Path, tokenizer: str) -> dict[str, dict]:
     """Builds at a narrow window from traces, and from the episodes of a dataset that was built at a wide one."""
-    narrow = Work(Settings(window=4096, answer=512), tokenizer)
-    build([traces], folder / "wide", Work(Settings(window=16384), tokenizer))
+    narrow = WorkerConfig(Settings(window=4096, answer=512), tokenizer)
+    build([traces], folder / "wide", WorkerConfig(Settings(window=16384), tokenizer))
     build([traces], folder / "narrow", narrow)
     build([folder / "wide"], folder / "again", narrow)
     direct, again = (
@@ -78,8 +78,8 @@ def test_a_dataset_is_built_anew_for_another_window_from_its_own_episodes(
 def test_no_file_ends_within_an_episode(
     real_traces: Path, tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write, "ROW_GROUP_BYTES", 40_000)
-    monkeypatch.setattr(write, "SHARD_BYTES", 100_000)
+    monkeypatch.setattr(parquet_writer, "ROW_GROUP_BYTES", 40_000)
+    monkeypatch.setattr(parquet_writer, "SHARD_BYTES", 100_000)
     rebuilt_equals_built(real_traces / "workarena", tmp_path, str(tokenizer_folder))
     files = sorted((tmp_path / "wide/data/episodes").glob("train-*"))
     of_files = [set(pq.read_table(path)["episode_id"].to_pylist()) for path in files]

@@ -1,4 +1,4 @@
-"""croissant.json: the dataset described as JSON-LD, so that tools which know nothing of this one can find and read it.
+"""croissant.json: a description of the dataset in JSON-LD, so that other tools can find and read it.
 
 Vocabulary and layout: MLCommons Croissant 1.1 (https://docs.mlcommons.org/croissant/). Paths are relative to the file, so
 that a downloaded folder reads without a network. The same data give the same bytes.
@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub.dataset.write import Written
+from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.licenses.license_terms import ordered
 from agentmerge_hub.records import SCHEMA_VERSION
 
@@ -37,7 +37,7 @@ _CONTEXT = {name: f"cr:{name}" for name in _CR} | {
 }
 
 
-def croissant(name: str, written: Iterable[Written]) -> str:
+def croissant(name: str, written: Iterable[WrittenSplit]) -> str:
     """The description as text.
 
     Args:
@@ -88,7 +88,7 @@ def _fields(config: str, schema: pa.Schema) -> list[dict[str, Any]]:
 
 
 def _field(id: str, name: str, kind: pa.DataType, source: dict[str, Any]) -> dict[str, Any]:
-    field = {"@type": "cr:Field", "@id": id, "name": name}
+    field: dict[str, Any] = {"@type": "cr:Field", "@id": id, "name": name}
     inner = kind.value_type if pa.types.is_list(kind) else kind
     if pa.types.is_list(kind):
         field |= {"isArray": True, "arrayShape": "-1"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentmerge_hub.dataset.balance import Kept, balance
+from agentmerge_hub.dataset.balance import SampleKey, balance
 from agentmerge_hub.dataset.settings import Settings, read_settings
 from agentmerge_hub.dataset.split import assign, draw, goal_key
 from agentmerge_hub.dataset.tasks import categories, task
@@ -81,13 +81,17 @@ def test_goal_keys_ignore_case_spacing_and_punctuation() -> None:
 @given(
     samples=st.lists(
         st.builds(
-            Kept, st.uuids().map(str), st.sampled_from(["train", "inter_task"]), st.sampled_from("ab"), st.booleans()
+            SampleKey,
+            st.uuids().map(str),
+            st.sampled_from(["train", "inter_task"]),
+            st.sampled_from("ab"),
+            st.booleans(),
         ),
         unique_by=lambda sample: sample.sample_id,
     ),
     seed=st.integers(0, 9),
 )
-def test_cot_and_no_cot_are_drawn_equal(samples: list[Kept], seed: int) -> None:
+def test_cot_and_no_cot_are_drawn_equal(samples: list[SampleKey], seed: int) -> None:
     chosen = balance(samples, seed)
     assert chosen == balance(samples[::-1], seed)
     for split in ("train", "inter_task"):

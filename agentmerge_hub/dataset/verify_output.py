@@ -1,4 +1,4 @@
-"""Read back what was written: the sizes the card tells, and a last look for secrets."""
+"""Read the written files back: set the sizes for the card, and scan for remaining secrets."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,21 +6,23 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from agentmerge_hub.dataset.redaction import Located, Scanner, scan_file, scan_table
-from agentmerge_hub.dataset.write import Written
+from agentmerge_hub.dataset.parquet_writer import WrittenSplit
+from agentmerge_hub.dataset.redaction.files import scan_file, scan_table
+from agentmerge_hub.dataset.redaction.finding import FileFinding
+from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.errors import UserError
 
 
-def measure(written: list[Written], scanner: Scanner) -> None:
-    """Read every Parquet file back once: set `num_bytes` of each split, and look for secrets.
+def measure_and_scan(written: list[WrittenSplit], scanner: LineScanner) -> None:
+    """Read every Parquet file back once: set `num_bytes` of each split, and scan for secrets.
 
     Raises:
-        UserError: if a secret is left.
+        UserError: if a secret remains.
     """
     _refuse(hit for split in written for hit in _measure(split, scanner))
 
 
-def _measure(split: Written, scanner: Scanner) -> Iterator[Located]:
+def _measure(split: WrittenSplit, scanner: LineScanner) -> Iterator[FileFinding]:
     split.num_bytes = 0
     for path in split.files:
         file = pq.ParquetFile(path)
@@ -30,11 +32,11 @@ def _measure(split: Written, scanner: Scanner) -> Iterator[Located]:
             yield from scan_table(table, f"data/{split.config}/{path.name}", scanner)
 
 
-def check_files(folder: Path, scanner: Scanner) -> None:
-    """Scan the files beside data/: card, ledger and whatever lies there.
+def scan_other_files(folder: Path, scanner: LineScanner) -> None:
+    """Scan every file outside data/: card, ledger and the rest.
 
     Raises:
-        UserError: if a secret is left.
+        UserError: if a secret remains.
     """
     paths = [
         path
@@ -44,11 +46,11 @@ def check_files(folder: Path, scanner: Scanner) -> None:
     _refuse(hit for path in paths if path.suffix != ".png" for hit in scan_file(path, scanner))
 
 
-def _refuse(hits: Iterator[Located]) -> None:
+def _refuse(hits: Iterator[FileFinding]) -> None:
     found = list(hits)
     if found:
         kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(Counter(hit.kind for hit in found).items()))
         raise UserError(
-            f"redaction left secrets in what was written ({kinds}; the first: {found[0]}), so nothing was kept: "
-            "say --allow WHAT=REASON for what may be published"
+            f"the written files still hold secrets ({kinds}; the first: {found[0]}), so nothing was kept: "
+            "use --allow WHAT=REASON for what may be published"
         )

@@ -1,4 +1,4 @@
-"""When two samples count as the same, exactly or nearly."""
+"""Keys that are equal for samples that are exactly or nearly the same."""
 
 import hashlib
 import re
@@ -13,7 +13,7 @@ _NOISE = re.compile(
     r"|\b\d{4}-\d\d-\d\d[ t]\d\d:\d\d(?::\d\d(?:\.\d+)?)?z?\b"  # date with time
     r"|\b\d{1,2}:\d\d:\d\d(?: ?[ap]m)?\b"
 )
-"""What changes from run to run on the same page. Plain numbers stay: they are often what a task is about."""
+"""What differs between runs on the same page. Plain numbers stay, because tasks are often about them."""
 
 
 def exact_key(messages: Iterable[Message]) -> str:
@@ -22,13 +22,13 @@ def exact_key(messages: Iterable[Message]) -> str:
 
 
 def near_key(messages: Iterable[Message]) -> str:
-    """Equal for samples that differ only in ids, clock times, letter case or spacing."""
+    """Equal for samples that differ only in ids, times of day, letter case or spacing."""
     return _digest([" ".join(filter(None, map(_plain, message["content"].split("\n")))) for message in messages])
 
 
 @lru_cache(maxsize=100_000)
 def _plain(line: str) -> str:
-    """A line without what changes from run to run. The same lines stand in many pages."""
+    """A line without what differs between runs. Pages share most lines, hence the cache."""
     return _NOISE.sub("#", " ".join(line.lower().split()))
 
 

@@ -1,4 +1,4 @@
-"""Show a sample as a person wants to read it: goal, page, thought, action, token counts, what was cut."""
+"""Print samples for reading: goal, page, thought, action, token counts, truncated lines."""
 
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import thought_of
 
 
-def show(folder: Path, *, config: str, split: str | None, episode: str | None, row: int | None, whole: bool) -> None:
-    """Print one row, every sample of one episode, or, with neither, the dataset's table of contents.
+def print_samples(
+    folder: Path, *, config: str, split: str | None, episode: str | None, row: int | None, whole: bool
+) -> None:
+    """Print one row, every sample of one episode, or, with neither, the list of episodes.
 
     Raises:
-        UserError: if the folder, the config, the row or the episode is not there.
+        UserError: if the folder, the config, the row or the episode does not exist.
     """
     console = Console()
     if not console.is_terminal:
@@ -32,10 +34,10 @@ def show(folder: Path, *, config: str, split: str | None, episode: str | None, r
         raise UserError(f"{data} has no split {split!r}")
     rows = ds.dataset(files, format="parquet")
     if episode is not None:
-        found = rows.to_table(filter=ds.field("episode_id") == episode).to_pylist()
-        if not found:
+        matching = rows.to_table(filter=ds.field("episode_id") == episode).to_pylist()
+        if not matching:
             raise UserError(f"no episode {episode!r} in {data}")
-        for sample in sorted(found, key=lambda sample: (sample["step"], not sample["cot"])):
+        for sample in sorted(matching, key=lambda sample: (sample["step"], not sample["cot"])):
             console.print(_sample(sample, whole))
     elif row is not None:
         if not 0 <= row < rows.count_rows():
@@ -66,12 +68,12 @@ def _contents(rows: ds.Dataset) -> Table:
 def _sample(sample: dict[str, Any], whole: bool) -> Group:
     user = sample["prompt"][-1]["content"]
     answer = sample["completion"][0]["content"]
-    cut = ", ".join(f"{sample[f'{name}_lines_cut']} lines of the {label}" for name, label in (("axtree", "AXTree"), ("html", "HTML"))
+    truncated = ", ".join(f"{sample[f'{name}_lines_cut']} lines of the {label}" for name, label in (("axtree", "AXTree"), ("html", "HTML"))
                     if sample[f"{name}_lines_cut"])  # fmt: skip
     facts = (
         f"{sample['task']}  seed {sample['seed']}  step {sample['step'] + 1} of {sample['n_steps']}  reward {sample['reward']:g}\n"
         f"{sample['teacher']} ({sample['license']})  episode {sample['episode_id']}  sample {sample['sample_id']}\n"
-        f"{sample['n_prompt_tokens']} prompt + {sample['n_completion_tokens']} answer tokens; cut: {cut or 'nothing'}"
+        f"{sample['n_prompt_tokens']} prompt + {sample['n_completion_tokens']} answer tokens; truncated: {truncated or 'nothing'}"
     )
     page = user if whole else _shortened(user)
     return Group(
@@ -85,9 +87,9 @@ def _sample(sample: dict[str, Any], whole: bool) -> Group:
 
 
 def _shortened(text: str, head: int = 60, tail: int = 25) -> str:
-    """The first and last lines of a long prompt; the middle is page and action space."""
+    """The first and last lines of a long prompt. The page and the action space are in the middle."""
     lines = text.split("\n")
     if len(lines) <= head + tail:
         return text
-    left_out = f"⋮ {len(lines) - head - tail} lines not shown here: --whole shows them ⋮"
-    return "\n".join([*lines[:head], left_out, *lines[-tail:]])
+    hidden = f"⋮ {len(lines) - head - tail} lines hidden: --whole shows them ⋮"
+    return "\n".join([*lines[:head], hidden, *lines[-tail:]])

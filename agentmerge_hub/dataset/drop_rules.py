@@ -1,4 +1,4 @@
-"""The rules by which episodes and samples are kept, each with a name that the ledger and the card use."""
+"""Rules that drop episodes and samples, each with the name that the ledger and the card use."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from agentmerge_hub.records import Episode
 EPISODE_RULES = {
     "unreadable": "a file of the episode is damaged, too large, or tries to run code",
     "duplicate_episode": "the same files were read before",
-    "other_agent": "the run is of an agent that was not asked for",
+    "other_agent": "the run is of an agent that --agent does not name",
     "crashed": "the run ended in an exception of the agent or the environment",
-    "no_summary": "the run left no summary: it was cut off and its reward is unknown",
-    "empty": "the run holds no decision",
+    "no_summary": "the run has no summary: it was interrupted and its reward is unknown",
+    "empty": "the run has no decision",
     "unsuccessful": "the reward is below the threshold",
-    "not_validated": "the run has a reward but the task's own check did not end it",
+    "not_validated": "the run has a reward, but the task's own validation did not end it",
     "left_site": "a page of another site was open",
 }
 
@@ -24,16 +24,16 @@ SAMPLE_RULES = {
     "no_goal": "neither a prompt nor a goal was recorded",
     "no_page": "neither a prompt nor a page was recorded",
     "failed_action": "the action ended in an error",
-    "answer_mismatch": "the recorded answer holds another action than the one that was executed",
+    "answer_mismatch": "the action in the recorded answer is not the one that was executed",
     "outside_action_space": "the action is not in the prompt's action space",
-    "page_not_found": "the recorded prompt does not hold the recorded page",
-    "bid_not_on_page": "an element of the action is not on the page that was shown",
-    "bid_cut_away": "an element of the action was lost when the page was cut to the window",
-    "does_not_fit": "the prompt is over its budget even without any line of the page",
-    "answer_too_long": "the answer is over its budget",
+    "page_not_found": "the recorded prompt does not contain the recorded page",
+    "bid_not_on_page": "an element of the action is not on the page of the prompt",
+    "bid_cut_away": "an element of the action was lost when the page was truncated to the window",
+    "does_not_fit": "the prompt exceeds its token budget even without the page",
+    "answer_too_long": "the answer exceeds its token budget",
     "duplicate": "an earlier sample has the same prompt and answer",
-    "near_duplicate": "an earlier sample differs only in ids, clock times, letter case or spacing",
-    "goal_on_both_sides": "its goal also stands on the training side",
+    "near_duplicate": "an earlier sample differs only in ids, times of day, letter case or spacing",
+    "goal_on_both_sides": "its goal is also in the training tasks",
 }
 
 
@@ -48,8 +48,8 @@ class Dropped:
     detail: str = ""
 
 
-def drop_episode(episode: Episode, settings: Settings) -> tuple[str, str] | None:
-    """Rule and detail by which an episode is dropped, None if it is kept."""
+def episode_drop_rule(episode: Episode, settings: Settings) -> tuple[str, str] | None:
+    """Rule and detail that drop an episode, None if it is kept."""
     if settings.agents and episode.agent not in settings.agents:
         return "other_agent", episode.agent
     if episode.error:
@@ -68,7 +68,7 @@ def drop_episode(episode: Episode, settings: Settings) -> tuple[str, str] | None
 
 
 def left_site(episode: Episode) -> str:
-    """A host that was opened and is not the first page's, empty if there is none."""
+    """The first opened host that differs from the first page's host, empty if there is none."""
     urls = [step.observation.url for step in episode.steps] + list(episode.final_urls)
     hosts = [host for host in _hosts(urls) if host]
     return next((host for host in hosts if host != hosts[0]), "")

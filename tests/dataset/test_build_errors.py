@@ -1,0 +1,66 @@
+"""User mistakes of `agentmerge build` are one sentence and change nothing; a build needs only the light packages."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dataset_files import run
+from made_traces import write_episode
+
+from agentmerge_hub.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["{empty}"], "no traces in"),
+        (["{nowhere}"], "no folder"),
+        (["{traces}", "--tokenizer", "{empty}"], "no tokenizer at"),
+        (["{traces}", "--window", "300", "--answer", "100"], "no sample is left .*does_not_fit"),
+        (["{traces}", "--window", "100", "--answer", "100"], "leaves no prompt"),
+        (["{traces}", "--min-reward", "2"], "no sample is left .*unsuccessful"),
+        (["{traces}", "--agent", "expert-advance"], "no sample is left .*other_agent"),
+        (["{traces}", "--flag", "use_htm=true"], "use_htm"),
+        (["{traces}", "--inter-seeds", "many"], "--inter-seeds many"),
+        (["{traces}", "--allow", "email"], "write WHAT=REASON"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, tokenizer_folder: Path, arguments: list[str], says: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    write_episode(tmp_path / "traces", "miniwob.click-dialog", 0)
+    places = {name: tmp_path / name for name in ("empty", "nowhere", "traces")}
+    filled = [argument.format(**places) for argument in arguments]
+    if "--tokenizer" not in filled:
+        filled += ["--tokenizer", tokenizer_folder]
+    before = sorted(path.name for path in tmp_path.iterdir() if path.name != "cache")
+    with pytest.raises(UserError, match=says) as caught:
+        run("build", "-o", tmp_path / "out", *filled)
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "cache") == before
+
+
+def test_a_foreign_folder_is_never_replaced(tmp_path: Path, tokenizer_folder: Path) -> None:
+    write_episode(tmp_path / "traces", "miniwob.click-dialog", 0)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match="did not make it"):
+        run("build", tmp_path / "traces", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
+    assert (tmp_path / "out/thesis.tex").read_text() == "mine"
+
+
+def test_a_build_needs_neither_torch_nor_a_browser_package(tmp_path: Path, tokenizer_folder: Path) -> None:
+    write_episode(tmp_path / "t", "miniwob.click-dialog", 0)
+    program = (
+        "import sys\n"
+        "for name in ('torch', 'trl', 'mergekit', 'agentlab', 'browsergym', 'bgym', 'ray', 'playwright'):\n"
+        "    sys.modules[name] = None\n"
+        "from agentmerge_hub.cli import main\n"
+        "main()\n"
+    )
+    arguments = ["build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "1 samples of 1 episodes" in done.stdout

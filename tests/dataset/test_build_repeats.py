@@ -1,0 +1,88 @@
+"""The same traces give the same bytes: resumed, extended, with other workers, on Ray."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from dataset_files import data_hashes, run
+from made_traces import write_study
+
+from agentmerge_hub.errors import UserError
+
+
+def test_the_same_bytes_from_new_traces_from_two_workers_and_from_scratch(
+    tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traces, out = tmp_path / "traces", tmp_path / "out"
+    build = ("build", traces, "-o", out, "--tokenizer", tokenizer_folder)
+    write_study(traces, range(0, 12, 2))
+    assert "36 newly read" in run(*build)
+    write_study(traces, range(1, 12, 2))
+    assert "36 newly read" in run(*build)
+    grown = data_hashes(out)
+    assert "0 newly read" in run(*build)
+    assert data_hashes(out) == grown
+    monkeypatch.setenv("AGENTMERGE_CACHE", str(tmp_path / "another cache"))
+    assert "72 newly read" in run(*build, "--workers", 2)
+    assert data_hashes(out) == grown
+
+
+def test_a_killed_build_resumes(tmp_path: Path, tokenizer_folder: Path, own_cache: Path) -> None:
+    traces, out = write_study(tmp_path / "traces", range(60)), tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "agentmerge_hub.cli",
+        "build",
+        traces,
+        "-o",
+        out,
+        "--tokenizer",
+        tokenizer_folder,
+        "--workers",
+        "1",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not list(own_cache.glob("parts/*/part-*")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    finished = sum(len(json.loads(path.read_text())) for path in own_cache.glob("parts/*/part-*/part.json"))
+    assert 0 < finished < 360
+    assert f"{360 - finished} newly read" in run("build", traces, "-o", out, "--tokenizer", tokenizer_folder)
+    resumed = data_hashes(out)
+    for path in own_cache.glob("parts/*/part-*/part.json"):
+        path.write_text("damaged")
+    assert "360 newly read" in run("build", traces, "-o", out, "--tokenizer", tokenizer_folder)
+    assert data_hashes(out) == resumed
+
+
+def test_ray_makes_the_same_bytes(tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    traces = write_study(tmp_path / "traces", range(12))
+    build = ("build", traces, "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
+    run(*build, "--workers", 1)
+    here = data_hashes(tmp_path / "out")
+    monkeypatch.setenv("AGENTMERGE_CACHE", str(tmp_path / "another cache"))
+    assert "72 newly read" in run(*build, "--workers", 2, "--ray")
+    assert data_hashes(tmp_path / "out") == here
+
+
+def test_a_ray_worker_without_the_traces_gives_one_sentence(tmp_path: Path, tokenizer_folder: Path) -> None:
+    pytest.importorskip("ray")
+    from agentmerge_hub.dataset.ray_workers import run_on_ray
+    from agentmerge_hub.dataset.settings import Settings
+    from agentmerge_hub.dataset.workers import WorkerConfig
+    from agentmerge_hub.traces.find import Found
+
+    elsewhere = [Found("run", tmp_path / "only on another machine")]
+    with pytest.raises(
+        UserError, match=r"cannot find .*only on another machine: with --ray the traces .* shared disk"
+    ) as caught:
+        list(run_on_ray(WorkerConfig(Settings(), str(tokenizer_folder)), [elsewhere], 1))
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,91 @@
+"""Rows of a built dataset: each loads, fits its budget and can be trained on."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from dataset_files import ledger, rows, run
+from made_traces import write_episode
+
+from agentmerge_hub.prompt import ADVANCED, BASIC, html_bids, tree_bids
+from agentmerge_hub.tokenizer import ChatTokenizer
+
+
+def test_every_config_loads_by_name(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import load_dataset
+
+    monkeypatch.chdir(built.parent)
+    sizes = {}
+    for config in ("all", "cot", "no_cot", "episodes"):
+        loaded = load_dataset("workarena-traces", config)
+        assert set(loaded) == {"train", "inter_task", "cross_task"}
+        sizes[config] = {split: data.num_rows for split, data in loaded.items()}
+        card = yaml.safe_load((built / "README.md").read_text().split("---")[1])
+        (info,) = (info for info in card["dataset_info"] if info["config_name"] == config)
+        told = {split["name"]: (split["num_examples"], split["num_bytes"]) for split in info["splits"]}
+        there = {name: (d.num_rows, d.info.splits[name].num_bytes) for name, d in loaded.items()}
+        assert told == there
+        assert info["download_size"] == loaded["train"].info.download_size
+    assert sizes["cot"] == sizes["no_cot"]
+    assert sum(sizes["all"].values()) == 72 and sizes["all"]["cross_task"] == 24
+
+
+def test_every_row_is_trainable(built: Path, tokenizer_folder: Path) -> None:
+    tokenizer = ChatTokenizer(str(tokenizer_folder))
+    for row in rows(built, "all"):
+        prompt = tokenizer.count(tokenizer.render(row["prompt"]))
+        whole = tokenizer.count(tokenizer.render([*row["prompt"], *row["completion"]], answer_next=False))
+        assert (row["n_prompt_tokens"], row["n_completion_tokens"]) == (prompt, whole - prompt)
+        assert prompt <= 7168 and whole - prompt <= 1024
+        assert [message["role"] for message in row["prompt"]] == ["system", "user"]
+        assert row["cot"] == ("<think>" in row["completion"][0]["content"])
+        assert row["license"] == "apache-2.0" and row["teacher"] == "scripted"
+
+
+def test_cot_and_no_cot_are_equally_large_per_task(tmp_path: Path, tokenizer_folder: Path) -> None:
+    for seed in range(9):
+        write_episode(tmp_path / "t", "miniwob.click-dialog", seed, flags=ADVANCED)
+    for seed in range(4):
+        write_episode(tmp_path / "t", "miniwob.click-dialog", seed, flags=BASIC)
+        write_episode(tmp_path / "t", "miniwob.click-option", seed, flags=BASIC)
+    run("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder, "--inter-share", 0)
+    assert {config: len(rows(tmp_path / "out", config)) for config in ("all", "cot", "no_cot")} == {
+        "all": 17,
+        "cot": 4,
+        "no_cot": 4,
+    }
+    assert {row["task"] for row in rows(tmp_path / "out", "no_cot")} == {"miniwob.click-dialog"}
+
+
+def test_steps_without_a_recorded_prompt_become_both_versions(tmp_path: Path, tokenizer_folder: Path) -> None:
+    for seed in range(3):
+        write_episode(tmp_path / "t", "miniwob.click-dialog", seed, flags=None)
+    run("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder, "--inter-share", 0)
+    with_, without = rows(tmp_path / "out", "cot"), rows(tmp_path / "out", "no_cot")
+    assert len(with_) == len(without) == 3
+    assert with_[0]["completion"][0]["content"].startswith("<think>\nThe goal names")
+    assert without[0]["completion"][0]["content"] == f"<action>\n{without[0]['action']}\n</action>"
+    assert with_[0]["teacher"] == "scripted"
+
+
+def test_failures_are_a_separate_config(tmp_path: Path, tokenizer_folder: Path) -> None:
+    for seed in range(4):
+        write_episode(tmp_path / "t", "miniwob.click-dialog", seed, reward=seed % 2)
+    write_episode(tmp_path / "t", "miniwob.click-dialog", 1, reward=0.0, name="a failure with the same step")
+    run("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder, "--failures")
+    assert len(rows(tmp_path / "out", "all")) == 2 and len(rows(tmp_path / "out", "failures")) == 3
+    assert {row["reward"] for row in rows(tmp_path / "out", "all")} == {1.0}
+    assert {row["reward"] for row in rows(tmp_path / "out", "failures")} == {0.0}
+
+
+def test_real_traces_become_rows(real_traces: Path, tmp_path: Path, tokenizer_folder: Path) -> None:
+    run("build", real_traces, "-o", tmp_path / "out", "--tokenizer", tokenizer_folder, "--window", 16384)
+    samples = rows(tmp_path / "out", "all")
+    assert len(samples) > 150 and {row["benchmark"] for row in samples} == {"workarena", "miniwob", "webarena"}
+    assert len(rows(tmp_path / "out", "cot")) == len(rows(tmp_path / "out", "no_cot")) > 50
+    for row in samples:
+        page = row["prompt"][1]["content"]
+        called = [argument for argument in row["action"].split("'")[1:2] if row["action"].startswith(("click", "fill"))]
+        assert set(called) <= tree_bids(page) | html_bids(page)
+    dropped = {rule for rule, _ in ledger(tmp_path / "out")}
+    assert {"crashed", "no_summary", "unsuccessful", "bid_not_on_page"} <= dropped

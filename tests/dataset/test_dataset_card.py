@@ -1,0 +1,48 @@
+"""The card, the manifest and the lineage of a built dataset."""
+
+from pathlib import Path
+
+from dataset_files import rows, run
+from made_traces import write_episode, write_study
+
+
+def test_the_card_shows_every_column_rule_and_figure(built: Path) -> None:
+    from agentmerge_hub.dataset.drop_rules import EPISODE_RULES, SAMPLE_RULES
+    from agentmerge_hub.records import SAMPLE_SCHEMA
+
+    card = (built / "README.md").read_text()
+    for name in SAMPLE_SCHEMA.names:
+        assert f"`{name}`" in card
+    samples = rows(built, "all")
+    tokens = sum(row["n_prompt_tokens"] + row["n_completion_tokens"] for row in samples)
+    assert f"72 samples, {tokens:,} tokens" in card
+    assert "| scripted | [Apache License 2.0]" in card and "license: apache-2.0" in card
+    assert (built / "lengths.png").read_bytes().startswith(b"\x89PNG")
+    assert not EPISODE_RULES.keys() & SAMPLE_RULES.keys()
+    assert str(built.parent) not in card + (built / "manifest.json").read_text()
+
+
+def test_license_option_sets_the_license_of_an_unknown_teacher(tmp_path: Path, tokenizer_folder: Path) -> None:
+    write_episode(tmp_path / "t", "miniwob.click-dialog", 0, model="our-own-model")
+    build = ("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
+    run(*build)
+    assert rows(tmp_path / "out", "all")[0]["license"] == "unknown"
+    run(*build, "--license", "our-own-model=mit")
+    assert rows(tmp_path / "out", "all")[0]["license"] == "mit"
+    assert "license: mit" in (tmp_path / "out/README.md").read_text()
+
+
+def test_the_manifest_lists_every_file(built: Path) -> None:
+    from agentmerge_hub.manifest import verify
+
+    assert verify(built) == []
+
+
+def test_the_lineage_starts_with_the_collected_study(tmp_path: Path, tokenizer_folder: Path) -> None:
+    from agentmerge_hub import content_hash, manifest
+
+    write_study(tmp_path / "traces")
+    manifest.write(tmp_path / "traces", "collect", config={"recipe": "demo"})
+    run("build", tmp_path / "traces", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
+    (study,) = manifest.read(tmp_path / "out")["inputs"].values()
+    assert study["stage"] == "collect" and study["sha256"] == content_hash.folder_hash(tmp_path / "traces")
