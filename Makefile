@@ -24,7 +24,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@# A mirror of the index may lag behind for a moment: asked again after half a minute.
 	$(PIP) install --no-deps -r requirements.lock || { sleep 30; $(PIP) install --no-deps -r requirements.lock; }
 	$(PIP) install --no-deps --editable .
-	@$(BIN)/python -m agentmerge_hub.agents.chromium
+	@$(BIN)/python -m agentmerge_hub.agents.browser.chromium
 	@touch $@
 
 demo: setup ## run the whole pipeline on this machine's CPU, in demo-out/ (about 15 minutes)

@@ -298,7 +298,7 @@ def _rows_of(found: list, name: str, window: int, ready) -> tuple[int, float]:
 def against_fit_tokens(pages: list[str], arguments: argparse.Namespace, n: int = 1000) -> None:
     """Trim the same prompts to the same budgets, one by one on one core: ours with a tokenizer that has seen nothing, and
     AgentLab's fit_tokens with its own shrinking of the tree inside them."""
-    from agentmerge_hub.agents import environment
+    from agentmerge_hub.agents.browser import environment
 
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     environment.prepare()

@@ -1,9 +1,9 @@
-"""MiniWoB episodes per hour: this package's runner against AgentLab at its defaults, same agent, tasks and seeds.
+"""MiniWoB episodes per hour: this package's process backend against AgentLab at its defaults, same agent, tasks and seeds.
 
     python benchmarks/episodes.py [--jobs 2] [--seeds 4] [--backend ray]
 
-Each side runs in a process of its own, the browser's start included and the imports left out. Prints episodes an hour,
-successes, and the ratio; both sides must succeed on the same episodes.
+Each side runs in its own process; the time includes the browser's start and excludes the imports. Prints episodes per hour,
+successes and the ratio, and whether both sides succeed on the same episodes.
 """
 
 import argparse
@@ -27,7 +27,7 @@ TASKS = (
 
 
 def main() -> None:
-    """Run both sides, or one of them in a child."""
+    """Run both sides, each in a child process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=4, help="seeds 1 … N of each task")
@@ -38,10 +38,12 @@ def main() -> None:
         print(json.dumps(SIDES[arguments.side](arguments.jobs, arguments.seeds, arguments.backend)))
         return
     result = {side: _in_child(side) for side in ("ours", "agentlab")}
-    for side, told in result.items():
-        rate = 3600 * len(told["rewards"]) / told["seconds"]
-        won = sum(reward > 0 for reward in told["rewards"].values())
-        print(f"{side:9} {rate:7.0f} episodes/hour  {won}/{len(told['rewards'])} solved  {told['seconds']:.1f} s")
+    for side, measured in result.items():
+        rate = 3600 * len(measured["rewards"]) / measured["seconds"]
+        solved = sum(reward > 0 for reward in measured["rewards"].values())
+        print(
+            f"{side:9} {rate:7.0f} episodes/hour  {solved}/{len(measured['rewards'])} solved  {measured['seconds']:.1f} s"
+        )
     ours, theirs = result["ours"], result["agentlab"]
     print(
         f"ratio     {theirs['seconds'] / ours['seconds']:.2f}x, same successes: {ours['rewards'] == theirs['rewards']}"
@@ -70,14 +72,14 @@ def _recipe(jobs: int, seeds: int, **changes: object) -> object:
 
 
 def ours(jobs: int, seeds: int, backend: str) -> dict:
-    """The package's runner with the waits of its MiniWoB recipes."""
-    from agentmerge_hub.agents import runner
+    """This package's process backend with the waits of its MiniWoB recipes."""
+    from agentmerge_hub.agents.backends import process_backend
     from agentmerge_hub.agents.plan import plan
 
     planned = plan(_recipe(jobs, seeds, wait_after_action=0.05, slow_mo=0))
     with tempfile.TemporaryDirectory() as root:
         start = time.monotonic()
-        runner.run_all(
+        process_backend.run_episodes(
             [episode.run for episode in planned.distinct()],
             Path(root),
             jobs=jobs,
@@ -85,27 +87,27 @@ def ours(jobs: int, seeds: int, backend: str) -> dict:
             screenshots=False,
             ended=lambda run: None,
         )
-        return _told(Path(root), time.monotonic() - start)
+        return _measured(Path(root), time.monotonic() - start)
 
 
 def agentlab(jobs: int, seeds: int, backend: str) -> dict:
-    """AgentLab's Study as it comes: default environment arguments, screenshots, chat window."""
-    from agentmerge_hub.agents import chromium, environment
-    from agentmerge_hub.agents.plan import MUTE, plan
+    """AgentLab's Study at its defaults: environment arguments, screenshots, chat window."""
+    from agentmerge_hub.agents.browser import chromium, environment
+    from agentmerge_hub.agents.plan import SILENT, plan
 
     environment.prepare()
     from agentlab.experiments.study import Study
 
     chromium.prepare()
     planned = plan(_recipe(jobs, seeds, screenshots=True))
-    lab = Study([planned.episodes[0].run.agent_args], planned.benchmark, logging_level_stdout=MUTE)
+    lab = Study([planned.episodes[0].run.agent_args], planned.benchmark, logging_level_stdout=SILENT)
     with tempfile.TemporaryDirectory() as root:
         start = time.monotonic()
         lab.run(n_jobs=jobs, parallel_backend=backend, n_relaunch=1, exp_root=Path(root))
-        return _told(Path(root), time.monotonic() - start)
+        return _measured(Path(root), time.monotonic() - start)
 
 
-def _told(root: Path, seconds: float) -> dict:
+def _measured(root: Path, seconds: float) -> dict:
     from agentmerge_hub.traces.episode import read_episode
     from agentmerge_hub.traces.find import find_episodes
 

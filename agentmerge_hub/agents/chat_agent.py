@@ -1,6 +1,6 @@
-"""The agent that is evaluated, and that collects with a strong model: prompt → window → endpoint → answer → action.
+"""The chat agent for collecting and evaluating: observation → prompt → endpoint → answer → action.
 
-It renders with `prompt.py` and trims with `fit.py`, as the dataset does, so that a model is asked what it was trained on.
+It renders with `prompt.py` and trims with `fit.py`, as the dataset does, so that a model gets the prompts it was trained on.
 The endpoint's address and key come from the environment and are never saved.
 """
 
@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from agentmerge_hub.agents import acting, endpoint
-from agentmerge_hub.agents.lab import Agent, AgentArgs, AgentInfo
+from agentmerge_hub.agents import history, observations
+from agentmerge_hub.agents.action_sets import make_action_set
+from agentmerge_hub.agents.browser.agentlab_api import Agent, AgentArgs, AgentInfo
+from agentmerge_hub.agents.serving import endpoint
 from agentmerge_hub.fit import DoesNotFit, Window, fit
 from agentmerge_hub.prompt import Answer, Flags, ParseError, Prompt, parse, render
 from agentmerge_hub.records import Message
@@ -18,11 +20,11 @@ from agentmerge_hub.tokenizer import ChatTokenizer
 
 @dataclass
 class ChatAgentArgs(AgentArgs):
-    """What makes the agent; AgentLab pickles it beside every episode, so it holds no address and no key."""
+    """Arguments of the agent. AgentLab pickles them with every episode, so they hold no address and no key."""
 
     agent_name: str = ""
     model: str = ""
-    """Name in the requests: a served model's, or a local folder that the server loads."""
+    """Model name in the requests: the endpoint's name for it, or the local folder that is served."""
     flags: dict[str, Any] = field(default_factory=dict)
     """Fields of prompt.Flags."""
     tokenizer: str = ""
@@ -32,7 +34,7 @@ class ChatAgentArgs(AgentArgs):
     max_retry: int = 4
 
     def prepare(self) -> None:
-        """Load what every episode uses, once for all workers."""
+        """Load the tokenizer once, before the workers fork."""
         _tokenizer(self.tokenizer)
 
     def make_agent(self) -> "ChatAgent":
@@ -46,22 +48,22 @@ class ChatAgent(Agent):
         self.args = args
         self.flags = Flags(**args.flags)
         self.window = Window(args.window, args.answer)
-        self.action_set = acting.action_set(self.flags.action_space, self.flags.multi_actions)
+        self.action_set = make_action_set(self.flags.action_space, self.flags.multi_actions)
         self.tokenizer = _tokenizer(args.tokenizer)
-        self.history = acting.History()
+        self.history = history.History()
 
     def obs_preprocessor(self, obs: dict) -> dict:
-        return acting.flatten(obs, self.flags)
+        return observations.flatten(obs, self.flags)
 
     def get_action(self, obs: dict) -> tuple[str | None, AgentInfo]:
-        observation = acting.observe(obs)
-        self.history.see(observation.last_action_error)
-        exchange = self._ask(render(observation, self.history.turns, self.flags))
+        observation = observations.to_observation(obs)
+        self.history.record_error(observation.last_action_error)
+        exchange = self._exchange(render(observation, self.history.turns, self.flags))
         if exchange.answer:
             self.history.add(exchange.answer.action, exchange.answer.thought)
         info = AgentInfo(
             think=exchange.answer.thought if exchange.answer else None,
-            chat_messages=acting.discussion(exchange.messages),
+            chat_messages=history.to_discussion(exchange.messages),
             stats={
                 "n_retry": exchange.retries,
                 "busted_retry": int(exchange.answer is None),
@@ -79,11 +81,13 @@ class ChatAgent(Agent):
         )
         return (exchange.answer.action if exchange.answer else None), info
 
-    def _ask(self, prompt: Prompt) -> "Exchange":
-        """Ask until an answer can be read, at most `max_retry` more times; each time the last answer and its error are
-        shown, and the page is cut further where they need the room."""
+    def _exchange(self, prompt: Prompt) -> "Exchange":
+        """Send the prompt until an answer can be parsed, at most `max_retry` more times. A retry contains the last answer and
+        its error, and a shorter page where they need the tokens."""
         exchange = Exchange()
-        budget, shown, failed = self.window.prompt, [], []
+        budget = self.window.prompt
+        retry: list[Message] = []
+        failed: list[Message] = []
         for attempt in range(self.args.max_retry + 1):
             try:
                 fitted = fit(prompt, self.tokenizer, budget)
@@ -92,32 +96,32 @@ class ChatAgent(Agent):
                 break
             exchange.retries = attempt
             exchange.lines_cut = fitted.lines_cut
-            request = [*fitted.prompt.messages(), *shown]
+            request = [*fitted.prompt.messages(), *retry]
             reply = endpoint.complete(self.args.model, request, self.window.answer, self.args.temperature)
             exchange.prompt_tokens += reply.prompt_tokens
             exchange.completion_tokens += reply.completion_tokens
-            said = Message(role="assistant", content=reply.text)
-            exchange.messages = [*fitted.prompt.messages(), *failed, said]
+            message = Message(role="assistant", content=reply.text)
+            exchange.messages = [*fitted.prompt.messages(), *failed, message]
             try:
                 exchange.answer = parse(reply.text, self.flags)
                 exchange.parse_error = ""
                 break
             except ParseError as error:
                 exchange.parse_error = str(error)
-                shown = [said, Message(role="user", content=str(error))]
-                failed += shown
-                budget = self.window.prompt - self._cost(fitted.prompt, shown)
+                retry = [message, Message(role="user", content=str(error))]
+                failed += retry
+                budget = self.window.prompt - self._count_added(fitted.prompt, retry)
         return exchange
 
-    def _cost(self, prompt: Prompt, shown: list[Message]) -> int:
-        """Tokens that the shown messages add to a prompt."""
-        with_them = self.tokenizer.count(self.tokenizer.render([*prompt.messages(), *shown]))
-        return with_them - self.tokenizer.count(self.tokenizer.render(prompt.messages()))
+    def _count_added(self, prompt: Prompt, messages: list[Message]) -> int:
+        """Tokens that the messages add to a prompt."""
+        total = self.tokenizer.count(self.tokenizer.render([*prompt.messages(), *messages]))
+        return total - self.tokenizer.count(self.tokenizer.render(prompt.messages()))
 
 
 @dataclass
 class Exchange:
-    """What was said to reach one decision. `answer` is None if no reply could be read."""
+    """The requests and replies of one step. `answer` is None if no reply could be parsed."""
 
     answer: Answer | None = None
     messages: list[Message] = field(default_factory=list)

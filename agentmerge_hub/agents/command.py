@@ -1,4 +1,4 @@
-"""The verbs of this room: collect, evaluate, serve, xray."""
+"""Verbs of `agentmerge`: collect, evaluate, serve, xray."""
 
 import signal
 from pathlib import Path
@@ -7,7 +7,7 @@ import click
 
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
 OUT = click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for the output.")
-DRY_RUN = click.option("--dry-run", is_flag=True, help="List the episodes, say what is missing, run nothing.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="List the episodes and what is missing; run nothing.")
 
 
 @click.command()
@@ -17,16 +17,16 @@ DRY_RUN = click.option("--dry-run", is_flag=True, help="List the episodes, say w
 def collect(recipe: Path, out: Path | None, dry_run: bool) -> None:
     """Run a study of expert agents; its traces are what AgentLab writes.
 
-    Stopped at any point and run again, it runs only what is missing or crashed.
+    Run it again after an interruption: only missing and crashed episodes are run.
     """
-    from agentmerge_hub.agents import conduct
+    from agentmerge_hub.agents import studies
 
     if dry_run:
-        click.echo("\n".join(conduct.dry_run(recipe)))
+        click.echo("\n".join(studies.dry_run(recipe)))
         return
-    out = _named(out)
+    out = _required(out)
     _stop_on_terminate()
-    _say(conduct.collect(recipe, out), out)
+    _print_counts(studies.run_collect(recipe, out), out)
 
 
 @click.command()
@@ -36,16 +36,16 @@ def collect(recipe: Path, out: Path | None, dry_run: bool) -> None:
 def evaluate(recipe: Path, out: Path | None, dry_run: bool) -> None:
     """Score models on a benchmark: OUT/results.parquet has one row for each episode.
 
-    Model folders are served here, one after another; a recipe may name an endpoint instead.
+    Model folders are served on this machine, one after another; a recipe can name an endpoint instead.
     """
-    from agentmerge_hub.agents import conduct
+    from agentmerge_hub.agents import studies
 
     if dry_run:
-        click.echo("\n".join(conduct.dry_run(recipe)))
+        click.echo("\n".join(studies.dry_run(recipe)))
         return
-    out = _named(out)
+    out = _required(out)
     _stop_on_terminate()
-    _say(conduct.evaluate(recipe, out), out / "results.parquet")
+    _print_counts(studies.run_evaluate(recipe, out), out / "results.parquet")
 
 
 @click.command()
@@ -59,21 +59,21 @@ def evaluate(recipe: Path, out: Path | None, dry_run: bool) -> None:
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
     default="auto",
     show_default=True,
-    help="What the model computes in.",
+    help="Data type the model computes in.",
 )
 @click.argument("arguments", nargs=-1)
 def serve(model: str, port: int, engine: str, dtype: str, arguments: tuple[str, ...]) -> None:
     """Serve a model folder behind an OpenAI-compatible endpoint until Ctrl-C.
 
-    What follows -- goes to the engine, e.g. `agentmerge serve MODEL -- --tensor-parallel-size 2`.
+    Arguments after -- are passed to the engine, e.g. `agentmerge serve MODEL -- --tensor-parallel-size 2`.
     """
     import time
 
-    from agentmerge_hub.agents import serve as serving
+    from agentmerge_hub.agents.serving import server
 
-    serving.check_folder(model)
+    server.check_model_folder(model)
     _stop_on_terminate()
-    with serving.serving(model, serving.engine_for(engine), port, dtype=dtype, arguments=arguments) as address:
+    with server.serve_model(model, server.select_engine(engine), port, dtype=dtype, arguments=arguments) as address:
         click.echo(f"{model} answers at {address} (Ctrl-C stops it)")
         try:
             while True:
@@ -87,24 +87,24 @@ def serve(model: str, port: int, engine: str, dtype: str, arguments: tuple[str, 
 @click.option("--port", default=7899, show_default=True)
 def xray(results: Path, port: int) -> None:
     """Open AgentLab's AgentXray on the traces under a folder of results or traces."""
-    from agentmerge_hub.agents import xray as viewer
+    from agentmerge_hub.agents.xray import serve_xray
 
-    viewer.show(results, port)
+    serve_xray(results, port)
 
 
-def _named(out: Path | None) -> Path:
+def _required(out: Path | None) -> Path:
     if out is None:
-        raise click.UsageError("name the output folder: -o FOLDER (or --dry-run)")
+        raise click.UsageError("name the output folder with -o FOLDER (or use --dry-run)")
     return out
 
 
 def _stop_on_terminate() -> None:
-    """A polite kill ends workers, browsers and servers as Ctrl-C does; Ctrl-C does so also in a job that a script put in the
-    background, which begins with it ignored."""
+    """Let SIGTERM end workers, browsers and servers as Ctrl-C does. Ctrl-C is set too: a script's background job ignores it by
+    default."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _say(counts: dict[str, int], where: Path) -> None:
-    told = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
-    click.echo(f"{sum(counts.values())} episodes ({told}) → {where}")
+def _print_counts(counts: dict[str, int], where: Path) -> None:
+    parts = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+    click.echo(f"{sum(counts.values())} episodes ({parts}) → {where}")

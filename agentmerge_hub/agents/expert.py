@@ -1,13 +1,14 @@
-"""The scripted expert: programmed solvers in place of a model, with the same prompt, the same answers, the same traces."""
+"""The scripted expert: solvers in place of a model. Prompts, answers and traces have the same form as a model's."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import agentmerge_hub.agents.solvers  # noqa: F401
-from agentmerge_hub.agents import acting
-from agentmerge_hub.agents.axtree import Page
-from agentmerge_hub.agents.lab import Agent, AgentArgs, AgentInfo
-from agentmerge_hub.agents.solver import SOLVERS, Unsolved
+from agentmerge_hub.agents import history, observations
+from agentmerge_hub.agents.action_sets import make_action_set
+from agentmerge_hub.agents.browser.agentlab_api import Agent, AgentArgs, AgentInfo
+from agentmerge_hub.agents.solvers.axtree import Page
+from agentmerge_hub.agents.solvers.solver import SOLVERS, Unsolved
 from agentmerge_hub.prompt import Flags, answer, render
 from agentmerge_hub.records import Message
 
@@ -16,7 +17,7 @@ MODEL = "scripted"
 
 @dataclass
 class ExpertArgs(AgentArgs):
-    """What makes the expert."""
+    """Arguments of the expert."""
 
     agent_name: str = ""
     model: str = MODEL
@@ -32,8 +33,8 @@ class Expert(Agent):
 
     def __init__(self, args: ExpertArgs) -> None:
         self.flags = Flags(**args.flags)
-        self.action_set = acting.action_set(self.flags.action_space, self.flags.multi_actions)
-        self.history = acting.History()
+        self.action_set = make_action_set(self.flags.action_space, self.flags.multi_actions)
+        self.history = history.History()
         self.task = ""
 
     def set_task_name(self, name: str) -> None:
@@ -41,25 +42,25 @@ class Expert(Agent):
         self.task = name
 
     def obs_preprocessor(self, obs: dict) -> dict:
-        return acting.flatten(obs, self.flags)
+        return observations.flatten(obs, self.flags)
 
     def get_action(self, obs: dict) -> tuple[str | None, AgentInfo]:
-        observation = acting.observe(obs)
-        self.history.see(observation.last_action_error)
+        observation = observations.to_observation(obs)
+        self.history.record_error(observation.last_action_error)
         messages = list(render(observation, self.history.turns, self.flags).messages())
         extra = {"model": MODEL, "flags": self.flags.model_dump()}
         try:
-            plan = SOLVERS[self.task](observation.goal, Page.read(observation.axtree), self._past())
+            plan = SOLVERS[self.task](observation.goal, Page.read(observation.axtree), self._past_calls())
         except Unsolved as error:
             return None, AgentInfo(
-                chat_messages=acting.discussion(messages), extra_info=extra | {"unsolved": str(error)}
+                chat_messages=history.to_discussion(messages), extra_info=extra | {"unsolved": str(error)}
             )
         action = "\n".join(plan.actions if self.flags.multi_actions else plan.actions[:1])
         thought = plan.thought if self.flags.use_thinking else None
         messages.append(Message(role="assistant", content=answer(action, thought)))
         self.history.add(action, thought)
-        return action, AgentInfo(think=thought, chat_messages=acting.discussion(messages), extra_info=extra)
+        return action, AgentInfo(think=thought, chat_messages=history.to_discussion(messages), extra_info=extra)
 
-    def _past(self) -> tuple[str, ...]:
-        """Every call made so far, oldest first."""
+    def _past_calls(self) -> tuple[str, ...]:
+        """All calls so far, oldest first."""
         return tuple(call for turn in self.history.turns for call in turn.action.splitlines())

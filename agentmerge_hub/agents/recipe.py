@@ -1,4 +1,4 @@
-"""A study's recipe: who acts, on which tasks and seeds, with what flags. YAML in, checked values out."""
+"""The recipe of a study: candidates, agent configs, tasks and seeds. Reads YAML, returns validated models."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from agentmerge_hub.prompt import ADVANCED, BASIC, Flags
 
 
 def _seeds(value: Any) -> Any:
-    """``0-24`` is 0, 1 … 24; lists and the word ``default`` stay."""
+    """``0-24`` → 0, 1 … 24. Lists and ``default`` are unchanged."""
     if isinstance(value, str) and value != "default":
         first, dash, last = value.partition("-")
         return list(range(int(first), int(last) + 1)) if dash else [int(first)]
@@ -20,7 +20,7 @@ def _seeds(value: Any) -> Any:
 
 
 def _flags(value: Any) -> Any:
-    """``preset: advanced`` or ``basic`` fills in what is not named."""
+    """``preset: advanced`` or ``basic`` sets the flags that are not given."""
     if isinstance(value, dict) and "preset" in value:
         presets = {"advanced": ADVANCED, "basic": BASIC}
         if value["preset"] not in presets:
@@ -34,14 +34,14 @@ class _Strict(BaseModel):
 
 
 class Candidate(_Strict):
-    """Who answers: the scripted expert, a model folder, or a model that an endpoint serves."""
+    """What is evaluated or collects: the scripted expert, a model folder, or a model behind an endpoint."""
 
-    name: str = Field(description="In agent names and tables.")
+    name: str = Field(description="Name in agent names and tables.")
     method: str = Field(
-        "", description="How the model came about: instruct, instruct-fine-tuned, model-soup, agentmerge …"
+        "", description="How the model was made: instruct, instruct-fine-tuned, model-soup, agentmerge …"
     )
     path: str = Field("", description="Model folder to serve; with wildcards, every folder that matches: runs/base-*.")
-    model: str = Field("", description="Name at the recipe's endpoint, where there is no folder.")
+    model: str = Field("", description="The model's name at the recipe's endpoint, for a model without a folder.")
     revision: str = Field("", description="Revision of a served model, for the record.")
     scripted: bool = Field(False, description="The scripted expert, for MiniWoB.")
     tokenizer: str = Field("", description="Folder or Hub id; the model's own by default.")
@@ -54,14 +54,16 @@ class Candidate(_Strict):
 
 
 class AgentConfig(_Strict):
-    """How it is asked."""
+    """How a candidate is prompted."""
 
-    name: str = Field(description="In agent names and tables.")
-    flags: Annotated[Flags, BeforeValidator(_flags)] | None = Field(None, description="For the agents of this package.")
+    name: str = Field(description="Name in agent names and tables.")
+    flags: Annotated[Flags, BeforeValidator(_flags)] | None = Field(
+        None, description="Prompt flags of this package's agents."
+    )
     generic: str = Field("", description="A preset of AgentLab's own GenericAgent instead, e.g. FLAGS_LLAMA3_70B.")
 
     @model_validator(mode="after")
-    def _one_way(self) -> "AgentConfig":
+    def _flags_or_generic(self) -> "AgentConfig":
         if (self.flags is None) == (not self.generic):
             raise ValueError(f"agent {self.name!r} needs flags, or generic, and not both")
         return self
@@ -70,58 +72,64 @@ class AgentConfig(_Strict):
 class Group(_Strict):
     """Episodes: each task with each seed."""
 
-    split: str = Field(description="In the results: train, inter_task or cross_task.")
-    tasks: list[str] = Field([], description="Names with or without the benchmark's prefix; all of them if empty.")
+    split: str = Field(description="Split in the results: train, inter_task or cross_task.")
+    tasks: list[str] = Field([], description="Task names with or without the benchmark's prefix; all tasks if empty.")
     browsergym_split: Literal["train", "valid", "test", ""] = Field(
-        "", description="Only tasks of this split of BrowserGym's."
+        "", description="Only tasks of this BrowserGym split."
     )
     seeds: Annotated[list[int] | Literal["default"], BeforeValidator(_seeds)] = Field(
-        "default", description="``0-24``, a list, or ``default`` for those of the benchmark."
+        "default", description="``0-24``, a list, or ``default`` for the benchmark's own."
     )
 
 
 class Recipe(_Strict):
-    """A whole study."""
+    """A study."""
 
-    name: str = Field(description="Of the study.")
+    name: str = Field(description="Name of the study.")
     benchmark: str = Field("miniwob", description="A benchmark registered with BrowserGym, e.g. workarena_l1.")
-    candidates: list[Candidate] = Field(min_length=1, description="Who answers.")
-    agents: list[AgentConfig] = Field(min_length=1, description="How each is asked.")
+    candidates: list[Candidate] = Field(min_length=1, description="The models, or the scripted expert.")
+    agents: list[AgentConfig] = Field(min_length=1, description="Agent configs; each candidate runs with each.")
     episodes: list[Group] = Field(min_length=1, description="Groups of tasks and seeds, for each candidate and agent.")
-    window: int = Field(8192, description="Tokens of prompt and answer.")
-    answer: int = Field(1024, description="Tokens kept for the answer.")
-    temperature: float = Field(0.0, description="0 takes the likeliest token.")
-    max_retry: int = Field(4, description="Times an answer that cannot be read is asked for again.")
-    max_steps: int | None = Field(None, description="Steps an episode may take; the benchmark's by default.")
-    endpoint: str = Field("", description="OpenAI-compatible base URL; model folders are served here if empty.")
+    window: int = Field(8192, description="Context window: tokens of prompt and answer.")
+    answer: int = Field(1024, description="Most tokens of an answer.")
+    temperature: float = Field(0.0, description="Sampling temperature; 0 is greedy.")
+    max_retry: int = Field(4, description="Most retries after an answer that cannot be parsed.")
+    max_steps: int | None = Field(None, description="Most steps of an episode; the benchmark's by default.")
+    endpoint: str = Field(
+        "", description="OpenAI-compatible base URL; if empty, model folders are served on this machine."
+    )
     api_key_variable: str = Field("", description="Environment variable that holds the endpoint's key.")
     engine: Literal["auto", "vllm", "transformers", "llama.cpp"] = Field(
-        "auto", description="What serves model folders; llama.cpp the GGUF file in each."
+        "auto", description="Engine that serves model folders; llama.cpp serves the GGUF file in each."
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="What the served models compute in; auto is the engine's choice."
+        "auto", description="Data type the served models compute in; auto is the engine's choice."
     )
     engine_arguments: list[Annotated[str, Field(coerce_numbers_to_str=True)]] = Field(
         [],
-        description="What the engine is started with besides, e.g. [--continuous-batching] or [--tensor-parallel-size, 8].",
+        description="More arguments for the engine, e.g. [--continuous-batching] or [--tensor-parallel-size, 8].",
     )
     jobs: int = Field(1, ge=1, description="Episodes at once.")
-    backend: Literal["local", "ray"] = Field("local", description="Where they run: processes here, or Ray.")
-    ray_address: str = Field("", description="A Ray cluster's address; its machines share the output folder.")
-    max_hours: float | None = Field(None, gt=0, description="Budget: after so many hours no episode is begun.")
-    max_tokens: int | None = Field(
-        None, gt=0, description="Budget: tokens asked and answered, over all runs of the study."
+    backend: Literal["local", "ray"] = Field(
+        "local", description="Where episodes run: processes on this machine, or Ray."
     )
-    step_seconds: float = Field(120, gt=0, description="A step that takes longer is given up as hung.")
+    ray_address: str = Field("", description="A Ray cluster's address; its machines share the output folder.")
+    max_hours: float | None = Field(None, gt=0, description="Budget: no episode starts after so many hours.")
+    max_tokens: int | None = Field(
+        None, gt=0, description="Budget: prompt and completion tokens over all runs of the study."
+    )
+    step_seconds: float = Field(
+        120, gt=0, description="Time limit of one request and of one action in the browser, in seconds."
+    )
     retries: int = Field(1, ge=0, description="Times a crashed episode is run again before it counts as crashed.")
     screenshots: bool = Field(False, description="Save screenshots; AgentXray shows them.")
     wait_after_action: float | None = Field(
         None,
         ge=0,
-        description="Seconds a page gets after an action before it is observed; BrowserGym's default is 0.5.",
+        description="Seconds between an action and the next observation; BrowserGym's default is 0.5.",
     )
     slow_mo: int | None = Field(
-        None, ge=0, description="Milliseconds between two moves of the mouse or keys; MiniWoB's default is 100."
+        None, ge=0, description="Milliseconds between two mouse or keyboard events; MiniWoB's default is 100."
     )
 
 
@@ -129,7 +137,7 @@ def read(path: Path) -> Recipe:
     """Read a recipe.
 
     Raises:
-        UserError: if it is not there, is no YAML, or a value is wrong, or no folder matches; the sentence names the key.
+        UserError: if the file cannot be read, is not YAML, has a wrong value, or if no folder matches; the message names the key.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -144,16 +152,16 @@ def read(path: Path) -> Recipe:
         where = ".".join(map(str, first["loc"])) or "the recipe"
         raise UserError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
     return recipe.model_copy(
-        update={"candidates": [found for one in recipe.candidates for found in _matching(one, path)]}
+        update={"candidates": [match for one in recipe.candidates for match in _matching(one, path)]}
     )
 
 
-_WILD = re.compile(r"[*?[]")
+_WILDCARD = re.compile(r"[*?[]")
 
 
 def _matching(candidate: Candidate, recipe: Path) -> list[Candidate]:
-    """A candidate for each model folder that its path matches, named after what the wildcards stand for."""
-    if not _WILD.search(candidate.path):
+    """A candidate for each model folder that matches its path; the matched parts are appended to its name."""
+    if not _WILDCARD.search(candidate.path):
         return [candidate]
     pattern = Path(candidate.path)
     folders = sorted(
@@ -161,10 +169,13 @@ def _matching(candidate: Candidate, recipe: Path) -> list[Candidate]:
     )
     if not folders:
         raise UserError(f"{recipe}: no model folder matches {candidate.path}, the path of candidate {candidate.name!r}")
-    wild = [place for place, part in enumerate(pattern.parts) if _WILD.search(part)]
+    indices = [index for index, part in enumerate(pattern.parts) if _WILDCARD.search(part)]
     return [
         candidate.model_copy(
-            update={"name": "-".join([candidate.name, *(folder.parts[place] for place in wild)]), "path": str(folder)}
+            update={
+                "name": "-".join([candidate.name, *(folder.parts[index] for index in indices)]),
+                "path": str(folder),
+            }
         )
         for folder in folders
     ]

@@ -1,4 +1,4 @@
-"""Traces → results.parquet: one row for each episode the recipe asks for, whatever became of it."""
+"""Traces → results.parquet: one row for each episode of the recipe, whatever its status."""
 
 import json
 import re
@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub.actions import parse_calls
-from agentmerge_hub.agents import standing
+from agentmerge_hub.agents import run_status
 from agentmerge_hub.agents.plan import Episode as Planned
 from agentmerge_hub.agents.plan import Plan
-from agentmerge_hub.agents.weights import origin
+from agentmerge_hub.agents.weights import read_provenance
 from agentmerge_hub.prompt import EXAMPLE_BID, html_bids, tree_bids
 from agentmerge_hub.records import RESULT_SCHEMA, Episode, Step
 from agentmerge_hub.traces.episode import Unreadable, read_episode
@@ -24,18 +24,18 @@ NAME = "results.parquet"
 
 def write(planned: Plan, out: Path) -> dict[str, int]:
     """Write results.parquet, whole or not at all, from the traces under `out`. Returns counts by status."""
-    there = standing.found(out / "traces")
+    runs = run_status.list_runs(out / "traces")
     categories = _categories(planned)
-    origins = {c.path: origin(Path(c.path)) for c in planned.recipe.candidates if c.path}
+    provenance = {c.path: read_provenance(Path(c.path)) for c in planned.recipe.candidates if c.path}
     rows = []
     for episode in planned.episodes:
-        found = there.get(episode.run.exp_id)
-        row = _asked(episode, origins.get(episode.candidate.path, {}), categories)
-        rows.append(row | (_came_of(found.folder, out) if found else {"status": "missing"}))
+        run = runs.get(episode.run.exp_id)
+        row = _planned_columns(episode, provenance.get(episode.candidate.path, {}), categories)
+        rows.append(row | (_outcome_columns(run.folder, out) if run else {"status": "missing"}))
     table = pa.Table.from_pylist(rows, schema=RESULT_SCHEMA)
-    beside = out / f".{NAME}.partial"
-    pq.write_table(table, beside)
-    beside.replace(out / NAME)
+    partial = out / f".{NAME}.partial"
+    pq.write_table(table, partial)
+    partial.replace(out / NAME)
     return {status: sum(row["status"] == status for row in rows) for status in ("done", "crashed", "missing")}
 
 
@@ -45,7 +45,7 @@ def _categories(planned: Plan) -> dict[str, str]:
     return dict(zip(metadata["task_name"], metadata[column].astype(str))) if column else {}
 
 
-def _asked(episode: Planned, source: dict[str, Any], categories: dict[str, str]) -> dict[str, Any]:
+def _planned_columns(episode: Planned, source: dict[str, Any], categories: dict[str, str]) -> dict[str, Any]:
     """The columns that are known before the episode runs."""
     candidate, env_args, flags = episode.candidate, episode.run.env_args, episode.run.agent_args.flags
     return {
@@ -66,8 +66,8 @@ def _asked(episode: Planned, source: dict[str, Any], categories: dict[str, str])
     }
 
 
-def _came_of(folder: Path, out: Path) -> dict[str, Any]:
-    """The columns that the trace tells."""
+def _outcome_columns(folder: Path, out: Path) -> dict[str, Any]:
+    """The columns read from the trace."""
     trace = folder.relative_to(out).as_posix()
     try:
         episode = read_episode(Found(trace, folder))
@@ -88,9 +88,9 @@ def _came_of(folder: Path, out: Path) -> dict[str, Any]:
         "think_answers": sum(step.thought is not None for step in answered),
         "parse_retries": sum(step.parse_retries for step in episode.steps),
         "copied_example_actions": len(copied),
-        "copied_example_off_page": sum(EXAMPLE_BID not in _on_page(step) for step in copied),
+        "copied_example_off_page": sum(EXAMPLE_BID not in _page_bids(step) for step in copied),
         "copied_example_first_step": any(step.index == 0 for step in copied),
-        "invalid_bid_actions": sum(bool(_bids(step) - _on_page(step)) for step in answered),
+        "invalid_bid_actions": sum(bool(_bids(step) - _page_bids(step)) for step in answered),
         "prompt_tokens": sum(step.prompt_tokens for step in episode.steps),
         "completion_tokens": sum(step.completion_tokens for step in episode.steps),
         "seconds": _seconds(folder),
@@ -99,7 +99,7 @@ def _came_of(folder: Path, out: Path) -> dict[str, Any]:
 
 
 def _error_class(episode: Episode) -> str:
-    """Name of the exception of a crash, which AgentLab puts first; ``parse`` where no answer could be read; else empty."""
+    """Name of the exception of a crash; ``parse`` where no answer could be parsed; else empty."""
     if episode.error:
         names = re.findall(
             r"\b\w*(?:Error|Exception|Interrupt)\b", episode.error.partition("in task")[2] or episode.error
@@ -115,11 +115,11 @@ def _bids(step: Step) -> set[str]:
         return set()
 
 
-def _on_page(step: Step) -> set[str]:
+def _page_bids(step: Step) -> set[str]:
     return tree_bids(step.observation.axtree) | html_bids(step.observation.html)
 
 
 def _seconds(folder: Path) -> float | None:
-    """From the arguments' file, written before the episode, to its summary."""
-    begin, end = folder / "exp_args.pkl", folder / "summary_info.json"
-    return end.stat().st_mtime - begin.stat().st_mtime if end.is_file() else None
+    """Time from the arguments file, written before the episode, to its summary."""
+    first, last = folder / "exp_args.pkl", folder / "summary_info.json"
+    return last.stat().st_mtime - first.stat().st_mtime if last.is_file() else None

@@ -1,4 +1,4 @@
-"""What a model folder says about itself: a hash of its weights, and how it came about."""
+"""A model folder → the hash of its weights, and its provenance from its manifest."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ def weights_hash(folder: Path) -> str:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise UserError(f"{folder} has no *.safetensors file: name a model folder")
-    tensors = {}
+    tensors: dict[str, tuple[Path, int, dict[str, Any]]] = {}
     for path in files:
         try:
             with path.open("rb") as file:
@@ -30,18 +30,18 @@ def weights_hash(folder: Path) -> str:
             raise UserError(f"{path} is not a safetensors file: {error}") from error
         tensors |= {name: (path, 8 + size, entry) for name, entry in header.items() if name != "__metadata__"}
     digest = hashlib.sha256()
-    for name, (path, begin, entry) in sorted(tensors.items()):
+    for name, (path, start, entry) in sorted(tensors.items()):
         digest.update(json.dumps([name, entry["dtype"], entry["shape"]]).encode())
         first, last = entry["data_offsets"]
         with path.open("rb") as file:
-            file.seek(begin + first)
+            file.seek(start + first)
             while first < last and (piece := file.read(min(last - first, 1 << 24))):
                 digest.update(piece)
                 first += len(piece)
     return digest.hexdigest()
 
 
-def origin(folder: Path) -> dict[str, Any]:
+def read_provenance(folder: Path) -> dict[str, Any]:
     """learning_rate, samples_seen, seed, method and lambda from the folder's manifest; empty without one."""
     if not (folder / manifest.NAME).is_file():
         return {}

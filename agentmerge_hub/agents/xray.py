@@ -1,21 +1,21 @@
-"""AgentLab's AgentXray on the traces of a study."""
+"""Open AgentLab's AgentXray on the traces of a study."""
 
 import os
 from pathlib import Path
 
-from agentmerge_hub.agents import environment
+from agentmerge_hub.agents.browser import environment
 from agentmerge_hub.errors import UserError
 
 
-def show(results: Path, port: int) -> None:
+def serve_xray(results: Path, port: int) -> None:
     """Serve AgentXray until Ctrl-C.
 
     Args:
-        results: what collect or evaluate wrote. AgentXray unpickles what it shows: only traces of your own.
-        port: of the local page.
+        results: the output folder of collect or evaluate. AgentXray unpickles without an allow-list: open only your own traces.
+        port: port of the local page.
 
     Raises:
-        UserError: if there is no study in the folder.
+        UserError: if the folder contains no study.
     """
     root = next((folder for folder in (results, results / "traces") if any(folder.glob("*/study.pkl.gz"))), None)
     if root is None:

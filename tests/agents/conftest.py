@@ -1,4 +1,4 @@
-"""A chat endpoint that says what a test tells it to, over real HTTP; recipes; a tiny model."""
+"""A chat endpoint with scripted replies over real HTTP; recipes; a tiny model."""
 
 import json
 import os
@@ -80,7 +80,7 @@ def chat_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
 
 @pytest.fixture
 def write_recipe(tmp_path: Path) -> Callable[..., Path]:
-    """A recipe of the scripted expert on one easy task, with what a test changes."""
+    """Writes a recipe of the scripted expert on one easy task, with a test's changes."""
 
     def write(**changes: object) -> Path:
         recipe = {

@@ -1,12 +1,12 @@
-"""The chat agent against a real HTTP endpoint: what it sends, what it makes of answers, what it saves."""
+"""The chat agent against a real HTTP endpoint: its requests, its reading of answers, its trace."""
 
 import pickle
 import shutil
 
 import pytest
 
-from agentmerge_hub.agents import endpoint
 from agentmerge_hub.agents.chat_agent import ChatAgent, ChatAgentArgs
+from agentmerge_hub.agents.serving import endpoint
 from agentmerge_hub.prompt import answer
 
 KEY = "sk-secret-of-the-test"
@@ -22,19 +22,19 @@ def obs(axtree: str = "RootWebArea 'Page'\n\t[a1] button 'Go'", error: str = "")
 
 
 @pytest.fixture
-def make(chat_server, tokenizer_folder):
+def make_agent(chat_server, tokenizer_folder):
     def make(**changes) -> ChatAgent:
-        endpoint.use(chat_server.address, KEY)
+        endpoint.configure(chat_server.address, KEY)
         flags = {"use_thinking": True, "multi_actions": True} | changes.pop("flags", {})
-        given = {"model": "m", "tokenizer": str(tokenizer_folder), "flags": flags}
-        return ChatAgent(ChatAgentArgs(agent_name="a", **(given | {"window": 4096, "answer": 128} | changes)))
+        arguments = {"model": "m", "tokenizer": str(tokenizer_folder), "flags": flags}
+        return ChatAgent(ChatAgentArgs(agent_name="a", **(arguments | {"window": 4096, "answer": 128} | changes)))
 
     return make
 
 
-def test_an_answer_becomes_an_action_and_a_complete_trace(chat_server, make) -> None:
+def test_an_answer_becomes_an_action_and_a_complete_trace(chat_server, make_agent) -> None:
     chat_server.answer = lambda messages: answer("click('a1')", "Go is there.")
-    action, info = make().get_action(obs())
+    action, info = make_agent().get_action(obs())
     assert action == "click('a1')"
     assert info.think == "Go is there."
     assert [message["role"] for message in info.chat_messages] == ["system", "user", "assistant"]
@@ -42,63 +42,63 @@ def test_an_answer_becomes_an_action_and_a_complete_trace(chat_server, make) -> 
     assert (info.stats["input_tokens"], info.stats["output_tokens"], info.stats["n_retry"]) == (100, 7, 0)
     assert chat_server.keys == [f"Bearer {KEY}"]
     assert chat_server.requests[0]["messages"][1]["content"].count("Press Go.") == 1
-    saved = pickle.dumps((info, make().args))
+    saved = pickle.dumps((info, make_agent().args))
     assert KEY.encode() not in saved and chat_server.address.encode() not in saved
 
 
 def test_episodes_share_the_tokenizer_that_prepare_loads(tokenizer_folder, tmp_path) -> None:
-    shutil.copytree(tokenizer_folder, tmp_path / "its")
-    args = ChatAgentArgs(agent_name="a", model="m", tokenizer=str(tmp_path / "its"), window=4096, answer=128)
+    shutil.copytree(tokenizer_folder, tmp_path / "copy")
+    args = ChatAgentArgs(agent_name="a", model="m", tokenizer=str(tmp_path / "copy"), window=4096, answer=128)
     args.prepare()
-    shutil.rmtree(tmp_path / "its")
+    shutil.rmtree(tmp_path / "copy")
     assert args.make_agent().tokenizer is args.make_agent().tokenizer
 
 
-def test_an_unreadable_answer_is_asked_for_again_with_its_error(chat_server, make) -> None:
+def test_an_unreadable_answer_is_retried_with_its_error(chat_server, make_agent) -> None:
     replies = iter(["I would click Go.", "<action>press_go()</action>", answer("click('a1')", "Now.")])
     chat_server.answer = lambda messages: next(replies)
-    action, info = make().get_action(obs())
+    action, info = make_agent().get_action(obs())
     assert action == "click('a1')" and info.stats["n_retry"] == 2
     assert [len(request["messages"]) for request in chat_server.requests] == [2, 4, 4]
     assert "is not an action" in chat_server.requests[2]["messages"][-1]["content"]
-    assert len(list(info.chat_messages)) == 7  # everything that was said is saved
+    assert len(list(info.chat_messages)) == 7  # the trace holds every message
 
 
-def test_after_four_more_attempts_the_episode_ends(chat_server, make) -> None:
+def test_after_four_more_attempts_the_episode_ends(chat_server, make_agent) -> None:
     chat_server.answer = lambda messages: "no"
-    action, info = make().get_action(obs())
+    action, info = make_agent().get_action(obs())
     assert action is None
     assert len(chat_server.requests) == 5
     assert (info.stats["n_retry"], info.stats["busted_retry"]) == (4, 1)
 
 
-def test_history_and_errors_are_shown(chat_server, make) -> None:
+def test_history_and_errors_are_shown(chat_server, make_agent) -> None:
     chat_server.answer = lambda messages: answer("click('a1')", "Go is there.")
-    agent = make()
+    agent = make_agent()
     agent.get_action(obs())
     agent.get_action(obs(error="Error: a1 is gone"))
     shown = chat_server.requests[1]["messages"][1]["content"]
     assert "Go is there." in shown and shown.count("Error: a1 is gone") == 2
 
 
-def test_every_request_leaves_room_for_the_answer(chat_server, make) -> None:
+def test_every_request_leaves_tokens_for_the_answer(chat_server, make_agent) -> None:
     chat_server.answer = lambda messages: "word " * 100
-    agent = make(window=4096)
+    agent = make_agent(window=4096)
     agent.get_action(obs("RootWebArea 'Page'\n" + "\n".join(f"\t[{i}] button 'Number {i}'" for i in range(600))))
     sizes = [agent.tokenizer.count(agent.tokenizer.render(r["messages"])) for r in chat_server.requests]
     assert len(sizes) == 5 and max(sizes) <= 4096 - 128
     assert sizes[0] > 4096 - 128 - 30
 
 
-def test_a_server_that_recovers_is_asked_again(chat_server, make) -> None:
+def test_a_server_that_recovers_is_requested_again(chat_server, make_agent) -> None:
     replies = iter([(500, "{}"), (503, "busy"), answer("click('a1')")])
     chat_server.answer = lambda messages: next(replies)
-    assert make().get_action(obs())[0] == "click('a1')"
+    assert make_agent().get_action(obs())[0] == "click('a1')"
 
 
 @pytest.mark.parametrize("reply", [(500, "{}"), (200, "<html>nonsense</html>"), (200, '{"choices": []}'), (401, "{}")])
-def test_a_server_that_does_not_is_an_error_without_address_or_key(chat_server, make, reply) -> None:
+def test_a_server_that_does_not_recover_is_an_error_without_address_or_key(chat_server, make_agent, reply) -> None:
     chat_server.answer = lambda messages: reply
     with pytest.raises(endpoint.EndpointError) as error:
-        make().get_action(obs())
+        make_agent().get_action(obs())
     assert chat_server.address not in str(error.value) and KEY not in str(error.value)

@@ -1,15 +1,15 @@
-"""Recipes: those that ship are valid, wrong ones are one sentence, WorkArena is planned without an instance."""
+"""Recipes: the shipped ones are valid, a wrong one is one sentence, WorkArena is planned without an instance."""
 
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from agentmerge_hub.agents.check import WORKARENA_VARIABLES
 from agentmerge_hub.agents.command import collect
 from agentmerge_hub.agents.plan import plan
+from agentmerge_hub.agents.preflight import WORKARENA_VARIABLES
 from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Group, Recipe, read
-from agentmerge_hub.agents.solver import SOLVERS
+from agentmerge_hub.agents.solvers.solver import SOLVERS
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.package_data import data_folder
 
@@ -29,7 +29,7 @@ def test_shipped_recipes_can_be_planned(path: Path) -> None:
         assert min(seeds["inter_task"]) >= 1000
 
 
-def test_every_key_stands_in_the_recipes_readme_with_its_description() -> None:
+def test_the_recipes_readme_lists_every_key_with_its_description() -> None:
     table = (data_folder("recipes") / "README.md").read_text(encoding="utf-8")
     for model, prefix in ((Recipe, ""), (Candidate, "candidates: "), (AgentConfig, "agents: "), (Group, "episodes: ")):
         for name, field in model.model_fields.items():
@@ -58,21 +58,21 @@ def test_the_expert_has_solvers_for_tasks_of_many_kinds() -> None:
 
 
 def test_workarena_is_planned_with_its_own_lists_seeds_and_splits() -> None:
-    given = {"name": "w", "benchmark": "workarena_l1", "candidates": [{"name": "m", "model": "m"}]}
-    given |= {"agents": [{"name": "a", "flags": {"preset": "advanced"}}]}
+    recipe = {"name": "w", "benchmark": "workarena_l1", "candidates": [{"name": "m", "model": "m"}]}
+    recipe |= {"agents": [{"name": "a", "flags": {"preset": "advanced"}}]}
     both = [{"split": "inter_task", "browsergym_split": "train"}, {"split": "cross_task", "browsergym_split": "test"}]
-    planned = plan(Recipe.model_validate(given | {"episodes": both}))
+    planned = plan(Recipe.model_validate(recipe | {"episodes": both}))
     tasks = {split: {e.run.env_args.task_name for e in planned.episodes if e.group.split == split} for split in
              ("inter_task", "cross_task")}  # fmt: skip
     assert (len(tasks["inter_task"]), len(tasks["cross_task"]), len(planned.episodes)) == (15, 18, 330)
     assert {e.run.env_args.max_steps for e in planned.episodes} == {15}
     assert {e.run.env_args.slow_mo for e in planned.episodes} == {None}  # the benchmark's own pace
     for level in ("workarena_l2", "workarena_l3"):
-        whole = plan(Recipe.model_validate(given | {"benchmark": level, "episodes": [{"split": "test"}]}))
+        whole = plan(Recipe.model_validate(recipe | {"benchmark": level, "episodes": [{"split": "test"}]}))
         assert len(whole.episodes) == 235
 
 
-def test_workarena_without_an_instance_is_said_in_one_sentence(write_recipe, monkeypatch, tmp_path: Path) -> None:
+def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch, tmp_path: Path) -> None:
     for name in (*WORKARENA_VARIABLES, "SNOW_INSTANCE_POOL", "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -115,7 +115,7 @@ def test_a_wrong_value_is_one_sentence(write_recipe, changes: dict, says: str) -
     assert says in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_recipe_that_is_no_yaml_or_not_there(tmp_path: Path) -> None:
+def test_a_recipe_that_is_not_yaml_or_missing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         read(tmp_path / "none.yaml")
     (tmp_path / "bad.yaml").write_text("a: [1")
@@ -137,9 +137,9 @@ episodes: [{{split: validation}}]
 """
     recipe.write_text(text)
     names = ["merge-lr1-seed0-lambda-0.3", "merge-lr1-seed0-lambda-0.7", "merge-lr1-seed1-lambda-0.3", "expert"]
-    found = read(recipe).candidates
-    assert [candidate.name for candidate in found] == names
-    assert found[1].path == str(tmp_path / "merged/lr1-seed0/lambda-0.7")
+    candidates = read(recipe).candidates
+    assert [candidate.name for candidate in candidates] == names
+    assert candidates[1].path == str(tmp_path / "merged/lr1-seed0/lambda-0.7")
     recipe.write_text(text.replace("lr1-*", "lr2-*"))
     with pytest.raises(UserError, match=r"no model folder matches .*lr2.*, the path of candidate 'merge'"):
         read(recipe)

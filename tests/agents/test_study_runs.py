@@ -1,4 +1,4 @@
-"""Studies in a real browser: collected, gone on with, scored, and robust against what breaks."""
+"""Studies in a real browser: collected, continued, scored, and robust against failures."""
 
 import os
 import re
@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from agentmerge_hub import manifest
-from agentmerge_hub.agents import conduct
+from agentmerge_hub.agents import studies
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import answer
 from agentmerge_hub.records import RESULT_SCHEMA
@@ -34,7 +34,7 @@ def press_first_button(messages: list[dict]) -> str:
     return answer(f"click('{found[1]}')", "There is one button.")
 
 
-def test_the_expert_collects_and_an_interrupted_study_goes_on(write_recipe, tmp_path: Path) -> None:
+def test_the_expert_collects_and_an_interrupted_study_continues(write_recipe, tmp_path: Path) -> None:
     flags = yaml.safe_load(write_recipe().read_text())["agents"][0]["flags"]
     agents = [{"name": "advanced", "flags": flags | {"preset": "advanced"}}, {"name": "basic", "flags": flags}]
     episodes = [
@@ -42,7 +42,7 @@ def test_the_expert_collects_and_an_interrupted_study_goes_on(write_recipe, tmp_
     ]
     recipe = write_recipe(agents=agents, episodes=episodes, jobs=2)
     out = tmp_path / "traces"
-    assert conduct.collect(recipe, out) == {"done": 8, "crashed": 0, "missing": 0}
+    assert studies.run_collect(recipe, out) == {"done": 8, "crashed": 0, "missing": 0}
     read = [read_episode(found) for found in find_episodes([out])]
     assert [episode.reward for episode in read] == [1.0] * 8
     advanced = next(e for e in read if e.agent == "expert-advanced" and "collapsible" in e.task)
@@ -56,7 +56,7 @@ def test_the_expert_collects_and_an_interrupted_study_goes_on(write_recipe, tmp_
     before = (kept / "summary_info.json").stat().st_mtime_ns
     (broken / "summary_info.json").unlink()
     shutil.rmtree(gone)
-    assert conduct.collect(recipe, out) == {"done": 8, "crashed": 0, "missing": 0}
+    assert studies.run_collect(recipe, out) == {"done": 8, "crashed": 0, "missing": 0}
     assert (kept / "summary_info.json").stat().st_mtime_ns == before
     assert not broken.exists()
     assert len(list(out.glob("*/*/exp_args.pkl"))) == 8 and len(list(out.glob("*/study.pkl.gz"))) == 1
@@ -75,7 +75,7 @@ def test_a_served_folder_is_scored_and_its_twin_is_not_run_again(
     ]
     out = tmp_path / "results"
     recipe = write_recipe(candidates=candidates, window=2048, answer=16, max_retry=1)
-    conduct.evaluate(recipe, out)
+    studies.run_evaluate(recipe, out)
     first, second = rows(out)
     assert (first["model"], second["model"]) == ("tiny", "twin")
     assert first["trace"] == second["trace"] and (out / first["trace"]).is_dir()
@@ -86,17 +86,17 @@ def test_a_served_folder_is_scored_and_its_twin_is_not_run_again(
     assert first["prompt_tokens"] > 0 and 0 < first["completion_tokens"] <= 32
 
 
-def test_columns_are_true(write_recipe, chat_server, tokenizer_folder: Path, tmp_path: Path) -> None:
-    def speak(messages: list[dict]) -> str:
+def test_the_columns_are_right(write_recipe, chat_server, tokenizer_folder: Path, tmp_path: Path) -> None:
+    def reply(messages: list[dict]) -> str:
         page = messages[1]["content"]
         if "## Step 0" not in page:
             return answer("click('a324')", "As in the example.")
         return answer("click('99')") if "## Step 1" not in page else press_first_button(messages)
 
-    chat_server.answer = speak
+    chat_server.answer = reply
     candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder), "revision": "abc"}]
     recipe = write_recipe(candidates=candidates, endpoint=chat_server.address, answer=64)
-    conduct.evaluate(recipe, tmp_path / "results")
+    studies.run_evaluate(recipe, tmp_path / "results")
     (row,) = rows(tmp_path / "results")
     assert row["status"] == "done" and row["success"] is True and row["reward"] == 1.0
     assert (row["answers"], row["steps"], row["think_answers"]) == (3, 3, 2)
@@ -113,21 +113,21 @@ def test_columns_are_true(write_recipe, chat_server, tokenizer_folder: Path, tmp
 def test_a_server_that_breaks_on_some_episodes(
     write_recipe, chat_server, tokenizer_folder: Path, tmp_path: Path
 ) -> None:
-    def speak(messages: list[dict]) -> str | tuple[int, str]:
+    def reply(messages: list[dict]) -> str | tuple[int, str]:
         return (200, "<nonsense>") if "Focus" in messages[1]["content"] else press_first_button(messages)
 
-    chat_server.answer = speak
+    chat_server.answer = reply
     candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}]
     episodes = [{"split": "train", "tasks": ["focus-text", "click-test"], "seeds": [1, 2]}]
     recipe = write_recipe(candidates=candidates, episodes=episodes, endpoint=chat_server.address, answer=64)
     out = tmp_path / "results"
-    assert conduct.evaluate(recipe, out) == {"done": 2, "crashed": 2, "missing": 0}
+    assert studies.run_evaluate(recipe, out) == {"done": 2, "crashed": 2, "missing": 0}
     crashed = [row for row in rows(out) if row["status"] == "crashed"]
     assert [(row["task"], row["reward"], row["error_class"]) for row in crashed] == [
         ("miniwob.focus-text", None, "EndpointError")
     ] * 2
     chat_server.answer = press_first_button_or_box
-    assert conduct.evaluate(recipe, out) == {"done": 4, "crashed": 0, "missing": 0}
+    assert studies.run_evaluate(recipe, out) == {"done": 4, "crashed": 0, "missing": 0}
 
 
 def press_first_button_or_box(messages: list[dict]) -> str:
@@ -155,10 +155,10 @@ def hanging_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINIWOB_URL", (html / "miniwob").as_uri() + "/")
 
 
-def test_a_page_that_hangs_is_given_up(hanging_pages, write_recipe, tmp_path: Path) -> None:
+def test_a_page_that_hangs_is_ended(hanging_pages, write_recipe, tmp_path: Path) -> None:
     episodes = [{"split": "train", "tasks": ["focus-text", "click-test"], "seeds": [1]}]
     recipe = write_recipe(episodes=episodes, step_seconds=12, retries=0)
-    assert conduct.collect(recipe, tmp_path / "traces") == {"done": 1, "crashed": 1, "missing": 0}
+    assert studies.run_collect(recipe, tmp_path / "traces") == {"done": 1, "crashed": 1, "missing": 0}
     (crashed,) = (e for e in map(read_episode, find_episodes([tmp_path / "traces"])) if e.error)
     assert crashed.task == "miniwob.focus-text" and "HungError: no step within 12 seconds" in crashed.error
 
@@ -170,7 +170,7 @@ def test_a_browser_that_is_killed_costs_one_episode_at_most(
 
     killed = []
 
-    def speak(messages: list[dict]) -> str:
+    def reply(messages: list[dict]) -> str:
         if not killed:
             killed.extend(p for p in psutil.Process().children(recursive=True) if "chrom" in p.name())
             for process in killed:
@@ -178,41 +178,41 @@ def test_a_browser_that_is_killed_costs_one_episode_at_most(
             time.sleep(1)
         return press_first_button(messages)
 
-    chat_server.answer = speak
+    chat_server.answer = reply
     candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}]
     episodes = [{"split": "train", "tasks": ["click-test"], "seeds": [1, 2]}]
     recipe = write_recipe(candidates=candidates, episodes=episodes, endpoint=chat_server.address, answer=64)
-    assert conduct.evaluate(recipe, tmp_path / "results") == {"done": 2, "crashed": 0, "missing": 0}
+    assert studies.run_evaluate(recipe, tmp_path / "results") == {"done": 2, "crashed": 0, "missing": 0}
     assert killed
 
 
-def test_nothing_is_left_where_no_model_answers(write_recipe, tokenizer_folder: Path, tmp_path: Path) -> None:
+def test_nothing_is_written_if_no_model_answers(write_recipe, tokenizer_folder: Path, tmp_path: Path) -> None:
     candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}]
     recipe = write_recipe(candidates=candidates, endpoint="http://127.0.0.1:9/v1")
     with pytest.raises(UserError, match=r"no model answers at the endpoint http://127\.0\.0\.1:9/v1"):
-        conduct.evaluate(recipe, tmp_path / "results")
+        studies.run_evaluate(recipe, tmp_path / "results")
     assert not (tmp_path / "results").exists()
 
 
 def test_no_browser_is_one_sentence(write_recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENTMERGE_CHROMIUM", "/no/such/chromium")
     with pytest.raises(UserError, match="AGENTMERGE_CHROMIUM is '/no/such/chromium', which is not a program"):
-        conduct.collect(write_recipe(), tmp_path / "traces")
+        studies.run_collect(write_recipe(), tmp_path / "traces")
     assert not (tmp_path / "traces").exists()
 
 
-def test_a_budget_stops_a_study_which_goes_on_later(
+def test_a_budget_stops_a_study_which_continues_later(
     write_recipe, chat_server, tokenizer_folder, tmp_path, capsys
 ) -> None:
     chat_server.answer = press_first_button
     candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}]
     episodes = [{"split": "train", "tasks": ["click-test"], "seeds": [1, 2, 3]}]
-    given = {"candidates": candidates, "episodes": episodes, "endpoint": chat_server.address, "answer": 64}
+    common = {"candidates": candidates, "episodes": episodes, "endpoint": chat_server.address, "answer": 64}
     out = tmp_path / "results"
-    assert conduct.evaluate(write_recipe(**given, max_tokens=150), out) == {"done": 2, "crashed": 0, "missing": 1}
+    assert studies.run_evaluate(write_recipe(**common, max_tokens=150), out) == {"done": 2, "crashed": 0, "missing": 1}
     assert "max_tokens 150 is used up, 1 episodes are left" in capsys.readouterr().err
     assert [row["status"] for row in rows(out)] == ["done", "done", "missing"]
-    assert conduct.evaluate(write_recipe(**given), out) == {"done": 3, "crashed": 0, "missing": 0}
+    assert studies.run_evaluate(write_recipe(**common), out) == {"done": 3, "crashed": 0, "missing": 0}
 
 
 def test_generic_agent_is_usable(write_recipe, chat_server, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_generic_agent_is_usable(write_recipe, chat_server, tmp_path: Path) -> N
         agents=[{"name": "generic", "generic": "FLAGS_LLAMA3_70B"}],
         endpoint=chat_server.address,
     )
-    conduct.evaluate(recipe, tmp_path / "results")
+    studies.run_evaluate(recipe, tmp_path / "results")
     (row,) = rows(tmp_path / "results")
     assert row["status"] == "done" and row["success"] is True and row["think_answers"] == 1
     assert yaml.safe_load(row["flags"])["obs"]["use_html"] is True
@@ -235,5 +235,5 @@ def test_ray_runs_the_same_episodes(write_recipe, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     episodes = [{"split": "train", "tasks": ["click-test", "enter-text"], "seeds": [1]}]
     recipe = write_recipe(episodes=episodes, backend="ray", jobs=1)
-    assert conduct.collect(recipe, tmp_path / "traces") == {"done": 2, "crashed": 0, "missing": 0}
+    assert studies.run_collect(recipe, tmp_path / "traces") == {"done": 2, "crashed": 0, "missing": 0}
     assert [read_episode(found).reward for found in find_episodes([tmp_path / "traces"])] == [1.0, 1.0]

@@ -1,4 +1,4 @@
-"""The weights' hash depends on the tensors and on nothing else."""
+"""The hash of weights depends on the tensors alone."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""WorkArena as far as it goes without an instance: the study, its episodes, and the agent on pages that were really seen."""
+"""WorkArena without an instance: the study, its episodes, and the agent on recorded pages."""
 
 from pathlib import Path
 
@@ -6,16 +6,19 @@ import gymnasium
 import pytest
 
 from agentmerge_hub.actions import parse_calls
-from agentmerge_hub.agents import acting, endpoint, study
+from agentmerge_hub.agents.action_sets import make_action_set
+from agentmerge_hub.agents.agentlab_study import save_study
+from agentmerge_hub.agents.browser.agentlab_api import Study
 from agentmerge_hub.agents.chat_agent import ChatAgent, ChatAgentArgs
 from agentmerge_hub.agents.plan import plan
 from agentmerge_hub.agents.recipe import read
+from agentmerge_hub.agents.serving import endpoint
 from agentmerge_hub.prompt import ADVANCED, answer, tree_bids
 from agentmerge_hub.traces.episode import read_episode
 from agentmerge_hub.traces.find import find_episodes
 
 
-def test_a_study_of_workarena_stands_as_agentlab_writes_it(write_recipe, tmp_path: Path) -> None:
+def test_a_study_of_workarena_has_agentlabs_layout(write_recipe, tmp_path: Path) -> None:
     recipe = read(
         write_recipe(
             name="snow",
@@ -30,7 +33,7 @@ def test_a_study_of_workarena_stands_as_agentlab_writes_it(write_recipe, tmp_pat
         )
     )
     planned = plan(recipe)
-    saved = study.Study.load(study.folder(planned, tmp_path))
+    saved = Study.load(save_study(planned, tmp_path))
     assert len(saved.exp_args_list) == 15 * 2 * 2
     assert {run.env_args.max_steps for run in saved.exp_args_list} == {15}
     for run in saved.exp_args_list:
@@ -40,7 +43,7 @@ def test_a_study_of_workarena_stands_as_agentlab_writes_it(write_recipe, tmp_pat
 
 
 def test_the_papers_actions_can_be_executed() -> None:
-    actions = acting.action_set(ADVANCED.action_space, ADVANCED.multi_actions)
+    actions = make_action_set(ADVANCED.action_space, ADVANCED.multi_actions)
     code = actions.to_python_code("fill('a1', 'it\\'s')\nselect_option('b2', 'one')\nsend_msg_to_user('done')")
     assert "fill(" in code and "select_option(" in code and "send_msg_to_user(" in code
 
@@ -50,12 +53,12 @@ def test_the_agent_acts_on_a_real_page_within_its_window(real_traces, tokenizer_
     step = next(step for f in found[:5] for step in read_episode(f).steps if len(step.observation.axtree) > 20000)
     seen = step.observation
 
-    def speak(messages: list[dict]) -> str:
+    def reply(messages: list[dict]) -> str:
         bid = sorted(tree_bids(messages[1]["content"]))[0]
         return answer(f"click({bid!r})", "It is there.")
 
-    chat_server.answer = speak
-    endpoint.use(chat_server.address)
+    chat_server.answer = reply
+    endpoint.configure(chat_server.address)
     args = ChatAgentArgs(
         agent_name="a", model="m", flags=ADVANCED.model_dump(), tokenizer=str(tokenizer_folder), window=8192, answer=512
     )

@@ -1,4 +1,4 @@
-"""Solvers of MiniWoB tasks, a file a kind; importing this registers them all."""
+"""Solvers of MiniWoB tasks, one file per kind of task. Importing this package registers them all."""
 
 from agentmerge_hub.agents.solvers import boxes, clicks, completion, dates, feeds, fields, lists, numbers, tables
 

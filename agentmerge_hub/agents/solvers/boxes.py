@@ -1,7 +1,7 @@
 """Checkboxes, radio buttons and rows of choices."""
 
-from agentmerge_hub.agents.axtree import Element, Page
-from agentmerge_hub.agents.solver import Plan, button, click, fill, need, nth, solves, words
+from agentmerge_hub.agents.solvers.axtree import Element, Page
+from agentmerge_hub.agents.solvers.solver import Plan, button, click, fill, need, nth, solves, words
 
 
 @solves("click-option")
@@ -47,7 +47,7 @@ _ALIKE = [
         "rabbit rabbits bunny bunnies", "car cars automobile automobiles vehicle vehicles", "water",
     )
 ]  # fmt: skip
-"""Words that mean the same: what a person knows and a script has to be told."""
+"""Synonyms that the tasks use."""
 
 
 @solves("click-checkboxes-soft")
@@ -64,9 +64,10 @@ def odd_or_even(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
     marks = [click(odd if number % 2 else even) for number, odd, even in rows]
     left = [mark for mark in marks if mark not in past]
     submit = click(button(page, "Submit"))
-    told = ", ".join(f"{number} is {'odd' if number % 2 else 'even'}" for number, _, _ in rows)
+    parities = ", ".join(f"{number} is {'odd' if number % 2 else 'even'}" for number, _, _ in rows)
     return Plan(
-        f"{told}. I mark what is left and submit." if left else f"{told}. All are marked. I submit.", (*left, submit)
+        f"{parities}. I mark what is left and submit." if left else f"{parities}. All are marked. I submit.",
+        (*left, submit),
     )
 
 

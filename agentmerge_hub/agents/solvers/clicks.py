@@ -2,8 +2,8 @@
 
 import re
 
-from agentmerge_hub.agents.axtree import Page
-from agentmerge_hub.agents.solver import Plan, Unsolved, button, click, hover, need, nth, press, solves, words
+from agentmerge_hub.agents.solvers.axtree import Page
+from agentmerge_hub.agents.solvers.solver import Plan, Unsolved, button, click, hover, need, nth, press, solves, words
 
 
 @solves("click-test")
@@ -29,8 +29,8 @@ def buttons_in_turn(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
     # The buttons may overlap; a key reaches the one that is covered.
     names = re.findall(r"button (\w+)", goal)
     left = names[len(past) :] or names[-1:]
-    told = " and then ".join(f'"{name}"' for name in left)
-    return Plan(f"Now I press {told}.", tuple(press(button(page, name), "Enter") for name in left))
+    names_text = " and then ".join(f'"{name}"' for name in left)
+    return Plan(f"Now I press {names_text}.", tuple(press(button(page, name), "Enter") for name in left))
 
 
 @solves("click-dialog")
@@ -65,9 +65,9 @@ def menu_path(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
     path = words(goal, r"Select (.*)")[0].split(">")
     if item := page.named(path[-1], "menuitem"):
         return Plan(f'The menu shows "{path[-1]}". I click it.', (click(item),))
-    # A click on an item that has a submenu would select it: the mouse opens it by standing on it.
-    parent = next((item for name in reversed(path) if (item := page.named(name, "menuitem"))), None)
-    return Plan(f'"{path[-1]}" is further in. I open "{need(parent, "menu item").name}".', (hover(parent),))
+    # A click on an item that has a submenu would select it; hovering opens the submenu.
+    parent = need(next((item for name in reversed(path) if (item := page.named(name, "menuitem"))), None), "menu item")
+    return Plan(f'"{path[-1]}" is further in. I open "{parent.name}".', (hover(parent),))
 
 
 @solves("buy-ticket")

@@ -1,15 +1,13 @@
-"""Completions. (search-engine has no solver: its results are links to `#`, and BrowserGym ends a task whose address changes
-before it reads the reward.)"""
+"""Autocomplete fields. search-engine has no solver: its results are links to `#`, and BrowserGym ends a task whose address
+changes before it reads the reward."""
 
-import re
-
-from agentmerge_hub.agents.axtree import Page
-from agentmerge_hub.agents.solver import Plan, button, click, fill, press, solves, textbox
+from agentmerge_hub.agents.solvers.axtree import Page
+from agentmerge_hub.agents.solvers.solver import Plan, button, click, fill, press, solves, textbox, words
 
 
 @solves("use-autocomplete", "use-autocomplete-nodelay")
 def completion(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
-    start, end = re.search(r'starts with "(.*?)"(?: and ends with "(.*?)")?\.', goal).groups()
+    start, end = words(goal, r'starts with "(.*?)"(?: and ends with "(.*?)")?\.')
     box = textbox(page)
     offered = [e for e in page.elements if e.role in ("option", "menuitem", "listitem") and e.bid]
     chosen = bool(past) and past[-1].startswith("click(")  # an item may be no longer than its start

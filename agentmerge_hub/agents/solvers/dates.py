@@ -2,8 +2,8 @@
 
 from datetime import date
 
-from agentmerge_hub.agents.axtree import Page
-from agentmerge_hub.agents.solver import (
+from agentmerge_hub.agents.solvers.axtree import Page
+from agentmerge_hub.agents.solvers.solver import (
     Plan,
     Unsolved,
     button,

@@ -1,7 +1,7 @@
 """E-mail and social media: rows of a sender, a text, and icons without names."""
 
-from agentmerge_hub.agents.axtree import Element, Page
-from agentmerge_hub.agents.solver import Plan, Unsolved, click, nth, solves, words
+from agentmerge_hub.agents.solvers.axtree import Element, Page
+from agentmerge_hub.agents.solvers.solver import Plan, Unsolved, click, nth, solves, words
 
 
 def _rows(page: Page, icons: int) -> list[tuple[list[str], list[Element]]]:

@@ -1,7 +1,17 @@
 """Text fields: focus, copy, transform, log in."""
 
-from agentmerge_hub.agents.axtree import Page
-from agentmerge_hub.agents.solver import Plan, button, click, fill, nth, solves, textbox, words, write_and_submit
+from agentmerge_hub.agents.solvers.axtree import Page
+from agentmerge_hub.agents.solvers.solver import (
+    Plan,
+    button,
+    click,
+    fill,
+    nth,
+    solves,
+    textbox,
+    words,
+    write_and_submit,
+)
 
 
 @solves("focus-text")

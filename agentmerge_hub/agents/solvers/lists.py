@@ -1,7 +1,7 @@
 """Lists and drop-downs."""
 
-from agentmerge_hub.agents.axtree import Page
-from agentmerge_hub.agents.solver import Plan, button, click, nth, select, solves, words
+from agentmerge_hub.agents.solvers.axtree import Page
+from agentmerge_hub.agents.solvers.solver import Plan, button, click, nth, select, solves, words
 
 
 @solves("choose-list")
@@ -21,9 +21,9 @@ def scroll_list(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
     submit = click(button(page, "Submit"))
     if {option.name for option in page.all("option") if option.is_("selected")} == set(names):
         return Plan("What the goal names is selected. I submit.", (submit,))
-    told = ", ".join(f'"{name}"' for name in names)
+    names_text = ", ".join(f'"{name}"' for name in names)
     chosen = select(box, names[0]) if len(names) == 1 else f"select_option({box.bid!r}, {names!r})"
-    return Plan(f"To select: {told}; then I submit.", (chosen, submit))
+    return Plan(f"To select: {names_text}; then I submit.", (chosen, submit))
 
 
 @solves("form-sequence-3")

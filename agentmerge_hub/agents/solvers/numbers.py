@@ -3,8 +3,8 @@
 import re
 from itertools import pairwise
 
-from agentmerge_hub.agents.axtree import Page
-from agentmerge_hub.agents.solver import (
+from agentmerge_hub.agents.solvers.axtree import Page
+from agentmerge_hub.agents.solvers.solver import (
     Plan,
     Unsolved,
     button,
@@ -42,24 +42,24 @@ def guess(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
     low, high = map(int, words(goal, r"between (\d+)-(\d+)"))
     submit = click(button(page, "Submit"))
     box = nth(page.all("spinbutton"), 1, "number field")
-    guesses = [(int(re.search(r"'(\d+)'\)", call)[1])) for call in past if call.startswith("fill")]
-    told = " ".join(page.texts)
-    # Each guess was the middle of what was left; the page only says how the last one was. Replay the others.
+    guesses = [int(words(call, r"'(\d+)'\)")[0]) for call in past if call.startswith("fill")]
+    hint = " ".join(page.texts)
+    # Each guess was the middle of the range left; the page shows only whether the last one was too high. Replay the others.
     if guesses and past[-1] == submit:
-        low, high = _narrowed(guesses, told, low, high)
+        low, high = _narrowed(guesses, hint, low, high)
     elif guesses:
         return Plan(f"{guesses[-1]} is written. I submit it.", (submit,))
     middle = (low + high) // 2
     return Plan(f"The number is between {low} and {high}. I try {middle}.", (fill(box, str(middle)), submit))
 
 
-def _narrowed(guesses: list[int], told: str, low: int, high: int) -> tuple[int, int]:
-    """What is left after the guesses; that a guess went up or down from the one before says what the page answered."""
+def _narrowed(guesses: list[int], hint: str, low: int, high: int) -> tuple[int, int]:
+    """The range left after the guesses. A guess above the one before it means that the page answered "higher"."""
     for guess, following in pairwise(guesses):
         low, high = (guess + 1, high) if following > guess else (low, guess - 1)
-    if "higher" in told:
+    if "higher" in hint:
         return guesses[-1] + 1, high
-    if "lower" in told:
+    if "lower" in hint:
         return low, guesses[-1] - 1
     raise Unsolved("the page does not say how the guess was")
 

@@ -1,7 +1,7 @@
 """Tables and forms: look a value up, write it where it belongs."""
 
-from agentmerge_hub.agents.axtree import Page
-from agentmerge_hub.agents.solver import (
+from agentmerge_hub.agents.solvers.axtree import Element, Page
+from agentmerge_hub.agents.solvers.solver import (
     Plan,
     Unsolved,
     button,
@@ -38,15 +38,15 @@ def look_up_two(goal: str, page: Page, past: tuple[str, ...]) -> Plan:
     return _fill_all(page, dict(zip(labels, values)), button(page, "Submit"))
 
 
-def _fill_all(page: Page, wanted: dict[str, str], submit: object) -> Plan:
-    """Text fields in the order of the wanted values, then the button."""
+def _fill_all(page: Page, fields: dict[str, str], submit: Element) -> Plan:
+    """Fill the text fields in the order of the values, then click the button."""
     boxes = page.all("textbox")
-    pairs = [(nth(boxes, n, "text field"), value) for n, value in enumerate(wanted.values(), 1)]
+    pairs = [(nth(boxes, n, "text field"), value) for n, value in enumerate(fields.values(), 1)]
     left = [fill(box, value) for box, value in pairs if box.value != value]
     if not left:
         return Plan(f'Every field is filled. I press "{submit.name}".', (click(submit),))
-    told = ", ".join(f'{label}: "{value}"' for label, value in wanted.items())
-    return Plan(f'The fields must hold {told}; then I press "{submit.name}".', (*left, click(submit)))
+    values = ", ".join(f'{label}: "{value}"' for label, value in fields.items())
+    return Plan(f'The fields must hold {values}; then I press "{submit.name}".', (*left, click(submit)))
 
 
 @solves("phone-book")

@@ -1,11 +1,12 @@
-"""What a study needs and this machine lacks, a sentence each: asked before anything runs, and by --dry-run."""
+"""Check before the first episode what a study needs: browser, instance, model folders, endpoint. Nothing is started."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from agentmerge_hub.agents import chromium, endpoint, serve
+from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.recipe import Recipe
+from agentmerge_hub.agents.serving import endpoint, server
 from agentmerge_hub.errors import UserError
 
 WORKARENA_VARIABLES = ("SNOW_INSTANCE_URL", "SNOW_INSTANCE_UNAME", "SNOW_INSTANCE_PWD")
@@ -16,38 +17,38 @@ WORKARENA_MISSING = (
 )
 
 
-def missing(recipe: Recipe) -> list[str]:
-    """Sentences, empty if the study can start."""
-    return list(_missing(recipe))
+def list_problems(recipe: Recipe) -> list[str]:
+    """A sentence for each problem; empty if the study can start."""
+    return list(_problems(recipe))
 
 
-def _missing(recipe: Recipe) -> Iterator[str]:
+def _problems(recipe: Recipe) -> Iterator[str]:
     try:
         chromium.find()
     except UserError as error:
         yield str(error)
     if recipe.benchmark.startswith("workarena"):
-        yield from _workarena()
+        yield from _workarena_problems()
     for candidate in recipe.candidates:
         try:
             if candidate.path:
-                serve.check_folder(candidate.path)
+                server.check_model_folder(candidate.path)
                 if recipe.engine == "llama.cpp":
-                    serve.gguf(candidate.path)
+                    server.gguf_file(candidate.path)
         except UserError as error:
             yield f"candidate {candidate.name}: {error}"
     try:
         if recipe.endpoint:
-            endpoint.models(recipe.endpoint, key(recipe))
+            endpoint.list_models(recipe.endpoint, endpoint_key(recipe))
         elif any(candidate.model for candidate in recipe.candidates):
             yield "a candidate with `model` needs the recipe's `endpoint`: the base URL of an OpenAI-compatible API"
         elif any(candidate.path for candidate in recipe.candidates):
-            serve.engine_for(recipe.engine)
+            server.select_engine(recipe.engine)
     except UserError as error:
         yield str(error)
 
 
-def _workarena() -> Iterator[str]:
+def _workarena_problems() -> Iterator[str]:
     if all(os.environ.get(name) for name in WORKARENA_VARIABLES):
         return
     if pool := os.environ.get("SNOW_INSTANCE_POOL"):
@@ -62,7 +63,7 @@ def _workarena() -> Iterator[str]:
         yield WORKARENA_MISSING
 
 
-def key(recipe: Recipe) -> str:
+def endpoint_key(recipe: Recipe) -> str:
     """The endpoint's key.
 
     Raises:

@@ -1,12 +1,11 @@
-"""What the agents share: observations without this machine's paths, history with its errors."""
+"""BrowserGym's observations become records without paths of this machine."""
 
 import os
 
-from agentmerge_hub.agents import acting
-from agentmerge_hub.prompt import Turn
+from agentmerge_hub.agents import observations
 
 
-def test_an_observation_becomes_ours() -> None:
+def test_an_observation_has_the_fields_of_the_prompt() -> None:
     obs = {
         "goal": "legacy",
         "goal_object": ({"type": "text", "text": "Do this."}, {"type": "image_url", "image_url": "x"}),
@@ -18,7 +17,7 @@ def test_an_observation_becomes_ours() -> None:
         "open_pages_titles": ("first", "second"),
         "active_page_index": [1],
     }
-    seen = acting.observe(obs)
+    seen = observations.to_observation(obs)
     assert (seen.goal, seen.focused_bid, seen.title) == ("Do this.", "12", "second")
     assert (seen.last_action, seen.last_action_error, seen.html) == ("click('1')", "Error: gone", "")
 
@@ -26,15 +25,5 @@ def test_an_observation_becomes_ours() -> None:
 def test_no_path_of_this_machine_is_kept() -> None:
     pages = os.environ["MINIWOB_URL"]
     image = pages.removesuffix("miniwob/") + "common/star.png"
-    kept = acting._without_pages_folder((f"{pages}click-test.html", f"[1] image '', url='{image}'", 3))
+    kept = observations._strip_pages_folder((f"{pages}click-test.html", f"[1] image '', url='{image}'", 3))
     assert kept == ("miniwob/click-test.html", "[1] image '', url='common/star.png'", 3)
-
-
-def test_an_error_belongs_to_the_turn_before() -> None:
-    history = acting.History()
-    history.see("no turn yet")
-    history.add("click('1')", "first")
-    history.see("Error: gone")
-    history.add("click('2')", None)
-    history.see("")
-    assert history.turns == [Turn("click('1')", "first", "Error: gone"), Turn("click('2')", None, "")]

@@ -1,9 +1,9 @@
-"""AgentLab and BrowserGym as this room uses them: their names, imported once this process is prepared for them.
+"""The names of AgentLab and BrowserGym that this package uses, imported after `environment.prepare`.
 
-Every other module here takes them from this one, so that none can import them too early.
+Other modules import them from here, so that none imports them before the environment is prepared.
 """
 
-from agentmerge_hub.agents import environment
+from agentmerge_hub.agents.browser import environment
 
 environment.prepare()
 

@@ -1,6 +1,6 @@
-"""Elements come back out of the tree's text as BrowserGym wrote them."""
+"""Elements are read from the tree's text as BrowserGym wrote them."""
 
-from agentmerge_hub.agents.axtree import Page
+from agentmerge_hub.agents.solvers.axtree import Page
 
 TREE = """RootWebArea 'A task', focused, url='miniwob/a.html'
 \t[14] textbox '' value="it's, well", focused

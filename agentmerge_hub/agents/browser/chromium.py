@@ -1,7 +1,7 @@
-"""Find a Chromium and show it to Playwright; `python -m agentmerge_hub.agents.chromium` checks or installs one.
+"""Find a Chromium for Playwright; `python -m agentmerge_hub.agents.browser.chromium` checks or installs one.
 
-BrowserGym pins a Playwright that looks for its browser in one place only and takes no path to another. A folder laid
-out as Playwright expects, holding a small script that starts the browser that was found, works in every process.
+The Playwright version that BrowserGym pins looks for its browser in one folder and takes no other path. This module
+creates a folder with the layout Playwright expects; the executable in it is a script that starts the browser found here.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from agentmerge_hub.agents.environment import cache_folder
+from agentmerge_hub.agents.browser.environment import cache_folder
 from agentmerge_hub.errors import UserError
 
 VARIABLE = "AGENTMERGE_CHROMIUM"
@@ -26,8 +26,8 @@ SYSTEM_NAMES = (
     "google-chrome",
     "microsoft-edge",
 )
-"""The headless shell first: it is what Playwright itself runs headless, and it opens a page with a quarter of the work, as it
-has no windows to draw."""
+"""The headless shell comes first: Playwright itself uses it for headless runs, and it opens a page with a quarter of the CPU
+time because it draws no windows."""
 
 SYSTEM_PATHS = (
     "/usr/lib/chromium/chromium",
@@ -43,7 +43,7 @@ SWITCHES = (
     "--disable-sync",
     "--disable-gpu",
 )
-"""Nothing a page can see: no first-run work, no calls home, no GPU process."""
+"""Disable first-run work, background network calls and the GPU process; pages do not notice."""
 
 MISSING = (
     "no browser was found: install Chromium (Debian: `apt-get install chromium-headless-shell`; elsewhere: `playwright "
@@ -52,10 +52,10 @@ MISSING = (
 
 
 def find() -> Path | None:
-    """The browser to use: the environment variable's, else the system's; None leaves Playwright its own.
+    """The browser named by AGENTMERGE_CHROMIUM, else the system's; None means Playwright's own.
 
     Raises:
-        UserError: if the variable names no program, or if there is no browser at all.
+        UserError: if the variable names no program, or if no browser is installed.
     """
     if named := os.environ.get(VARIABLE):
         path = shutil.which(named)
@@ -65,48 +65,49 @@ def find() -> Path | None:
     for name in (*SYSTEM_NAMES, *SYSTEM_PATHS):
         if path := shutil.which(name):
             return Path(path)
-    if _playwrights_path().is_file():
+    if _playwright_executable().is_file():
         return None
     raise UserError(MISSING)
 
 
 def prepare() -> None:
-    """Let every Playwright of this process and its children find the browser.
+    """Point Playwright to the browser, in this process and its children.
 
     Raises:
-        UserError: if there is none.
+        UserError: if no browser is installed.
     """
-    ours = cache_folder() / f"playwright-{version('playwright')}"
-    if Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH", "/")).parent == ours:
+    cache = cache_folder() / f"playwright-{version('playwright')}"
+    if Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH", "/")).parent == cache:
         return
-    found = find()
-    if found is None:
+    browser = find()
+    if browser is None:
         return
-    script = f'#!/bin/sh\nexec {shlex.quote(str(found))} {" ".join(SWITCHES)} "$@"\n'
-    folder = ours / hashlib.sha256(script.encode()).hexdigest()[:12]
+    script = f'#!/bin/sh\nexec {shlex.quote(str(browser))} {" ".join(SWITCHES)} "$@"\n'
+    folder = cache / hashlib.sha256(script.encode()).hexdigest()[:12]
     os.environ["PLAYWRIGHT_BROWSERS_PATH"] = str(folder)
     if not any(folder.glob("*/INSTALLATION_COMPLETE")):
-        executable = _playwrights_path()
+        executable = _playwright_executable()
         executable.parent.mkdir(parents=True, exist_ok=True)
-        beside = executable.with_name(f".{executable.name}.{os.getpid()}")
-        beside.write_text(script)
-        beside.chmod(0o755)
-        beside.replace(executable)
+        partial = executable.with_name(f".{executable.name}.{os.getpid()}")
+        partial.write_text(script)
+        partial.chmod(0o755)
+        partial.replace(executable)
         (folder / executable.relative_to(folder).parts[0] / "INSTALLATION_COMPLETE").touch()
 
 
-def _playwrights_path() -> Path:
-    """Where Playwright looks for its browser; asked in a process of its own, as its event loop would stay in this one."""
-    ask = "from playwright.sync_api import sync_playwright\nwith sync_playwright() as p: print(p.chromium.executable_path)"
-    answer = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
-    return Path(answer.stdout.strip())
+def _playwright_executable() -> Path:
+    """Path of the executable that Playwright starts, read in a child process because Playwright's event loop stays in its
+    process."""
+    code = "from playwright.sync_api import sync_playwright\nwith sync_playwright() as p: print(p.chromium.executable_path)"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return Path(child.stdout.strip())
 
 
 def install() -> None:
-    """Install Debian's Chromium where that can be done without asking: as root, with apt-get.
+    """Install Debian's Chromium with apt-get, as root.
 
     Raises:
-        UserError: if it cannot be done here, or fails.
+        UserError: without root or apt-get, or if the installation fails.
     """
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise UserError(MISSING)
@@ -119,12 +120,13 @@ def install() -> None:
 
 
 def _hint() -> str:
-    slow = find() is not None and "headless" not in find().name
-    return "; episodes run faster with Debian's chromium-headless-shell" if slow and shutil.which("apt-get") else ""
+    browser = find()
+    slower = browser is not None and "headless" not in browser.name
+    return "; episodes run faster with Debian's chromium-headless-shell" if slower and shutil.which("apt-get") else ""
 
 
 def main() -> None:
-    """Find a browser, install one if there is none, start it once."""
+    """Find a browser, install one if none is found, start it once."""
     from playwright.sync_api import Error, sync_playwright
 
     try:

@@ -1,4 +1,4 @@
-"""Finding a browser: the variable first, then the system's; Playwright starts what was found."""
+"""Finding a browser: the environment variable first, then the system's; Playwright starts it."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentmerge_hub.agents import chromium
+from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.errors import UserError
 
 
@@ -39,14 +39,18 @@ def test_no_browser_anywhere_is_one_sentence(tmp_path: Path, monkeypatch: pytest
         chromium.find()
 
 
-def test_playwright_starts_what_was_found(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a process of its own, as Playwright keeps what it read from the environment."""
+def test_playwright_starts_the_browser_that_was_found(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a child process, because Playwright caches what it read from the environment."""
     program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\nexit 1\n')
     monkeypatch.setenv(chromium.VARIABLE, str(program))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("PLAYWRIGHT_BROWSERS_PATH", raising=False)
-    for _ in range(2):  # the second time everything stands already
-        check = subprocess.run([sys.executable, "-m", "agentmerge_hub.agents.chromium"], capture_output=True, text=True)
+    for _ in range(2):  # the second time the folder exists already
+        check = subprocess.run(
+            [sys.executable, "-m", "agentmerge_hub.agents.browser.chromium"], capture_output=True, text=True
+        )
         assert check.returncode == 1 and "the browser does not start" in check.stderr
         assert "Traceback" not in check.stderr
         assert "--disable-background-networking" in (tmp_path / "arguments").read_text()

@@ -1,24 +1,24 @@
-"""Who acts: a recipe's candidate and the way it is asked become AgentLab's agent arguments."""
+"""A recipe's candidate and agent config → AgentLab's agent arguments."""
 
 from copy import deepcopy
 
+from agentmerge_hub.agents.browser.agentlab_api import AgentArgs
 from agentmerge_hub.agents.chat_agent import ChatAgentArgs
 from agentmerge_hub.agents.expert import ExpertArgs
-from agentmerge_hub.agents.lab import AgentArgs
 from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Recipe
-from agentmerge_hub.agents.solver import SOLVERS
+from agentmerge_hub.agents.solvers.solver import SOLVERS
 from agentmerge_hub.errors import UserError
 
 
-def agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig) -> AgentArgs:
-    """The agent of one candidate asked in one way.
+def make_agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig) -> AgentArgs:
+    """The agent arguments of one candidate with one agent config.
 
     Raises:
         UserError: for a preset that AgentLab does not have.
     """
     name = f"{candidate.name}-{agent.name}"
-    if agent.generic:
-        return _generic(recipe, candidate, agent, name)
+    if agent.flags is None:
+        return _generic_agent_args(recipe, candidate, agent, name)
     flags = agent.flags.model_dump()
     if candidate.scripted:
         return ExpertArgs(agent_name=name, flags=flags)
@@ -35,12 +35,12 @@ def agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig) -> Agen
     )
 
 
-def unsolvable(tasks: set[str]) -> list[str]:
-    """Tasks that the scripted expert has no solver for."""
+def tasks_without_solver(tasks: set[str]) -> list[str]:
+    """Tasks that the scripted expert cannot solve."""
     return sorted(tasks - set(SOLVERS))
 
 
-def _generic(recipe: Recipe, candidate: Candidate, agent: AgentConfig, name: str) -> AgentArgs:
+def _generic_agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig, name: str) -> AgentArgs:
     """AgentLab's own GenericAgent with one of its presets, for scores comparable with its leaderboard."""
     from agentlab.agents.generic_agent import agent_configs
     from agentlab.agents.generic_agent.generic_agent import GenericAgentArgs
@@ -51,8 +51,8 @@ def _generic(recipe: Recipe, candidate: Candidate, agent: AgentConfig, name: str
         known = ", ".join(sorted(name for name in vars(agent_configs) if name.startswith("FLAGS_")))
         raise UserError(f"AgentLab has no GenericAgent preset {agent.generic!r}: use one of {known}")
     if candidate.scripted:
-        raise UserError(f"the scripted expert {candidate.name!r} cannot be asked as GenericAgent: give it flags")
-    # This backend takes the endpoint's address and key from the environment, so that neither is saved.
+        raise UserError(f"the scripted expert {candidate.name!r} cannot run as GenericAgent: give the agent flags")
+    # The vllm backend reads the endpoint's address and key from the environment, so the trace contains neither.
     model = SelfHostedModelArgs(
         model_name=candidate.path or candidate.model,
         max_total_tokens=recipe.window,

@@ -1,4 +1,4 @@
-"""BrowserGym's AXTree text read back into elements, for programmed solvers."""
+"""BrowserGym's AXTree text → elements, for the solvers."""
 
 import ast
 import re
@@ -24,16 +24,16 @@ class Element:
     children: list["Element"] = field(default_factory=list)
 
     @property
-    def inside(self) -> Iterator["Element"]:
+    def descendants(self) -> Iterator["Element"]:
         """Every element below this one, in page order."""
         for child in self.children:
             yield child
-            yield from child.inside
+            yield from child.descendants
 
     @property
     def text(self) -> str:
-        """What it says: its own name, or the names below it, joined by spaces."""
-        return self.name or " ".join(e.name for e in self.inside if e.name)
+        """Its name, or the names of the elements below it joined by spaces."""
+        return self.name or " ".join(e.name for e in self.descendants if e.name)
 
     def is_(self, name: str) -> bool:
         """Whether a state such as ``checked`` or ``expanded`` is on."""
@@ -48,7 +48,7 @@ class Page:
 
     @classmethod
     def read(cls, axtree: str) -> "Page":
-        """Read a flattened tree; lines that are no element (a cut mark) are skipped."""
+        """Read a flattened tree; lines that are no element, such as a truncation marker, are skipped."""
         elements: list[Element] = []
         path: list[Element] = []
         for line in axtree.split("\n"):
@@ -72,7 +72,7 @@ class Page:
         return [element for element in self.elements if element.role in roles]
 
     def named(self, name: str, *roles: str) -> Element | None:
-        """The first element with this name (case aside, if none has it exactly) and one of the roles, if given."""
+        """The first element with this name and, if given, one of the roles; without an exact match, ignoring case."""
         candidates = [e for e in self.elements if e.bid and (not roles or e.role in roles)]
         exact = [e for e in candidates if e.name == name]
         alike = [e for e in candidates if e.name.strip().lower() == name.strip().lower()]
@@ -85,9 +85,9 @@ class Page:
 
 
 def _properties(rest: str) -> tuple[str, dict[str, str]]:
-    """The value (of an input) and the named properties at the end of a line; a bare name such as ``focused`` is on."""
-    found = {name: value.strip("'\"") for name, value in _VALUE.findall(rest)}
+    """The value (of an input) and the named properties at the end of a line; a name without a value such as ``focused`` is True."""
+    properties = {name: value.strip("'\"") for name, value in _VALUE.findall(rest)}
     for bare in re.sub(_VALUE, "", rest).split(","):
         if re.fullmatch(r"\w+", bare.strip()):
-            found[bare.strip()] = "True"
-    return found.pop("value", ""), found
+            properties[bare.strip()] = "True"
+    return properties.pop("value", ""), properties

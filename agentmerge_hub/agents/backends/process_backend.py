@@ -1,7 +1,7 @@
-"""Run episodes in worker processes, each with one browser. A worker that hangs or dies is replaced; the study goes on.
+"""Run episodes in worker processes, each with one browser. A worker that hangs or dies is replaced and the study goes on.
 
-Every episode is AgentLab's own `ExpArgs.run`, which writes the trace. Here it is only decided who runs what, and for
-how long.
+Every episode is AgentLab's own `ExpArgs.run`, which writes the trace. This module assigns episodes to workers and limits
+their time.
 """
 
 import contextlib
@@ -17,14 +17,15 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.agents import chromium, standing
-from agentmerge_hub.agents.lab import ExpArgs
+from agentmerge_hub.agents import run_status
+from agentmerge_hub.agents.browser import chromium
+from agentmerge_hub.agents.browser.agentlab_api import ExpArgs
 
-# A fork keeps the imports, which take seconds; elsewhere than on Linux it is not safe with a browser's libraries.
-_PROCESSES = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+# A fork keeps the imports, which take seconds; outside of Linux it is not safe with a browser's libraries.
+_PROCESSES: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 
 
-def run_all(
+def run_episodes(
     runs: list[ExpArgs],
     root: Path,
     *,
@@ -36,10 +37,10 @@ def run_all(
     """Run episodes, several at once.
 
     Args:
-        runs: what is to be run; each gets a folder of its own.
+        runs: the episodes; each gets its own folder.
         root: the study's folder.
         jobs: episodes at once.
-        step_seconds: an episode that writes no step for so long has hung: it is ended and recorded as an error.
+        step_seconds: an episode that writes no step for so long is ended and recorded as crashed.
         screenshots: whether to take them.
         ended: called after each episode, however it ended.
     """
@@ -49,7 +50,7 @@ def run_all(
         args.prepare()
     left = list(reversed(runs))
     workers: list[_Worker] = []
-    # Browsers that are ended by force leave their profiles behind, in a folder that goes with them.
+    # Killed browsers leave their profiles in this folder, which is removed at the end.
     scratch = tempfile.TemporaryDirectory(prefix="agentmerge-", ignore_cleanup_errors=True)
     try:
         while left or any(worker.run for worker in workers):
@@ -57,13 +58,13 @@ def run_all(
                 workers.append(_Worker.start(screenshots, scratch.name))
             for worker in workers:
                 if left and worker.run is None:
-                    worker.give(left.pop(), root)
+                    worker.start_run(left.pop(), root)
             wait([worker.pipe for worker in workers], timeout=1)
             for worker in list(workers):
                 if worker.run is None:
                     continue
                 run = worker.run
-                if not worker.settle(step_seconds):
+                if not worker.poll(step_seconds):
                     continue
                 ended(run)
                 if not worker.usable:
@@ -76,10 +77,10 @@ def run_all(
 
 
 def record_crash(run: ExpArgs, problem: str) -> None:
-    """Write the summary that a run could not write itself, in AgentLab's words.
+    """Write the summary of a run that could not write it, in AgentLab's format.
 
     Args:
-        run: the run; its folder may be gone.
+        run: the run; its folder may be missing.
         problem: the error's class, a colon, and on the next line what happened.
     """
     with contextlib.suppress(OSError):
@@ -88,7 +89,7 @@ def record_crash(run: ExpArgs, problem: str) -> None:
 
 
 def _import_for_workers() -> None:
-    """Import before the fork what every episode uses and what takes seconds: AgentLab's messages bring every client."""
+    """Import before the fork what every episode uses: the imports take seconds."""
     import agentlab.llm.llm_utils  # noqa: F401
     import openai  # noqa: F401
     import tiktoken
@@ -108,25 +109,28 @@ class _Worker:
 
     @classmethod
     def start(cls, screenshots: bool, scratch: str) -> "_Worker":
-        ours, theirs = _PROCESSES.Pipe()
-        process = _PROCESSES.Process(target=_work, args=(theirs, os.getpid(), screenshots, scratch), daemon=False)
+        parent_end, worker_end = _PROCESSES.Pipe()
+        process = _PROCESSES.Process(
+            target=_run_worker, args=(worker_end, os.getpid(), screenshots, scratch), daemon=False
+        )
         process.start()
-        theirs.close()
-        return cls(process, ours)
+        worker_end.close()
+        return cls(process, parent_end)
 
-    def give(self, run: ExpArgs, root: Path) -> None:
+    def start_run(self, run: ExpArgs, root: Path) -> None:
         run.prepare(root)
         self.run, self.since = run, time.time()
         self.pipe.send(run)
 
-    def settle(self, step_seconds: float) -> bool:
-        """Whether the episode has ended: by itself, with its process, or because it was given up."""
+    def poll(self, step_seconds: float) -> bool:
+        """Whether the episode has ended, by itself, with its process, or at its time limit."""
+        assert self.run is not None
         problem = ""
         try:
             if self.pipe.poll():
                 self.pipe.recv()
-                # After an error the browser may be in any state: the next episode gets a new process.
-                self.usable = standing.read(Path(self.run.exp_dir)).status == "done"
+                # After an error the browser's state is unknown: the next episode gets a new process.
+                self.usable = run_status.read_status(Path(self.run.exp_dir)).status == "done"
             elif time.time() - max(self.since, Path(self.run.exp_dir).stat().st_mtime) > step_seconds:
                 problem = f"HungError:\nno step within {step_seconds:g} seconds"
             else:
@@ -141,7 +145,7 @@ class _Worker:
         return True
 
     def kill(self) -> None:
-        """End the process and the browser it started: they share a process group."""
+        """Kill the process and its browser, which are in one process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
@@ -149,18 +153,18 @@ class _Worker:
         self.pipe.close()
 
 
-def _work(pipe: Connection, parent: int, screenshots: bool, scratch: str) -> None:
-    """The worker: episodes come through the pipe as long as the parent lives."""
+def _run_worker(pipe: Connection, parent: int, screenshots: bool, scratch: str) -> None:
+    """The worker process: run the episodes that arrive through the pipe while the parent lives."""
     os.setpgid(0, 0)
     os.environ["TMPDIR"] = tempfile.tempdir = scratch
-    # The threads of a tokenizer's pool stay behind in a fork: the child would wait for them for ever.
+    # A fork does not copy the threads of a tokenizer's pool; the child would wait for them forever.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from agentmerge_hub.agents import swift
+    from agentmerge_hub.agents.browser import browsergym_patches
 
-    swift.speed_up(screenshots=screenshots)
+    browsergym_patches.apply(screenshots=screenshots)
     with contextlib.suppress(EOFError, ConnectionError):
-        while os.getppid() == parent:  # a parent that was killed closes no pipe: its other workers hold the end too
+        while os.getppid() == parent:  # the pipe stays open after a killed parent: its other workers hold the end too
             if pipe.poll(2):
                 run = pipe.recv()
                 run.run()

@@ -1,5 +1,4 @@
-"""Serve model folders behind an OpenAI-compatible endpoint: vLLM where it is installed, else `transformers serve`; llama.cpp
-where it is asked for."""
+"""Serve a model folder behind an OpenAI-compatible endpoint with vLLM, `transformers serve` or llama.cpp."""
 
 import contextlib
 import os
@@ -17,28 +16,28 @@ from pathlib import Path
 from agentmerge_hub.errors import UserError, require
 
 START_SECONDS = 900.0
-"""vLLM compiles and loads for minutes; a server that dies is noticed at once."""
+"""vLLM compiles and loads for minutes. A server process that ends is noticed at once."""
 
 
-def engine_for(wanted: str = "auto") -> str:
-    """``vllm``, ``transformers`` or ``llama.cpp``.
+def select_engine(engine: str = "auto") -> str:
+    """``vllm``, ``transformers`` or ``llama.cpp``; ``auto`` is vLLM where it is installed, else transformers.
 
     Raises:
-        UserError: if the wanted one is not installed.
+        UserError: if the engine is not installed.
     """
-    if wanted == "auto":
-        wanted = "vllm" if find_spec("vllm") else "transformers"
-    if wanted == "vllm":
+    if engine == "auto":
+        engine = "vllm" if find_spec("vllm") else "transformers"
+    if engine == "vllm":
         require("agents", "vllm")
-    elif wanted == "llama.cpp":
+    elif engine == "llama.cpp":
         _program("llama-server")
     else:
         require("agents", "fastapi", "uvicorn")
-    return wanted
+    return engine
 
 
-def check_folder(path: str) -> None:
-    """Raise UserError unless there is a model folder that can be asked in chat."""
+def check_model_folder(path: str) -> None:
+    """Raise UserError unless the path is a model folder with a chat template."""
     if not Path(path).is_dir():
         raise UserError(f"there is no model folder {path}")
     if not (Path(path) / "config.json").is_file():
@@ -49,7 +48,7 @@ def check_folder(path: str) -> None:
         raise UserError(f"{path} has no chat template: copy the instruct model's chat_template.jinja into it")
 
 
-def gguf(folder: str) -> Path:
+def gguf_file(folder: str) -> Path:
     """The GGUF file of a model folder, which llama.cpp serves.
 
     Raises:
@@ -65,29 +64,29 @@ def gguf(folder: str) -> Path:
 
 
 @contextlib.contextmanager
-def serving(
+def serve_model(
     model: str | None, engine: str, port: int | None = None, *, dtype: str = "auto", arguments: Sequence[str] = ()
 ) -> Iterator[str]:
-    """A running server; it is stopped when the block ends.
+    """Run a server while the block runs.
 
     Args:
         model: folder to serve under that name; None with ``transformers`` serves whichever folder a request names.
-        engine: what `engine_for` gave.
-        port: a free one if None.
-        dtype: what the model computes in; ``auto`` is the engine's choice, and the only one for ``llama.cpp``, which
-            computes in what the file holds.
-        arguments: more of the engine's own, e.g. ``["--tensor-parallel-size", "8"]``.
+        engine: from `select_engine`.
+        port: a free port if None.
+        dtype: data type the model computes in; ``auto`` is the engine's choice. ``llama.cpp`` takes only ``auto``: it uses
+            the GGUF file's type.
+        arguments: more arguments of the engine, e.g. ``["--tensor-parallel-size", "8"]``.
 
     Yields:
         The base URL, e.g. ``http://127.0.0.1:8000/v1``.
 
     Raises:
-        UserError: if the server ends or does not answer in time, with the last line it wrote; for a dtype or a folder that
-            the engine cannot serve.
+        UserError: if the server ends or does not answer in time, with the last line of its log; for a dtype or a folder
+            that the engine cannot serve.
     """
     port = port or _free_port()
     if engine == "llama.cpp" and dtype != "auto":
-        raise UserError(f"llama.cpp computes in what the GGUF file holds: leave dtype out instead of {dtype}")
+        raise UserError(f"llama.cpp computes in the data type of the GGUF file: remove dtype {dtype}")
     command = [*_command(model, engine, port), *([] if engine == "llama.cpp" else ["--dtype", dtype]), *arguments]
     address = f"http://127.0.0.1:{port}/v1"
     with tempfile.NamedTemporaryFile("w+", suffix=".log") as log:
@@ -95,14 +94,14 @@ def serving(
         try:
             if not _healthy(f"http://127.0.0.1:{port}/health", server):
                 lines = [line for line in Path(log.name).read_text(errors="replace").splitlines() if line.strip()]
-                raise UserError(f"{engine} did not start to serve: {lines[-1].strip() if lines else 'it said nothing'}")
+                raise UserError(f"{engine} did not start: {lines[-1].strip() if lines else 'its log is empty'}")
             yield address
         finally:
             stop(server)
 
 
 def _healthy(url: str, server: subprocess.Popen) -> bool:
-    """Whether the server answers in time; gives up at once when it has ended."""
+    """Whether the server answers in time; False as soon as the process has ended."""
     import httpx
 
     deadline = time.monotonic() + START_SECONDS
@@ -115,36 +114,45 @@ def _healthy(url: str, server: subprocess.Popen) -> bool:
 
 
 def stop(server: subprocess.Popen) -> None:
-    """End a server and its children: asked first, forced after ten seconds."""
-    for sign, seconds in ((signal.SIGINT, 10), (signal.SIGKILL, 10)):
+    """Stop a server and its children: SIGINT, then SIGKILL after ten seconds."""
+    for signal_number, seconds in ((signal.SIGINT, 10), (signal.SIGKILL, 10)):
         if server.poll() is not None:
             break
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, sign)
+            os.killpg(server.pid, signal_number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.wait(seconds)
 
 
 def _command(model: str | None, engine: str, port: int) -> list[str]:
     if engine == "vllm":
-        return [_program("vllm"), "serve", str(model), "--served-model-name", str(model), *_at(port)]
+        return [_program("vllm"), "serve", str(model), "--served-model-name", str(model), *_address_arguments(port)]
     if engine == "llama.cpp":
-        return [_program("llama-server"), "--model", str(gguf(model)), "--alias", str(model), *_at(port)]
+        return [
+            _program("llama-server"),
+            "--model",
+            str(gguf_file(str(model))),
+            "--alias",
+            str(model),
+            *_address_arguments(port),
+        ]
     command = [_program("transformers"), "serve"]
-    return [*command, *([model] if model else []), *_at(port), "--log-level", "warning"]
+    return [*command, *([model] if model else []), *_address_arguments(port), "--log-level", "warning"]
 
 
-def _at(port: int) -> list[str]:
+def _address_arguments(port: int) -> list[str]:
     return ["--host", "127.0.0.1", "--port", str(port)]
 
 
 def _program(name: str) -> str:
-    """The program beside this Python, else on the path."""
-    beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.is_file() else shutil.which(name)
-    if found is None:
-        raise UserError(f"the program `{name}` is neither beside {sys.executable} nor on the PATH: install it")
-    return found
+    """The program in this Python's folder, else on the PATH."""
+    sibling = Path(sys.executable).with_name(name)
+    path = str(sibling) if sibling.is_file() else shutil.which(name)
+    if path is None:
+        raise UserError(
+            f"the program `{name}` is neither in the folder of {sys.executable} nor on the PATH: install it"
+        )
+    return path
 
 
 def _free_port() -> int:

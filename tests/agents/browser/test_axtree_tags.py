@@ -1,4 +1,4 @@
-"""A tree that was saved with tags is shown as BrowserGym prints it without them."""
+"""A tree saved with tags renders as BrowserGym prints it without them."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentmerge_hub.agents.lab import flatten_axtree_to_str
+from agentmerge_hub.agents.browser.agentlab_api import flatten_axtree_to_str
 from agentmerge_hub.prompt import Flags, render
 from agentmerge_hub.records import Observation
 
@@ -36,6 +36,6 @@ def test_equals_browsergym(nodes, visible: bool, clickable: bool) -> None:
     seen = {"visibility": 1.0, "bbox": [0, 0, 1, 1], "clickable": True, "set_of_marks": False}
     properties = {f"a{index}": seen for index in range(1, len(nodes) + 1)}
     full = flatten_axtree_to_str(tree, properties, with_visible=True, with_clickable=True)
-    asked = flatten_axtree_to_str(tree, properties, with_visible=visible, with_clickable=clickable)
+    expected = flatten_axtree_to_str(tree, properties, with_visible=visible, with_clickable=clickable)
     flags = Flags(extract_visible_tag=visible, extract_clickable_tag=clickable)
-    assert render(Observation("goal", full), [], flags).block("axtree") == asked.strip("\n")
+    assert render(Observation("goal", full), [], flags).block("axtree") == expected.strip("\n")

@@ -1,16 +1,15 @@
-"""What solvers are made of: a plan, the registry, and the few words they are written in.
+"""The parts of a solver: the plan, the registry, and functions that find elements and write calls.
 
-A solver of the scripted expert maps goal and page to a thought and actions. It reads the goal with one pattern, finds its
-elements by role and name, and returns every action that still has to be done on the page as it is now. It keeps no
-state: what is already filled, checked or open is left alone, so that the same solver serves an agent that does all at
-once and one that does one action and looks again.
+A solver of the scripted expert maps goal and page to a thought and actions. It reads the goal with one pattern, finds
+elements by role and name, and returns every action that is left to do on the current page. It keeps no state and skips
+what is already filled, checked or open, so that one solver works for single actions and for several at once.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agentmerge_hub.agents.axtree import Element, Page
+from agentmerge_hub.agents.solvers.axtree import Element, Page
 
 
 class Unsolved(Exception):
@@ -19,7 +18,7 @@ class Unsolved(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """A short true reason and the actions still to be done, in order."""
+    """The reason, and the actions that are left to do, in order."""
 
     thought: str
     actions: tuple[str, ...]
@@ -46,19 +45,19 @@ def words(text: str, pattern: str) -> tuple[str, ...]:
     """The groups of a pattern in a goal or a text."""
     match = re.search(pattern, text, re.DOTALL)
     if match is None:
-        raise Unsolved(f"{text!r} does not read like {pattern!r}")
+        raise Unsolved(f"{text!r} does not match {pattern!r}")
     return match.groups()
 
 
 def need(element: Element | None, what: str) -> Element:
-    """The element, which must be there and have a bid."""
+    """The element; raises Unsolved unless it exists and has a bid."""
     if element is None or not element.bid:
         raise Unsolved(f"there is no {what} on the page")
     return element
 
 
 def nth(elements: list[Element], number: int, what: str) -> Element:
-    """The element with a number counted from 1."""
+    """The element with this number, counted from 1."""
     return need(elements[number - 1] if 0 < number <= len(elements) else None, f"{what} number {number}")
 
 
@@ -67,7 +66,7 @@ def button(page: Page, name: str) -> Element:
 
 
 def textbox(page: Page) -> Element:
-    """The first text field that can be written in."""
+    """The first text field that is enabled."""
     return nth([box for box in page.all("textbox") if not box.is_("disabled")], 1, "text field")
 
 

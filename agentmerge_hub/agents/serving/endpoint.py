@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint: one chat completion at a time. Address and key are the environment's, for children too."""
+"""Client of an OpenAI-compatible endpoint. Address and key are kept in environment variables, which child processes inherit."""
 
 import os
 from collections.abc import Sequence
@@ -13,31 +13,31 @@ ADDRESS = "AGENTMERGE_ENDPOINT"
 KEY = "AGENTMERGE_API_KEY"
 
 _FOR_GENERIC_AGENT = ("VLLM_API_URL", "VLLM_API_KEY")
-"""Where AgentLab's own client for self-hosted models looks."""
+"""Variables that AgentLab's own client for self-hosted models reads."""
 
 SECONDS = 300.0
-"""How long one answer may take."""
+"""Time limit of one request."""
 
 
 class EndpointError(Exception):
-    """The endpoint did not give a completion; the message names no address and no key."""
+    """The endpoint gave no completion. The message contains no address and no key."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One completion and what it cost."""
+    """One completion and its token counts."""
 
     text: str
     prompt_tokens: int
     completion_tokens: int
 
 
-def use(address: str, key: str = "") -> None:
-    """Send the requests of this process and its children there.
+def configure(address: str, key: str = "") -> None:
+    """Set the endpoint of this process and its children.
 
     Args:
         address: base URL with its version, e.g. ``http://127.0.0.1:8000/v1``.
-        key: API key; most local servers want none.
+        key: API key; most local servers need none.
     """
     for name in (ADDRESS, *_FOR_GENERIC_AGENT[:1]):
         os.environ[name] = address.rstrip("/")
@@ -45,11 +45,11 @@ def use(address: str, key: str = "") -> None:
         os.environ[name] = key or "none"
 
 
-def models(address: str, key: str = "") -> list[str]:
-    """Names of the models an endpoint says it serves.
+def list_models(address: str, key: str = "") -> list[str]:
+    """Names of the models that an endpoint serves.
 
     Raises:
-        UserError: if nothing answers there.
+        UserError: if no server answers at the address.
     """
     import openai
 
@@ -63,10 +63,10 @@ def models(address: str, key: str = "") -> list[str]:
 
 
 def complete(model: str, messages: Sequence[Message], max_tokens: int, temperature: float) -> Reply:
-    """One completion. A server that is briefly away or busy is asked again, three times in all.
+    """Request one completion, up to three times while the server is unreachable or busy.
 
     Raises:
-        EndpointError: if it stays away, or answers something that is no completion.
+        EndpointError: if the server stays unreachable, or its reply is not a completion.
     """
     import openai
 
@@ -88,13 +88,13 @@ def complete(model: str, messages: Sequence[Message], max_tokens: int, temperatu
 
 @cache
 def _client(address: str, key: str, process: int) -> Any:
-    """A client for this process: its connections must not be shared across a fork."""
+    """The client of this process; connections must not be shared across a fork."""
     import openai
 
     return openai.OpenAI(base_url=address, api_key=key, timeout=SECONDS, max_retries=2)
 
 
 def _reason(error: Exception) -> str:
-    """Class and status of an error; its text may quote the request."""
+    """Status or class of an error, without its text, which may quote the request."""
     status = getattr(error, "status_code", None)
     return f"HTTP {status}" if status else type(error).__name__

@@ -1,8 +1,8 @@
-"""Run BrowserGym episodes without the waits that buy nothing. What the page does and what the agent reads stay the same.
+"""Patches that make BrowserGym episodes faster. Pages behave the same and agents get the same observations.
 
-BrowserGym starts a browser for the task and one for a chat window at every reset, and takes a screenshot at every step.
-Here one browser serves all episodes of a process, each in a fresh context of its own; the chat keeps its messages and
-has no window; what no agent of the study looks at is not taken.
+BrowserGym starts a task browser and a chat browser at every reset and takes a screenshot at every step. With the patches
+one browser serves all episodes of a process, each in a new context; the chat keeps its messages without a window; and
+screenshots are taken only if the study needs them.
 """
 
 import functools
@@ -12,31 +12,39 @@ import time
 import types
 from typing import Any
 
-from agentmerge_hub.agents import chromium
-from agentmerge_hub.agents.lab import env, global_playwright, loop, playwright_connection, playwright_sync
+from agentmerge_hub.agents.browser import chromium
+from agentmerge_hub.agents.browser.agentlab_api import (
+    env,
+    global_playwright,
+    loop,
+    playwright_connection,
+    playwright_sync,
+)
 
 
 @functools.cache
-def speed_up(*, screenshots: bool = False) -> None:
+def apply(*, screenshots: bool = False) -> None:
     """Patch BrowserGym and AgentLab in this process, once. Call it before the first episode.
 
     Args:
-        screenshots: whether anyone looks at them: an agent with vision, or AgentXray afterwards.
+        screenshots: whether the study needs them, for an agent with vision or for AgentXray.
     """
     chromium.prepare()
-    env._get_global_playwright = functools.cache(_KeptPlaywright)
-    env.Chat = WindowlessChat
+    env._get_global_playwright = functools.cache(_ReusedPlaywright)
+    env.Chat = HeadlessChat
     if not screenshots:
         env.extract_screenshot = lambda page: None
-    playwright_connection.inspect = playwright_sync.inspect = types.SimpleNamespace(**vars(inspect) | {"stack": _stack})
-    # The list of installed packages cannot change within a process; reading it takes as long as an episode's step.
-    loop.save_package_versions = _SavedVersions(loop.save_package_versions)
+    fast_inspect: Any = types.SimpleNamespace(**vars(inspect) | {"stack": _stack})
+    playwright_connection.inspect = playwright_sync.inspect = fast_inspect
+    # Listing the installed packages takes as long as a step, and the list cannot change within a process.
+    loop.save_package_versions = _CachedPackageVersions(loop.save_package_versions)
 
 
 def _stack() -> list[inspect.FrameInfo]:
-    """`inspect.stack` without the source lines around each frame: Playwright asks for the stack at every call and looks at
-    names and files only. Finding the lines takes a third of an episode's Python time."""
-    frames, frame = [], sys._getframe(1)
+    """`inspect.stack` without source lines. Playwright reads the stack at every call but uses only names and files; looking up
+    the lines takes a third of an episode's Python time."""
+    frames: list[inspect.FrameInfo] = []
+    frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:
         frames.append(
             inspect.FrameInfo(frame, frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, None, None)
@@ -45,7 +53,7 @@ def _stack() -> list[inspect.FrameInfo]:
     return frames
 
 
-class WindowlessChat:
+class HeadlessChat:
     """BrowserGym's chat without its window: the same messages, the same roles."""
 
     recording_start_time = None
@@ -63,8 +71,8 @@ class WindowlessChat:
         pass
 
 
-class _KeptPlaywright:
-    """Playwright whose `chromium.launch` gives the same browser again while it lives and the arguments are the same."""
+class _ReusedPlaywright:
+    """Playwright whose `chromium.launch` returns the running browser when called again with the same arguments."""
 
     def __init__(self) -> None:
         self._playwright = global_playwright()
@@ -72,16 +80,16 @@ class _KeptPlaywright:
         self.chromium = self
         self._browsers: dict[str, Any] = {}
 
-    def launch(self, **arguments: Any) -> "_KeptBrowser":
+    def launch(self, **arguments: Any) -> "_ReusedBrowser":
         key = repr(sorted(arguments.items()))
         browser = self._browsers.get(key)
         if browser is None or not browser.is_connected():
             browser = self._browsers[key] = self._playwright.chromium.launch(**arguments)
-        return _KeptBrowser(browser)
+        return _ReusedBrowser(browser)
 
 
-class _KeptBrowser:
-    """A browser that an episode may use and cannot close; its contexts are closed by the episode."""
+class _ReusedBrowser:
+    """A browser that ignores `close`. The episode closes its own contexts."""
 
     def __init__(self, browser: Any) -> None:
         self.new_context = browser.new_context
@@ -90,8 +98,8 @@ class _KeptBrowser:
         pass
 
 
-class _SavedVersions:
-    """AgentLab's package_versions.txt, gathered once."""
+class _CachedPackageVersions:
+    """Writes AgentLab's package_versions.txt, listing the packages once per process."""
 
     def __init__(self, gather: Any) -> None:
         self._gather = gather

@@ -1,0 +1,58 @@
+"""BrowserGym's observation → flattened text → `records.Observation`. No machine path stays in what is returned."""
+
+import os
+from typing import Any
+
+from agentmerge_hub.agents.browser.agentlab_api import flatten_axtree_to_str, flatten_dom_to_str, prune_html
+from agentmerge_hub.prompt import Flags
+from agentmerge_hub.records import Observation
+
+_RAW = ("axtree_object", "dom_object", "extra_element_properties")
+
+
+def flatten(obs: dict[str, Any], flags: Flags) -> dict[str, Any]:
+    """The observation with the page as text. The raw trees are dropped: nothing reads them later and they are large."""
+    kept = {name: value for name, value in obs.items() if name not in _RAW}
+    properties = obs["extra_element_properties"]
+    kept["axtree_txt"] = flatten_axtree_to_str(
+        obs["axtree_object"],
+        properties,
+        with_visible=flags.extract_visible_tag,
+        with_clickable=flags.extract_clickable_tag,
+    )
+    if flags.use_html:
+        kept["pruned_html"] = prune_html(
+            flatten_dom_to_str(
+                obs["dom_object"],
+                properties,
+                with_visible=flags.extract_visible_tag,
+                with_clickable=flags.extract_clickable_tag,
+            )
+        )
+    return {name: _strip_pages_folder(value) for name, value in kept.items()}
+
+
+def _strip_pages_folder(value: Any) -> Any:
+    """Remove the local folder of MiniWoB's pages: ``file:///…/miniwob/click-test.html`` → ``miniwob/click-test.html``."""
+    if isinstance(value, str):
+        return value.replace(os.environ["MINIWOB_URL"].removesuffix("miniwob/"), "")
+    if isinstance(value, tuple):
+        return tuple(_strip_pages_folder(item) for item in value)
+    return value
+
+
+def to_observation(obs: dict[str, Any]) -> Observation:
+    """The flattened observation in the form that `prompt.render` takes."""
+    goal = obs.get("goal_object") or ()
+    texts = [message["text"] for message in goal if message.get("type") == "text"]
+    titles = obs.get("open_pages_titles") or ("",)
+    return Observation(
+        goal="\n".join(texts) if texts else obs.get("goal", ""),
+        axtree=obs.get("axtree_txt", ""),
+        html=obs.get("pruned_html", ""),
+        focused_bid=obs.get("focused_element_bid", ""),
+        last_action=obs.get("last_action", ""),
+        last_action_error=obs.get("last_action_error", ""),
+        url=obs.get("url", ""),
+        title=titles[int(obs["active_page_index"][0])] if "active_page_index" in obs else "",
+    )

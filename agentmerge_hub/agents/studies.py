@@ -1,0 +1,132 @@
+"""Run a study: plan it, run what is missing or crashed, write its manifest. Running it again continues it."""
+
+import shutil
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub import manifest
+from agentmerge_hub.agents import preflight, results, run_status
+from agentmerge_hub.agents.agentlab_study import save_study
+from agentmerge_hub.agents.backends import process_backend, ray_backend
+from agentmerge_hub.agents.plan import Episode, Plan, plan
+from agentmerge_hub.agents.progress import BudgetSpent, Progress
+from agentmerge_hub.agents.recipe import Recipe, read
+from agentmerge_hub.agents.serving.sessions import served_batches
+from agentmerge_hub.errors import UserError
+
+RECIPE_NAME = "recipe.yaml"
+"""Written first. A folder with it is a study's, finished or not, and can be continued."""
+
+
+def run_collect(recipe_path: Path, out: Path) -> dict[str, int]:
+    """Run a recipe; the traces are written under `out` in AgentLab's layout. Returns counts by status."""
+    started = time.time() - _earlier_seconds(out)
+    recipe, planned = _start(recipe_path, out)
+    _run(planned, out, "collect")
+    runs = run_status.list_runs(out)
+    statuses = [runs[e.run.exp_id].status if e.run.exp_id in runs else "missing" for e in planned.distinct()]
+    counts = {status: statuses.count(status) for status in ("done", "crashed", "missing")}
+    manifest.write(out, "collect", config=_config(recipe), counts=counts, started=started)
+    return counts
+
+
+def run_evaluate(recipe_path: Path, out: Path) -> dict[str, int]:
+    """Run a recipe and write results.parquet beside its traces. Returns counts by status."""
+    started = time.time() - _earlier_seconds(out)
+    recipe, planned = _start(recipe_path, out)
+    _run(planned, out / "traces", "evaluate")
+    counts = results.write(planned, out)
+    inputs = {candidate.name: Path(candidate.path) for candidate in recipe.candidates if candidate.path}
+    manifest.write(out, "evaluate", inputs=inputs, config=_config(recipe), counts=counts, started=started)
+    return counts
+
+
+def dry_run(recipe_path: Path) -> list[str]:
+    """The episodes of a recipe and what is missing to run them, one line each."""
+    recipe = read(recipe_path)
+    planned = plan(recipe, hashed=False)
+    numbers = Counter(
+        (episode.candidate.name, episode.agent_name, episode.group.split, episode.run.env_args.task_name)
+        for episode in planned.episodes
+    )
+    lines = [f"{' · '.join(names)}: {number} episodes" for names, number in numbers.items()]
+    lines.append(f"{len(planned.episodes)} episodes of {len({names[3] for names in numbers})} tasks")
+    return lines + [f"missing: {problem}" for problem in preflight.list_problems(recipe)]
+
+
+def _earlier_seconds(out: Path) -> float:
+    """Seconds that a finished study has taken: a run that repeats its crashed episodes adds to them."""
+    return manifest.read(out)["run"]["seconds"] or 0.0 if (out / manifest.NAME).is_file() else 0.0
+
+
+def _start(recipe_path: Path, out: Path) -> tuple[Recipe, Plan]:
+    """Read and check everything, then create the study's folder, or open the one that exists.
+
+    Raises:
+        UserError: before anything is written.
+    """
+    recipe = read(recipe_path)
+    if out.exists() and not (out.is_dir() and ((out / RECIPE_NAME).is_file() or not any(out.iterdir()))):
+        raise UserError(f"{out} already exists and is not a study's folder: choose another folder or move it away")
+    planned = plan(recipe, hashed=False)
+    if problems := preflight.list_problems(recipe):
+        raise UserError(problems[0])
+    planned = plan(recipe)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / manifest.NAME).unlink(missing_ok=True)
+    if recipe_path.resolve() != (out / RECIPE_NAME).resolve():
+        shutil.copyfile(recipe_path, out / RECIPE_NAME)
+    return recipe, planned
+
+
+def _config(recipe: Recipe) -> dict:
+    """The recipe for the manifest, without the endpoint's address, which may be private."""
+    return {"recipe": recipe.model_dump(mode="json", exclude={"endpoint", "api_key_variable", "ray_address"})}
+
+
+def _run(planned: Plan, root: Path, verb: str) -> None:
+    """Run what is not done, and crashed episodes `retries` times more."""
+    recipe = planned.recipe
+    root.mkdir(parents=True, exist_ok=True)
+    study_dir = save_study(planned, root)
+    episodes = planned.distinct()
+    start = time.monotonic()
+    try:
+        for _ in range(recipe.retries + 1):
+            left = _remove_unfinished(episodes, root)
+            if not left:
+                break
+            earlier = run_status.list_runs(root).values()
+            progress = Progress(recipe, len(episodes), len(left), earlier, verb=verb, start=start)
+            for batch in served_batches(recipe, left):
+                _run_batch(recipe, [episode.run for episode in batch], study_dir, progress)
+    except BudgetSpent as spent:
+        print(spent, file=sys.stderr)
+
+
+def _run_batch(recipe: Recipe, runs: list, study_dir: Path, progress: Progress) -> None:
+    # GenericAgent draws on every screenshot, whether its model sees it or not.
+    screenshots = recipe.screenshots or any(agent.generic for agent in recipe.agents)
+    common: dict[str, Any] = {"step_seconds": recipe.step_seconds, "screenshots": screenshots, "ended": progress.ended}
+    if recipe.backend == "ray":
+        ray_backend.run_episodes(runs, study_dir, address=recipe.ray_address, jobs=recipe.jobs, **common)
+    else:
+        process_backend.run_episodes(runs, study_dir, jobs=recipe.jobs, **common)
+
+
+def _remove_unfinished(episodes: list[Episode], root: Path) -> list[Episode]:
+    """The episodes that are not done. The folders of crashed and interrupted runs are removed: they are run again."""
+    runs = run_status.list_runs(root)
+    left = []
+    for episode in episodes:
+        earlier = runs.get(episode.run.exp_id)
+        if earlier is not None and earlier.status == "done":
+            continue
+        if earlier is not None:
+            shutil.rmtree(earlier.folder)
+        episode.run.exp_dir = None
+        left.append(episode)
+    return left
