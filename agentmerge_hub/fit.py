@@ -1,8 +1,8 @@
-"""Trim a prompt to a token budget, exactly: whole lines go from the end of the AXTree, then of the HTML.
+"""Truncate a prompt to a token budget, exactly: remove whole lines from the end of the AXTree, then of the HTML.
 
-The budget counts every token of the rendered chat prompt under the student's tokenizer. The fewest lines that fit are
-cut; a mark says how many went, those included that were cut before. The dataset and the acting agent use the same function
-and the same budget.
+The budget counts every token of the rendered chat prompt under the student's tokenizer. As few lines as possible are
+removed; a truncation marker gives their number, with those that were missing before. The dataset and the acting agent use
+the same function and the same budget.
 """
 
 from bisect import bisect_right
@@ -11,10 +11,11 @@ from functools import cache
 from itertools import accumulate
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.prompt import Prompt, cut_mark, lines_of_mark
+from agentmerge_hub.prompt import Prompt
+from agentmerge_hub.prompt.truncation import truncated_lines, truncation_marker
 from agentmerge_hub.tokenizer import ChatTokenizer
 
-CUT_ORDER = ("axtree", "html")
+TRUNCATION_ORDER = ("axtree", "html")
 
 
 class DoesNotFit(ValueError):
@@ -43,12 +44,12 @@ class Fitted:
 
     prompt: Prompt
     n_tokens: int
-    lines_cut: dict[str, int] = field(default_factory=dict)
-    """Lines that the prompt's marks say were cut, by block name; absent where none was."""
+    truncated_lines: dict[str, int] = field(default_factory=dict)
+    """Removed lines by block name, from the prompt's truncation markers; no entry where none was removed."""
 
 
 def fit(prompt: Prompt, tokenizer: ChatTokenizer, max_tokens: int) -> Fitted:
-    """Cut whole lines from the end of the page until the prompt takes at most `max_tokens`.
+    """Remove whole lines from the end of the page until the prompt takes at most `max_tokens`.
 
     Args:
         prompt: a rendered or recorded prompt.
@@ -59,27 +60,29 @@ def fit(prompt: Prompt, tokenizer: ChatTokenizer, max_tokens: int) -> Fitted:
         DoesNotFit: with the number of tokens it would need.
     """
     n_tokens = tokenizer.count(tokenizer.render(prompt.messages()))
-    for name in CUT_ORDER:
+    for name in TRUNCATION_ORDER:
         if n_tokens > max_tokens and prompt.block(name):
-            prompt, n_tokens = _cut(prompt, name, n_tokens, tokenizer, max_tokens)
+            prompt, n_tokens = _truncate(prompt, name, n_tokens, tokenizer, max_tokens)
     if n_tokens > max_tokens:
         raise DoesNotFit(f"{n_tokens} tokens without any line of the page; the budget is {max_tokens}")
-    cut = {name: lines_of_mark(prompt.block(name).rpartition("\n")[2]) for name in CUT_ORDER}
-    return Fitted(prompt, n_tokens, {name: n for name, n in cut.items() if n})
+    removed = {name: truncated_lines(prompt.block(name).rpartition("\n")[2]) for name in TRUNCATION_ORDER}
+    return Fitted(prompt, n_tokens, {name: n for name, n in removed.items() if n})
 
 
-def _cut(prompt: Prompt, name: str, n_tokens: int, tokenizer: ChatTokenizer, max_tokens: int) -> tuple[Prompt, int]:
-    """A prompt over its budget, cut to the largest number of lines of a block that fits (none if none does), and its
-    tokens. Every try is counted in full: tokens may merge across the cut."""
+def _truncate(
+    prompt: Prompt, name: str, n_tokens: int, tokenizer: ChatTokenizer, max_tokens: int
+) -> tuple[Prompt, int]:
+    """A prompt over its budget with the largest number of a block's lines that fits (none if none does), and its tokens.
+    Every try is counted in full: tokens may merge across the place of truncation."""
     lines = prompt.block(name).split("\n")
-    cut_before = lines_of_mark(lines[-1])
-    if cut_before:
+    removed_before = truncated_lines(lines[-1])
+    if removed_before:
         lines.pop()
     ends = [0, *accumulate(len(line) + 1 for line in lines)]
 
     @cache
     def keep(k: int) -> tuple[Prompt, int]:
-        shorter = prompt.with_block(name, "\n".join([*lines[:k], cut_mark(len(lines) - k + cut_before)]))
+        shorter = prompt.with_block(name, "\n".join([*lines[:k], truncation_marker(len(lines) - k + removed_before)]))
         return shorter, tokenizer.count(tokenizer.render(shorter.messages()))
 
     fits, n_fits = 0, keep(0)[1]
@@ -106,4 +109,4 @@ def _cut(prompt: Prompt, name: str, n_tokens: int, tokenizer: ChatTokenizer, max
 
 
 _SHORTER_BY = 4
-"""By how many tokens blank lines can make a prompt shorter: they merge with their neighbours, and the mark loses a digit."""
+"""By how many tokens blank lines can make a prompt shorter: they merge with their neighbours, and the marker loses a digit."""

@@ -1,4 +1,4 @@
-"""The types that cross rooms, and the Arrow schemas of what is written to disk.
+"""The types that packages exchange, and the Arrow schemas of what is written to disk.
 
 Traces are read into Episodes; episodes become Samples (rows a trainer takes as they are); evaluation gives one
 result row per episode. Nothing here reads or writes a file.
@@ -22,21 +22,24 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class Observation:
-    """One page as the agent was shown it. Empty strings stand for what was not recorded."""
+    """One page as the agent was shown it. An empty string means that the value was not recorded."""
 
     goal: str
     axtree: str = ""
     html: str = ""
-    focused_bid: str = ""
+    focused_bid: str | None = None
+    """Bid of the focused element; empty where none was focused, None where it was not recorded."""
     last_action: str = ""
     last_action_error: str = ""
     url: str = ""
     title: str = ""
+    tabs: str = ""
+    """The open tabs as AgentLab's prompt lists them; empty where fewer than two were recorded."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One decision: what was seen, what was answered, what was executed."""
+    """One decision: the page before it, the answer, and the executed action."""
 
     index: int
     observation: Observation
@@ -187,5 +190,5 @@ RESULT_SCHEMA = pa.schema(
         ("trace", pa.string()),
     ]
 )
-"""Evaluation: one row for each episode that was asked for. `status` is ``done``, ``crashed`` or ``missing``; reward and
+"""Evaluation: one row for each planned episode. `status` is ``done``, ``crashed`` or ``missing``; reward and
 success are null unless done, so that nothing missing can be averaged as a zero by accident."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
-from agentmerge_hub.stretches import dividers
+from agentmerge_hub.segments import segment_patterns
 
-_MOST_REMEMBERED = 16_000_000
-"""Characters of the stretches whose counts are kept: some 60 MB with the dictionary around them."""
+_MAX_CACHED_CHARACTERS = 16_000_000
+"""Characters of the segments whose counts are cached: some 60 MB with their dictionary."""
 
 
 class ChatTokenizer:
@@ -24,7 +24,7 @@ class ChatTokenizer:
             chat_template: a Jinja file to use instead of the tokenizer's own.
 
         Raises:
-            UserError: if it is not there, is not a fast tokenizer, or has no chat template.
+            UserError: if it does not exist, is not a fast tokenizer, or has no chat template.
         """
         from transformers import AutoTokenizer
 
@@ -52,9 +52,9 @@ class ChatTokenizer:
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_truncation()
         self._backend.no_padding()
-        self._dividers = dividers(self._backend)
-        self._known: dict[str, int] = {}
-        self._remembered = 0
+        self._patterns = segment_patterns(self._backend)
+        self._cached: dict[str, int] = {}
+        self._cached_characters = 0
 
     @property
     def identity(self) -> str:
@@ -63,9 +63,13 @@ class ChatTokenizer:
 
     def render(self, messages: Sequence[Message], *, answer_next: bool = True) -> str:
         """Messages as the one text the model reads; `answer_next` opens the assistant's turn at its end."""
-        return self._tokenizer.apply_chat_template(
-            [dict(message) for message in messages], tokenize=False, add_generation_prompt=answer_next
+        text = self._tokenizer.apply_chat_template(
+            [{"role": message["role"], "content": message["content"]} for message in messages],
+            tokenize=False,
+            add_generation_prompt=answer_next,
         )
+        assert isinstance(text, str)
+        return text
 
     def count(self, text: str) -> int:
         """Number of tokens of a rendered text; its special tokens are read as such and none are added."""
@@ -74,30 +78,30 @@ class ChatTokenizer:
     def counts(self, texts: Sequence[str]) -> list[int]:
         """`count` of many texts, in one batch on all cores.
 
-        Lines and words that were counted before are not tokenized again, where the tokenizer's are independent of each other
-        (`stretches`); the numbers are the same.
+        Lines and words that were counted before are not tokenized again, where the tokenizer splits them independently
+        (`segments`); the numbers are the same.
         """
-        if self._remembered > _MOST_REMEMBERED:
-            self._known.clear()
-            self._remembered = 0
-        return self._summed(texts, self._dividers)
+        if self._cached_characters > _MAX_CACHED_CHARACTERS:
+            self._cached.clear()
+            self._cached_characters = 0
+        return self._summed(texts, self._patterns)
 
     def _summed(self, texts: Sequence[str], patterns: Sequence[re.Pattern[str]]) -> list[int]:
-        """Counts of texts as the sums of their stretches' under the first pattern, new ones counted under the others."""
+        """Counts of texts as the sums of their segments' under the first pattern; new segments are counted under the others."""
         if not patterns:
             return self._encoded(texts)
-        known = self._known
-        divided = [patterns[0].findall(text) for text in texts]
-        new = list(set().union(*divided).difference(known))
-        known.update(zip(new, self._summed(new, patterns[1:])))
-        self._remembered += sum(map(len, new))
-        return [sum(map(known.__getitem__, stretches)) for stretches in divided]
+        cached = self._cached
+        segmented = [patterns[0].findall(text) for text in texts]
+        new = list(set().union(*segmented).difference(cached))
+        cached.update(zip(new, self._summed(new, patterns[1:])))
+        self._cached_characters += sum(map(len, new))
+        return [sum(map(cached.__getitem__, segments)) for segments in segmented]
 
     def _encoded(self, texts: Sequence[str]) -> list[int]:
         return [len(encoding) for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def after_last_special(self, text: str) -> int | None:
-        """Where the last special token of a rendered text begins, None if it holds none.
+        """Offset of the last special token of a rendered text, None if it holds none.
 
         A special token is split off before anything else, so that the text from there on has the same tokens alone.
         """

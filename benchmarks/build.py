@@ -328,7 +328,7 @@ def against_fit_tokens(pages: list[str], arguments: argparse.Namespace, n: int =
         started = time.process_time()
         theirs = [fit_tokens(Same(prompt), budget, model_name=arguments.tokenizer) for prompt in prompts]
         other = time.process_time() - started
-        cut = sum(bool(one.lines_cut) for one in fitted)
+        cut = sum(bool(one.truncated_lines) for one in fitted)
         over = sum(count_tokens(text, arguments.tokenizer) > budget for text in theirs)
         print(
             f"fit       {cut:4} of {n} prompts cut to {budget}: {ours / n * 1e3:.1f} ms a prompt, fit_tokens "

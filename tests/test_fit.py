@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.fit import DoesNotFit, Window, fit
-from agentmerge_hub.prompt import Flags, Prompt, render
+from agentmerge_hub.prompt import Flags, Prompt, render, split_recorded
 from agentmerge_hub.records import Observation
 from agentmerge_hub.tokenizer import ChatTokenizer
 
@@ -75,11 +75,11 @@ def test_the_cut_is_exact(
         return
     fitted = fit(prompt, tokenizer, budget)
     assert fitted.n_tokens == counted(fitted.prompt) <= budget
-    assert tree.count("\n") + 1 - fitted.lines_cut.get("axtree", 0) == expected
+    assert tree.count("\n") + 1 - fitted.truncated_lines.get("axtree", 0) == expected
     if expected > 2:  # cut again, as if it had been recorded so: one mark, and it tells the sum
         smaller = budget - (budget - least) // 3
-        again = Prompt.from_recorded(fitted.prompt.messages(), Observation("goal", tree))
-        cut_already = fitted.lines_cut.get("axtree", 0)
+        again = split_recorded(fitted.prompt.messages(), Observation("goal", tree))
+        cut_already = fitted.truncated_lines.get("axtree", 0)
         try:
             twice = fit(again, tokenizer, smaller)
         except DoesNotFit:
@@ -87,7 +87,7 @@ def test_the_cut_is_exact(
         if cut_already and counted(again) > smaller:
             shown = again.with_block("axtree", again.block("axtree").rpartition("\n")[0])
             kept = cut_by_hand(shown, counted, smaller, cut_already)
-            assert twice.lines_cut["axtree"] == tree.count("\n") + 1 - kept
+            assert twice.truncated_lines["axtree"] == tree.count("\n") + 1 - kept
         assert twice.prompt.messages()[-1]["content"].count(" cut)") <= 1
 
 
@@ -95,21 +95,21 @@ def test_the_cut_is_exact(
 def test_a_prompt_that_was_cut_before_shows_one_mark(tokenizer: ChatTokenizer, mark: str) -> None:
     lines = [f"[{n}] button 'number {n}'" for n in range(40)]
     user = "\n".join(["Page:", *lines[:32], mark, "", "Answer."])
-    recorded = Prompt.from_recorded(
+    recorded = split_recorded(
         ({"role": "system", "content": "s"}, {"role": "user", "content": user}), Observation("", "\n".join(lines))
     )
     as_it_is = fit(recorded, tokenizer, 100_000)
-    assert as_it_is.prompt.messages()[-1]["content"] == user and as_it_is.lines_cut == {"axtree": 8}
+    assert as_it_is.prompt.messages()[-1]["content"] == user and as_it_is.truncated_lines == {"axtree": 8}
     shorter = fit(recorded, tokenizer, as_it_is.n_tokens - 50)
     shown = shorter.prompt.messages()[-1]["content"].split("\n")
-    n = shorter.lines_cut["axtree"]
+    n = shorter.truncated_lines["axtree"]
     assert 8 < n < 40 and shown == ["Page:", *lines[: 40 - n], f"... ({n} more lines cut)", "", "Answer."]
 
 
 def test_a_prompt_within_its_budget_is_untouched(tokenizer: ChatTokenizer) -> None:
     prompt = render(Observation("goal", "[1] button 'OK'"), [], Flags())
     fitted = fit(prompt, tokenizer, 100_000)
-    assert fitted.prompt is prompt and not fitted.lines_cut
+    assert fitted.prompt is prompt and not fitted.truncated_lines
 
 
 def test_the_tree_goes_before_the_html(tokenizer: ChatTokenizer) -> None:
@@ -118,16 +118,16 @@ def test_the_tree_goes_before_the_html(tokenizer: ChatTokenizer) -> None:
     prompt = render(Observation("goal", tree, html), [], Flags(use_html=True))
     tree_gone = count(tokenizer, prompt.with_block("axtree", ""))
     some = fit(prompt, tokenizer, count(tokenizer, prompt) - 50)
-    assert set(some.lines_cut) == {"axtree"}
-    assert re.search(rf"\.\.\. \({some.lines_cut['axtree']} more lines cut\)", some.prompt.block("axtree"))
+    assert set(some.truncated_lines) == {"axtree"}
+    assert re.search(rf"\.\.\. \({some.truncated_lines['axtree']} more lines cut\)", some.prompt.block("axtree"))
     both = fit(prompt, tokenizer, tree_gone - 100)
-    assert both.lines_cut["axtree"] == 50 and 0 < both.lines_cut["html"] < 50
+    assert both.truncated_lines["axtree"] == 50 and 0 < both.truncated_lines["html"] < 50
     assert both.n_tokens <= tree_gone - 100
 
 
 def test_a_recorded_prompt_is_cut_inside(tokenizer: ChatTokenizer) -> None:
     tree = "\n".join(f"[{i}] button 'number {i}'" for i in range(50))
-    recorded = Prompt.from_recorded(
+    recorded = split_recorded(
         ({"role": "system", "content": "Be brief."}, {"role": "user", "content": f"\n\n Page:\n{tree}\n\nAnswer now."}),
         Observation("", tree),
     )

@@ -95,7 +95,7 @@ class ChatAgent(Agent):
                 exchange.parse_error = f"The prompt does not fit: {error}"
                 break
             exchange.retries = attempt
-            exchange.lines_cut = fitted.lines_cut
+            exchange.lines_cut = fitted.truncated_lines
             request = [*fitted.prompt.messages(), *retry]
             reply = endpoint.complete(self.args.model, request, self.window.answer, self.args.temperature)
             exchange.prompt_tokens += reply.prompt_tokens

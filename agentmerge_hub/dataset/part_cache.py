@@ -34,11 +34,11 @@ def default_folder() -> Path:
 def program_hash() -> str:
     """Hash of the code that makes parts: a changed program never uses old parts."""
     package = Path(__file__).parents[1]
-    core = [package / f"{name}.py" for name in ("actions", "fit", "prompt", "records", "stretches", "tokenizer")]
-    files = [*core, *(package / "traces").glob("*.py"), *(package / "dataset").glob("*.*")]
+    core = [package / f"{name}.py" for name in ("fit", "records", "segments", "tokenizer")]
+    code = [path for name in ("actions", "prompt", "traces") for path in (package / name).rglob("*.py")]
     digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(path.name.encode() + path.read_bytes())
+    for path in sorted([*core, *code, *(package / "dataset").glob("*.*")]):
+        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
 
 

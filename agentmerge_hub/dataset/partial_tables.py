@@ -64,6 +64,7 @@ STEP_SCHEMA = pa.schema(
         ("last_action_error", pa.string()),
         ("url", pa.string()),
         ("title", pa.string()),
+        ("tabs", pa.string()),
         ("thought", pa.string()),
         ("action", pa.string()),
         ("answer", pa.string()),
@@ -204,6 +205,6 @@ def _step_rows(episode: Episode, settings: Settings) -> list[dict]:
     return rows
 
 
-def _size(of_page: dict[str, str], step: Step) -> int:
-    texts = [*of_page.values(), step.answer, *(message["content"] for message in step.messages)]
+def _size(of_page: dict[str, str | None], step: Step) -> int:
+    texts = [*filter(None, of_page.values()), step.answer, *(message["content"] for message in step.messages)]
     return sum(len(text.encode()) for text in texts)

@@ -74,7 +74,7 @@ def read_input(found: Found) -> Episode:
 def _step(row: dict) -> Step:
     return Step(
         index=row["step"],
-        observation=Observation(**{field.name: row[field.name] for field in fields(Observation)}),
+        observation=Observation(**{field.name: row[field.name] for field in fields(Observation) if field.name in row}),
         answer=row["answer"],
         action=row["action"],
         thought=row["thought"],

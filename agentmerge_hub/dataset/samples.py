@@ -5,15 +5,14 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from agentmerge_hub.actions import Call, parse_calls
+from agentmerge_hub.actions import ActionError, Call, parse_calls
 from agentmerge_hub.dataset.drop_rules import Dropped
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.tasks import task
 from agentmerge_hub.fit import DoesNotFit, fit
-from agentmerge_hub.prompt import Prompt, Turn, answer, page_bids, render, thought_of
+from agentmerge_hub.prompt import Prompt, Turn, action_texts, answer, page_bids, render, split_recorded, thought_of
 from agentmerge_hub.records import Episode, Message, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer
-from agentmerge_hub.traces.answers import read_action
 
 ACTION_SPACE_OF = {"workarena": "workarena", "miniwob": "miniwob"}
 """Benchmark → action space of rendered prompts; any other gets the widest."""
@@ -38,6 +37,7 @@ class _Version:
 
     prompt: Prompt
     answer: str
+    action: str
     calls: tuple[Call, ...]
     cot: bool
 
@@ -73,7 +73,7 @@ def _versions(episode: Episode, place: int, settings: Settings) -> Iterator[_Ver
     if step.action is None:
         raise _Drop("no_action")
     if step.messages and not settings.rebuild_prompts:
-        yield _recorded(step)
+        yield _recorded(step, step.action)
         return
     if not step.observation.goal:
         raise _Drop("no_goal")
@@ -90,23 +90,30 @@ def _versions(episode: Episode, place: int, settings: Settings) -> Iterator[_Ver
         flags = settings.rendering_flags(space, thinking=thinking, several=several)
         try:
             calls = parse_calls(step.action, flags.action_names)
-        except ValueError as error:
+        except ActionError as error:
             raise _Drop("outside_action_space", str(error)) from None
         text = answer(step.action, step.thought if thinking else None)
-        yield _Version(render(step.observation, history, flags), text, calls, thinking)
+        yield _Version(render(step.observation, history, flags), text, step.action, calls, thinking)
 
 
-def _recorded(step: Step) -> _Version:
-    said = read_action(step.answer)
-    if said.action is None:
+def _recorded(step: Step, action: str) -> _Version:
+    calls = parse_calls(action)
+    answered = [found for text in action_texts(step.answer) if (found := _calls(text))]
+    if not answered:
         raise _Drop("no_action", "the recorded answer")
-    calls = parse_calls(step.action)
-    if parse_calls(said.action) != calls:
-        raise _Drop("answer_mismatch", f"executed {step.action[:80]!r}")
-    prompt = Prompt.from_recorded(step.messages, step.observation)
+    if calls not in answered:
+        raise _Drop("answer_mismatch", f"executed {action[:80]!r}")
+    prompt = split_recorded(step.messages, step.observation)
     if not (prompt.block("axtree") or prompt.block("html")):
         raise _Drop("page_not_found")
-    return _Version(prompt, step.answer, calls, thought_of(step.answer) is not None)
+    return _Version(prompt, step.answer, action, calls, thought_of(step.answer) is not None)
+
+
+def _calls(text: str) -> tuple[Call, ...]:
+    try:
+        return parse_calls(text)
+    except ActionError:
+        return ()
 
 
 def _history(steps: tuple[Step, ...]) -> list[Turn]:
@@ -149,12 +156,12 @@ def _sample(episode: Episode, step: Step, version: _Version, settings: Settings,
         teacher=episode.teacher,
         license=settings.license_of(episode.teacher),
         cot=version.cot,
-        action=step.action,
+        action=version.action,
         reward=episode.reward,
         n_prompt_tokens=fitted.n_tokens,
         n_completion_tokens=n_completion,
-        axtree_lines_cut=fitted.lines_cut.get("axtree", 0),
-        html_lines_cut=fitted.lines_cut.get("html", 0),
+        axtree_lines_cut=fitted.truncated_lines.get("axtree", 0),
+        html_lines_cut=fitted.truncated_lines.get("html", 0),
     )
 
 

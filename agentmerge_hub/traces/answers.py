@@ -1,11 +1,11 @@
-"""Read what an agent said: its recorded chat, its thought and its action, in every form found in saved traces."""
+"""Read what an agent said: its recorded chat, and the action that it gave to the environment."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agentmerge_hub.actions import parse_calls
+from agentmerge_hub.actions import ActionError, parse_calls, written
 from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.records import Message
 
@@ -16,8 +16,6 @@ _ROLES = {
     "AIMessage": "assistant",
     "SystemMessage": "system",
 }
-_FENCE = re.compile(r"```(?:python|py)?[ \t]*\n?(.*?)```", re.DOTALL)
-_ACTION_TAG = re.compile(r"<action>(.*?)</action>", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Chat:
     """The recorded exchange of one step without its parse-and-retry turns."""
 
     prompt: tuple[Message, ...] = ()
-    """System and user turns before the first answer."""
+    """The turns before the first answer."""
     answer: str = ""
     """The last answer, word for word: the one that could be read."""
     retries: int = 0
@@ -34,15 +32,18 @@ class Chat:
 def read_chat(recorded: Any) -> Chat:
     """Read ``agent_info["chat_messages"]``: AgentLab's Discussion, a list of messages, or of plain texts.
 
-    A chat with pictures gives an empty Chat: its text alone is not what the expert saw.
+    A chat with images gives an empty Chat: its text alone is not what the teacher saw.
     """
     if isinstance(recorded, dict):
         recorded = recorded.get("messages") or getattr(recorded, "rows", None)
     if not isinstance(recorded, Sequence) or isinstance(recorded, str | bytes):
         return Chat()
-    messages = [_message(entry, place) for place, entry in enumerate(recorded)]
-    if not messages or None in messages:
-        return Chat()
+    messages: list[Message] = []
+    for place, entry in enumerate(recorded):
+        message = _message(entry, place)
+        if message is None:
+            return Chat()
+        messages.append(message)
     answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
     if not answers:
         return Chat(tuple(messages))
@@ -56,49 +57,58 @@ def _message(entry: Any, place: int) -> Message | None:
     if not isinstance(entry, dict):
         return None
     fields = entry.get("__dict__") or entry
+    if not isinstance(fields, dict):
+        return None
     role = fields.get("role") or fields.get("type") or getattr(entry, "kind", "").rpartition(".")[2]
     content = _text(fields.get("content"))
-    return None if content is None else Message(role=_ROLES.get(role, role), content=content)
+    if content is None or not isinstance(role, str):
+        return None
+    role = _ROLES.get(role, role)
+    reasoning = fields.get("reasoning_content") or fields.get("reasoning")
+    if role == "assistant" and isinstance(reasoning, str) and reasoning.strip() and "</think" not in content:
+        content = f"<think>\n{reasoning.strip()}\n</think>\n\n{content}"  # the server took it out of the answer
+    return Message(role=role, content=content)
 
 
 def _text(content: Any) -> str | None:
     if isinstance(content, str):
         return content
-    if isinstance(content, list) and all(
-        isinstance(part, dict) and isinstance(part.get("text"), str) for part in content
-    ):
-        return "\n".join(part["text"] for part in content)  # as AgentLab joins the parts of a turn
-    return None
+    if not isinstance(content, list):
+        return None
+    parts = [part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)]
+    return "\n".join(parts) if len(parts) == len(content) else None  # as AgentLab joins the parts of a turn
 
 
 @dataclass(frozen=True)
-class Said:
-    """Thought and action of one step. `action` is None where no call could be read."""
+class Executed:
+    """What one step carried out."""
 
-    thought: str | None
     action: str | None
+    """The calls alone, one a line; None where BrowserGym found none."""
+    thought: str | None
+    """Reasoning in the same text, as BrowserGym's demo agent writes it."""
 
 
-def read_action(text: str) -> Said:
-    """Read a recorded action: bare calls, prose with a fenced call, or ``<think>…</think><action>…</action>``."""
-    if _are_calls(text):
-        return Said(None, text.strip())
-    if tags := _ACTION_TAG.findall(text):
-        before = text.split("<action>", 1)[0].strip()
-        return Said(thought_of(text) or before or None, _calls_or_none(tags[-1]))
-    if fences := list(_FENCE.finditer(text)):
-        thought = (thought_of(text) or text[: fences[-1].start()]).strip()
-        return Said(thought or None, _calls_or_none(fences[-1].group(1)))
-    return Said(thought_of(text), None)
-
-
-def _calls_or_none(text: str) -> str | None:
-    return text.strip() if _are_calls(text) else None
-
-
-def _are_calls(text: str) -> bool:
+def read_action(text: str) -> Executed:
+    """Read the text that an agent gave to the environment: calls, alone or within prose, fences or tags."""
     try:
-        parse_calls(text)
-    except ValueError:
-        return False
-    return True
+        calls = parse_calls(text)
+    except ActionError:
+        return Executed(None, None)
+    action = written(calls)
+    if action == text.strip():
+        return Executed(action, None)
+    if "<action>" in text or "think>" in text:
+        return Executed(action, thought_of(text))
+    before = text.expandtabs().partition(calls[0].text)[0]
+    return Executed(action, _FENCE.sub("", before).strip() or None)
+
+
+_FENCE = re.compile(r"`+(?:python|py)?\s*\Z")
+
+
+def read_thought(recorded: Any, action: str) -> str | None:
+    """A recorded thought; None where it is empty, or the answer without its think step, which AgentLab records then."""
+    if not isinstance(recorded, str) or not recorded.strip() or recorded.strip() == action.strip():
+        return None
+    return thought_of(recorded) if "<action>" in recorded or "think>" in recorded else recorded.strip()

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.records import Episode, Message, Observation, Step
-from agentmerge_hub.traces.answers import Chat, read_action, read_chat
+from agentmerge_hub.traces.answers import Chat, read_action, read_chat, read_thought
 from agentmerge_hub.traces.find import Found, step_files
 from agentmerge_hub.traces.standins import Array, Refused
 from agentmerge_hub.traces.unpickle import load
@@ -102,15 +103,15 @@ def _step(number: int, info: dict[str, Any], goal: str) -> Step:
     stats = _dict(info.get("stats")) | _dict(agent_info.get("stats"))
     chat = read_chat(agent_info.get("chat_messages"))
     recorded = info.get("action")
-    said = read_action(recorded) if isinstance(recorded, str) else read_action("")
-    thought = _str(agent_info.get("think")) or said.thought or read_action(chat.answer).thought
+    executed = read_action(_str(recorded))
+    thought = read_thought(agent_info.get("think"), _str(recorded)) or executed.thought or thought_of(chat.answer)
     retries = stats.get("n_retry", chat.retries)
     return Step(
         index=number,
         observation=_observation(obs, goal),
         answer=chat.answer,
-        action=said.action,
-        thought=thought or None,
+        action=executed.action,
+        thought=thought,
         messages=_prompt_of(chat, retries),
         reward=_number(info.get("reward")),
         terminated=bool(info.get("terminated")),
@@ -135,7 +136,7 @@ def _observation(obs: dict[str, Any], goal: str) -> Observation:
         goal=_goal_text(obs.get("goal_object")) or _str(obs.get("goal")) or goal or _asked_in_chat(obs),
         axtree=_str(obs.get("axtree_txt")),
         html=_str(obs.get("pruned_html")),
-        focused_bid=_str(obs.get("focused_element_bid")),
+        focused_bid=_str(obs["focused_element_bid"]) if "focused_element_bid" in obs else None,
         last_action=_str(obs.get("last_action")),
         last_action_error=_str(obs.get("last_action_error")),
         url=_str(obs.get("url")) or (urls[active] if active < len(urls) else ""),

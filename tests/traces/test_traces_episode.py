@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.traces.answers import read_action, read_chat
+from agentmerge_hub.traces.answers import read_action, read_chat, read_thought
 from agentmerge_hub.traces.episode import Unreadable, read_episode
 from agentmerge_hub.traces.find import Found, find_episodes
 
@@ -116,22 +116,28 @@ def test_folders_are_found_however_deep_and_whatever_their_names(tmp_path: Path)
     ("text", "thought", "action"),
     [
         ("click('1')", None, "click('1')"),
-        ("click('1')\nfill('2', 'x')", None, "click('1')\nfill('2', 'x')"),
+        ("click('1') fill('2', 'x')", None, "click('1')\nfill('2', 'x')"),
         ("First I look.\n\n```click('1')```", "First I look.", "click('1')"),
         ("First I look.\n```python\nclick('1')\nnoop()\n```", "First I look.", "click('1')\nnoop()"),
+        ("I press it.\n`click('1')`", "I press it.", "click('1')"),
         ("<think>\nI look.\n</think>\n<action>\nclick('1')\n</action>", "I look.", "click('1')"),
-        (
-            "<think>I use ```click('9')``` here</think><action>click('1')</action>",
-            "I use ```click('9')``` here",
-            "click('1')",
-        ),
+        ("<think>Not click('9').</think><action>click('1')</action>", "Not click('9').", "click('9')\nclick('1')"),
         ("I would rather not.", None, None),
         ("```import os```", None, None),
     ],
 )
 def test_actions_in_every_form(text: str, thought: str | None, action: str | None) -> None:
-    said = read_action(text)
-    assert (said.thought, said.action) == (thought, action)
+    executed = read_action(text)
+    assert (executed.thought, executed.action) == (thought, action)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "thought"),
+    [("I look.", "I look."), ("<think>I look.</think><action>noop()</action>", "I look."), (" ", None), (3, None),
+     ("<action>noop()</action>", None), ("noop()", None)],
+)  # fmt: skip
+def test_a_recorded_thought_is_none_where_there_was_no_think_step(recorded: object, thought: str | None) -> None:
+    assert read_thought(recorded, "noop()") == thought
 
 
 SYSTEM, USER = (
@@ -147,6 +153,11 @@ def test_parse_and_retry_is_left_out_of_the_chat() -> None:
     assert (chat.answer, chat.retries) == ("good", 1)
     assert read_chat([SYSTEM, USER, BAD, ERROR]).answer == ""
     assert read_chat(["s", "u", "good"]).prompt == (SYSTEM, {"role": "user", "content": "u"})
+
+
+def test_reasoning_that_the_server_took_out_is_part_of_the_answer() -> None:
+    chat = read_chat([SYSTEM, USER, GOOD | {"reasoning_content": "I look."}])
+    assert chat.answer == "<think>\nI look.\n</think>\n\ngood"
 
 
 def test_a_chat_with_pictures_is_not_taken_for_text() -> None:

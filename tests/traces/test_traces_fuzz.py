@@ -48,5 +48,5 @@ def test_an_episode_is_read_or_named_unreadable(steps: list, args: object, goal:
             assert str(reason)
             return
         for step in episode.steps:
-            assert all(isinstance(text, str) for text in vars(step.observation).values())
+            assert all(isinstance(text, str | None) for text in vars(step.observation).values())
             assert isinstance(step.answer, str) and (step.action is None or isinstance(step.action, str))

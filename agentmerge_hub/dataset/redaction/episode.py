@@ -52,7 +52,7 @@ def _instance_host(episode: Episode, allowlist: Allowlist | None) -> dict[str, s
 def _texts(episode: Episode) -> Iterator[str]:
     yield from (episode.error, *episode.final_urls, *_strings(episode.flags))
     for step in episode.steps:
-        yield from vars(step.observation).values()
+        yield from filter(None, vars(step.observation).values())
         yield from (text for text in (step.answer, step.action, step.thought) if text)
         yield from (message["content"] for message in step.messages)
 
@@ -88,7 +88,7 @@ def _replace_in_json(value: object, replacer: Replacer) -> object:
 def _replace_in_step(step: Step, replacer: Replacer) -> Step:
     return replace(
         step,
-        observation=Observation(**{name: replacer(text) for name, text in vars(step.observation).items()}),
+        observation=Observation(**{name: text and replacer(text) for name, text in vars(step.observation).items()}),
         answer=replacer(step.answer),
         action=step.action and replacer(step.action),
         thought=step.thought and replacer(step.thought),

@@ -63,7 +63,7 @@ def fixed_lines() -> list[str]:
             extract_visible_tag=False, extract_clickable_tag=False, use_thinking=several, multi_actions=several,
             use_think_history=several,
         )  # fmt: skip
-        for message in render(Observation("", ""), [], flags).messages():
+        for message in render(Observation("", axtree="-"), [], flags).messages():
             found |= dict.fromkeys(line for line in message["content"].splitlines(keepends=True))
     return [
         line for line in found if len(line) >= _SHORTEST_FIXED_LINE and EXAMPLE_BID + "'" not in line and line[0] != "<"

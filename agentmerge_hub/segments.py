@@ -1,12 +1,11 @@
-"""Where a text can be divided so that its tokens are those of its stretches, one after the other.
+"""Patterns that split a text into segments whose tokens, one segment after the other, are the tokens of the text.
 
-A page's lines come back from step to step and from episode to episode, and the words of a new line are mostly old ones.
-Where a tokenizer provably never joins two lines, or two words, each has to be tokenized only once. Patterns leave here;
-texts are divided with `pattern.findall`.
+A page repeats most of its lines from step to step, and a new line repeats most of its words. Where a tokenizer provably
+never joins two lines, or two words, each is tokenized only once. `pattern.findall(text)` gives the segments.
 
-Nothing is guessed: texts are divided at line breaks, or before spaces, only if the tokenizer's pre-tokenizer must split
-there, or if no token of its vocabulary reaches across. The second suffices for byte-pair encoding, because two symbols are
-only ever merged into a token that holds them both.
+A text is split at line breaks, or before spaces, only if the tokenizer's pre-tokenizer must split there, or if no token of
+its vocabulary spans the place. The second suffices for byte-pair encoding, because two symbols are only ever merged into a
+token that holds them both.
 """
 
 import json
@@ -16,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tokenizers import AddedToken, Tokenizer
 
-# No possessive repeats: Python 3.11.2 goes on from a wrong place, without end, where the body of one fails halfway.
+# No possessive repeats: Python 3.11.2 loops forever where the body of one fails halfway.
 AFTER_BREAK = re.compile(r"[^\n]*(?:\n(?![\t ]*[!-.0-~])[^\n]*)*\n?")
-"""Stretches end behind a line break that is followed, tabs and spaces aside, by a visible ASCII character. That it is
-not the slash, some patterns need: they keep slashes behind a line break together with what stands before it."""
+"""A segment ends after a line break that is followed, tabs and spaces aside, by a visible ASCII character other than the
+slash: some pre-tokenizers keep slashes after a line break in the piece before it."""
 
 BEFORE_BREAK = re.compile(r"\n?[^\n]*(?:(?<![!-~])\n[^\n]*)*")
-"""Stretches end before a line break that stands behind a visible ASCII character."""
+"""A segment ends before a line break that follows a visible ASCII character."""
 
 WORDS = re.compile(r" ?[^ ]*(?:(?:(?<![!-~]) | (?![!-~]))[^ ]*)*")
-"""Stretches end before a space that stands between two visible ASCII characters."""
+"""A segment ends before a space between two visible ASCII characters."""
 
 _LETTERS_AND_BREAKS = frozenset(
     {
-        # Llama 3, with its relatives of cl100k's descent
+        # Llama 3 and other tokenizers derived from cl100k
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
         # Qwen 2 to 3
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
@@ -37,18 +36,18 @@ _LETTERS_AND_BREAKS = frozenset(
         r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
     }
 )  # fmt: skip
-"""Pre-tokenizers whose pieces take line breaks at their end only, and there as many as follow: a piece always ends behind
-the last line break of a run of white space; and a space between other characters only as their first. None of them looks
-back, so that what follows is split as if it stood alone."""
+"""Pre-tokenizers whose pieces hold line breaks at their end only, and all that follow there: a piece always ends after the
+last line break of a run of white space. A space between other characters is always the first of its piece. None of them
+looks back, so that the rest of a text is split as if it were alone."""
 
 
-def dividers(tokenizer: "Tokenizer") -> tuple[re.Pattern[str], ...]:
-    """The patterns that divide texts for a tokenizer: first into lines, then lines into words; none where nothing is proven."""
+def segment_patterns(tokenizer: "Tokenizer") -> tuple[re.Pattern[str], ...]:
+    """The patterns for a tokenizer: the first splits into lines, the second lines into words; none where nothing is proven."""
     if type(tokenizer.model).__name__ != "BPE" or tokenizer.model.dropout:
         return ()
     patterns = _of_pieces(tokenizer) or _of_vocabulary(tokenizer)
     added = tokenizer.get_added_tokens_decoder().values()
-    return () if any(_reaches_across(pattern, token) for pattern in patterns for token in added) else patterns
+    return () if any(_spans_segments(pattern, token) for pattern in patterns for token in added) else patterns
 
 
 def _of_pieces(tokenizer: "Tokenizer") -> tuple[re.Pattern[str], ...]:
@@ -74,8 +73,8 @@ def _of_pieces(tokenizer: "Tokenizer") -> tuple[re.Pattern[str], ...]:
 
 
 def _of_vocabulary(tokenizer: "Tokenizer") -> tuple[re.Pattern[str], ...]:
-    """By the tokens: none holds a line break and something else behind it, none a space behind a visible character. For
-    texts that are encoded in one piece, as SentencePiece does."""
+    """By the tokens: none holds a line break before another character, none a space after a visible character. For texts that
+    are encoded in one piece, as SentencePiece does."""
     model = tokenizer.model
     spaces = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
     one_piece = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
@@ -97,7 +96,7 @@ def _of_vocabulary(tokenizer: "Tokenizer") -> tuple[re.Pattern[str], ...]:
 
 
 def _description(part: Any) -> dict[str, Any] | None:
-    """A part of a tokenizer as its ``tokenizer.json`` tells it."""
+    """A part of a tokenizer as its ``tokenizer.json`` describes it."""
     return None if part is None else json.loads(part.__getstate__())
 
 
@@ -107,7 +106,7 @@ def _steps(pre_tokenizer: dict[str, Any] | None) -> list[dict[str, Any]]:
     return pre_tokenizer["pretokenizers"] if pre_tokenizer["type"] == "Sequence" else [pre_tokenizer]
 
 
-def _reaches_across(pattern: re.Pattern[str], token: "AddedToken") -> bool:
-    """Whether an added token, which is split off before anything else, can stand on both sides of a division."""
+def _spans_segments(pattern: re.Pattern[str], token: "AddedToken") -> bool:
+    """Whether an added token, which is split off before anything else, can lie in two segments."""
     place = {AFTER_BREAK: r"\n[\t -~]", BEFORE_BREAK: r"[!-~]\n", WORDS: r"[!-~] [!-~]"}[pattern]
     return token.lstrip or token.rstrip or token.single_word or bool(re.search(place, token.content))

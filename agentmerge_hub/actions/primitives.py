@@ -1,7 +1,6 @@
-"""The calls an agent may write: their description in the prompt, and reading them back out of an answer.
+"""The calls that an agent can make: signatures, action spaces, and their description in the prompt.
 
-Signatures follow BrowserGym's high-level action set (a test compares them); descriptions are ours. What an action does
-to a page is BrowserGym's business.
+Signatures are those of BrowserGym's high-level action set (a test compares them); descriptions are ours.
 """
 
 import ast
@@ -87,6 +86,28 @@ PRIMITIVES = {
             f"mouse_down(x: float, y: float, {_BUTTON})", "Press the button at x, y.", ("mouse_down(140.2, 580.1)",)
         ),
         Primitive(f"mouse_up(x: float, y: float, {_BUTTON})", "Release the button at x, y.", ("mouse_up(250, 120)",)),
+        Primitive(
+            "scroll_at(x: int, y: int, dx: int, dy: int)",
+            "Scroll at x, y by this many pixels; positive is right and down.",
+            ("scroll_at(50, 100, -50, -100)",),
+        ),
+        Primitive(
+            "mouse_drag_and_drop(from_x: float, from_y: float, to_x: float, to_y: float)",
+            "Drag from one place to another.",
+            ("mouse_drag_and_drop(10.7, 325, 235.6, 24.54)",),
+        ),
+        Primitive(
+            "mouse_upload_file(x: float, y: float, file: str | list[str])",
+            "Choose files in the file dialog that clicking at x, y opens.",
+            ("mouse_upload_file(132.1, 547, 'my_receipt.pdf')",),
+        ),
+        Primitive("keyboard_down(key: str)", "Press a key and hold it.", ("keyboard_down('Shift')",)),
+        Primitive("keyboard_up(key: str)", "Release a key.", ("keyboard_up('Shift')",)),
+        Primitive(
+            "keyboard_insert_text(text: str)",
+            "Insert text into the focused element without key events.",
+            ("keyboard_insert_text('Hello')",),
+        ),
         Primitive("keyboard_press(key: str)", "Press a key or a combination.", ("keyboard_press('Enter')",)),
         Primitive("keyboard_type(text: str)", "Type text into the focused element.", ("keyboard_type('Hello')",)),
         Primitive("tab_focus(index: int)", "Bring the tab with this index to the front.", ("tab_focus(2)",)),
@@ -98,20 +119,46 @@ PRIMITIVES = {
     )
 }
 
-_BID = (
-    "scroll",
-    "fill",
-    "select_option",
-    "click",
-    "dblclick",
-    "hover",
-    "press",
-    "focus",
-    "clear",
-    "drag_and_drop",
-    "upload_file",
-)
-_COORD = (
+BID_PARAMETERS = frozenset({"bid", "from_bid", "to_bid"})
+"""Parameters that name an element of the page."""
+
+SUBSETS: dict[str, tuple[str, ...]] = {
+    "chat": ("send_msg_to_user",),
+    "infeas": ("report_infeasible",),
+    "bid": (
+        "scroll",
+        "fill",
+        "select_option",
+        "click",
+        "dblclick",
+        "hover",
+        "press",
+        "focus",
+        "clear",
+        "drag_and_drop",
+        "upload_file",
+    ),
+    "coord": (
+        "scroll_at",
+        "mouse_move",
+        "mouse_up",
+        "mouse_down",
+        "mouse_click",
+        "mouse_dblclick",
+        "mouse_drag_and_drop",
+        "mouse_upload_file",
+        "keyboard_down",
+        "keyboard_up",
+        "keyboard_press",
+        "keyboard_type",
+        "keyboard_insert_text",
+    ),
+    "nav": ("goto", "go_back", "go_forward"),
+    "tab": ("tab_focus", "new_tab", "tab_close"),
+}
+"""BrowserGym's subsets of actions."""
+
+_MOUSE_AND_KEYS = (
     "mouse_move",
     "mouse_click",
     "mouse_dblclick",
@@ -121,93 +168,52 @@ _COORD = (
     "keyboard_press",
     "keyboard_type",
 )
-_NAV = ("goto", "go_back", "go_forward")
-_TAB = ("tab_focus", "new_tab", "tab_close")
 
 ACTION_SPACES: dict[str, tuple[str, ...]] = {
-    "workarena": ("noop", "send_msg_to_user", *_BID),
-    "workarena++": ("noop", "send_msg_to_user", "report_infeasible", *_BID, *_NAV, *_TAB),
+    "workarena": ("noop", *SUBSETS["chat"], *SUBSETS["bid"]),
+    "workarena++": (
+        "noop",
+        *SUBSETS["chat"],
+        *SUBSETS["infeas"],
+        *SUBSETS["bid"],
+        *SUBSETS["nav"],
+        *SUBSETS["tab"],
+    ),
     "miniwob": ("noop", "fill", "click", "select_option", "press"),
-    "miniwob_all": ("noop", *_COORD, "click", "fill"),
+    "miniwob_all": ("noop", *_MOUSE_AND_KEYS, "click", "fill"),
     "click_fill": ("click", "fill"),
+    "all": ("noop", *(name for names in SUBSETS.values() for name in names)),
 }
 """Named sets. ``workarena`` is the paper's (BrowserGym's chat + bid, 13 types); ``miniwob_all`` is BrowserGym's default
-for MiniWoB, ``miniwob`` leaves the mouse out and select_option in."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One parsed function call: positional arguments are bound to the primitive's parameter names."""
-
-    name: str
-    arguments: dict[str, object]
-
-    @property
-    def bids(self) -> tuple[str, ...]:
-        """Element ids among the arguments, in order."""
-        return tuple(str(value) for key, value in self.arguments.items() if key in ("bid", "from_bid", "to_bid"))
+for MiniWoB, ``miniwob`` leaves the mouse out and select_option in; ``all`` is every call that BrowserGym has."""
 
 
 @cache
-def _parameters(name: str) -> tuple[str, ...]:
+def parameters(name: str) -> tuple[str, ...]:
+    """Names of a primitive's parameters, in order."""
     return tuple(argument.arg for argument in _signature(name).args)
 
 
+@cache
+def required_parameters(name: str) -> tuple[str, ...]:
+    """Names of a primitive's parameters without a default, in order."""
+    return parameters(name)[: -len(_signature(name).defaults) or None]
+
+
 def _signature(name: str) -> ast.arguments:
-    return ast.parse(f"def {PRIMITIVES[name].signature}: ...").body[0].args
-
-
-def parse_calls(action: str, names: tuple[str, ...] | None = None) -> tuple[Call, ...]:
-    """Read the calls of an action.
-
-    Args:
-        action: one or several calls, one a line, with literal arguments, e.g. ``click('a51')``.
-        names: the calls that are allowed; every known primitive if None.
-
-    Raises:
-        ValueError: with a sentence fit to be shown to the model, if something else stands there.
-    """
-    allowed = tuple(PRIMITIVES) if names is None else names
-    try:
-        statements = ast.parse(action.strip()).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"{action.strip()[:200]!r} is not a function call") from None
-    calls = []
-    for statement in statements:
-        node = getattr(statement, "value", None)
-        if not isinstance(statement, ast.Expr) or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
-            raise ValueError(f"{ast.unparse(statement)[:200]!r} is not a function call")
-        name = node.func.id
-        if name not in allowed:
-            raise ValueError(f"{name!r} is not an action: use one of {', '.join(allowed)}")
-        parameters = _parameters(name)
-        if len(node.args) > len(parameters):
-            raise ValueError(f"{name} takes at most {len(parameters)} arguments")
-        try:
-            arguments = dict(zip(parameters, map(ast.literal_eval, node.args)))
-            arguments |= {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
-        except (ValueError, TypeError, SyntaxError):
-            raise ValueError(f"the arguments of {name} must be plain strings, numbers or lists") from None
-        if unknown := [key for key in arguments if key not in parameters]:
-            raise ValueError(f"{name} has no argument {unknown[0]!r}")
-        calls.append(Call(name, arguments))
-    if not calls:
-        raise ValueError("there is no action")
-    return tuple(calls)
+    (function,) = ast.parse(f"def {PRIMITIVES[name].signature}: ...").body
+    assert isinstance(function, ast.FunctionDef)
+    return function.args
 
 
 @cache
 def signatures(names: tuple[str, ...]) -> str:
-    """The action space at its shortest: each name with its required arguments, e.g. ``fill(bid, value)``, a line."""
-    lines = []
-    for name in names:
-        required = _parameters(name)[: -len(_signature(name).defaults) or None]
-        lines.append(f"{name}({', '.join(required)})")
-    return "\n".join(lines)
+    """The action space at its shortest: one line a call with its required arguments, e.g. ``fill(bid, value)``."""
+    return "\n".join(f"{name}({', '.join(required_parameters(name))})" for name in names)
 
 
 def describe(names: tuple[str, ...], *, descriptions: bool = True, examples: bool = True) -> str:
-    """The action space as the prompt shows it: a signature a line, with its description and examples if wanted."""
+    """The action space as the prompt shows it: a signature a line, with its description and examples."""
     lines = []
     for name in names:
         primitive = PRIMITIVES[name]

@@ -1,4 +1,4 @@
-"""Counts line by line equal counts of the whole, for every kind of tokenizer; where that is not so, none is divided."""
+"""Counts line by line equal counts of the whole, for every kind of tokenizer; otherwise texts are not split."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from made_tokenizers import CHAT_TEMPLATE, KINDS, REAL, SPECIAL, gpt2, saved
 from tokenizers import AddedToken, Tokenizer, pre_tokenizers
 
-from agentmerge_hub.stretches import AFTER_BREAK, BEFORE_BREAK, WORDS, dividers
+from agentmerge_hub.segments import AFTER_BREAK, BEFORE_BREAK, WORDS, segment_patterns
 from agentmerge_hub.tokenizer import ChatTokenizer
 
 PIECE = st.sampled_from(
@@ -44,8 +44,8 @@ def _loaded(folder: Path) -> tuple[Tokenizer, ChatTokenizer]:
     return _cache[folder]
 
 
-def test_only_what_is_proven_is_divided() -> None:
-    found = {name: dividers(make()) for name, make in KINDS.items()}
+def test_texts_are_split_only_where_it_is_proven_safe() -> None:
+    found = {name: segment_patterns(make()) for name, make in KINDS.items()}
     assert found == {
         "gpt2": (BEFORE_BREAK, WORDS),
         "llama": (AFTER_BREAK, WORDS),
@@ -65,27 +65,27 @@ def test_only_what_is_proven_is_divided() -> None:
         AddedToken("two words", normalized=False),
     ],
 )
-def test_an_added_token_that_reaches_across_forbids_it(token: AddedToken) -> None:
+def test_an_added_token_that_spans_segments_forbids_splitting(token: AddedToken) -> None:
     made = gpt2()
     made.add_tokens([token])
-    assert dividers(made) == ()
+    assert segment_patterns(made) == ()
 
 
-def test_what_changes_the_beginning_of_a_text_forbids_it() -> None:
+def test_a_tokenizer_that_changes_the_start_of_a_text_forbids_splitting() -> None:
     made = gpt2()
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    assert dividers(made) == ()
+    assert segment_patterns(made) == ()
     made.pre_tokenizer = pre_tokenizers.Metaspace()
-    assert dividers(made) == ()
+    assert segment_patterns(made) == ()
 
 
 @given(text=TEXT)
-def test_stretches_are_the_text(text: str) -> None:
+def test_segments_joined_are_the_text(text: str) -> None:
     assert "".join(AFTER_BREAK.findall(text)) == text == "".join(BEFORE_BREAK.findall(text))
     assert "".join(WORDS.findall(text)) == text
 
 
-def test_where_stretches_end() -> None:
+def test_where_segments_end() -> None:
     lines = "\n".join(f"\t[{n}] button 'x'" for n in range(5))
     assert AFTER_BREAK.findall("a\n  b\n\n c\n\té") == ["a\n", "  b\n\n", " c\n\té", ""]
     assert BEFORE_BREAK.findall("a\n  b\n\n c\té\n") == ["a", "\n  b", "\n\n c\té\n", ""]
@@ -93,9 +93,7 @@ def test_where_stretches_end() -> None:
     assert WORDS.findall("\t[a1] tab '',  OK\n ") == ["\t[a1]", " tab", " '',  OK\n ", ""]
 
 
-def test_a_page_that_comes_again_is_not_tokenized_again(
-    tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_repeated_lines_are_not_tokenized_again(tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = ChatTokenizer(str(tokenizer_folder))
     page = "\n".join(f"[{n}] button 'number {n}'" for n in range(50))
     encoded: list[str] = []

@@ -1,12 +1,10 @@
-"""Dynamic prompting: the sections of the paper's Figure 5, each under its flag, and answers read back."""
+"""Dynamic prompting: the sections of the paper's Figure 5, each under its flag; nothing that was not recorded is shown."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agentmerge_hub import prompt
-from agentmerge_hub.prompt import ADVANCED, BASIC, Flags, ParseError, Prompt, Turn, render
+from agentmerge_hub.prompt import ADVANCED, BASIC, Flags, Turn, render, split_recorded
 from agentmerge_hub.records import Observation
 
 TREE = "RootWebArea 'Catalog'\n\t[a] Iframe 'Main', visible\n\t\t[a251] link 'Hardware', clickable, visible"
@@ -20,7 +18,7 @@ def text(flags: Flags, history=HISTORY) -> str:
     return render(PAGE, history, flags).messages()[-1]["content"]
 
 
-def test_sections_stand_in_the_papers_order() -> None:
+def test_sections_are_in_the_papers_order() -> None:
     shown = text(Flags(use_html=True))
     headings = [
         "# Instructions",
@@ -77,7 +75,7 @@ def test_flags_refuse_what_they_do_not_know() -> None:
 
 def test_recorded_prompt_is_kept_word_for_word() -> None:
     recorded = render(PAGE, HISTORY, Flags(use_html=True)).messages()
-    found = Prompt.from_recorded(recorded, PAGE)
+    found = split_recorded(recorded, PAGE)
     assert found.messages() == recorded
     assert found.block("axtree") == TREE
     assert found.block("html") == PAGE.html
@@ -88,42 +86,16 @@ def test_a_recorded_prompt_that_was_cut_shows_the_page_as_far_as_it_goes() -> No
     page = Observation("Press 3", tree)
     cut = "\n".join([*tree.split("\n")[:12], "... (8 more lines cut)"])
     recorded = render(Observation("Press 3", cut), [], Flags()).messages()
-    found = Prompt.from_recorded(recorded, page)
+    found = split_recorded(recorded, page)
     assert found.messages() == recorded
     assert prompt.page_bids(found) == {str(n) for n in range(12)}
-    assert Prompt.from_recorded(recorded, Observation("Press 3", "another\npage\nof\nfour")).block("axtree") == ""
+    assert split_recorded(recorded, Observation("Press 3", "another\npage\nof\nfour")).block("axtree") == ""
 
 
 def test_page_bids_are_those_of_the_page_alone() -> None:
     assert prompt.page_bids(render(PAGE, HISTORY, Flags())) == {"a", "a251"}
     assert prompt.page_bids(render(PAGE, HISTORY, Flags(use_ax_tree=False, use_html=True))) == {"a251"}
     assert prompt.tree_bids("[1] button 'see [2] here'\n  StaticText '[3] no'") == {"1"}
-
-
-@given(thought=st.text(st.characters(exclude_characters="<>\r", exclude_categories=["Cs"])) | st.none())
-def test_answers_are_read_back(thought: str | None) -> None:
-    read = prompt.parse(prompt.answer("click('a51')", thought), ADVANCED)
-    assert read.action == "click('a51')"
-    assert read.thought == (None if thought is None else thought.strip())
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("click('1')", "yours had 0"),
-        ("<action>click('1')</action><action>click('2')</action>", "yours had 2"),
-        ("<action>press_it</action>", "could not be read"),
-        ("<action>click('1')\nclick('2')</action>", "Only one action"),
-        ("<action>goto('http://a')</action>", "'goto' is not an action"),
-    ],
-)
-def test_a_bad_answer_says_what_is_wrong(text: str, says: str) -> None:
-    with pytest.raises(ParseError, match=says):
-        prompt.parse(text, BASIC)
-
-
-def test_several_actions_where_they_are_allowed() -> None:
-    assert prompt.parse("<action>\nclick('1')\nclick('2')\n</action>", ADVANCED).action == "click('1')\nclick('2')"
 
 
 TAGGED = """RootWebArea 'Form', focused
@@ -167,3 +139,36 @@ def test_brief_instructions_keep_the_parts_and_lose_their_explanations() -> None
     assert "Note:" not in shown and "make sure to follow" not in shown
     assert len(shown) < len(text(Flags(brief_action_space=True))) - 600
     assert "<think>" not in text(brief.model_copy(update={"use_thinking": False, "use_think_history": False}))
+
+
+def test_what_was_not_recorded_is_not_shown() -> None:
+    bare = Observation("Order", "RootWebArea 'Catalog'\n\t[a251] link 'Hardware'")
+    shown = render(bare, [], Flags(use_html=True, use_tabs=True)).messages()[-1]["content"]
+    for absent in ('"visible"', "Focused element", "## HTML", "open tabs", "Error"):
+        assert absent not in shown
+    nothing_focused = render(Observation("Order", TREE, focused_bid=""), [], Flags()).messages()[-1]["content"]
+    assert "## Focused element:\nnone\n" in nothing_focused
+    no_tree = render(Observation("Order", html="<p>"), [], Flags(use_html=True)).messages()[-1]["content"]
+    assert "AXTree" not in no_tree.split("# Action space")[0] and "## HTML:\n<p>" in no_tree
+
+
+def test_open_tabs_are_shown_under_their_flag() -> None:
+    page = Observation("Order", TREE, tabs="Tab 0 (active tab):\n    Title: Shop\n    URL: http://shop\n")
+    assert "## Currently open tabs:\nTab 0 (active tab):" in text_of(page, Flags(use_tabs=True))
+    assert "Tab 0" not in text_of(page, Flags())
+
+
+def text_of(page: Observation, flags: Flags) -> str:
+    return render(page, [], flags).messages()[-1]["content"]
+
+
+def test_a_recorded_prompt_keeps_its_turns() -> None:
+    recorded = tuple({"role": role, "content": f"{n}: {TREE}"} for n, role in enumerate(("system", "user", "user")))
+    found = split_recorded(recorded, PAGE)
+    assert found.messages() == recorded and found.block("axtree") == TREE
+    assert found.with_block("axtree", "gone").messages()[1:] == (recorded[1], {"role": "user", "content": "2: gone"})
+
+
+def test_a_recorded_prompt_with_fewer_tags_shows_the_page() -> None:
+    recorded = render(PAGE, [], Flags(extract_visible_tag=False)).messages()
+    assert split_recorded(recorded, PAGE).block("axtree") == TREE.replace(", visible", "")

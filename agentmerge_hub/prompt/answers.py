@@ -1,0 +1,146 @@
+"""An answer: thought and action as one text, written and read back. Every function here takes linear time."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from agentmerge_hub.actions import ActionError, parse_calls, written
+from agentmerge_hub.prompt.flags import Flags
+
+
+def answer(action: str, thought: str | None = None) -> str:
+    """The text of an answer: what a model is trained to write and what `parse` reads."""
+    think = f"<think>\n{thought}\n</think>\n\n" if thought is not None else ""
+    return f"{think}<action>\n{action}\n</action>"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A parsed answer. `thought` is None where no think step was written, which the error analysis counts."""
+
+    action: str
+    """The calls alone, one a line."""
+    thought: str | None
+
+
+class ParseError(ValueError):
+    """An answer that cannot be executed; the message is written to be sent back to the model."""
+
+
+def parse(text: str, flags: Flags) -> Answer:
+    """Read an answer as AgentLab's GenericAgent does: the contents of all <action> tags, else of all code blocks.
+
+    A missing think step is not an error: the action can still be carried out.
+
+    Raises:
+        ParseError: without an action, with a call outside the action space, or with several calls where one is allowed.
+    """
+    actions = tag_contents("action", text) or code_blocks(text)
+    if not actions:
+        raise ParseError("The answer holds no action: write it as <action>…</action>.")
+    try:
+        calls = parse_calls("\n".join(actions), flags.action_names)
+    except ActionError as error:
+        raise ParseError(f"The action could not be read: {error}.") from None
+    if len(calls) > 1 and not flags.multi_actions:
+        raise ParseError(f"Only one action can be given at once; yours had {len(calls)}.")
+    return Answer(written(calls), thought_of(text))
+
+
+def action_texts(text: str) -> Iterator[str]:
+    """The parts of an answer that its agent may have carried out, the likeliest first: the contents of all <action> tags;
+    where there is no tag, of all code blocks, of the last code block, or the whole text."""
+    if tagged := tag_contents("action", text):
+        yield "\n".join(tagged)
+        return
+    if blocks := code_blocks(text):
+        yield "\n".join(blocks)
+        yield blocks[-1]
+    yield text
+
+
+def thought_of(text: str) -> str | None:
+    """The reasoning of an answer, None if it has none.
+
+    It is the content of <think> or <thinking> tags, also where the chat template wrote the opening tag or the closing tag
+    is missing; without such tags, the text around the action.
+    """
+    thoughts: list[str] = []
+    rest: list[str] = []
+    at = 0
+    for tag in _THINK_TAG.finditer(text):
+        part = text[at : tag.start()]
+        closes = tag[0].startswith("</")
+        (thoughts if closes else rest).append(part)
+        at = tag.end()
+    tail = text[at:]
+    if at and not text[:at].endswith(
+        ("</think>", "</thinking>")
+    ):  # not closed: the thought ends where the action begins
+        thoughts.append(tail.partition("<action>")[0])
+    elif "<action>" in tail or rest:
+        rest.append(tail)
+    else:
+        rest.append(_without_code_blocks(tail))
+    found = [part.strip() for part in thoughts if part.strip()]
+    around = (_without_tags("action", part).partition("<action>")[0].strip() for part in rest)
+    return "\n".join(found or filter(None, around)) or None
+
+
+_THINK_TAG = re.compile(r"</?think(?:ing)?>")
+
+
+def tag_contents(name: str, text: str) -> list[str]:
+    """The stripped contents of every ``<name>…</name>``, as AgentLab's extract_html_tags finds them."""
+    return [text[begin:end].strip() for begin, end in _tags(name, text)]
+
+
+def _tags(name: str, text: str) -> Iterator[tuple[int, int]]:
+    """Begin and end of the contents of tags."""
+    at = 0
+    while (begin := text.find(f"<{name}>", at)) >= 0:
+        begin += len(name) + 2
+        end = text.find(f"</{name}>", begin)
+        if end < 0:
+            return
+        yield begin, end
+        at = end + len(name) + 3
+
+
+def _without_tags(name: str, text: str) -> str:
+    parts, at = [], 0
+    for begin, end in _tags(name, text):
+        parts.append(text[at : begin - len(name) - 2])
+        at = end + len(name) + 3
+    return "".join([*parts, text[at:]])
+
+
+_LANGUAGE = re.compile(r"\w*\n")
+
+
+def code_blocks(text: str) -> list[str]:
+    """The stripped contents of every block between triple backticks, as AgentLab's extract_code_blocks finds them."""
+    blocks = []
+    for begin, end in _blocks(text):
+        language = _LANGUAGE.match(text, begin, end)
+        blocks.append(text[language.end() if language else begin : end].strip())
+    return blocks
+
+
+def _blocks(text: str) -> Iterator[tuple[int, int]]:
+    at = 0
+    while (begin := text.find("```", at)) >= 0:
+        end = text.find("```", begin + 3)
+        if end < 0:
+            return
+        yield begin + 3, end
+        at = end + 3
+
+
+def _without_code_blocks(text: str) -> str:
+    """The prose around code blocks; nothing where there is no block, for the text is the action then."""
+    parts, at = [], 0
+    for begin, end in _blocks(text):
+        parts.append(text[at : begin - 3])
+        at = end + 3
+    return "".join([*parts, text[at:]]) if at else ""
