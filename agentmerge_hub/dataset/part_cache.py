@@ -35,9 +35,9 @@ def program_hash() -> str:
     """Hash of the code that makes parts: a changed program never uses old parts."""
     package = Path(__file__).parents[1]
     core = [package / f"{name}.py" for name in ("fit", "records", "segments", "tokenizer")]
-    code = [path for name in ("actions", "prompt", "traces") for path in (package / name).rglob("*.py")]
+    code = [path for name in ("actions", "prompt", "traces", "dataset") for path in (package / name).rglob("*.py")]
     digest = hashlib.sha256()
-    for path in sorted([*core, *code, *(package / "dataset").glob("*.*")]):
+    for path in sorted([*core, *code, package / "dataset" / "tasks.csv"]):
         digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
 
