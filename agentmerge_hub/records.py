@@ -54,6 +54,8 @@ class Step:
     terminated: bool = False
     truncated: bool = False
     parse_retries: int = 0
+    refused_answers: tuple[str, ...] = ()
+    """Answers that could not be read, before the final one, word for word."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     agent_seconds: float = 0.0
@@ -143,6 +145,22 @@ SAMPLE_SCHEMA = pa.schema(
 )
 """Rows of the configs ``all``, ``cot``, ``no_cot`` and ``failures``: prompt/completion chat rows for TRL. No column is
 named messages, text, labels or input_ids, which would change what a trainer takes the row for."""
+
+PREFERENCE_SCHEMA = pa.schema(
+    [
+        ("prompt", CHAT),
+        ("chosen", CHAT),
+        ("rejected", CHAT),
+        ("pair_id", pa.string()),
+        ("origin", pa.string()),
+        *(field for field in SAMPLE_SCHEMA if field.name not in ("prompt", "completion", "n_completion_tokens")),
+        ("rejected_action", pa.string()),
+        ("n_chosen_tokens", pa.int32()),
+        ("n_rejected_tokens", pa.int32()),
+    ]
+)
+"""Rows of the config ``preferences``: TRL's columns for DPO, where the rejected answer comes from (`origin`), and the
+metadata of the sample whose answer is chosen."""
 
 LEDGER_SCHEMA = pa.schema(
     [

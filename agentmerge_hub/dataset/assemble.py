@@ -20,6 +20,7 @@ from agentmerge_hub.dataset.drop_rules import Dropped
 from agentmerge_hub.dataset.parquet_writer import SplitWriter, WrittenSplit
 from agentmerge_hub.dataset.part_cache import CacheEntry
 from agentmerge_hub.dataset.partial_tables import STEP_SCHEMA
+from agentmerge_hub.dataset.preferences.pairs import write_pairs
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import SPLITS, assign
 from agentmerge_hub.records import LEDGER_SCHEMA, SAMPLE_SCHEMA
@@ -74,6 +75,10 @@ def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) ->
     if settings.failures:
         members["failures"] = {row.sample_id for row, _ in split_rows if not row.success}
     written = _copy_samples(split_rows, folder, members)
+    if settings.preferences:
+        pairs, left_out = write_pairs(split_rows, folder, settings.answer)
+        written += pairs
+        dropped += left_out
     episodes = {(row.source, row.episode_id): split for row, split in split_rows if row.success}
     written += _copy_steps(sources, folder, episodes)
     ledger = _write_ledger(sources, folder, dropped)

@@ -85,6 +85,7 @@ from agentmerge_hub.errors import UserError, require
     "path on every machine, as on a shared disk.",
 )
 @click.option("--failures", is_flag=True, help="Also write the samples of unsuccessful episodes, as a config.")
+@click.option("--preferences", is_flag=True, help="Also write preference pairs for DPO, as a config.")
 def build(traces, out, tokenizer, chat_template, flags, inter_seeds, allow, licenses, workers, ray, **options) -> None:
     """Turn TRACES into a dataset. TRACES are folders of AgentLab or BrowserGym results, or built datasets, whose episodes
     are fitted again."""
@@ -140,7 +141,7 @@ def _range(text: str) -> tuple[int, int]:
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--config",
-    type=click.Choice(["all", "cot", "no_cot", "failures"]),
+    type=click.Choice(["all", "cot", "no_cot", "failures", "preferences"]),
     default="all",
     show_default=True,
     help="Config to read.",

@@ -33,6 +33,8 @@ SAMPLE_RULES = {
     "answer_too_long": "the answer exceeds its token budget",
     "duplicate": "an earlier sample has the same prompt and answer",
     "near_duplicate": "an earlier sample differs only in ids, times of day, letter case or spacing",
+    "pair_too_long": "the rejected answer of a preference pair is over the answer's budget",
+    "pair_accepted": "a successful episode gave the rejected answer of a preference pair on the same page",
     "goal_on_both_sides": "its goal is also in the training tasks",
 }
 

@@ -48,7 +48,8 @@ def print_samples(
 
 
 def _contents(rows: ds.Dataset) -> Table:
-    columns = ["episode_id", "task", "seed", "teacher", "cot", "n_prompt_tokens", "n_completion_tokens"]
+    answer_tokens = "n_chosen_tokens" if "chosen" in rows.schema.names else "n_completion_tokens"
+    columns = ["episode_id", "task", "seed", "teacher", "cot", "n_prompt_tokens", answer_tokens]
     listing = Table(title=f"{rows.count_rows()} samples; --episode ID or --row N shows them", title_justify="left")
     for name in ("episode", "task", "seed", "teacher", "samples", "with thought", "tokens"):
         listing.add_column(name, no_wrap=True, justify="left" if name in ("episode", "task", "teacher") else "right")
@@ -57,7 +58,7 @@ def _contents(rows: ds.Dataset) -> Table:
         episodes.setdefault(row["episode_id"], []).append(row)
     for name, samples in episodes.items():
         first = samples[0]
-        tokens = sum(row["n_prompt_tokens"] + row["n_completion_tokens"] for row in samples)
+        tokens = sum(row["n_prompt_tokens"] + row[answer_tokens] for row in samples)
         thoughts = sum(row["cot"] for row in samples)
         listing.add_row(
             name, first["task"], str(first["seed"]), first["teacher"], str(len(samples)), str(thoughts), f"{tokens:,}"
@@ -67,13 +68,15 @@ def _contents(rows: ds.Dataset) -> Table:
 
 def _sample(sample: dict[str, Any], whole: bool) -> Group:
     user = sample["prompt"][-1]["content"]
-    answer = sample["completion"][0]["content"]
+    pair = "chosen" in sample
+    answer = sample["chosen" if pair else "completion"][0]["content"]
+    answer_tokens = sample["n_chosen_tokens" if pair else "n_completion_tokens"]
     truncated = ", ".join(f"{sample[f'{name}_lines_cut']} lines of the {label}" for name, label in (("axtree", "AXTree"), ("html", "HTML"))
                     if sample[f"{name}_lines_cut"])  # fmt: skip
     facts = (
         f"{sample['task']}  seed {sample['seed']}  step {sample['step'] + 1} of {sample['n_steps']}  reward {sample['reward']:g}\n"
         f"{sample['teacher']} ({sample['license']})  episode {sample['episode_id']}  sample {sample['sample_id']}\n"
-        f"{sample['n_prompt_tokens']} prompt + {sample['n_completion_tokens']} answer tokens; truncated: {truncated or 'nothing'}"
+        f"{sample['n_prompt_tokens']} prompt + {answer_tokens} answer tokens; truncated: {truncated or 'nothing'}"
     )
     page = user if whole else _shortened(user)
     return Group(
@@ -83,7 +86,13 @@ def _sample(sample: dict[str, Any], whole: bool) -> Group:
         Panel(Text(page), title="user", title_align="left"),
         Panel(Text(thought_of(answer) or "(none)"), title="thought", title_align="left"),
         Panel(Text(sample["action"], style="bold green"), title="action", title_align="left"),
+        *([_rejected(sample)] if pair else []),
     )
+
+
+def _rejected(pair: dict[str, Any]) -> Panel:
+    title = f"rejected: {pair['origin']}, {pair['n_rejected_tokens']} tokens"
+    return Panel(Text(pair["rejected"][0]["content"], style="red"), title=title, title_align="left")
 
 
 def _shortened(text: str, head: int = 60, tail: int = 25) -> str:

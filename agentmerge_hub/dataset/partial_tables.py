@@ -13,6 +13,7 @@ import pyarrow as pa
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.deduplication import exact_key, near_key
 from agentmerge_hub.dataset.drop_rules import Dropped, episode_drop_rule
+from agentmerge_hub.dataset.preferences.rejected import REJECTED, PairKeys
 from agentmerge_hub.dataset.redaction.episode import redact_episode
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, redact_text
 from agentmerge_hub.dataset.samples import make_samples
@@ -32,6 +33,9 @@ KEYS = pa.schema(
         ("near_key", pa.string()),
         ("success", pa.bool_()),
         ("n_bytes", pa.int64()),
+        ("page_key", pa.string()),
+        ("calls_key", pa.string()),
+        ("rejected", REJECTED),
     ]
 )
 """Columns of partial tables that assemble.py needs and the dataset does not keep."""
@@ -70,6 +74,7 @@ STEP_SCHEMA = pa.schema(
         ("answer", pa.string()),
         ("recorded_prompt", CHAT),
         ("parse_retries", pa.int32()),
+        ("refused_answers", pa.list_(pa.string())),
     ]
 )
 """Rows of the config ``episodes``: one per decision, with the untrimmed page, to fit it to another window."""
@@ -123,14 +128,18 @@ def make_partial_tables(
         reason = episode_drop_rule(episode, settings)
         if reason is not None:
             dropped.append(Dropped(episode.source, episode.episode_id, None, *reason))
-        if reason is not None and not (settings.failures and reason[0] == "unsuccessful"):
+        wants_failures = settings.failures or settings.preferences
+        if reason is not None and not (wants_failures and reason[0] == "unsuccessful"):
             statuses.append(EpisodeStatus(found.source))
             continue
         episode, secrets = redact_episode(_without_unused_html(episode, settings), scanner)
         statuses.append(EpisodeStatus(found.source, redacted=dict(secrets)))
         made = make_samples(episode, settings, tokenizer)
         key = goal_key(episode.steps[0].observation.goal)
-        samples += [_sample_row(sample, episode, key, reason is None) for sample in made.samples]
+        samples += [
+            _sample_row(sample, episode, key, reason is None) | _pair_columns(made.pair_keys.get(sample.sample_id))
+            for sample in made.samples
+        ]
         if reason is None:
             dropped += made.dropped
             steps += _step_rows(episode, settings)
@@ -175,6 +184,10 @@ def _sample_row(sample: Sample, episode: Episode, key: str, success: bool) -> di
     }
 
 
+def _pair_columns(keys: PairKeys | None) -> dict:
+    return {} if keys is None else asdict(keys)
+
+
 def _step_rows(episode: Episode, settings: Settings) -> list[dict]:
     of_episode = {name: getattr(episode, name) for name in STEP_SCHEMA.names if hasattr(episode, name)} | {
         "category": task(episode.task).category,
@@ -199,6 +212,7 @@ def _step_rows(episode: Episode, settings: Settings) -> list[dict]:
             "answer": step.answer,
             "recorded_prompt": list(step.messages) if size <= MAX_ROW_BYTES else [],
             "parse_retries": step.parse_retries,
+            "refused_answers": list(step.refused_answers),
             "n_bytes": size,
         }
         rows.append(of_episode | of_page | of_step)

@@ -80,6 +80,7 @@ def _step(row: dict) -> Step:
         thought=row["thought"],
         messages=tuple(Message(role=turn["role"], content=turn["content"]) for turn in row["recorded_prompt"]),
         parse_retries=row["parse_retries"],
+        refused_answers=tuple(row.get("refused_answers") or ()),
     )
 
 

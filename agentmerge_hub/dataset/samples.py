@@ -4,9 +4,11 @@ import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from agentmerge_hub.actions import ActionError, Call, parse_calls
 from agentmerge_hub.dataset.drop_rules import Dropped
+from agentmerge_hub.dataset.preferences.rejected import PairKeys, pair_keys
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.tasks import task
 from agentmerge_hub.fit import DoesNotFit, fit
@@ -24,6 +26,8 @@ class Made:
 
     samples: list[Sample] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    pair_keys: dict[str, PairKeys] = field(default_factory=dict)
+    """By sample id; empty unless preference pairs are wanted."""
 
 
 class _Drop(Exception):
@@ -56,7 +60,11 @@ def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer)
             continue
         for version in versions:
             try:
-                made.samples.append(_sample(episode, step, version, settings, tokenizer))
+                sample, prompt = _sample(episode, step, version, settings, tokenizer)
+                made.samples.append(sample)
+                if settings.preferences:
+                    count = partial(_answer_tokens, sample.prompt, sample.n_prompt_tokens, tokenizer)
+                    made.pair_keys[sample.sample_id] = pair_keys(episode, place, prompt, sample, count)
             except _Drop as drop:
                 rule, detail = drop.args
                 name = "cot" if version.cot else "no_cot"
@@ -124,7 +132,10 @@ def _history(steps: tuple[Step, ...]) -> list[Turn]:
     ]
 
 
-def _sample(episode: Episode, step: Step, version: _Version, settings: Settings, tokenizer: ChatTokenizer) -> Sample:
+def _sample(
+    episode: Episode, step: Step, version: _Version, settings: Settings, tokenizer: ChatTokenizer
+) -> tuple[Sample, Prompt]:
+    """The sample of one version, and its fitted prompt in blocks."""
     window = settings.student_window()
     bids = {bid for call in version.calls for bid in call.bids}
     if lost := bids - page_bids(version.prompt):
@@ -136,14 +147,13 @@ def _sample(episode: Episode, step: Step, version: _Version, settings: Settings,
     if lost := bids - page_bids(fitted.prompt):
         raise _Drop("bid_cut_away", ", ".join(sorted(lost)))
     messages = fitted.prompt.messages()
-    completion = (Message(role="assistant", content=version.answer),)
-    n_completion = _completion_tokens(messages, completion, fitted.n_tokens, tokenizer)
+    n_completion = _answer_tokens(messages, fitted.n_tokens, tokenizer, version.answer)
     if n_completion > window.answer:
         raise _Drop("answer_too_long", f"{n_completion} tokens")
     name = "cot" if version.cot else "no_cot"
-    return Sample(
+    sample = Sample(
         prompt=messages,
-        completion=completion,
+        completion=(Message(role="assistant", content=version.answer),),
         sample_id=hashlib.sha256(f"{episode.episode_id}/{step.index}/{name}".encode()).hexdigest()[:16],
         episode_id=episode.episode_id,
         benchmark=episode.benchmark,
@@ -163,17 +173,17 @@ def _sample(episode: Episode, step: Step, version: _Version, settings: Settings,
         axtree_lines_cut=fitted.truncated_lines.get("axtree", 0),
         html_lines_cut=fitted.truncated_lines.get("html", 0),
     )
+    return sample, fitted.prompt
 
 
-def _completion_tokens(
-    messages: tuple[Message, ...], completion: tuple[Message, ...], n_prompt: int, tokenizer: ChatTokenizer
-) -> int:
-    """Tokens that the answer and its end add to the prompt, as a trainer counts them.
+def _answer_tokens(messages: tuple[Message, ...], n_prompt: int, tokenizer: ChatTokenizer, answer: str) -> int:
+    """Tokens that an answer and its end add to the prompt, as a trainer counts them.
 
     Where the prompt ends behind a special token, tokens before it cannot change, and only what follows is tokenized.
     """
     prompt = tokenizer.render(messages)
-    whole = tokenizer.render([*messages, *completion], answer_next=False)
+    completion = Message(role="assistant", content=answer)
+    whole = tokenizer.render([*messages, completion], answer_next=False)
     tail = tokenizer.after_last_special(prompt) if whole.startswith(prompt) else None
     if tail is None:
         return tokenizer.count(whole) - n_prompt

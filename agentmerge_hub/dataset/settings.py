@@ -56,6 +56,9 @@ class Settings(BaseModel):
     failures: bool = False
     """Also write the samples of unsuccessful episodes, as a config of their own."""
 
+    preferences: bool = False
+    """Also write preference pairs, as a config."""
+
     def license_of(self, teacher: str) -> str:
         """The license of a teacher's answers."""
         return self.licenses.get(teacher) or license_of(teacher)

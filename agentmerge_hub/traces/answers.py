@@ -27,6 +27,8 @@ class Chat:
     answer: str = ""
     """The last answer, word for word: the one that could be read."""
     retries: int = 0
+    refused: tuple[str, ...] = ()
+    """The answers before it that could not be read."""
 
 
 def read_chat(recorded: Any) -> Chat:
@@ -48,7 +50,8 @@ def read_chat(recorded: Any) -> Chat:
     if not answers:
         return Chat(tuple(messages))
     ended = answers[-1] == len(messages) - 1
-    return Chat(tuple(messages[: answers[0]]), messages[-1]["content"] if ended else "", len(answers) - 1)
+    refused = tuple(messages[place]["content"] for place in answers[:-1])
+    return Chat(tuple(messages[: answers[0]]), messages[-1]["content"] if ended else "", len(answers) - 1, refused)
 
 
 def _message(entry: Any, place: int) -> Message | None:

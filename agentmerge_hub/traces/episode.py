@@ -106,17 +106,19 @@ def _step(number: int, info: dict[str, Any], goal: str) -> Step:
     executed = read_action(_str(recorded))
     thought = read_thought(agent_info.get("think"), _str(recorded)) or executed.thought or thought_of(chat.answer)
     retries = stats.get("n_retry", chat.retries)
+    prompt = _prompt_of(chat, retries)
     return Step(
         index=number,
         observation=_observation(obs, goal),
         answer=chat.answer,
         action=executed.action,
         thought=thought,
-        messages=_prompt_of(chat, retries),
+        messages=prompt,
         reward=_number(info.get("reward")),
         terminated=bool(info.get("terminated")),
         truncated=bool(info.get("truncated")),
         parse_retries=int(_number(retries)),
+        refused_answers=chat.refused if prompt else (),
         prompt_tokens=int(_number(stats.get("input_tokens"))),
         completion_tokens=int(_number(stats.get("output_tokens"))),
         agent_seconds=_number(stats.get("agent_elapsed")),

@@ -34,6 +34,7 @@ def write_episode(
     name: str = "",
     model: str = "scripted",
     executed: str = "",
+    refused: str = "",
 ) -> Path:
     """One episode of one click. Without flags no chat is recorded: the action is prose with a fenced call."""
     page = page_of(task, seed, goal, extra_lines)
@@ -57,11 +58,17 @@ def write_episode(
         thinking = thought if flags.use_thinking else None
         seen = Observation(obs["goal"], obs["axtree_txt"])
         chat = [*render(seen, [Turn("noop()", None)][:0], flags).messages()]
+        if refused:
+            chat += [{"role": "assistant", "content": refused}, {"role": "user", "content": "Answer with one action."}]
         chat.append({"role": "assistant", "content": answer(action, thinking)})
         first = {
             "obs": obs,
             "action": executed or action,
-            "agent_info": {"think": thinking, "chat_messages": {"messages": chat}},
+            "agent_info": {
+                "think": thinking,
+                "chat_messages": {"messages": chat},
+                "stats": {"n_retry": 1 if refused else 0},
+            },
         }
     last = {"obs": obs, "action": None, "agent_info": {}, "reward": reward, "terminated": True}
     kind = "prose" if flags is None else "advanced" if flags.use_thinking else "basic"

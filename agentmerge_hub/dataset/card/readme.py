@@ -12,6 +12,8 @@ from agentmerge_hub.dataset.card.croissant import croissant
 from agentmerge_hub.dataset.card.figures import draw_lengths, figures
 from agentmerge_hub.dataset.drop_rules import EPISODE_RULES, SAMPLE_RULES
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
+from agentmerge_hub.dataset.preferences.pairs import CONFIG as PREFERENCES
+from agentmerge_hub.dataset.preferences.pairs import ORIGINS, count_origins
 from agentmerge_hub.dataset.redaction.rules import KINDS
 from agentmerge_hub.dataset.split import SPLITS
 from agentmerge_hub.licenses.license_terms import LICENSES, dataset_notices, ordered
@@ -57,6 +59,10 @@ def card_text(
         rules=EPISODE_RULES | SAMPLE_RULES,
         kinds=KINDS,
         notices=dataset_notices(terms),
+        pairs=[
+            {"origin": origin, "meaning": ORIGINS[origin], "number": number}
+            for origin, number in count_origins([split for split in written if split.config == PREFERENCES])
+        ],
         metadata=_metadata(name, [split for split in written if split.files], terms),
         **shown,
     )

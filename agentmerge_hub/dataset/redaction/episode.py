@@ -55,6 +55,7 @@ def _texts(episode: Episode) -> Iterator[str]:
         yield from filter(None, vars(step.observation).values())
         yield from (text for text in (step.answer, step.action, step.thought) if text)
         yield from (message["content"] for message in step.messages)
+        yield from step.refused_answers
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -93,4 +94,5 @@ def _replace_in_step(step: Step, replacer: Replacer) -> Step:
         action=step.action and replacer(step.action),
         thought=step.thought and replacer(step.thought),
         messages=tuple(Message(role=m["role"], content=replacer(m["content"])) for m in step.messages),
+        refused_answers=tuple(map(replacer, step.refused_answers)),
     )

@@ -23,7 +23,7 @@ from agentmerge_hub.records import SCHEMA_VERSION
 Splits = dict[tuple[str, str], list[Path]]
 """(config, split) → its shards in order."""
 
-CONFIGS = ("all", "cot", "no_cot", "failures", "episodes")
+CONFIGS = ("all", "cot", "no_cot", "failures", "preferences", "episodes")
 _LOADED = re.compile(r'load_dataset\("([^"]+)"')
 _MOST = 10
 """Lines of the card that are quoted."""
