@@ -36,14 +36,20 @@ _COLUMNS = [name for name in PREFERENCE_SCHEMA.names if name in SAMPLE_SCHEMA.na
 
 
 class PlacedSample(Protocol):
-    """Where a sample's row is, and what decides on its pairs."""
+    """A kept sample: where its row is, and what decides on its pairs."""
 
-    source: str
-    step: int
-    episode_id: str
-    success: bool
-    part: Path
-    position: int
+    @property
+    def source(self) -> str: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def episode_id(self) -> str: ...
+    @property
+    def success(self) -> bool: ...
+    @property
+    def part(self) -> Path: ...
+    @property
+    def position(self) -> int: ...
 
 
 class _Rejected(NamedTuple):
