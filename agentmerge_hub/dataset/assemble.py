@@ -76,7 +76,7 @@ def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) ->
         members["failures"] = {row.sample_id for row, _ in split_rows if not row.success}
     written = _copy_samples(split_rows, folder, members)
     if settings.preferences:
-        pairs, left_out = write_pairs(split_rows, folder, settings.answer)
+        pairs, left_out = write_pairs(split_rows, folder, settings.answer, frozenset(settings.exclude_pairs))
         written += pairs
         dropped += left_out
     episodes = {(row.source, row.episode_id): split for row, split in split_rows if row.success}

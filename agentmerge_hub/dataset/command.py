@@ -86,7 +86,14 @@ from agentmerge_hub.errors import UserError, require
 )
 @click.option("--failures", is_flag=True, help="Also write the samples of unsuccessful episodes, as a config.")
 @click.option("--preferences", is_flag=True, help="Also write preference pairs for DPO, as a config.")
-def build(traces, out, tokenizer, chat_template, flags, inter_seeds, allow, licenses, workers, ray, **options) -> None:
+@click.option(
+    "--exclude-pairs",
+    type=click.File(encoding="utf-8"),
+    help="File with the ids of preference pairs to leave out, one per line.",
+)
+def build(
+    traces, out, tokenizer, chat_template, flags, inter_seeds, allow, licenses, workers, ray, exclude_pairs, **options
+) -> None:
     """Turn TRACES into a dataset. TRACES are folders of AgentLab or BrowserGym results, or built datasets, whose episodes
     are fitted again."""
     require("hub", "datasets", "detect_secrets", "matplotlib")
@@ -102,6 +109,7 @@ def build(traces, out, tokenizer, chat_template, flags, inter_seeds, allow, lice
         flags=_flags(flags),
         inter_seeds=tuple(map(_range, inter_seeds)),
         allow=parse_allow_options(allow),
+        exclude_pairs=tuple(exclude_pairs.read().split()) if exclude_pairs else (),
         licenses=dict(_pair("--license", pair) for pair in licenses),
         **options,
     )

@@ -34,6 +34,7 @@ SAMPLE_RULES = {
     "duplicate": "an earlier sample has the same prompt and answer",
     "near_duplicate": "an earlier sample differs only in ids, times of day, letter case or spacing",
     "pair_too_long": "the rejected answer of a preference pair is over the answer's budget",
+    "pair_excluded": "the preference pair was excluded by its id",
     "pair_accepted": "a successful episode gave the rejected answer of a preference pair on the same page",
     "goal_on_both_sides": "its goal is also in the training tasks",
 }
