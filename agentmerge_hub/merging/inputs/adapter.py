@@ -110,6 +110,11 @@ def is_plain(config: Mapping[str, Any]) -> bool:
     )
 
 
+def has_plain_weights(folder: Path) -> bool:
+    """Whether an adapter stores nothing but factors of weight matrices: no embeddings, no copies of its base's layers."""
+    return all(re.search(r"\.lora_[AB]\.weight$", name) for name in weights_of(folder))
+
+
 def _is_set(value: Any) -> bool:
     return value not in (None, False, [], {}, "", "none")
 

@@ -11,7 +11,14 @@ from typing import Any
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs import model_configs, peft_backend
-from agentmerge_hub.merging.inputs.adapter import AdaptedTensor, adapt, config_of_adapter, is_adapter, is_plain
+from agentmerge_hub.merging.inputs.adapter import (
+    AdaptedTensor,
+    adapt,
+    config_of_adapter,
+    has_plain_weights,
+    is_adapter,
+    is_plain,
+)
 from agentmerge_hub.merging.inputs.architecture import Architecture, architecture_of, is_buffer, is_head
 from agentmerge_hub.merging.inputs.chat_templates import template_of
 from agentmerge_hub.merging.inputs.checkpoint import config_of, locate, tensors_of
@@ -146,7 +153,7 @@ def open_model(reference: str, scratch: Path, adapter_base: str | None = None) -
     if base == folder:
         tensors: Table = {name: tensor for name, tensor in tensors_of(folder).items() if not _is_buffer(tensor)}
         return ModelInput(reference, folder, folder, folder, False, tensors, config_of(folder))
-    if is_plain(config_of_adapter(folder)):
+    if is_plain(config_of_adapter(folder)) and has_plain_weights(folder):
         adapted = adapt(folder, tensors_of(base), str(base))
         tensors = {name: tensor for name, tensor in adapted.items() if not _is_buffer(tensor)}
         return ModelInput(reference, folder, base, folder, True, tensors, config_of(base))
