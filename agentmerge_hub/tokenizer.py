@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from agentmerge_hub.chat_template import ChatTemplate, parse_settings
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
 from agentmerge_hub.segments import segment_patterns
@@ -16,15 +17,17 @@ _MAX_CACHED_CHARACTERS = 16_000_000
 class ChatTokenizer:
     """A fast tokenizer with a chat template, loaded from a local folder or by Hub id."""
 
-    def __init__(self, name: str, chat_template: Path | None = None) -> None:
+    def __init__(self, name: str, chat_template: Path | None = None, chat_template_kwargs: str | None = None) -> None:
         """Load it.
 
         Args:
             name: local folder or Hub id, e.g. ``meta-llama/Llama-3.1-8B-Instruct``.
             chat_template: a Jinja file to use instead of the tokenizer's own.
+            chat_template_kwargs: settings of the template as a JSON object, e.g. ``{"enable_thinking": false}``.
 
         Raises:
-            UserError: if it does not exist, is not a fast tokenizer, or has no chat template.
+            UserError: if it does not exist, is not a fast tokenizer, or has no chat template that keeps the rule of
+                `agentmerge_hub.chat_template`.
         """
         from transformers import AutoTokenizer
 
@@ -48,6 +51,7 @@ class ChatTokenizer:
             raise UserError(
                 f"the tokenizer of {name!r} has no chat template: use the instruct model's, or --chat-template FILE"
             )
+        self.template = ChatTemplate(tokenizer, parse_settings(chat_template_kwargs))
         self._tokenizer = tokenizer
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_truncation()
@@ -59,17 +63,32 @@ class ChatTokenizer:
     @property
     def identity(self) -> str:
         """Equal for tokenizers that give the same tokens and render the same text, wherever they were loaded from."""
-        return hashlib.sha256(f"{self._backend.to_str()}\0{self._tokenizer.chat_template}".encode()).hexdigest()
+        return hashlib.sha256(f"{self._backend.to_str()}\0{self.template.source}".encode()).hexdigest()
 
-    def render(self, messages: Sequence[Message], *, answer_next: bool = True) -> str:
-        """Messages as the one text the model reads; `answer_next` opens the assistant's turn at its end."""
-        text = self._tokenizer.apply_chat_template(
-            [{"role": message["role"], "content": message["content"]} for message in messages],
-            tokenize=False,
-            add_generation_prompt=answer_next,
-        )
-        assert isinstance(text, str)
-        return text
+    def render(self, messages: Sequence[Message]) -> str:
+        """A prompt as the text that the model reads; the assistant's turn is opened at its end.
+
+        Raises:
+            UserError: if the chat template cannot render it.
+        """
+        return self.template.prompt_text(messages)
+
+    def count_completion(self, prompt: str, answer: str) -> int:
+        """Number of tokens of an answer and its end-of-turn token behind a rendered prompt.
+
+        Raises:
+            ValueError: the tokenizer joins the end of the prompt with the answer, or the answer holds the end-of-turn token.
+        """
+        if self.template.end_of_turn in answer:
+            raise ValueError(f"the answer holds the end-of-turn token {self.template.end_of_turn}")
+        # A special token is split off before anything else, so that the text from the last one on has the same tokens alone.
+        start = max((prompt.rfind(token) for token in self._tokenizer.all_special_tokens), default=-1)
+        tail = prompt[max(start, 0) :]
+        encodings = [tail, tail + self.template.completion_text(answer)]
+        before, whole = (self._backend.encode(text, add_special_tokens=False).ids for text in encodings)
+        if whole[: len(before)] != before:
+            raise ValueError("the tokenizer joins the end of the prompt with the answer")
+        return len(whole) - len(before)
 
     def count(self, text: str) -> int:
         """Number of tokens of a rendered text; its special tokens are read as such and none are added."""
@@ -99,11 +118,3 @@ class ChatTokenizer:
 
     def _encoded(self, texts: Sequence[str]) -> list[int]:
         return [len(encoding) for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
-
-    def after_last_special(self, text: str) -> int | None:
-        """Offset of the last special token of a rendered text, None if it holds none.
-
-        A special token is split off before anything else, so that the text from there on has the same tokens alone.
-        """
-        places = [text.rfind(token) for token in self._tokenizer.all_special_tokens]
-        return max((place for place in places if place >= 0), default=None)

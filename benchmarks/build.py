@@ -239,7 +239,10 @@ def bare_pass(out: Path, name: str) -> tuple[int, float]:
 
 def _texts(out: Path, tokenizer: ChatTokenizer) -> Iterator[list[str]]:
     for rows in _rows(out):
-        yield [tokenizer.render([*row["prompt"], *row["completion"]], answer_next=False) for row in rows]
+        yield [
+            tokenizer.render(row["prompt"]) + tokenizer.template.completion_text(row["completion"][0]["content"])
+            for row in rows
+        ]
 
 
 def _rows(out: Path) -> Iterator[list[dict]]:

@@ -24,6 +24,11 @@ from agentmerge_hub.errors import UserError, require
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A Jinja file to use instead of the tokenizer's own.",
 )
+@click.option(
+    "--chat-template-kwargs",
+    metavar="JSON",
+    help="Settings of the chat template, e.g. '{\"enable_thinking\": false}'. Use the same in training.",
+)
 @click.option("--window", default=8192, show_default=True, help="Tokens of prompt and answer together.")
 @click.option("--answer", default=1024, show_default=True, help="Tokens of the window reserved for the answer.")
 @click.option("--agent", "agents", multiple=True, help="Use only the episodes of this agent. Repeatable.")
@@ -86,17 +91,23 @@ from agentmerge_hub.errors import UserError, require
 )
 @click.option("--failures", is_flag=True, help="Also write the samples of unsuccessful episodes, as a config.")
 @click.option("--preferences", is_flag=True, help="Also write preference pairs for DPO, as a config.")
-@click.option(
-    "--exclude-pairs",
-    type=click.File(encoding="utf-8"),
-    help="File with the ids of preference pairs to leave out, one per line.",
-)
 def build(
-    traces, out, tokenizer, chat_template, flags, inter_seeds, allow, licenses, workers, ray, exclude_pairs, **options
+    traces,
+    out,
+    tokenizer,
+    chat_template,
+    chat_template_kwargs,
+    flags,
+    inter_seeds,
+    allow,
+    licenses,
+    workers,
+    ray,
+    **options,
 ) -> None:
     """Turn TRACES into a dataset. TRACES are folders of AgentLab or BrowserGym results, or built datasets, whose episodes
     are fitted again."""
-    require("hub", "datasets", "betterleaks", "ahocorasick_rs", "matplotlib")
+    require("hub", "datasets", "detect_secrets", "matplotlib")
     from agentmerge_hub.dataset.build import build as build_dataset
     from agentmerge_hub.dataset.redaction.finding import parse_allow_options
     from agentmerge_hub.dataset.settings import read_settings
@@ -109,11 +120,10 @@ def build(
         flags=_flags(flags),
         inter_seeds=tuple(map(_range, inter_seeds)),
         allow=parse_allow_options(allow),
-        exclude_pairs=tuple(exclude_pairs.read().split()) if exclude_pairs else (),
         licenses=dict(_pair("--license", pair) for pair in licenses),
         **options,
     )
-    worker_config = WorkerConfig(settings, tokenizer, chat_template)
+    worker_config = WorkerConfig(settings, tokenizer, chat_template, chat_template_kwargs)
     built = build_dataset(traces, out, worker_config, workers=workers or os.cpu_count() or 1, ray=ray)
     counts = built.counts
     click.echo(

@@ -63,7 +63,7 @@ def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer)
                 sample, prompt = _sample(episode, step, version, settings, tokenizer)
                 made.samples.append(sample)
                 if settings.preferences:
-                    count = partial(_answer_tokens, sample.prompt, sample.n_prompt_tokens, tokenizer)
+                    count = partial(_rejected_tokens, tokenizer, tokenizer.render(sample.prompt))
                     made.pair_keys[sample.sample_id] = pair_keys(episode, place, prompt, sample, count)
             except _Drop as drop:
                 rule, detail = drop.args
@@ -147,7 +147,10 @@ def _sample(
     if lost := bids - page_bids(fitted.prompt):
         raise _Drop("bid_cut_away", ", ".join(sorted(lost)))
     messages = fitted.prompt.messages()
-    n_completion = _answer_tokens(messages, fitted.n_tokens, tokenizer, version.answer)
+    try:
+        n_completion = tokenizer.count_completion(tokenizer.render(messages), version.answer)
+    except ValueError as error:
+        raise _Drop("answer_not_trainable", str(error)) from None
     if n_completion > window.answer:
         raise _Drop("answer_too_long", f"{n_completion} tokens")
     name = "cot" if version.cot else "no_cot"
@@ -176,15 +179,9 @@ def _sample(
     return sample, fitted.prompt
 
 
-def _answer_tokens(messages: tuple[Message, ...], n_prompt: int, tokenizer: ChatTokenizer, answer: str) -> int:
-    """Tokens that an answer and its end add to the prompt, as a trainer counts them.
-
-    Where the prompt ends behind a special token, tokens before it cannot change, and only what follows is tokenized.
-    """
-    prompt = tokenizer.render(messages)
-    completion = Message(role="assistant", content=answer)
-    whole = tokenizer.render([*messages, completion], answer_next=False)
-    tail = tokenizer.after_last_special(prompt) if whole.startswith(prompt) else None
-    if tail is None:
-        return tokenizer.count(whole) - n_prompt
-    return tokenizer.count(whole[tail:]) - tokenizer.count(prompt[tail:])
+def _rejected_tokens(tokenizer: ChatTokenizer, prompt: str, answer: str) -> int:
+    """Tokens of a rejected answer and its end; one that cannot be trained counts as longer than any window."""
+    try:
+        return tokenizer.count_completion(prompt, answer)
+    except ValueError:
+        return 2**31 - 1

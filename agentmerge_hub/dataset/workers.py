@@ -28,6 +28,8 @@ class WorkerConfig:
     settings: Settings
     tokenizer: str
     chat_template: Path | None = None
+    chat_template_kwargs: str | None = None
+    """A JSON object."""
 
     def process(self, batch: Batch) -> PartialTables:
         scanner = _scanner(tuple(self.settings.allow.items()))
@@ -39,7 +41,7 @@ class WorkerConfig:
         Raises:
             UserError: see ChatTokenizer.
         """
-        return _tokenizer(self.tokenizer, self.chat_template)
+        return _tokenizer(self.tokenizer, self.chat_template, self.chat_template_kwargs)
 
 
 _tokenizer = cache(ChatTokenizer)

@@ -33,8 +33,9 @@ def test_every_config_loads_by_name(built: Path, monkeypatch: pytest.MonkeyPatch
 def test_every_row_is_trainable(built: Path, tokenizer_folder: Path) -> None:
     tokenizer = ChatTokenizer(str(tokenizer_folder))
     for row in rows(built, "all"):
-        prompt = tokenizer.count(tokenizer.render(row["prompt"]))
-        whole = tokenizer.count(tokenizer.render([*row["prompt"], *row["completion"]], answer_next=False))
+        text = tokenizer.render(row["prompt"])
+        prompt = tokenizer.count(text)
+        whole = tokenizer.count(text + tokenizer.template.completion_text(row["completion"][0]["content"]))
         assert (row["n_prompt_tokens"], row["n_completion_tokens"]) == (prompt, whole - prompt)
         assert prompt <= 7168 and whole - prompt <= 1024
         assert [message["role"] for message in row["prompt"]] == ["system", "user"]

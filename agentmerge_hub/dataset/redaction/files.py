@@ -8,8 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub.dataset.redaction.finding import FileFinding
-from agentmerge_hub.dataset.redaction.private_keys import HINT
-from agentmerge_hub.dataset.redaction.scanner import LineScanner, find_secrets
+from agentmerge_hub.dataset.redaction.scanner import LineScanner
 
 
 def scan_file(path: Path, scanner: LineScanner | None = None) -> Iterator[FileFinding]:
@@ -40,9 +39,7 @@ def scan_table(table: pa.Table, location: str, scanner: LineScanner) -> Iterator
 
 
 def _scan_texts(texts: list[str], location: str, scanner: LineScanner) -> Iterator[FileFinding]:
-    keys = [finding for text in texts if HINT in text for finding in find_secrets(text, scanner.allowlist)]
-    found = scanner.scan(texts)
-    for finding in [*keys, *(finding for line in sorted(found) for finding in found[line])]:
+    for _, finding in scanner.scan(texts):
         yield FileFinding(location, finding.kind, hashlib.sha256(finding.value.encode()).hexdigest())
 
 

@@ -1,0 +1,250 @@
+"""Chat templates: messages in, the prompt's text and the completion's text out, the same in every stage. No torch.
+
+Dataset build, preflight, training, likelihood and the acting agent render with `ChatTemplate`. The rule that it keeps:
+the prompt holds the system and user text; the completion is the answer verbatim and the token that ends the turn, and
+nothing else. The template renders prompts and names its end-of-turn token, but never an answer, so that a template that
+rewrites answers (DeepSeek-R1 drops thoughts, Qwen 3 adds empty ones) changes nothing that is trained. Where a template
+has no system role, the system text is placed at the beginning of the first user turn. A template that cannot keep the
+rule is refused.
+
+    template = ChatTemplate(tokenizer, {"enable_thinking": False})
+    text = template.prompt_text(messages) + template.completion_text(answer)    # what is counted, trained and scored
+    sent = template.messages(messages)                                          # for a server with its own template
+
+`template.source` is the template with the settings and the system rule written into it. Training saves it with the model,
+so that any server renders the same prompts from plain messages.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import TemplateError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.records import Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_SYSTEM, _USER, _ANSWER = "Rules of the probe.", "Question of the probe?", "Answer of the probe!"
+_GIVEN = {
+    "messages", "tools", "documents", "add_generation_prompt", "continue_final_message", "bos_token", "eos_token",
+    "pad_token", "unk_token", "raise_exception", "strftime_now", "namespace", "dict", "range",
+}  # fmt: skip
+"""Variables that transformers sets."""
+_GENERATION = re.compile(r"\{%[-+]?\s*(?:end)?generation\s*[-+]?%\}")
+"""Tags of transformers' own Jinja extension."""
+_DATE = "Date of the probe"
+_EMPTY_THOUGHT = re.compile(r"\s*(<think>\s*</think>\s*)?")
+_EMPTY_THOUGHT_AT_END = re.compile(r"<think>\s*</think>\s*$")
+"""What a template may write between the prompt and an answer: it is left out of training, as serving leaves it out."""
+
+_FOLD_SYSTEM = (
+    "{% if messages | length > 1 and messages[0]['role'] == 'system' and messages[1]['role'] == 'user' %}"
+    "{% set messages = [{'role': 'user', 'content': messages[0]['content'] + '\\n\\n' + messages[1]['content']}] "
+    "+ messages[2:] %}{% endif %}"
+)
+
+
+class ChatTemplate:
+    """A tokenizer's chat template with its settings."""
+
+    source: str
+    """The Jinja source with `settings` and the system rule written into it."""
+    end_of_turn: str
+    """The token that ends the assistant's turn."""
+    folds_system: bool
+    """Whether the system text is placed in the first user turn."""
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", settings: Mapping[str, Any] | None = None) -> None:
+        """Find out how the template renders, from a probe.
+
+        Args:
+            tokenizer: with a chat template; not changed.
+            settings: variables that the template reads (`chat_template_kwargs`), e.g. ``{"enable_thinking": False}``.
+
+        Raises:
+            UserError: if there is no template, it does not read a setting, it raises, or it cannot keep the rule.
+        """
+        self._tokenizer = tokenizer
+        self.settings = dict(settings or {})
+        self.name = tokenizer.name_or_path or "the tokenizer"
+        source = tokenizer.chat_template
+        if isinstance(source, dict):
+            source = source.get("default")
+        if not source:
+            raise UserError(f"the tokenizer of {self.name!r} has no chat template: use the instruct model's tokenizer")
+        self._original_sha256 = hashlib.sha256(source.encode()).hexdigest()
+        preamble = _settings_source(source, self.settings, self.name)
+        self.source, self.folds_system = preamble + source if preamble else source, False
+        problem = self._problem()
+        if problem:
+            self.source, self.folds_system = f"{preamble.rstrip()}{_FOLD_SYSTEM}\n{source}", True
+            if self._problem():
+                raise UserError(f"the chat template of {self.name!r} {problem}: use another with --chat-template FILE")
+        self._check_date()
+        self.end_of_turn = self._find_end_of_turn()
+
+    @property
+    def sha256(self) -> str:
+        """Equal for templates that render the same text, wherever they come from."""
+        return hashlib.sha256(self.source.encode()).hexdigest()
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The entry of a stage's manifest: hashes of the source with and without settings, and the settings."""
+        return {
+            "sha256": self.sha256,
+            "template_sha256": self._original_sha256,
+            "settings": self.settings,
+            "system_in_user_turn": self.folds_system,
+        }
+
+    def messages(self, messages: Sequence[Message]) -> list[Message]:
+        """Messages as a server with the original template has to receive them: without a system turn if it has no such role."""
+        if not self.folds_system or len(messages) < 2 or [each["role"] for each in messages[:2]] != ["system", "user"]:
+            return list(messages)
+        content = f"{messages[0]['content']}\n\n{messages[1]['content']}"
+        return [Message(role="user", content=content), *messages[2:]]
+
+    def prompt_text(self, messages: Sequence[Message]) -> str:
+        """The prompt as the model reads it, ending with the opening of the assistant's turn.
+
+        Raises:
+            UserError: if the template raises or leaves out a system or user text.
+        """
+        text = self._render(messages)
+        for message in messages:  # earlier answers may be shortened: they are context, as a server renders them
+            if message["role"] in ("system", "user") and message["content"].strip() not in text:
+                raise UserError(
+                    f"the chat template of {self.name!r} does not keep the text of a {message['role']} turn as it is: use "
+                    "another with --chat-template FILE"
+                )
+        return text
+
+    def completion_text(self, answer: str) -> str:
+        """The answer verbatim and the end-of-turn token.
+
+        Raises:
+            UserError: if the answer holds the end-of-turn token, after which nothing could be generated.
+        """
+        if self.end_of_turn in answer:
+            raise UserError(f"an answer holds {self.end_of_turn}, the token that ends a turn")
+        return answer + self.end_of_turn
+
+    def _render(self, messages: Sequence[Message], *, answered: bool = False) -> str:
+        try:
+            rendered = self._tokenizer.apply_chat_template(
+                [{"role": message["role"], "content": message["content"]} for message in messages],
+                chat_template=self.source,
+                tokenize=False,
+                add_generation_prompt=not answered,
+            )
+        except (TemplateError, TypeError, ValueError, KeyError) as error:
+            raise UserError(
+                f"the chat template of {self.name!r} raises an error: {' '.join(str(error).split())}"
+            ) from error
+        return str(rendered)
+
+    def _problem(self) -> str | None:
+        """What is wrong with a prompt of a system and a user turn, None if nothing is."""
+        try:
+            prompt, whole = self._probe()
+        except UserError as error:
+            return str(error).split(f"{self.name!r} ", 1)[1]
+        if _SYSTEM not in prompt:
+            return "drops the system text"
+        if _USER not in prompt:
+            return "drops the user text"
+        if whole.count(_ANSWER) != 1:
+            return "does not keep the answer as it is"
+        return None
+
+    def _check_date(self) -> None:
+        if "strftime_now" not in self.source:
+            return
+        macro = "{% macro strftime_now(format) %}" + _DATE + "{% endmacro %}"
+        dated = self._tokenizer.apply_chat_template(
+            [{"role": "user", "content": _USER}], chat_template=macro + self.source, tokenize=False
+        )
+        if _DATE in str(dated):
+            raise UserError(
+                f"the chat template of {self.name!r} writes today's date into every prompt, so that a run could not be repeated "
+                "tomorrow: fix it with chat_template_kwargs, e.g. {date_string: 26 Jul 2024} for Llama 3.2"
+            )
+
+    def _probe(self) -> tuple[str, str]:
+        asked = [Message(role="system", content=_SYSTEM), Message(role="user", content=_USER)]
+        answer = Message(role="assistant", content=_ANSWER)
+        return self._render(asked), self._render([*asked, answer], answered=True)
+
+    def _find_end_of_turn(self) -> str:
+        prompt, whole = self._probe()
+        opening = prompt.partition(_USER)[2]
+        before, _, after = whole.partition(_USER)[2].partition(_ANSWER)
+        if opening.rstrip().endswith("<think>"):
+            raise UserError(
+                f"the chat template of {self.name!r} writes <think> before every answer, and the answers of the rows write their "
+                "own: set chat_template_kwargs {enable_thinking: false} if it has that setting, or use another template"
+            )
+        shared = _EMPTY_THOUGHT_AT_END.sub("", opening).rstrip()
+        if not before.startswith(shared):
+            raise UserError(
+                f"the chat template of {self.name!r} opens the assistant's turn with {opening!r} in a prompt and with {before!r} "
+                "before an answer, so that a model would be trained on another text than it continues: use another template"
+            )
+        if not _EMPTY_THOUGHT.fullmatch(before[len(shared) :]):
+            raise UserError(
+                f"the chat template of {self.name!r} writes {before[len(shared) :]!r} between the prompt and the answer, which a "
+                "model would not learn to write: use another template"
+            )
+        rest = after.lstrip()
+        tokens = {*self._tokenizer.get_added_vocab(), *self._tokenizer.all_special_tokens}
+        found = max((token for token in tokens if token and rest.startswith(token)), key=len, default=None)
+        if found is None:
+            raise UserError(
+                f"the chat template of {self.name!r} ends the assistant's turn with {rest[:20]!r}, which is no special token: a "
+                "model could not learn to end its turn; use another template"
+            )
+        return found
+
+
+def parse_settings(text: str | dict[str, Any] | None) -> dict[str, Any]:
+    """`chat_template_kwargs` from the command line (a JSON object) or a recipe (a mapping); empty for None.
+
+    Raises:
+        UserError: if it is not a JSON object.
+    """
+    try:
+        settings = json.loads(text) if isinstance(text, str) else text or {}
+    except ValueError:
+        settings = None
+    if not isinstance(settings, dict):
+        raise UserError(f"chat_template_kwargs is {text!r}: write a JSON object, e.g. '{{\"enable_thinking\": false}}'")
+    return settings
+
+
+def _settings_source(source: str, settings: Mapping[str, Any], name: str) -> str:
+    """Jinja assignments of the settings; empty for none.
+
+    Raises:
+        UserError: for a setting that the template does not read, or a value that is no text, number or truth value.
+    """
+    if not settings:
+        return ""
+    environment = ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"])
+    try:
+        read = meta.find_undeclared_variables(environment.parse(_GENERATION.sub("", source)))
+    except TemplateError as error:
+        raise UserError(f"the chat template of {name!r} is not valid Jinja: {error}") from error
+    for key, value in settings.items():
+        if key in _GIVEN or key not in read:
+            known = ", ".join(sorted(read - _GIVEN)) or "none"
+            raise UserError(f"the chat template of {name!r} has no setting {key!r}: it reads {known}")
+        if not isinstance(value, str | bool | int | float):
+            raise UserError(f"chat_template_kwargs: {key} is {value!r}: write a text, a number, true or false")
+    return "".join(f"{{% set {key} = {json.dumps(value)} %}}" for key, value in sorted(settings.items())) + "\n"

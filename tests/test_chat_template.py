@@ -1,0 +1,156 @@
+"""Chat templates of several families: what is trained is the answer as it was written and the end of the turn."""
+
+import json
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from agentmerge_hub.chat_template import ChatTemplate, parse_settings
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.records import Message
+from agentmerge_hub.tokenizer import ChatTokenizer
+
+PROMPT = [
+    Message(role="system", content="Answer with one action."),
+    Message(role="user", content="Press OK.\n[7] button"),
+]
+ANSWERS = (
+    "<think>\nOK is 7.\n</think>\n<action>\nclick('7')\n</action>",
+    "<action>\nclick('7')\n</action>",
+    " noop() ",
+)
+
+TURN = "<|start|>{{ m.role }}\n{{ m.content }}<|end|>"
+ASSISTANT = "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
+
+
+def each(body: str, opening: str = ASSISTANT) -> str:
+    return "{{ bos_token }}{% for m in messages %}" + body + "{% endfor %}" + opening
+
+
+KEPT = {
+    "plain": each(TURN),
+    "line break behind the turn": each(TURN + "\n"),
+    "answers are stripped": each("<|start|>{{ m.role }}\n{{ m.content | trim }}<|end|>"),
+    "thoughts are dropped": each(
+        "<|start|>{{ m.role }}\n{% if '</think>' in m.content and m.role == 'assistant' %}"
+        "{{ m.content.split('</think>')[-1] }}{% else %}{{ m.content }}{% endif %}<|end|>"
+    ),
+    "an empty thought is added": each(
+        "<|start|>{{ m.role }}\n{% if m.role == 'assistant' and '<think>' not in m.content %}<think>\n\n</think>\n\n{% endif %}"
+        "{{ m.content }}<|end|>\n"
+    ),
+    "the system text moves to the last turn": (
+        "{{ bos_token }}{% if messages[0].role == 'system' %}{% set rules = messages[0].content %}{% endif %}"
+        "{% for m in messages %}{% if m.role == 'user' %}<|start|>{% if loop.last and rules %}{{ rules }}\n\n{% endif %}"
+        "{{ m.content }}<|sep|>{% elif m.role == 'assistant' %} {{ m.content }}<|end|>{% endif %}{% endfor %}"
+    ),
+    "another token ends the text": each(
+        TURN + "\n", "{% if add_generation_prompt %}<|start|>assistant\n{% else %}<|bos|>{% endif %}"
+    ),
+}
+FOLDED = {
+    "the system turn raises": "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    + KEPT["plain"],
+    "the system turn is dropped": each("{% if m.role != 'system' %}" + TURN + "{% endif %}"),
+    "roles have to alternate": "{% if messages[0].role != 'user' %}{{ raise_exception('user first') }}{% endif %}"
+    + each("<|start|>{{ m.role }}\n{{ m.content | trim }}<|end|>"),
+}
+REFUSED = {
+    "raises an error": "{{ raise_exception('never') }}",
+    "raises an error:": "{% for m in messages %}",
+    "drops the user text": each("{% if m.role != 'user' %}" + TURN + "{% endif %}"),
+    "between the prompt and the answer": each(
+        "<|start|>{{ m.role }}\n{% if m.role == 'assistant' %}<|sep|>final{% endif %}{{ m.content }}<|end|>"
+    ),
+    "in a prompt and with": each(TURN, "{% if add_generation_prompt %}<|start|>model\n{% endif %}"),
+    "which is no special token": each(
+        "{{ m.role }}: {{ m.content }}\n", "{% if add_generation_prompt %}assistant: {% endif %}"
+    ),
+    "writes <think> before every answer": each(
+        TURN, "{% if add_generation_prompt %}<|start|>assistant\n<think>\n{% endif %}"
+    ).replace("{{ m.content }}", "{% if m.role == 'assistant' %}<think>\n{% endif %}{{ m.content }}"),
+    "writes today's date": "{{ strftime_now('%d %b') }}" + KEPT["plain"],
+}
+
+
+@pytest.fixture
+def tokenizer(tokenizer_folder: Path) -> PreTrainedTokenizerFast:
+    loaded = AutoTokenizer.from_pretrained(tokenizer_folder)
+    loaded.add_special_tokens({"additional_special_tokens": ["<|start|>", "<|sep|>"]})
+    return loaded
+
+
+def with_template(tokenizer: PreTrainedTokenizerFast, source: str, folder: Path) -> str:
+    tokenizer.chat_template = source
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("source", [*KEPT.values(), *FOLDED.values()], ids=[*KEPT, *FOLDED])
+def test_the_answer_is_trained_verbatim_in_every_family(
+    tokenizer: PreTrainedTokenizerFast, source: str, tmp_path: Path
+) -> None:
+    counter = ChatTokenizer(with_template(tokenizer, source, tmp_path))
+    template = counter.template
+    prompt = template.prompt_text(PROMPT)
+    assert all(message["content"] in prompt for message in PROMPT)
+    assert template.folds_system == (source in FOLDED.values())
+    start = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    for answer in ANSWERS:
+        ids = tokenizer(prompt + template.completion_text(answer), add_special_tokens=False)["input_ids"]
+        assert ids[: len(start)] == start
+        assert tokenizer.decode(ids[len(start) :]) == f"{answer}<|end|>"
+        assert counter.count_completion(prompt, answer) == len(ids) - len(start)
+    with pytest.raises(UserError, match="ends a turn"):
+        template.completion_text("<|end|>")
+
+    # The template that is saved renders the same prompt from plain messages, and a server with the original one gets folded ones.
+    saved = AutoTokenizer.from_pretrained(with_template(tokenizer, template.source, tmp_path / "saved"))
+    assert saved.apply_chat_template(PROMPT, tokenize=False, add_generation_prompt=True) == prompt
+    assert ChatTemplate(saved).sha256 == template.sha256
+    original = {"chat_template": source, "tokenize": False, "add_generation_prompt": True}
+    assert saved.apply_chat_template(template.messages(PROMPT), **original) == prompt
+
+
+@pytest.mark.parametrize(("says", "source"), REFUSED.items())
+def test_a_template_that_cannot_keep_the_rule_is_refused(
+    tokenizer: PreTrainedTokenizerFast, says: str, source: str, tmp_path: Path
+) -> None:
+    folder = with_template(tokenizer, source, tmp_path)
+    with pytest.raises(UserError, match=says):
+        ChatTokenizer(folder)
+
+
+def test_settings_are_written_into_the_template(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    thinking = each(
+        TURN,
+        "{% if add_generation_prompt %}<|start|>assistant\n{% if enable_thinking is defined and not enable_thinking %}"
+        "<think>\n\n</think>\n\n{% endif %}{% endif %}",
+    )
+    folder = with_template(tokenizer, thinking, tmp_path)
+    text = json.dumps({"enable_thinking": False})
+    without, with_setting = ChatTokenizer(folder), ChatTokenizer(folder, chat_template_kwargs=text)
+    assert without.render(PROMPT).endswith("assistant\n")
+    assert with_setting.render(PROMPT).endswith("<think>\n\n</think>\n\n")
+    assert without.identity != with_setting.identity
+    assert with_setting.template.manifest["settings"] == {"enable_thinking": False}
+    saved = AutoTokenizer.from_pretrained(with_template(tokenizer, with_setting.template.source, tmp_path / "saved"))
+    assert saved.apply_chat_template(PROMPT, tokenize=False, add_generation_prompt=True) == with_setting.render(PROMPT)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("thinking", "write a JSON object"),
+        ('{"enable_thinkin": false}', "has no setting 'enable_thinkin'"),
+        ('{"messages": "none"}', "has no setting 'messages'"),
+        ('{"date": [1]}', "write a text, a number"),
+    ],
+)
+def test_mistakes_in_settings(tokenizer: PreTrainedTokenizerFast, tmp_path: Path, text: str, says: str) -> None:
+    folder = with_template(tokenizer, "{{ date }}" + KEPT["plain"], tmp_path)
+    with pytest.raises(UserError, match=says):
+        ChatTokenizer(folder, chat_template_kwargs=text)
+    assert parse_settings(None) == {}
