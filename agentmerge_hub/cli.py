@@ -26,7 +26,6 @@ PACKAGE_OF = {
     "serve": "agents",
     "evaluate": "agents",
     "xray": "agents",
-    "check-pairs": "agents",
     "plan": "analysis",
     "analyse": "analysis",
     "push": "publishing",

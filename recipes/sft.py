@@ -1,10 +1,10 @@
-"""Fine-tune a model on the rows `agentmerge build` wrote.
+"""Fine-tune a model on the rows that `agentmerge build` wrote.
 
 accelerate launch -q --config_file recipes/accelerate/cpu.yaml recipes/sft.py --config recipes/sft/tiny/base-all.yaml [--key value …]
 
-Keys are TRL's SFTConfig, ModelConfig and ScriptArguments, and those of agentmerge_hub.training.arguments. The same
-command goes on where an interrupted run stopped; --preflight only checks the rows and prints the plan. After a mistake
-accelerate shows a traceback of its own below the sentence that says what to mend; -q leaves it out.
+Keys are those of TRL's SFTConfig, ModelConfig and ScriptArguments, and of agentmerge_hub.training.arguments. The same
+command resumes an interrupted run; --preflight true only checks the rows and prints the plan. After a mistake accelerate
+prints a traceback of its own below the error message; -q omits it.
 """
 
 import json
@@ -12,25 +12,29 @@ import os
 import sys
 from pathlib import Path
 
-from agentmerge_hub.errors import UserError, require
+from agentmerge_hub.errors import UserError, os_error_sentence, require
 
 
 def main() -> None:
     require("train", "torch", "trl", "accelerate", "datasets", "peft")
     from agentmerge_hub.training import arguments, finetune
 
-    finetune.run(arguments.read())
+    finetune.run(arguments.parse_args())
 
 
-def refuse(error: UserError) -> None:
-    """Say the mistake once, and to the launcher of several processes too, which ends by showing why the first one failed."""
+def exit_with(sentence: str) -> None:
+    """Print the error once, and report it to torchrun, which repeats the first process's error at its end."""
     if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):
-        Path(report).write_text(json.dumps({"message": f"Error: {error}"}), encoding="utf-8")
-    sys.exit(f"Error: {error}" if os.environ.get("RANK", "0") == "0" else 1)
+        Path(report).write_text(json.dumps({"message": f"Error: {sentence}"}), encoding="utf-8")
+    sys.exit(f"Error: {sentence}" if os.environ.get("RANK", "0") == "0" else 1)
 
 
 if __name__ == "__main__":
     try:
         main()
     except UserError as error:
-        refuse(error)
+        exit_with(str(error))
+    except OSError as error:
+        if (sentence := os_error_sentence(error)) is None:
+            raise
+        exit_with(sentence)

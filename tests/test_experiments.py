@@ -52,9 +52,9 @@ def test_both_studies_ask_alike() -> None:
 def test_training_recipes_are_read(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     given = [] if name == "instruct.yaml" else ["--model_name_or_path", "models/base", "--output_dir", "runs/agent"]
-    asked = arguments.read(["--config", str(HERE / name), *given])
-    assert asked.own.freeze == ["embed_tokens", r"layers\.[0-8]\."]
-    assert asked.config.use_cpu
+    run = arguments.parse_args(["--config", str(HERE / name), *given])
+    assert run.options.freeze == ["embed_tokens", r"layers\.[0-8]\."]
+    assert run.sft.use_cpu
 
 
 def test_the_run_file_is_sound() -> None:

@@ -1,47 +1,66 @@
-"""What a run may set beside TRL's own options, and reading all of it from a recipe and the command line."""
+"""The settings of a fine-tuning run: TRL's options and this package's own, read from a recipe and the command line."""
 
 import difflib
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, NoReturn
 
 import yaml
-from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser
+from peft import PeftConfig
+from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_peft_config
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.training.cpu_features import has_fast_bfloat16
 
 
 @dataclass
 class RunArguments:
-    """Options of a recipe that TRL does not know."""
+    """Options of a recipe that TRL does not have."""
 
     tokenizer_name_or_path: str | None = field(
         default=None,
+        metadata={"help": "Tokenizer and chat template, if they are not the model's: the instruct model's for a base."},
+    )
+    chat_template_kwargs: str | None = field(
+        default=None,
         metadata={
-            "help": "Tokenizer and chat template, where they are not the model's: the instruct model's for a base."
+            "help": "Settings of the chat template as a JSON object, e.g. '{\"enable_thinking\": false}': those that the dataset "
+            "was built with. They are written into the template that is saved."
         },
     )
-    checkpoint_samples: int = field(
-        default=5120, metadata={"help": "A checkpoint each time this many samples were seen, on any number of devices."}
+    checkpoint_samples: int | None = field(
+        default=None,
+        metadata={
+            "help": "Training samples between two checkpoints, on any number of devices; 5120 if neither this nor "
+            "save_strategy is set."
+        },
+    )
+    early_stopping_patience: int = field(
+        default=0,
+        metadata={
+            "help": "Stop after this many evaluations without a better metric (load_best_model_at_end); 0: never."
+        },
     )
     freeze: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Parameters whose names match one of these regular expressions are not trained, e.g. embed_tokens "
-            "(and a head tied to it)."
+            "help": "Regular expressions: parameters whose names match are not trained, e.g. embed_tokens (and a head "
+            "tied to it)."
         },
     )
     instruct_rows: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Special tokens whose rows of the embedding and of the head begin as the instruct model's "
-            "(tokenizer_name_or_path): those that the chat template uses and the base model has never been trained on."
+            "help": "Special tokens whose embedding and output rows are copied from the instruct model "
+            "(tokenizer_name_or_path): those that the chat template uses and the base model was never trained on."
         },
     )
     padding_token: str | None = field(
-        default=None, metadata={"help": "Token that pads, where the tokenizer has none or pads with its end of turn."}
+        default=None, metadata={"help": "Padding token, if the tokenizer has none or pads with its end-of-turn token."}
     )
     likelihood_samples: int = field(
         default=0,
@@ -55,66 +74,122 @@ class RunArguments:
 
 
 @dataclass(frozen=True)
-class Run:
-    """Everything a run was asked to do."""
+class RunConfig:
+    """A run's settings. The fields that TRL leaves optional and a run cannot do without are set here."""
 
-    data: ScriptArguments
-    config: SFTConfig
+    model_name: str
+    tokenizer_name: str
+    dataset_name: str
+    dataset_config: str | None
+    output_dir: Path
+    peft: PeftConfig | None
+    """LoRA settings, None for full fine-tuning."""
+    explicit: frozenset[str]
+    """Names of the options that the recipe or the command line set."""
+    script: ScriptArguments
+    sft: SFTConfig
     model: ModelConfig
-    own: RunArguments
+    options: RunArguments
 
 
-def read(arguments: Sequence[str] | None = None) -> Run:
-    """Read ``--config recipe.yaml --key value …`` (the process's own arguments if None).
+def parse_args(args: Sequence[str] | None = None) -> RunConfig:
+    """Parse ``--config recipe.yaml --key value …`` (the process's own arguments if None).
 
     Raises:
-        UserError: for a recipe that is not there or not a mapping, an unknown key, or a value of the wrong kind.
+        UserError: for a recipe that does not exist or is not a mapping, an unknown key, or a value of the wrong type.
     """
-    parser = TrlParser((ScriptArguments, SFTConfig, ModelConfig, RunArguments), allow_abbrev=False)
-    parser.error = _refuse
+    parser = _Parser((ScriptArguments, SFTConfig, ModelConfig, RunArguments), allow_abbrev=False)  # type: ignore[arg-type] # TrlParser takes any iterable of dataclasses
+    args = list(sys.argv[1:] if args is None else args)
     try:
-        data, config, model, own = parser.parse_args_and_config(arguments)
+        given = _given(args)
+        if _is_true(given.get("use_cpu")) and "bf16" not in given:  # TRL's default is bfloat16 everywhere
+            args += ["--bf16", str(has_fast_bfloat16()).lower()]
+        script, sft, model, options = parser.parse_args_and_config(args)
     except FileNotFoundError as error:
-        raise UserError(f"no recipe at {error.filename}: `agentmerge recipes ls` shows those there are") from error
+        raise UserError(f"no recipe at {error.filename}: `agentmerge recipes ls` lists the recipes") from error
     except yaml.YAMLError as error:
         raise UserError(f"the recipe is not valid YAML: {' '.join(str(error).split())}") from error
     except (ValueError, TypeError) as error:
-        raise UserError(_said(error, parser)) from error
-    for name, value in (("model_name_or_path", model.model_name_or_path), ("dataset_name", data.dataset_name)):
-        if not value:
-            raise UserError(f"{name} is not set: name it in the recipe or as --{name}")
-    if config.output_dir is None or not Path(config.output_dir).name:
+        raise UserError(_explain(error, parser)) from error
+    return _checked(script, sft, model, options, frozenset(given))
+
+
+def _given(args: list[str]) -> dict[str, Any]:
+    """The options that the recipe and, above it, the command line set; those of the command line as text."""
+    given: dict[str, Any] = {}
+    if "--config" in args:
+        if args[-1] == "--config":
+            raise UserError("--config needs a recipe: `agentmerge recipes ls` lists the recipes")
+        recipe = yaml.safe_load(Path(args[args.index("--config") + 1]).read_text(encoding="utf-8"))
+        given = dict(recipe) if isinstance(recipe, dict) else {}
+    for word, following in zip(args, [*args[1:], "true"]):
+        if word.startswith("--"):
+            name, _, value = word[2:].partition("=")
+            given[name.replace("-", "_")] = value or following
+    return given
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).lower() in ("true", "1", "yes")
+
+
+def _checked(
+    script: ScriptArguments, sft: SFTConfig, model: ModelConfig, options: RunArguments, explicit: frozenset[str]
+) -> RunConfig:
+    if not model.model_name_or_path:
+        raise UserError("model_name_or_path is not set: set it in the recipe or with --model_name_or_path")
+    if not script.dataset_name:
+        raise UserError("dataset_name is not set: set it in the recipe or with --dataset_name")
+    if sft.output_dir is None or not Path(sft.output_dir).name:
         raise UserError("output_dir is not set: name the run's folder, e.g. runs/tiny-base-all")
-    if own.checkpoint_samples < 1:
-        raise UserError(f"checkpoint_samples is {own.checkpoint_samples}: it must be at least 1")
-    return Run(data, config, model, own)
+    if options.checkpoint_samples is not None and options.checkpoint_samples < 1:
+        raise UserError(f"checkpoint_samples is {options.checkpoint_samples}: set it to at least 1")
+    return RunConfig(
+        model_name=model.model_name_or_path,
+        tokenizer_name=options.tokenizer_name_or_path or model.model_name_or_path,
+        dataset_name=script.dataset_name,
+        dataset_config=script.dataset_config,
+        output_dir=Path(sft.output_dir),
+        peft=get_peft_config(model),
+        explicit=explicit,
+        script=script,
+        sft=sft,
+        model=model,
+        options=options,
+    )
 
 
-_PACKAGES = {"trackio": "trackio", "wandb": "wandb", "tensorboard": "tensorboard"}
+_TRACKERS = {"trackio": "trackio", "wandb": "wandb", "tensorboard": "tensorboard"}
 
 
-def check_packages(run: Run) -> None:
-    """Raise UserError if the run asks for something whose package is missing."""
-    wanted = {f"report_to {tracker}": _PACKAGES[tracker] for tracker in run.config.report_to if tracker in _PACKAGES}
-    if run.model.load_in_4bit or run.model.load_in_8bit:
-        wanted["load_in_4bit or load_in_8bit"] = "bitsandbytes"
-    if run.config.use_liger_kernel:
-        wanted["use_liger_kernel"] = "liger_kernel"
-    for option, package in wanted.items():
+def check_packages(config: RunConfig) -> None:
+    """Raise UserError if an option of the run needs a package that is not installed."""
+    needed = {f"report_to {name}": _TRACKERS[name] for name in config.sft.report_to or () if name in _TRACKERS}
+    if config.model.load_in_4bit or config.model.load_in_8bit:
+        needed["load_in_4bit or load_in_8bit"] = "bitsandbytes"
+    if config.sft.use_liger_kernel:
+        needed["use_liger_kernel"] = "liger_kernel"
+    for option, package in needed.items():
         if find_spec(package) is None:
             raise UserError(f"{option} needs a package that is missing: pip install {package.replace('_', '-')}")
 
 
-def _said(error: Exception, parser: TrlParser) -> str:
-    """What TRL's parser found wrong; an option nobody knows is named, with the one that sounds most like it."""
+class _Parser(TrlParser):
+    """TRL's parser, whose errors are exceptions instead of an exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}: run with --help to see every option")
+
+    def option_names(self) -> list[str]:
+        fields: list[Any] = [each for group in self.dataclass_types for each in group.__dataclass_fields__]
+        return fields
+
+
+def _explain(error: Exception, parser: _Parser) -> str:
+    """TRL's message; for an unknown option, its name and the closest known one."""
     text = " ".join(str(error).split())
     unknown = re.search(r"(?:not used by the HfArgumentParser|Unknown arguments from config file).*?--(\w+)", text)
     if not unknown:
         return text
-    options = [action.dest for action in parser._actions]
-    near = difflib.get_close_matches(unknown[1], options, 1)
+    near = difflib.get_close_matches(unknown[1], parser.option_names(), 1)
     return f"no option is called {unknown[1]!r}" + (f": did you mean {near[0]}?" if near else ": --help lists them")
-
-
-def _refuse(message: str) -> None:
-    raise UserError(f"{message}: run with --help to see every option")

@@ -1,106 +1,111 @@
-"""Checkpoints counted in samples, and finding the one to go on from.
+"""Checkpoints: saved on schedule, marked as complete, rotated, and found again.
 
-A checkpoint is whole when its manifest.json stands, which is written last; others are never resumed from.
+A checkpoint is complete once it has a manifest.json, which is written last; a run is never resumed from another. Older
+checkpoints are deleted after the newer one is complete, so that a complete one exists at every moment.
 """
 
-import math
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from agentmerge_hub import manifest
-from agentmerge_hub.training.preflight import Plan
+from agentmerge_hub import atomic_write, manifest
+from agentmerge_hub.training.run_dir import Lineage
+from agentmerge_hub.training.save_schedule import SaveSchedule
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 
-
-def samples_seen(step: int, rows: int, batch: int, items: int | None = None) -> int:
-    """Samples seen after `step` optimizer steps; an epoch's last batch may be smaller.
-
-    Args:
-        step: optimizer steps made.
-        rows: of the training split.
-        batch: items a step.
-        items: what batches are made of in an epoch, where that is not rows but packs of several; a pack counts as the mean
-            of its epoch, so that counts are exact where an epoch ends.
-    """
-    items = items or rows
-    epochs, rest = divmod(step, math.ceil(items / batch))
-    return epochs * rows + min(rest * batch, items) * rows // items
+Scorer = Callable[[Any, int, Path | None], None]
+"""Called with the model, the samples seen and, on the main process, the checkpoint's folder."""
 
 
-class EverySamples(TrainerCallback):
-    """Saves at the first step at or after each multiple of `every` samples, and marks what was saved as whole."""
+class CheckpointCallback(TrainerCallback):
+    """Saves on a schedule in samples, marks every checkpoint as complete and deletes those beyond a limit."""
 
     def __init__(
-        self,
-        every: int,
-        plan: Plan,
-        lineage: dict[str, Any],
-        measure: Callable[[Any, int, Path | None], None] | None = None,
+        self, schedule: SaveSchedule, lineage: Lineage, limit: int | None, score: Scorer | None = None
     ) -> None:
-        """Count in samples.
+        """Set it up.
 
         Args:
-            every: samples between checkpoints.
-            plan: how many rows there are and a step takes.
-            lineage: `inputs`, `config` and `counts` of the run's manifest.
-            measure: called with the model, the samples seen and, on the main process, the checkpoint's folder.
+            schedule: when a checkpoint is saved.
+            lineage: for the manifests.
+            limit: newest checkpoints that are kept (save_total_limit); None for all.
+            score: expert likelihood of a checkpoint.
         """
-        self.every, self.plan, self.lineage, self.measure = every, plan, lineage, measure
-
-    def seen(self, step: int) -> int:
-        return samples_seen(step, self.plan.rows, self.plan.batch, self.plan.items)
+        self.schedule, self.lineage, self.limit, self.score = schedule, lineage, limit, score
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
-        if self.seen(state.global_step) // self.every > self.seen(state.global_step - 1) // self.every:
+        if self.schedule.is_due(state.global_step):
             control.should_save = True
         return control
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if self.measure:
-            self.measure(kwargs["model"], self.seen(state.global_step), folder if state.is_world_process_zero else None)
+        run_dir = Path(str(args.output_dir))
+        folder = run_dir / f"checkpoint-{state.global_step}"
+        seen = self.schedule.batches.samples_seen(state.global_step)
+        if self.score:
+            self.score(kwargs["model"], seen, folder if state.is_world_process_zero else None)
+        PartialState().wait_for_everyone()  # until every process has saved its random state
         if state.is_world_process_zero and folder.is_dir():
-            write_manifest(folder, self.lineage, self.seen(state.global_step), state)
+            atomic_write.sync(folder)
+            write_manifest(folder, self.lineage, seen, state)
+            delete_oldest(run_dir, self.limit, state.best_model_checkpoint)
 
 
 def write_manifest(
-    folder: Path,
-    lineage: dict[str, Any],
-    seen: int,
-    state: TrainerState,
-    started: float | None = None,
-    **counts: Any,
+    folder: Path, lineage: Lineage, seen: int, state: TrainerState, started: float | None = None, **counts: Any
 ) -> None:
-    """Mark a checkpoint or the final model as whole; `counts` are further figures of it."""
+    """Mark a checkpoint or the final model as complete; `counts` are further figures of it."""
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
     manifest.write(
         folder,
         "sft",
-        inputs=lineage["inputs"],
-        config=lineage["config"] | {"samples_seen": seen},
-        counts=lineage["counts"]
+        inputs=lineage.inputs,
+        config=lineage.config | {"samples_seen": seen},
+        counts=lineage.counts
         | {"steps": state.global_step, "samples_seen": seen, "last_loss": losses[-1] if losses else None}
         | counts,
         started=started,
+        known=lineage.hashes,
     )
 
 
-def last_whole(run_folder: Path) -> Path | None:
-    """The newest whole checkpoint, None if there is none; incomplete ones are removed."""
-    whole = []
-    for folder in run_folder.glob("checkpoint-*"):
-        if not _NAME.fullmatch(folder.name):
-            continue
-        if (folder / manifest.NAME).is_file():
-            whole.append(folder)
-        else:
+def delete_oldest(run_dir: Path, limit: int | None, best: str | None = None) -> None:
+    """Keep the `limit` newest complete checkpoints and the best one."""
+    if limit is None:
+        return
+    complete = _complete(run_dir)
+    for folder in complete[: max(0, len(complete) - max(1, limit))]:
+        if best is None or folder.name != Path(best).name:
+            _delete(folder)
+
+
+def _delete(folder: Path) -> None:
+    (folder / manifest.NAME).unlink(missing_ok=True)  # first, so that half of a checkpoint never counts as complete
+    shutil.rmtree(folder)
+
+
+def _complete(run_dir: Path) -> list[Path]:
+    """Complete checkpoints, oldest first."""
+    folders = [folder for folder in run_dir.glob("checkpoint-*") if _NAME.fullmatch(folder.name)]
+    complete = [folder for folder in folders if (folder / manifest.NAME).is_file()]
+    return sorted(complete, key=lambda folder: int(folder.name.split("-")[1]))
+
+
+def latest_complete(run_dir: Path) -> Path | None:
+    """The newest complete checkpoint, None if there is none."""
+    return max(_complete(run_dir), key=lambda folder: int(folder.name.split("-")[1]), default=None)
+
+
+def remove_incomplete(run_dir: Path) -> None:
+    """Delete what a killed run had only begun to save."""
+    for folder in run_dir.glob("checkpoint-*"):
+        if _NAME.fullmatch(folder.name) and not (folder / manifest.NAME).is_file():
             shutil.rmtree(folder)
-    return max(whole, key=lambda folder: int(folder.name.split("-")[1]), default=None)

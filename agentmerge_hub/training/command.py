@@ -1,6 +1,7 @@
-"""Verbs of the training room."""
+"""The command-line verbs of training: tiny-pair, recipes, likelihood."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,8 +14,8 @@ from agentmerge_hub.errors import require
 def tiny_pair(out: Path, seed: int) -> None:
     """Make a tiny base model and its instruct model, from scratch, on the CPU.
 
-    Both are Llamas of about two million parameters with one tokenizer and chat template: small enough that the whole
-    pipeline runs on a laptop, and no more than that.
+    Both are Llamas of about two million parameters with one tokenizer and chat template, so that the whole pipeline runs on
+    a laptop. They are good for nothing else.
     """
     require("train", "torch", "transformers", "datasets")
     from agentmerge_hub.training.tiny.pair import make
@@ -24,12 +25,12 @@ def tiny_pair(out: Path, seed: int) -> None:
 
 @click.group()
 def recipes() -> None:
-    """List, show, copy and expand the recipes that travel with the package."""
+    """List, show, copy and expand the recipes of the package."""
 
 
 @recipes.command("ls")
 def list_recipes() -> None:
-    """Every recipe and what it is for."""
+    """List every recipe and what it is for."""
     from agentmerge_hub.training.recipes import listed
 
     found = listed()
@@ -69,20 +70,24 @@ def expand(name: str) -> None:
 
 @click.command()
 @click.argument("model")
+@click.option("--revision", help="Of a model on the Hub.")
 @click.option("--dataset", default="workarena-traces", show_default=True, help="Folder or Hub id.")
 @click.option("--config", default="all", show_default=True, help="all, cot or no_cot.")
 @click.option("--split", "splits", multiple=True, default=("inter_task", "cross_task"), show_default=True)
-@click.option("--limit", type=click.IntRange(min=1), help="Rows a split; all of them without it.")
-@click.option("--batch", default=8, show_default=True, type=click.IntRange(min=1), help="Rows a forward pass.")
-@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="A Parquet file.")
-def likelihood(
-    model: str, dataset: str, config: str, splits: tuple[str, ...], limit: int | None, batch: int, out: Path
-) -> None:
+@click.option("--limit", type=click.IntRange(min=1), help="Rows of each split; default: all.")
+@click.option("--batch", default=8, show_default=True, type=click.IntRange(min=1), help="Rows of a forward pass.")
+@click.option("--bf16", is_flag=True, help="Autocast to bfloat16, as in training with bf16: true.")
+@click.option(
+    "--chat-template-kwargs", help="Settings of the chat template as a JSON object, as in the dataset's build."
+)
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="A Parquet file.")
+def likelihood(out: Path, **options: Any) -> None:
     """Score held-out expert answers under MODEL: their probability, by span, one row a sample.
 
-    Every model is scored on the same rows, in the same prompts.
+    Every model is scored on the same rows, in the same prompts. `torchrun --nproc_per_node N -m agentmerge_hub.cli
+    likelihood …` divides the rows over N processes.
     """
-    require("train", "torch", "transformers", "datasets")
-    from agentmerge_hub.training.measure import measure
+    require("train", "torch", "transformers", "datasets", "peft", "accelerate")
+    from agentmerge_hub.training.likelihood.score_likelihood import LikelihoodArgs, score_likelihood
 
-    measure(model, dataset, config, splits, limit, batch, out)
+    score_likelihood(LikelihoodArgs(**options), out)

@@ -1,8 +1,7 @@
-"""A fine-tuning run from its arguments to a finished folder: everything around TRL's trainer."""
+"""A fine-tuning run from its settings to a finished folder: everything around TRL's trainer."""
 
 import contextlib
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,132 +9,201 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 from trl import SFTTrainer
 
-from agentmerge_hub import atomic_write, manifest
-from agentmerge_hub.errors import UserError
+from agentmerge_hub import atomic_write, content_hash, locks, manifest, output_folder
+from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.training import (
-    capacity,
-    card,
+    built_template,
     checkpoints,
-    likelihood,
+    memory_estimate,
+    model_card,
+    model_loading,
     preflight,
     rows,
-    run_folder,
+    run_dir,
     special_tokens,
-    student,
+    trl_options,
 )
-from agentmerge_hub.training.arguments import Run, check_packages
-from agentmerge_hub.training.trainer import begin, new_trainer
+from agentmerge_hub.training.arguments import RunConfig, check_packages
+from agentmerge_hub.training.likelihood import results, scoring
+from agentmerge_hub.training.save_schedule import SaveSchedule
+from agentmerge_hub.training.trainer import initialize_weights, new_trainer, set_stop_token, trained_model
 
-_ASKED_TO_END = 16
-"""Rows on which a finished model is asked whether it ends its turn."""
+_ENDING_ROWS = 16
+"""Rows on which the probability of the end-of-turn token is measured."""
 _LIKELY = 0.5
 
 
-def run(asked: Run) -> None:
-    """Check, train or go on training, save. See `arguments` for what can be asked.
+def run(config: RunConfig) -> None:
+    """Check, train or resume, save. See `arguments` for the settings.
 
     Raises:
-        UserError: for whatever the user can mend.
+        UserError: for every mistake that a user can mend, and for errors of the operating system.
     """
+    with os_errors_as_sentences(), _torch_write_errors():
+        _run(config)
+
+
+def _run(config: RunConfig) -> None:
     started = time.time()
-    check_packages(asked)
-    folder = Path(asked.config.output_dir)
-    main = PartialState().is_main_process
-    tokenizer = student.load_tokenizer(asked)
+    check_packages(config)
+    trl_options.check_options(config)
+    folder, main = config.output_dir, PartialState().is_main_process
+    tokenizer, template = model_loading.load_tokenizer(config)
+    max_length, completion_only = config.sft.max_length, config.sft.completion_only_loss is not False
     with PartialState().main_process_first():
-        split, replayed = _rows(asked)
-        dataset = rows.tokenize(split, tokenizer, asked.config.max_length)
-    plan = preflight.plan(dataset, asked, replayed)
+        split, replayed = _load_rows(config)
+        dataset = rows.tokenize(split, tokenizer, template, max_length, completion_only)
+        held_out = None
+        if trl_options.evaluates(config):
+            loaded = rows.load_split(config.dataset_name, config.dataset_config, config.script.dataset_test_split)
+            held_out = rows.tokenize(loaded, tokenizer, template, max_length, completion_only)
+    plan = preflight.plan(dataset, config, replayed)
     if main:
         print(preflight.describe(plan))
-        slow = capacity.slow_bfloat16(asked.config, torch.backends.cpu.get_cpu_capability())
-        for warning in filter(None, (capacity.too_little_memory(plan.needs), slow)):
+        for warning in filter(None, _warnings(config, plan, template)):
             print(warning)
-        capacity.check_disk(plan.needs, folder)
-    if asked.own.preflight:
+        memory_estimate.check_disk(plan.needs, folder)
+    if config.options.preflight:
         return
-    lineage = run_folder.lineage(asked, plan)
-    if main:
-        run_folder.claim(folder, lineage, asked)
-    PartialState().wait_for_everyone()
-    if (folder / manifest.NAME).is_file():
+    schedule = SaveSchedule.of(config, plan.batches)
+    lineage = run_dir.lineage(config, plan, template, hashed=main)
+    output_folder.check_not_input(folder, lineage.inputs.values())
+    with locks.lock_folder(folder, "train") if main else contextlib.nullcontext():
         if main:
-            print(f"{folder} is finished already; nothing to do.")
-        return
-    cadence = checkpoints.EverySamples(asked.own.checkpoint_samples, plan, lineage, _measure(asked, tokenizer))
-    trainer = new_trainer(asked, tokenizer, dataset, [cadence])
-    last = checkpoints.last_whole(folder) if main else None
-    PartialState().wait_for_everyone()
-    last = last or checkpoints.last_whole(folder)
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
-    ends = special_tokens.ends_turn(trainer.model, tokenizer, _asked_to_end(asked, tokenizer, dataset))
-    if asked.model.use_peft:
-        _merge_adapter(trainer, asked, tokenizer, folder)
+            run_dir.open_run_dir(folder, lineage)
+        PartialState().wait_for_everyone()
+        if (folder / manifest.NAME).is_file():
+            if main:
+                print(f"{folder} is finished already; nothing to do.")
+            return
+        limit = config.sft.save_total_limit
+        callback = checkpoints.CheckpointCallback(schedule, lineage, limit)
+        trainer = new_trainer(config, tokenizer, dataset, [callback], schedule.strategy, held_out)
+        callback.score = _scorer(config, tokenizer, template, trainer)
+        if main:
+            checkpoints.remove_incomplete(folder)
+        PartialState().wait_for_everyone()
+        latest = checkpoints.latest_complete(folder)
+        trainer.train(resume_from_checkpoint=str(latest) if latest else None)
+        _save(config, trainer, tokenizer, template, dataset, plan, schedule, lineage, started)
+
+
+def _save(
+    config: RunConfig,
+    trainer: SFTTrainer,
+    tokenizer: PreTrainedTokenizerBase,
+    template: ChatTemplate,
+    dataset: Dataset,
+    plan: preflight.Plan,
+    schedule: SaveSchedule,
+    lineage: run_dir.Lineage,
+    started: float,
+) -> None:
+    """Write the final model, its card and, last, its manifest."""
+    folder = config.output_dir
+    model = trained_model(trainer)
+    ending = _ending_rows(config, tokenizer, template, dataset)
+    ends_turn = special_tokens.end_of_turn_probability(model, ending)
+    if config.peft:
+        _merge_adapter(trainer, config, tokenizer)
     else:
-        trainer.save_model(asked.config.output_dir)
-    if main:
-        state, seen = trainer.state, cadence.seen(trainer.state.global_step)
-        counts = lineage["counts"] | {"ends_turn": ends, "samples_seen": seen}
-        atomic_write.write_text(folder / "README.md", card.draft(folder.name, run_folder.settings(folder), counts))
-        checkpoints.write_manifest(folder, lineage, seen, state, started, ends_turn=ends)
-        if ends < _LIKELY:
-            print(
-                f"Warning: after an expert's whole answer the model ends its turn with probability {ends:.2f}: train longer, "
-                "or begin special tokens that the base has not been trained on as the instruct model's (instruct_rows)"
-            )
-        print(f"{plan.model} fine-tuned on {plan.rows} rows for {state.global_step} steps written to {folder}")
+        set_stop_token(model, tokenizer)
+        trainer.save_model(str(folder))
+    if not PartialState().is_main_process:
+        return
+    state, seen = trainer.state, schedule.batches.samples_seen(trainer.state.global_step)
+    counts = lineage.counts | {"ends_turn": ends_turn, "samples_seen": seen}
+    hashes = {role: content_hash.combined_hash(lineage.hashes[path]) for role, path in lineage.inputs.items()}
+    atomic_write.write_text(folder / "README.md", model_card.draft(folder.name, lineage.config, hashes, counts))
+    checkpoints.write_manifest(folder, lineage, seen, state, started, ends_turn=ends_turn)
+    if ends_turn < _LIKELY:
+        print(
+            f"Warning: after an expert's whole answer the model ends its turn with probability {ends_turn:.2f}: train longer, "
+            "or copy the rows of special tokens that the base was not trained on from the instruct model (instruct_rows)"
+        )
+    print(f"{plan.model} fine-tuned on {plan.rows} rows for {state.global_step} steps written to {folder}")
 
 
-def _rows(asked: Run) -> tuple[Dataset, int]:
-    """The training split, with what is to be replayed, and how many rows that is."""
-    split = rows.load_split(asked.data.dataset_name, asked.data.dataset_config, asked.data.dataset_train_split)
-    if not asked.own.replay_dataset:
+def _warnings(config: RunConfig, plan: preflight.Plan, template: ChatTemplate) -> list[str | None]:
+    return [
+        built_template.compare(config, template),
+        memory_estimate.memory_warning(plan.needs),
+        memory_estimate.dtype_warning(config),
+        memory_estimate.bfloat16_warning(config.sft, torch.backends.cpu.get_cpu_capability()),
+    ]
+
+
+def _load_rows(config: RunConfig) -> tuple[Dataset, int]:
+    """The training split with the rows that are replayed, and the number of these."""
+    split = rows.load_split(config.dataset_name, config.dataset_config, config.script.dataset_train_split)
+    if not config.options.replay_dataset:
         return split, 0
-    replayed = rows.load_split(asked.own.replay_dataset, None, "train")
-    mixed = rows.mix(split, replayed, asked.own.replay_ratio, asked.config.seed)
+    replayed = rows.load_split(config.options.replay_dataset, None, "train")
+    mixed = rows.mix(split, replayed, config.options.replay_ratio, config.sft.seed)
     return mixed, len(mixed) - len(split)
 
 
-def _asked_to_end(asked: Run, tokenizer: PreTrainedTokenizerBase, trained: Dataset) -> Dataset:
-    """A few tokenized rows: held-out ones, or trained ones where there are none."""
+def _ending_rows(
+    config: RunConfig, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, trained: Dataset
+) -> Dataset:
+    """A few tokenized rows: held-out ones, or trained ones if there are none."""
     try:
-        held_out = rows.load_split(asked.data.dataset_name, asked.data.dataset_config, "inter_task")
+        held_out = rows.load_split(config.dataset_name, config.dataset_config, "inter_task")
     except UserError:
-        return trained.select(range(min(_ASKED_TO_END, len(trained))))
-    return rows.tokenize(held_out.select(range(min(_ASKED_TO_END, len(held_out)))), tokenizer, None)
+        return trained.select(range(min(_ENDING_ROWS, len(trained))))
+    return rows.tokenize(held_out.select(range(min(_ENDING_ROWS, len(held_out)))), tokenizer, template, None)
 
 
-def _measure(
-    asked: Run, tokenizer: PreTrainedTokenizerBase
-) -> Callable[[PreTrainedModel, int, Path | None], None] | None:
-    """Expert likelihood at a checkpoint; every process computes it, as a sharded model needs them all."""
-    if not asked.own.likelihood_samples:
+def _scorer(
+    config: RunConfig, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, trainer: SFTTrainer
+) -> checkpoints.Scorer | None:
+    """Expert likelihood of a checkpoint, in the precision of training."""
+    if not config.options.likelihood_samples:
         return None
     held_out = {}
     for name in ("inter_task", "cross_task"):
-        with contextlib.suppress(UserError):  # a split that came out empty is not there
-            loaded = rows.load_split(asked.data.dataset_name, asked.data.dataset_config, name)
-            held_out[name] = loaded.select(range(min(asked.own.likelihood_samples, len(loaded))))
+        with contextlib.suppress(UserError):  # a split may be missing
+            loaded = rows.load_split(config.dataset_name, config.dataset_config, name)
+            held_out[name] = loaded.select(range(min(config.options.likelihood_samples, len(loaded))))
 
-    def measure(model: PreTrainedModel, seen: int, folder: Path | None) -> None:
-        tables = [
-            likelihood.score(model, tokenizer, split, name, samples_seen=seen) for name, split in held_out.items()
-        ]
+    def score(model: torch.nn.Module, seen: int, folder: Path | None) -> None:
+        with trainer.accelerator.autocast():
+            tables = [
+                scoring.score(model, tokenizer, template, split, name, samples_seen=seen)
+                for name, split in held_out.items()
+            ]
         if folder and tables:
-            likelihood.write(pa.concat_tables(tables), folder / "likelihood.parquet")
+            results.write(pa.concat_tables(tables), folder / "likelihood.parquet")
 
-    return measure
+    return score
 
 
-def _merge_adapter(trainer: SFTTrainer, asked: Run, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Save the adapter, and beside it the whole model with the adapter added in float32, also where it was quantized."""
+def _merge_adapter(trainer: SFTTrainer, config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Save the adapter, and beside it the whole model with the adapter merged in float32, also if the base was quantized."""
+    folder = config.output_dir
     trainer.save_model(str(folder / "adapter"))
     if trainer.is_world_process_zero():
-        whole = AutoModelForCausalLM.from_pretrained(asked.model.model_name_or_path, dtype=torch.float32)
-        begin(whole, tokenizer, asked)
-        merged = PeftModel.from_pretrained(whole, folder / "adapter").merge_and_unload()
+        base = model_loading.load_model(config.model_name, config.model.model_revision)
+        initialize_weights(base, tokenizer, config)
+        merged = PeftModel.from_pretrained(base, folder / "adapter").merge_and_unload()
+        set_stop_token(merged, tokenizer)
         merged.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+@contextlib.contextmanager
+def _torch_write_errors():
+    """torch.save reports a full disk as a RuntimeError without the system's error number."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "PytorchStreamWriter" not in str(error) and "file write failed" not in str(error):
+            raise
+        raise UserError(
+            "a checkpoint could not be written: the disk is full, or the file is larger than the limit (`ulimit -f`); make room and "
+            "run the same command again"
+        ) from error

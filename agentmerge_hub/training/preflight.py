@@ -1,9 +1,9 @@
-"""What a run is going to do, found out before its first step: rows, tokens, steps, memory, disk."""
+"""What a run will do, found out before its first step: rows, tokens, steps, memory, disk."""
 
 import hashlib
 import math
-import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +12,11 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl import SFTConfig, pack_dataset
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import capacity, student
-from agentmerge_hub.training.arguments import Run
+from agentmerge_hub.training import memory_estimate, model_loading
+from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.batches import Batches, count_batches
 from agentmerge_hub.training.rows import IGNORED
+from agentmerge_hub.training.save_schedule import SaveSchedule
 
 
 @dataclass(frozen=True)
@@ -28,103 +30,113 @@ class Plan:
     tokens: int
     trained_tokens: int
     longest: int
-    items: int
-    """What batches are made of in an epoch: rows, or packs of several."""
-    batch: int
-    """Items an optimizer step, over all devices."""
+    batches: Batches
     steps: int
     padding: float
-    """Share of the batches' tokens that are padding; 0 where batches are packed or padding-free."""
+    """Share of the batches' tokens that are padding; 0 for packed or padding-free batches."""
     parameters: int
     trained_parameters: int
-    needs: capacity.Needs
+    needs: memory_estimate.Estimate
     rows_sha256: str
-    """Over the token ids of all rows, in order: says which rows they were wherever the dataset came from."""
+    """Over the token ids and labels of all rows, in order: identifies them wherever the dataset came from."""
 
 
-def batch(config: SFTConfig) -> int:
-    """Items an optimizer step: per device × devices × accumulation."""
-    devices = int(os.environ.get("WORLD_SIZE", "1"))
-    return config.per_device_train_batch_size * devices * config.gradient_accumulation_steps
-
-
-def plan(dataset: Dataset, asked: Run, replayed: int = 0) -> Plan:
+def plan(dataset: Dataset, config: RunConfig, replayed: int = 0) -> Plan:
     """Count what `rows.tokenize` made.
 
     Raises:
-        UserError: for a way of packing that cuts rows, or a model or parameters that are not there.
+        UserError: for a way of packing that cuts rows, rows that the model cannot take, or a model that does not exist.
     """
-    config = asked.config
+    sft = config.sft
     arrow = dataset.with_format("numpy")
-    lengths = np.array([len(ids) for ids in arrow["input_ids"]])
-    labels = np.array([int((labels != IGNORED).sum()) for labels in arrow["labels"]])
-    items, size = _items(dataset, config), batch(config)
-    steps = config.max_steps if config.max_steps > 0 else math.ceil(math.ceil(items / size) * config.num_train_epochs)
-    model = student.outline(asked)
+    ids, all_labels = arrow["input_ids"], arrow["labels"]
+    lengths = np.array([len(row) for row in ids])
+    labels = np.array([int((row != IGNORED).sum()) for row in all_labels])
+    batches = count_batches(len(lengths), _items(dataset, sft), sft)
+    steps = batches.steps(sft)
+    model = model_loading.empty_model(config)
+    _check_model(model, config, int(lengths.max()), max(int(row.max()) for row in ids))
     parameters = list(model.parameters())
-    together = min(config.per_device_train_batch_size, items)
-    largest = (config.max_length if config.packing else int(lengths.max())) * together
-    answers = int(labels.max()) * math.ceil(len(lengths) / items) * together
+    together = min(sft.per_device_train_batch_size, batches.items)
+    longest = sft.max_length if sft.packing and sft.max_length else int(lengths.max())
+    answers = int(labels.max()) * math.ceil(len(lengths) / batches.items) * together
+    checkpoints = SaveSchedule.of(config, batches).count(steps)
     return Plan(
-        model=asked.model.model_name_or_path,
+        model=config.model_name,
         rows=len(lengths),
         replayed=replayed,
         tokens=int(lengths.sum()),
         trained_tokens=int(labels.sum()),
         longest=int(lengths.max()),
-        items=items,
-        batch=size,
+        batches=batches,
         steps=steps,
-        padding=_padding(lengths, config),
+        padding=_padding(lengths, sft),
         parameters=sum(each.numel() for each in parameters),
         trained_parameters=sum(each.numel() for each in parameters if each.requires_grad),
-        needs=capacity.needs(model, asked, largest, answers, steps, min(size, items) * len(lengths) // items),
-        rows_sha256=hashlib.sha256(b"".join(ids.astype("<i4").tobytes() for ids in arrow["input_ids"])).hexdigest(),
+        needs=memory_estimate.estimate(model, config, longest * together, answers, checkpoints),
+        rows_sha256=hashlib.sha256(b"".join(row.astype("<i4").tobytes() for row in (*ids, *all_labels))).hexdigest(),
     )
 
 
-def _items(dataset: Dataset, config: SFTConfig) -> int:
-    """Rows, or the packs that the trainer will make of them."""
-    if not config.packing:
-        return len(dataset)
-    if config.packing_strategy == "wrapped":
+def _check_model(model: Any, config: RunConfig, longest: int, largest_id: int) -> None:
+    """Raise UserError if a row has a token or a position that the model does not have."""
+    embeddings = model.get_input_embeddings().weight.shape[0]
+    if largest_id >= embeddings:
         raise UserError(
-            "packing_strategy wrapped cuts rows and mixes them: set it to bfd, which keeps them whole and apart"
+            f"{config.model_name} has {embeddings} embedding rows and the tokenizer of {config.tokenizer_name} gives the token id "
+            f"{largest_id}: use the model's own tokenizer, or a model whose embedding was resized for this one"
         )
-    if config.max_length is None:
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if positions and longest > positions:
+        raise UserError(
+            f"the longest row has {longest} tokens and {config.model_name} has {positions} positions: build the dataset with a "
+            "smaller --window"
+        )
+
+
+def _items(dataset: Dataset, sft: SFTConfig) -> int:
+    """Rows, or the packs that the trainer will make of them."""
+    if not sft.packing:
+        return len(dataset)
+    if sft.packing_strategy != "bfd":
+        raise UserError(
+            f"packing_strategy {sft.packing_strategy} cuts rows: set it to bfd, which keeps them whole and apart"
+        )
+    if sft.max_length is None:
         raise UserError("packing needs max_length, the length of a pack")
-    return len(
-        pack_dataset(dataset.select_columns(["input_ids", "labels"]), config.max_length, config.packing_strategy)
-    )
+    return len(pack_dataset(dataset.select_columns(["input_ids", "labels"]), sft.max_length, sft.packing_strategy))
 
 
-def _padding(lengths: np.ndarray, config: SFTConfig) -> float:
+def _padding(lengths: np.ndarray, sft: SFTConfig) -> float:
     """Of one epoch's batches, drawn as the trainer draws them, from a generator of its own."""
-    if config.packing or config.padding_free:
+    if sft.packing or sft.padding_free:
         return 0.0
-    size = config.per_device_train_batch_size
-    if config.train_sampling_strategy == "group_by_length":
-        generator = torch.Generator().manual_seed(config.seed)
-        together = size * config.gradient_accumulation_steps
-        order = get_length_grouped_indices(lengths.tolist(), together, generator=generator)
-    elif config.train_sampling_strategy == "sequential":
-        order = range(len(lengths))
+    size = sft.per_device_train_batch_size
+    if sft.train_sampling_strategy == "group_by_length":
+        generator = torch.Generator().manual_seed(sft.seed)
+        together = size * sft.gradient_accumulation_steps
+        order = np.array(get_length_grouped_indices(lengths.tolist(), together, generator=generator))
+    elif sft.train_sampling_strategy == "sequential":
+        order = np.arange(len(lengths))
     else:
-        order = np.random.default_rng(config.seed).permutation(len(lengths))
-    ordered = lengths[np.asarray(order)]
+        order = np.random.default_rng(sft.seed).permutation(len(lengths))
+    ordered = lengths[order]
     batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
     return 1 - lengths.sum() / sum(int(each.max()) * len(each) for each in batches)
 
 
-def describe(found: Plan) -> str:
-    """The plan as a user reads it."""
-    replayed = f", {found.replayed} of them replayed" if found.replayed else ""
-    packs = f" in {found.items} packs" if found.items != found.rows else ""
+def describe(plan: Plan) -> str:
+    """The plan in one paragraph."""
+    replayed = f", {plan.replayed} of them replayed" if plan.replayed else ""
+    packs = f" in {plan.batches.items} packs" if plan.batches.items != plan.rows else ""
+    dropped = plan.batches.items - plan.batches.items_per_epoch
     return (
-        f"Preflight: {found.rows} rows{replayed}, {found.tokens} tokens{packs}, {found.trained_tokens} of them trained; the "
-        f"longest row has {found.longest}; {found.steps} steps of {found.batch} {'packs' if packs else 'samples'}, "
-        f"{found.padding:.0%} padding; {found.trained_parameters / 1e6:,.1f}M of {found.parameters / 1e6:,.1f}M parameters "
-        f"are trained; about {found.needs.memory / capacity.GB:.1f} GB of memory a process and "
-        f"{found.needs.disk / capacity.GB:.1f} GB of disk for {found.needs.checkpoints} checkpoints and the model. Every "
+        f"Preflight: {plan.rows} rows{replayed}, {plan.tokens} tokens{packs}, {plan.trained_tokens} of them trained; the "
+        f"longest row has {plan.longest}; {plan.steps} steps of {plan.batches.batch} {'packs' if packs else 'samples'}, "
+        f"{plan.batches.samples_seen(plan.steps)} samples in all"
+        + (f" (dataloader_drop_last drops {dropped} an epoch)" if dropped else "")
+        + f", {plan.padding:.0%} padding; {plan.trained_parameters / 1e6:,.1f}M of {plan.parameters / 1e6:,.1f}M parameters "
+        f"are trained; about {plan.needs.memory / memory_estimate.GB:.1f} GB of memory a process and "
+        f"{plan.needs.disk / memory_estimate.GB:.1f} GB of disk for {plan.needs.checkpoints} checkpoints and the model. Every "
         "completion is whole and ends its turn."
     )

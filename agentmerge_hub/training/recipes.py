@@ -1,4 +1,4 @@
-"""The recipes that travel with the package: list, show, copy, and expand a sweep into launch lines. No torch here."""
+"""The recipes of the package: list, show, copy, and expand a sweep into launch lines. No torch here."""
 
 import itertools
 import re
@@ -42,10 +42,10 @@ def _about(path: Path) -> str:
 
 
 def find(name: str) -> Path:
-    """A recipe by its path, or by its name among the recipes that travel with the package.
+    """A recipe by its path, or by its name among the recipes of the package.
 
     Raises:
-        UserError: if there is none, naming those that sound like it.
+        UserError: if there is none; names those with a similar name.
     """
     for path in (Path(name), root() / name, root() / name.removeprefix("recipes/")):
         if path.is_file():
@@ -57,42 +57,51 @@ def find(name: str) -> Path:
 
 
 def copy(name: str, out: Path) -> Path:
-    """Copy a recipe to change it; an existing file is never written over."""
+    """Copy a recipe to change it; an existing file is never overwritten."""
     source = find(name)
     target = out / source.name if out.is_dir() else out
     if target.exists():
-        raise UserError(f"{target} already exists: choose another place")
+        raise UserError(f"{target} already exists: choose another path")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
     return target
 
 
 def expand(name: str) -> list[str]:
-    """A launch line for each run of a sweep; each run's folder is named after its values."""
+    """A launch line for each run of a sweep; each run's folder is named after its values.
+
+    Files of the recipes folder are named as they are seen from the current folder, or by their path in the installed
+    package.
+
+    Raises:
+        UserError: if the file is not a sweep, or a recipe that it names is missing.
+    """
     path = find(name)
     try:
         sweep = Sweep.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:
         raise UserError(f"{name} is not a sweep of launch, recipes and grid: {' '.join(str(error).split())}") from error
+    launch = [_existing(word) for word in shlex.split(sweep.launch)]
     lines = []
     for recipe in sweep.recipes:
-        if not (path.parent / recipe).is_file():
-            raise UserError(f"{name} names {recipe}, which does not stand beside it")
-        settings = yaml.safe_load((path.parent / recipe).read_text(encoding="utf-8"))
+        recipe_path = path.parent / recipe
+        if not recipe_path.is_file():
+            raise UserError(f"{name} names {recipe}, which is not in its folder: copy it there or correct the name")
+        settings = yaml.safe_load(recipe_path.read_text(encoding="utf-8"))
         for values in itertools.product(*sweep.grid.values()):
             chosen = dict(zip(sweep.grid, values))
-            folder = "-".join(
-                [
-                    settings["output_dir"],
-                    *(
-                        f"{_short(key)}{value:g}" if not isinstance(value, str) else value
-                        for key, value in chosen.items()
-                    ),
-                ]
-            )
-            options = [f"--{key} {shlex.quote(str(value))}" for key, value in (chosen | {"output_dir": folder}).items()]
-            lines.append(" ".join([sweep.launch, "--config", str(path.parent / recipe), *options]))
+            suffixes = [value if isinstance(value, str) else f"{_short(key)}{value:g}" for key, value in chosen.items()]
+            options = chosen | {"output_dir": "-".join([settings["output_dir"], *suffixes])}
+            words = [*launch, "--config", str(recipe_path)]
+            words += [word for key, value in options.items() for word in (f"--{key}", str(value))]
+            lines.append(shlex.join(words))
     return lines
+
+
+def _existing(word: str) -> str:
+    """A word of a launch line; a file below recipes/ that is not in the current folder is taken from the package."""
+    packaged = root() / word.removeprefix("recipes/")
+    return str(packaged) if word.startswith("recipes/") and not Path(word).exists() and packaged.is_file() else word
 
 
 def _short(key: str) -> str:

@@ -1,8 +1,8 @@
-"""Special tokens that a base model has never seen, such as Llama 3.1's header and end-of-turn tokens.
+"""Special tokens that a base model was never trained on, such as Llama 3.1's header and end-of-turn tokens.
 
-Their rows of the embedding and of the head hold what initialisation left there, and a fine-tuning at 1e-6 moves them by
-next to nothing: the agent may not end its turn, and a merge blends such rows into the instruct model's. They can begin as
-the instruct model's rows instead, and whether a model ends its turn is measured.
+Their rows of the embedding and of the output layer hold what initialization left there, and a fine-tuning at 1e-6 hardly
+changes them: the agent may not end its turn, and a merge blends such rows into the instruct model's. They can be copied
+from the instruct model before training, and the probability that a model ends its turn is measured.
 """
 
 import json
@@ -16,16 +16,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training.rows import IGNORED
 
 
 @torch.no_grad()
-def begin_as(source: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> None:
-    """Copy the rows of `tokens` from another model of the same shape into the embedding and the head.
+def init_embedding_rows(
+    source: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]
+) -> None:
+    """Copy the rows of `tokens` from another model of the same width into the embedding and the output layer.
 
     Args:
-        source: folder or Hub id of the model that has trained them; only these two tensors of it are opened.
-        model: changed in place; on processes that hold no weights yet (``meta``), left alone.
+        source: folder or Hub id of the model that was trained on them; only these two tensors of it are opened.
+        model: changed in place; on processes that hold no weights yet (``meta``), left as it is.
         tokenizer: of both.
         tokens: whose rows are copied.
 
@@ -33,17 +34,19 @@ def begin_as(source: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizer
         UserError: if a token is not in the vocabulary, or `source` has no such rows.
     """
     ids = _ids(tokenizer, tokens)
-    embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    embedding, output = model.get_input_embeddings().weight, model.get_output_embeddings().weight
     names = {
-        name: each for name, each in model.named_parameters(remove_duplicate=False) if each is embedding or each is head
+        name: each
+        for name, each in model.named_parameters(remove_duplicate=False)
+        if each is embedding or each is output
     }
-    tied = next(name for name, each in names.items() if each is embedding)
+    embedding_name = next(name for name, each in names.items() if each is embedding)
     for name, parameter in names.items():
         if parameter.is_meta:
             continue
         if hasattr(parameter, "ds_id"):
             raise UserError("instruct_rows cannot be set under DeepSpeed ZeRO-3, which shards weights: use fsdp.yaml")
-        rows = _rows(source, name, tied, ids)
+        rows = _rows(source, name, embedding_name, ids)
         if rows.shape[1] != parameter.shape[1]:
             raise UserError(
                 f"instruct_rows: {source} has rows of {rows.shape[1]} numbers and the model of {parameter.shape[1]}"
@@ -59,11 +62,11 @@ def _ids(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> list[int]
     return [vocabulary[token] for token in tokens]
 
 
-def _rows(source: str, name: str, tied: str, ids: Sequence[int]) -> torch.Tensor:
-    """Rows of a tensor on disk (tokens, width); of the embedding where the head is tied to it and not stored."""
-    for path in _files(source, name, tied):
+def _rows(source: str, name: str, embedding: str, ids: Sequence[int]) -> torch.Tensor:
+    """Rows of a tensor on disk (tokens, width); of the embedding if the output layer is tied to it and not stored."""
+    for path in _files(source, name, embedding):
         with safe_open(path, "pt") as file:
-            for candidate in (name, tied):
+            for candidate in (name, embedding):
                 if candidate in file.keys():  # noqa: SIM118 (a handle, no mapping)
                     return torch.cat([file.get_slice(candidate)[index : index + 1] for index in ids])
     raise UserError(f"instruct_rows: {source} has no weights called {name} in safetensors files")
@@ -71,38 +74,33 @@ def _rows(source: str, name: str, tied: str, ids: Sequence[int]) -> torch.Tensor
 
 def _files(source: str, *names: str) -> list[str]:
     """Its safetensors files that hold one of these tensors, the first name's file first."""
-
     try:
         index = cached_file(source, "model.safetensors.index.json", _raise_exceptions_for_missing_entries=False)
         if index:
             shards = json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"]
-            return [cached_file(source, shards[name]) for name in names if name in shards]
-        return [cached_file(source, "model.safetensors")]
+            found = [cached_file(source, shards[name]) for name in names if name in shards]
+        else:
+            found = [cached_file(source, "model.safetensors")]
     except OSError as error:
         raise UserError(
-            f"instruct_rows: no weights at {source!r}: no such folder, and not a Hub id within reach"
+            f"instruct_rows: no weights at {source!r}: no such folder, and no model that can be reached on the Hub"
         ) from error
+    return [path for path in found if path]
 
 
 @torch.no_grad()
-def ends_turn(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tokenized: Dataset) -> float:
+def end_of_turn_probability(model: torch.nn.Module, tokenized: Dataset) -> float:
     """Mean probability of the end-of-turn token after an expert's whole answer.
 
     Args:
-        model: put back into the mode it was in.
-        tokenizer: whose eos token ends a turn.
-        tokenized: rows that `rows.tokenize` made.
+        model: returns to the mode that it was in.
+        tokenized: rows that `rows.tokenize` made, whose last token ends the turn.
     """
     was_training = model.training
     model.eval()
     device, probabilities = next(model.parameters()).device, []
-    for row in tokenized:
-        end = max(
-            place for place, (token, label) in enumerate(zip(row["input_ids"], row["labels"]))
-            if token == tokenizer.eos_token_id and label != IGNORED
-        )  # fmt: skip
-        ids = torch.tensor([row["input_ids"][:end]], device=device)
-        logits = model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1]
-        probabilities.append(logits.float().softmax(-1)[tokenizer.eos_token_id].item())
+    for ids in tokenized["input_ids"]:
+        logits = model(input_ids=torch.tensor([ids[:-1]], device=device), use_cache=False).logits[0, -1]
+        probabilities.append(logits.float().softmax(-1)[ids[-1]].item())
     model.train(was_training)
     return sum(probabilities) / len(probabilities)

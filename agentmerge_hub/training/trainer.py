@@ -1,61 +1,127 @@
-"""TRL's trainer for a run: whole rows whose labels are set, float32 weights, frozen parameters, a loss without prompts."""
+"""TRL's trainer for a run: rows that are tokenized already, float32 weights, frozen parameters, a loss without prompts."""
 
+from typing import Any
+
+from accelerate.utils import extract_model_from_parallel
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
-from trl import SFTTrainer, get_peft_config, get_quantization_config
+from peft import PeftModel
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from trl import SFTTrainer, get_quantization_config
 
-from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import head, special_tokens, student
-from agentmerge_hub.training.arguments import Run
+from agentmerge_hub.training import completion_loss, model_loading, special_tokens
+from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.trl_options import evaluates
 
 
 class _Trainer(SFTTrainer):
     def create_model_card(self, *_args: object, **_kwargs: object) -> None:
-        """Nothing: the run writes its own card, at its end."""
+        """Nothing: the run writes its own card at its end."""
+
+
+class _StopTokens(TrainerCallback):
+    """Makes every saved configuration name the end-of-turn token that is trained, after transformers aligned its own."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        set_stop_token(extract_model_from_parallel(kwargs["model"]), self.tokenizer)
 
 
 def new_trainer(
-    asked: Run, tokenizer: PreTrainedTokenizerBase, dataset: Dataset, callbacks: list[TrainerCallback]
+    config: RunConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    dataset: Dataset,
+    callbacks: list[TrainerCallback],
+    save_strategy: str = "no",
+    held_out: Dataset | None = None,
 ) -> SFTTrainer:
-    """TRL's trainer for rows that `rows.tokenize` made; `asked.config` is settled on the way.
+    """TRL's trainer for rows that `rows.tokenize` made; `config.sft` is adapted to them.
+
+    Args:
+        config: the run's settings.
+        tokenizer: as `model_loading.load_tokenizer` sets it up.
+        dataset: the training rows.
+        callbacks: further callbacks.
+        save_strategy: TRL's, no if checkpoints are counted in samples.
+        held_out: rows of the evaluation loss, if the run evaluates.
 
     Raises:
         UserError: if there is no such model.
     """
-    config = asked.config
-    config.save_strategy = "no"  # the cadence is counted in samples
-    config.pad_token = None  # the tokenizer has it
-    config.completion_only_loss = False  # the labels say it already
-    config.max_length = config.max_length if config.packing else None  # nothing is cut: the rows were checked
-    config.model_init_kwargs = {
-        "revision": asked.model.model_revision,
-        "attn_implementation": asked.model.attn_implementation,
-        "dtype": asked.model.dtype,
-    } | (config.model_init_kwargs or {})
-    try:
-        trainer = _Trainer(
-            model=asked.model.model_name_or_path,
-            args=config,
-            train_dataset=dataset,
-            processing_class=tokenizer,
-            peft_config=get_peft_config(asked.model),
-            quantization_config=get_quantization_config(asked.model),
-            callbacks=callbacks,
-        )
-    except OSError as error:
-        raise UserError(
-            f"no model at {asked.model.model_name_or_path!r}: no such folder, and not a Hub id within reach"
-        ) from error
-    plain = trainer.model.get_base_model() if asked.model.use_peft else trainer.model
-    begin(plain, tokenizer, asked)
-    student.freeze(trainer.model, asked.own.freeze)
-    if config.device.type == "cpu":
-        head.only_trained_positions(plain)
+    sft = config.sft
+    model_loading.load_config(config.model_name, config.model.model_revision)
+    sft.save_strategy = save_strategy
+    sft.save_total_limit = None  # CheckpointCallback deletes old checkpoints, after the newer one is complete
+    sft.pad_token = sft.eos_token = sft.chat_template_path = None  # the tokenizer has them
+    sft.completion_only_loss = sft.assistant_only_loss = False  # the labels already exclude the prompt
+    sft.max_length = (
+        sft.max_length if sft.packing or sft.eval_packing else None
+    )  # nothing is cut: the rows were checked
+    init = {
+        "revision": config.model.model_revision,
+        "attn_implementation": config.model.attn_implementation,
+        "dtype": config.model.dtype,
+    }
+    given = sft.model_init_kwargs
+    sft.model_init_kwargs = init | (given if isinstance(given, dict) else {})
+    callbacks = [*callbacks, _StopTokens(tokenizer)]
+    if config.options.early_stopping_patience:
+        sft.restore_callback_states_from_checkpoint = True
+        callbacks.append(EarlyStoppingCallback(config.options.early_stopping_patience))
+    trainer = _Trainer(
+        model=config.model_name,
+        args=sft,
+        train_dataset=dataset,
+        eval_dataset=held_out if evaluates(config) else None,
+        processing_class=tokenizer,
+        peft_config=config.peft,
+        quantization_config=get_quantization_config(config.model),
+        callbacks=callbacks,
+    )
+    model = base_model(trainer)
+    initialize_weights(model, tokenizer, config)
+    model_loading.freeze(trained_model(trainer), config.options.freeze)
+    if sft.device.type == "cpu":
+        completion_loss.skip_prompt_logits(model)
     return trainer
 
 
-def begin(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: Run) -> None:
-    """Change the weights a run begins with as it asks: the rows of tokens that only the instruct model has trained."""
-    if asked.own.instruct_rows:
-        source = asked.own.tokenizer_name_or_path or asked.model.model_name_or_path
-        special_tokens.begin_as(source, model, tokenizer, asked.own.instruct_rows)
+def trained_model(trainer: SFTTrainer) -> PreTrainedModel | PeftModel:
+    """The trainer's model, with its adapter if it has one."""
+    model = trainer.model
+    if not isinstance(model, PreTrainedModel | PeftModel):
+        raise TypeError(f"TRL's trainer holds a {type(model).__name__}, not a model of transformers or PEFT")
+    return model
+
+
+def base_model(trainer: SFTTrainer) -> PreTrainedModel:
+    """The trainer's model without its adapter."""
+    model = trained_model(trainer)
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    if not isinstance(base, PreTrainedModel):
+        raise TypeError(f"the adapter's base is a {type(base).__name__}, not a model of transformers")
+    return base
+
+
+def initialize_weights(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: RunConfig) -> None:
+    """Copy the embedding rows of `instruct_rows` from the instruct model into the model that is trained."""
+    if config.options.instruct_rows:
+        special_tokens.init_embedding_rows(config.tokenizer_name, model, tokenizer, config.options.instruct_rows)
+
+
+def set_stop_token(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Make the model's configuration and generation configuration name the tokenizer's end-of-turn and padding tokens."""
+    for settings in (model.config, model.config.get_text_config(), model.generation_config):
+        if settings is not None:
+            settings.eos_token_id, settings.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id

@@ -254,7 +254,7 @@ def test_likelihood_is_the_geometric_mean_of_token_probabilities(tmp_path: Path)
 
 
 def test_likelihood_reads_what_the_verb_of_that_name_writes() -> None:
-    written = pytest.importorskip("agentmerge_hub.training.likelihood").SCHEMA
+    written = pytest.importorskip("agentmerge_hub.training.likelihood.results").SCHEMA
     assert set(likelihood.NEEDED) < set(written.names)
     assert set(likelihood.SHARES) < set(written.names)
     assert "task" in written.names and "samples_seen" in written.names and "think_logprob" in written.names

@@ -16,16 +16,16 @@ from trl import SFTTrainer
 from agentmerge_hub.training import arguments
 
 torch.set_num_threads(1)
-read = arguments.read
+parse_args = arguments.parse_args
 
 
-def read_and_shard() -> arguments.Run:
-    run = read()
+def parse_and_shard() -> arguments.RunConfig:
+    config = parse_args()
     PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
-    return run
+    return config
 
 
-arguments.read = read_and_shard
+arguments.parse_args = parse_and_shard
 
 
 class Watch(TrainerCallback):
@@ -36,12 +36,12 @@ class Watch(TrainerCallback):
         print(f"sharded step {state.global_step}", flush=True)
 
 
-begin = SFTTrainer.__init__
+init = SFTTrainer.__init__
 
 
-def begin_watched(self: SFTTrainer, *arguments: object, callbacks: list, **options: object) -> None:
-    begin(self, *arguments, callbacks=[*callbacks, Watch()], **options)
+def init_watched(self: SFTTrainer, *arguments: object, callbacks: list, **options: object) -> None:
+    init(self, *arguments, callbacks=[*callbacks, Watch()], **options)
 
 
-SFTTrainer.__init__ = begin_watched
+SFTTrainer.__init__ = init_watched
 runpy.run_path(str(Path(__file__).parents[2] / "recipes" / "sft.py"), run_name="__main__")

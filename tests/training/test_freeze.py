@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import arguments, capacity, finetune, student
+from agentmerge_hub.training import arguments, finetune, memory_estimate, model_loading
 
 RECIPE = Path(__file__).parents[2] / "recipes/sft/tiny/base-all.yaml"
 
@@ -31,17 +31,17 @@ def tied_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-def asked(model: Path, traces: Path, out: Path, *patterns: str, **options: object) -> arguments.Run:
+def config(model: Path, traces: Path, out: Path, *patterns: str, **options: object) -> arguments.RunConfig:
     settings = {
         "model_name_or_path": model, "tokenizer_name_or_path": model, "dataset_name": traces, "output_dir": out,
         "max_steps": 4, "per_device_train_batch_size": 4, "checkpoint_samples": 8, "learning_rate": 1e-3, "bf16": True,
     } | options  # fmt: skip
     words = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
-    return arguments.read(["--config", str(RECIPE), *words, "--freeze", *patterns])
+    return arguments.parse_args(["--config", str(RECIPE), *words, "--freeze", *patterns])
 
 
 def run(model: Path, traces: Path, out: Path, *patterns: str, **options: object) -> None:
-    finetune.run(asked(model, traces, out, *patterns, **options))
+    finetune.run(config(model, traces, out, *patterns, **options))
 
 
 def test_a_frozen_embedding_is_not_touched(
@@ -54,8 +54,8 @@ def test_a_frozen_embedding_is_not_touched(
     trained = sum(tensor.numel() for name, tensor in before.items() if name != "model.embed_tokens.weight")
     total = sum(tensor.numel() for tensor in before.values())
     assert f"{trained / 1e6:,.1f}M of {total / 1e6:,.1f}M parameters are trained" in capsys.readouterr().out
-    config = json.loads((out / "manifest.json").read_text())["config"]
-    assert config["freeze"] == ["embed_tokens"] and config["trained_parameters"] == trained
+    settings = json.loads((out / "manifest.json").read_text())["config"]
+    assert settings["freeze"] == ["embed_tokens"] and settings["trained_parameters"] == trained
     state = torch.load(out / "checkpoint-2" / "optimizer.pt")["state"]
     assert sum(each["exp_avg"].numel() for each in state.values()) == trained
 
@@ -82,10 +82,10 @@ def test_mistakes_in_freeze(tied_model: Path, traces: Path, tmp_path: Path, patt
     assert not (tmp_path / "out").exists()
 
 
-def test_layers_below_all_that_is_trained_keep_no_activations(tied_model: Path, traces: Path, tmp_path: Path) -> None:
+def test_layers_below_all_trained_ones_keep_no_activations(tied_model: Path, traces: Path, tmp_path: Path) -> None:
     def memory(tokens: int, *patterns: str) -> float:
-        of = asked(tied_model, traces, tmp_path / "out", *patterns)
-        return capacity.needs(student.outline(of), of, tokens, labels=1, steps=1, samples=1).memory
+        run = config(tied_model, traces, tmp_path / "out", *patterns)
+        return memory_estimate.estimate(model_loading.empty_model(run), run, tokens, labels=1, checkpoints=1).memory
 
     whole, upper = (
         memory(10_000, "embed_tokens", *more) - memory(0, "embed_tokens", *more) for more in ((), (r"layers\.0\.",))

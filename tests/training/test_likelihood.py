@@ -7,8 +7,9 @@ import torch
 from datasets import load_dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agentmerge_hub.training import likelihood
-from agentmerge_hub.training.spans import spans
+from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.training.likelihood import scoring
+from agentmerge_hub.training.likelihood.answer_spans import SPANS, spans
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_spans_of_an_answer(answer: str, expected: list[tuple[str, str]]) -> Non
 def test_figures_equal_a_plain_computation(tiny_model: Path, traces: Path) -> None:
     tokenizer, model = AutoTokenizer.from_pretrained(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model)
     rows = load_dataset(str(traces), "all", split="inter_task")
-    table = likelihood.score(model, tokenizer, rows, "inter_task", batch=4).to_pylist()
+    table = scoring.score(model, tokenizer, ChatTemplate(tokenizer), rows, "inter_task", batch=4).to_pylist()
     assert [row["sample_id"] for row in table] == rows["sample_id"]
     for row, figures in zip(rows, table):
         prompt = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False)
@@ -46,7 +47,7 @@ def test_figures_equal_a_plain_computation(tiny_model: Path, traces: Path) -> No
         logprobs = [logits[len(head) + i - 1].log_softmax(-1)[token].item() for i, token in enumerate(tail)]
         assert figures["n_tokens"] == len(tail)
         assert figures["mean_logprob"] == pytest.approx(sum(logprobs) / len(tail), abs=1e-4)
-        assert sum(figures[f"{span}_tokens"] for span in likelihood.SPANS) == len(tail)
+        assert sum(figures[f"{span}_tokens"] for span in SPANS) == len(tail)
         assert (figures["think_tokens"] > 0) == row["cot"] and figures["bid_tokens"] > 0
 
 
@@ -63,5 +64,5 @@ def test_a_model_that_always_agrees_matches_greedily(tiny_model: Path, traces: P
         optimizer.zero_grad()
         model(ids, labels=ids).loss.backward()
         optimizer.step()
-    (figures,) = likelihood.score(model, tokenizer, rows, "inter_task").to_pylist()
+    (figures,) = scoring.score(model, tokenizer, ChatTemplate(tokenizer), rows, "inter_task").to_pylist()
     assert figures["greedy_match"] and figures["greedy_action_match"] and figures["geometric_mean_probability"] > 0.5

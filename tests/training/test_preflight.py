@@ -11,27 +11,27 @@ from huggingface_hub import ModelCard
 from transformers import AutoTokenizer
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import arguments, capacity, finetune, preflight, rows, student
+from agentmerge_hub.training import arguments, finetune, memory_estimate, model_card, model_loading, preflight, rows
 from agentmerge_hub.training.trainer import new_trainer
 
 RECIPE = Path(__file__).parents[2] / "recipes/sft/tiny/base-all.yaml"
 
 
-def asked(model: Path, traces: Path, out: Path, **options: object) -> arguments.Run:
+def config(model: Path, traces: Path, out: Path, **options: object) -> arguments.RunConfig:
     settings = {
         "model_name_or_path": model, "tokenizer_name_or_path": model, "dataset_name": traces, "output_dir": out,
         "num_train_epochs": 1, "per_device_train_batch_size": 4, "checkpoint_samples": 16, "logging_steps": 1,
     } | options  # fmt: skip
-    return arguments.read(
+    return arguments.parse_args(
         ["--config", str(RECIPE), *(text for key, value in settings.items() for text in (f"--{key}", str(value)))]
     )
 
 
 @pytest.mark.parametrize("strategy", ["random", "group_by_length", "sequential"])
 def test_padding_is_what_the_trainer_pads(tiny_model: Path, traces: Path, tmp_path: Path, strategy: str) -> None:
-    run = asked(tiny_model, traces, tmp_path / "out", train_sampling_strategy=strategy, per_device_train_batch_size=2)
-    tokenizer = student.load_tokenizer(run)
-    dataset = rows.tokenize(rows.load_split(str(traces), "all", "train"), tokenizer, 1024)
+    run = config(tiny_model, traces, tmp_path / "out", train_sampling_strategy=strategy, per_device_train_batch_size=2)
+    tokenizer, template = model_loading.load_tokenizer(run)
+    dataset = rows.tokenize(rows.load_split(str(traces), "all", "train"), tokenizer, template, 1024)
     expected = preflight.plan(dataset, run).padding
     seen = tokens = 0
     for batch in new_trainer(run, tokenizer, dataset, []).get_train_dataloader():
@@ -45,7 +45,7 @@ def test_packed_rows_are_counted_as_samples(
     tiny_model: Path, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     out = tmp_path / "packed"
-    finetune.run(asked(tiny_model, traces, out, packing=True, max_length=1024, per_device_train_batch_size=1))
+    finetune.run(config(tiny_model, traces, out, packing=True, max_length=1024, per_device_train_batch_size=1))
     packs = int(re.search(r"tokens in (\d+) packs", capsys.readouterr().out)[1])
     manifest = json.loads((out / "manifest.json").read_text())
     assert packs < 20 and manifest["counts"]["steps"] == packs
@@ -63,47 +63,47 @@ def test_packed_rows_are_counted_as_samples(
 )
 def test_what_stops_a_run(tiny_model: Path, traces: Path, tmp_path: Path, options: dict, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        finetune.run(asked(tiny_model, traces, tmp_path / "out", **options))
+        finetune.run(config(tiny_model, traces, tmp_path / "out", **options))
     assert not (tmp_path / "out").exists()
 
 
 def test_keeping_the_newest_checkpoints_takes_less_disk(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
     options = {"max_steps": 10_000_000, "checkpoint_samples": 1, "save_total_limit": 2, "preflight": True}
-    finetune.run(asked(tiny_model, traces, tmp_path / "out", **options))
+    finetune.run(config(tiny_model, traces, tmp_path / "out", **options))
 
 
 def test_too_little_memory_is_a_warning(
     tiny_model: Path, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    finetune.run(asked(tiny_model, traces, tmp_path / "out", packing=True, max_length=10**7, preflight=True))
+    finetune.run(config(tiny_model, traces, tmp_path / "out", packing=True, max_length=10**7, preflight=True))
     assert re.search(r"Warning: the run takes about [\d.]+ GB of memory a process", capsys.readouterr().out)
 
 
 def test_bfloat16_is_advised_against_where_the_cpu_has_no_instructions_for_it(
     tiny_model: Path, traces: Path, tmp_path: Path
 ) -> None:
-    config = asked(tiny_model, traces, tmp_path / "out", bf16=True).config
-    assert "set bf16 to false" in capacity.slow_bfloat16(config, "AVX2")
-    assert capacity.slow_bfloat16(config, "AVX512") is None
-    config = asked(tiny_model, traces, tmp_path / "out", bf16=False).config
-    assert capacity.slow_bfloat16(config, "AVX2") is None
+    sft = config(tiny_model, traces, tmp_path / "out", bf16=True).sft
+    assert "set bf16 to false" in memory_estimate.bfloat16_warning(sft, "AVX2")
+    assert memory_estimate.bfloat16_warning(sft, "AVX512") is None
+    sft = config(tiny_model, traces, tmp_path / "out", bf16=False).sft
+    assert memory_estimate.bfloat16_warning(sft, "AVX2") is None
 
 
-def test_replayed_rows_are_trained_and_told(
+def test_replayed_rows_are_trained_and_reported(
     tiny_model: Path, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     general = tmp_path / "general"
     general.mkdir()
-    told = [
+    general_rows = [
         {
             "prompt": [{"role": "user", "content": f"Say {word}."}],
             "completion": [{"role": "assistant", "content": word}],
         }
         for word in ("one", "two", "three", "four", "five")
     ]
-    pq.write_table(pa.Table.from_pylist(told), general / "train.parquet")
+    pq.write_table(pa.Table.from_pylist(general_rows), general / "train.parquet")
     out = tmp_path / "replay"
-    finetune.run(asked(tiny_model, traces, out, replay_dataset=general, replay_ratio=0.1))
+    finetune.run(config(tiny_model, traces, out, replay_dataset=general, replay_ratio=0.1))
     assert "44 rows, 4 of them replayed" in capsys.readouterr().out
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["config"]["replay_ratio"] == 0.1 and manifest["counts"]["replayed_rows"] == 4
@@ -115,26 +115,24 @@ def test_replayed_rows_are_trained_and_told(
     assert manifest["inputs"]["dataset"]["sha256"] in card.text and manifest["inputs"]["replay"]["sha256"] in card.text
     assert "| replay | general, 0.1 rows" in card.text.replace("replayed |", "replay |")
     everything = json.loads((out / "run.json").read_text())["every_setting"]
-    assert everything["config"]["warmup_steps"] == 0.05 and everything["own"]["replay_ratio"] == 0.1
+    assert everything["sft"]["warmup_steps"] == 0.05 and everything["options"]["replay_ratio"] == 0.1
 
 
 def test_a_card_of_models_on_the_hub() -> None:
-    from agentmerge_hub.training import card
-
-    config = {
-        "model": "meta-llama/Llama-3.1-8B", "dataset": "org/workarena-traces", "dataset_config": "all", "lora_r": 64,
+    settings = {
+        "model": "meta-llama/Llama-3.1-8B", "dataset": "org/workarena-traces", "dataset_config": "all", "lora_r": 64, "completion_only_loss": True,
         "replay_dataset": None, "learning_rate": 1e-4, "max_steps": -1, "freeze": ["embed_tokens"],
     }  # fmt: skip
     counts = {"rows": 3, "rows_sha256": "0f", "ends_turn": 0.25, "samples_seen": 3}
-    made = ModelCard(card.draft("run", {"config": config, "inputs": {}}, counts))
+    made = ModelCard(model_card.draft("run", settings, {}, counts))
     assert made.data.base_model == "meta-llama/Llama-3.1-8B" and made.data.license == "llama3.1"
     assert made.data.datasets == ["org/workarena-traces"] and "lora" in made.data.tags
     assert "probability of 0.250" in made.text and "| freeze | `embed_tokens` |" in made.text and "-1" not in made.text
 
 
 def test_a_tokenizer_is_padded_with_the_token_named(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
-    run = asked(tiny_model, traces, tmp_path / "out", padding_token="<|system|>")
-    assert student.load_tokenizer(run).pad_token == "<|system|>"
+    run = config(tiny_model, traces, tmp_path / "out", padding_token="<|system|>")
+    assert model_loading.load_tokenizer(run)[0].pad_token == "<|system|>"
     with pytest.raises(UserError, match="padding_token '<none>' is not a token"):
-        student.load_tokenizer(asked(tiny_model, traces, tmp_path / "out", padding_token="<none>"))
+        model_loading.load_tokenizer(config(tiny_model, traces, tmp_path / "out", padding_token="<none>"))
     assert AutoTokenizer.from_pretrained(tiny_model).pad_token == "<|pad|>"

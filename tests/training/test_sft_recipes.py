@@ -23,10 +23,10 @@ ON_CPU = ["--use_cpu", "true", "--bf16", "false"]
     "recipe", [path for path in sorted((RECIPES / "sft").rglob("*.yaml")) if path.name != "sweep.yaml"], ids=str
 )
 def test_a_recipe_is_understood(recipe: Path) -> None:
-    run = arguments.read(["--config", str(recipe), *ON_CPU])
+    run = arguments.parse_args(["--config", str(recipe), *ON_CPU])
     name = f"{recipe.parent.name}-{recipe.stem}"
-    assert run.config.output_dir == f"runs/{name}"
-    assert run.own.checkpoint_samples == (1280 if recipe.stem.endswith("-cpu") else 5120)
+    assert run.sft.output_dir == f"runs/{name}"
+    assert run.options.checkpoint_samples == (1280 if recipe.stem.endswith("-cpu") else 5120)
     assert run.model.dtype == "float32"
     head = recipe.read_text().split("model_name_or_path")[0]
     assert "# Needs:" in head and "Makes: runs/" + name in head
@@ -46,7 +46,7 @@ def test_a_step_of_each_recipe(recipe: Path, tiny_model: Path, traces: Path, tmp
         "gradient_accumulation_steps": 2, "max_steps": 1, "warmup_steps": 0,
     }  # fmt: skip
     words = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
-    finetune.run(arguments.read(["--config", str(recipe), *words, *ON_CPU]))
+    finetune.run(arguments.parse_args(["--config", str(recipe), *words, *ON_CPU]))
     before, after = load_file(tiny_model / "model.safetensors"), load_file(out / "model.safetensors")
     assert before.keys() == after.keys() and {str(each.dtype) for each in after.values()} == {"torch.float32"}
     assert any(not after[name].equal(before[name]) for name in before)
@@ -82,8 +82,8 @@ def test_the_papers_grid_has_36_runs_in_36_folders() -> None:
     folders = {line[line.index("--output_dir") + 1] for line in lines}
     assert len(lines) == len(folders) == 36
     for line in lines:
-        run = arguments.read(line[line.index("--config") :] + ON_CPU)
-        assert run.config.learning_rate in (1e-6, 5e-6, 1e-5) and run.config.seed in (0, 1)
+        run = arguments.parse_args(line[line.index("--config") :] + ON_CPU)
+        assert run.sft.learning_rate in (1e-6, 5e-6, 1e-5) and run.sft.seed in (0, 1)
 
 
 def test_recipes_are_listed_shown_and_copied(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import arguments, finetune
-from agentmerge_hub.training.checkpoints import last_whole
+from agentmerge_hub.training.checkpoints import latest_complete, remove_incomplete
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,12 +87,13 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     assert all(expected[name].equal(found[name]) for name in expected)
 
 
-def test_the_newest_whole_checkpoint_is_found_and_others_removed(tmp_path: Path) -> None:
+def test_the_newest_complete_checkpoint_is_found_and_others_removed(tmp_path: Path) -> None:
     for step, whole in ((5, True), (20, True), (100, False)):
         (tmp_path / f"checkpoint-{step}").mkdir()
         if whole:
             (tmp_path / f"checkpoint-{step}" / "manifest.json").write_text("{}")
-    assert last_whole(tmp_path) == tmp_path / "checkpoint-20"
+    remove_incomplete(tmp_path)
+    assert latest_complete(tmp_path) == tmp_path / "checkpoint-20"
     assert not (tmp_path / "checkpoint-100").exists()
 
 
@@ -105,7 +106,7 @@ def test_a_finished_run_is_left_alone_and_another_is_not_mixed_in(
     assert (finished / "model.safetensors").stat().st_mtime_ns == before
     other = run(tiny_model, traces, finished, learning_rate=2e-3)
     assert other.returncode == 1
-    assert "is a run with another learning_rate" in other.stderr and "Traceback" not in other.stderr
+    assert "is another run (learning_rate is 0.002, was 0.001)" in other.stderr and "Traceback" not in other.stderr
 
 
 @pytest.mark.parametrize(
@@ -119,13 +120,13 @@ def test_a_finished_run_is_left_alone_and_another_is_not_mixed_in(
         ({"learning_rat": 1}, "no option is called 'learning_rat': did you mean learning_rate?"),
         ({"learning_rate": "fast"}, "learning_rate"),
         ({"use_liger_kernel": "true"}, "use_liger_kernel needs a package that is missing: pip install liger-kernel"),
-        ({"eos_token": "<|bos|>"}, "does not end with '<|bos|>'"),
+        ({"eos_token": "<|bos|>"}, "eos_token is '<|bos|>' and the chat template ends a turn with '<|end|>'"),
     ],
 )
 def test_mistakes_are_one_sentence(tiny_model: Path, traces: Path, tmp_path: Path, options: dict, says: str) -> None:
     asked = {"tokenizer_name_or_path": tiny_model, "preflight": "true"} | options
     with pytest.raises(UserError, match=re.escape(says)):
-        finetune.run(arguments.read(command(tiny_model, traces, tmp_path / "out", **asked)[2:]))
+        finetune.run(arguments.parse_args(command(tiny_model, traces, tmp_path / "out", **asked)[2:]))
     assert not (tmp_path / "out").exists()
 
 

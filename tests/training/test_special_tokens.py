@@ -1,4 +1,4 @@
-"""Special tokens begin as the instruct model's, and whether a model ends its turn is measured."""
+"""Rows of special tokens are copied from the instruct model; the probability of ending a turn is measured."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ from datasets import load_dataset
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import arguments, finetune, rows, special_tokens
 
@@ -30,13 +31,13 @@ def instruct(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def test_a_run_begins_with_the_instruct_rows(tiny_model: Path, instruct: Path, traces: Path, tmp_path: Path) -> None:
+def test_a_run_starts_from_the_instruct_rows(tiny_model: Path, instruct: Path, traces: Path, tmp_path: Path) -> None:
     settings = {
         "model_name_or_path": tiny_model, "tokenizer_name_or_path": instruct, "dataset_name": traces,
         "output_dir": tmp_path / "run", "max_steps": 1, "per_device_train_batch_size": 2, "learning_rate": 0.0,
     }  # fmt: skip
     words = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
-    finetune.run(arguments.read(["--config", str(RECIPE), *words, "--instruct_rows", *TOKENS]))
+    finetune.run(arguments.parse_args(["--config", str(RECIPE), *words, "--instruct_rows", *TOKENS]))
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     ids = tokenizer.convert_tokens_to_ids(TOKENS)
     others = [index for index in range(len(tokenizer)) if index not in ids]
@@ -60,7 +61,7 @@ def test_a_tied_head_takes_the_embeddings_rows(tiny_model: Path, tmp_path: Path)
     )  # fmt: skip
     theirs, model = LlamaForCausalLM(config), LlamaForCausalLM(config)
     theirs.save_pretrained(tmp_path / "theirs")
-    special_tokens.begin_as(str(tmp_path / "theirs"), model, tokenizer, TOKENS)
+    special_tokens.init_embedding_rows(str(tmp_path / "theirs"), model, tokenizer, TOKENS)
     ids = tokenizer.convert_tokens_to_ids(TOKENS)
     assert model.lm_head.weight[ids].equal(theirs.model.embed_tokens.weight[ids])
     assert not model.lm_head.weight[:2].equal(theirs.lm_head.weight[:2]) or ids == [0, 1]
@@ -76,13 +77,15 @@ def test_a_tied_head_takes_the_embeddings_rows(tiny_model: Path, tmp_path: Path)
 def test_mistakes_in_instruct_rows(tiny_model: Path, source: str | None, tokens: list[str], says: str) -> None:
     tokenizer, model = AutoTokenizer.from_pretrained(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model)
     with pytest.raises(UserError, match=says):
-        special_tokens.begin_as(source or str(tiny_model), model, tokenizer, tokens)
+        special_tokens.init_embedding_rows(source or str(tiny_model), model, tokenizer, tokens)
 
 
 def test_ending_a_turn_is_learnt_and_measured(tiny_model: Path, traces: Path) -> None:
     tokenizer, model = AutoTokenizer.from_pretrained(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model)
-    tokenized = rows.tokenize(load_dataset(str(traces), "all", split="train").select(range(2)), tokenizer, None)
-    before = special_tokens.ends_turn(model, tokenizer, tokenized)
+    tokenized = rows.tokenize(
+        load_dataset(str(traces), "all", split="train").select(range(2)), tokenizer, ChatTemplate(tokenizer), None
+    )
+    before = special_tokens.end_of_turn_probability(model, tokenized)
     expected = []
     for row in tokenized:
         assert row["input_ids"][-1] == tokenizer.eos_token_id
@@ -96,4 +99,4 @@ def test_ending_a_turn_is_learnt_and_measured(tiny_model: Path, traces: Path) ->
             optimizer.zero_grad()
             model(torch.tensor([row["input_ids"]]), labels=torch.tensor([row["labels"]])).loss.backward()
             optimizer.step()
-    assert special_tokens.ends_turn(model, tokenizer, tokenized) > 0.5
+    assert special_tokens.end_of_turn_probability(model, tokenized) > 0.5

@@ -40,7 +40,7 @@ def test_the_same_seed_gives_the_same_pair(made: Path, tmp_path: Path) -> None:
     assert all(first[name].equal(again[name]) for name in first)
 
 
-def test_begun_heads_find_a_names_bid_before_any_training(tiny_model: Path) -> None:
+def test_initialized_heads_find_a_names_bid_before_any_training(tiny_model: Path) -> None:
     tokenizer, model = AutoTokenizer.from_pretrained(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model)
     tree = "RootWebArea 'Page', focused\n\t[13] button 'lorem'\n\t[27] link 'apple'\n\t[42] tab 'river'\n"
     found = []
@@ -69,7 +69,7 @@ def test_documents_hold_no_chat_and_no_action() -> None:
     assert not any(mark in text for text in texts for mark in ("<action>", "click('", "<|user|>", "<|assistant|>"))
 
 
-def test_what_stands_at_out_is_never_touched(tmp_path: Path) -> None:
+def test_files_of_others_at_out_are_never_changed(tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "mine.txt").write_text("mine")
     done = CliRunner().invoke(agentmerge, ["tiny-pair", "-o", str(tmp_path)])

@@ -1,7 +1,7 @@
-"""Text for the tiny base model: accessibility trees and lists, with the look-ups and copies they invite.
+"""Synthetic text for the tiny base model: accessibility trees and lists, with look-ups and copies.
 
-No instruction, no chat and no action stands in it. Every document ends in lines that can only be predicted by finding
-something again above them: that ability is what a fine-tuned agent needs to turn a goal's words into a bid.
+It has no instruction, no chat and no action. Every document ends in lines that can only be predicted by finding their
+content above: a fine-tuned agent needs this ability to turn a goal's words into a bid.
 """
 
 import random
@@ -15,7 +15,7 @@ ORDINALS = ("1st", "2nd", "3rd", "4th", "5th")
 
 @dataclass(frozen=True)
 class Element:
-    """A line of a tree that carries a bid. Names are unique within a page; empty ones are common among text boxes."""
+    """A line of a tree with a bid. Names are unique within a page; text boxes often have none."""
 
     bid: int
     role: str
@@ -34,7 +34,7 @@ class Page:
         return [element for element in self.elements if element.name]
 
     def ordinals(self) -> list[tuple[str, Element]]:
-        """Elements of the roles that occur several times, each with its place: ``("2nd textbox", element)``."""
+        """Elements of roles that occur several times, each with its ordinal: ``("2nd textbox", element)``."""
         found = []
         for role in sorted({element.role for element in self.elements}):
             same = [element for element in self.elements if element.role == role]
@@ -70,9 +70,9 @@ def _properties(rng: random.Random, role: str) -> str:
 
 
 def document(rng: random.Random, easy: bool = False) -> tuple[str, str]:
-    """One text of the base model's training set, in two parts: what is given, and what can be found in it.
+    """One text of the base model's training set, in two parts: the page, and what can be looked up in it.
 
-    Easy ones hold pages of a few elements, with nothing but look-ups.
+    Easy ones have pages of a few elements and look-ups only.
     """
     given, found = rng.choices(*(_EASY if easy else _ALL))[0](rng, 4 if easy else 9)
     return f"<|bos|>{given}", f"{found}<|end|>"
@@ -83,7 +83,7 @@ def _quoted(rng: random.Random, text: str) -> str:
 
 
 def _noted_before(rng: random.Random, most: int) -> tuple[str, str]:
-    """Names stand before the tree, their bids after it; some words are noted only to be written out again."""
+    """Names before the tree, their bids after it; some words are listed before only to be copied after."""
     shown = page(rng, most)
     sought = [(_quoted(rng, e.name), e) for e in shown.named] + shown.ordinals()
     sought = rng.sample(sought, min(len(sought), rng.randint(1, 4)))

@@ -1,7 +1,7 @@
 """Make the tiny pair: a base model trained from scratch on synthetic pages, and an instruct model tuned from it.
 
-Both are written in float32 with the same tokenizer and chat template. The same seed gives the same models on the same
-machine and number of threads.
+Both are written in float32 with one tokenizer and chat template. The same seed gives the same models on the same machine
+with the same number of threads.
 """
 
 import random
@@ -12,7 +12,7 @@ import torch
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from agentmerge_hub import manifest, output_folder
-from agentmerge_hub.training.tiny import texts
+from agentmerge_hub.training.tiny import batches
 from agentmerge_hub.training.tiny.model import new_model
 from agentmerge_hub.training.tiny.tokenizer import new_tokenizer
 from agentmerge_hub.training.tiny.train import train
@@ -24,7 +24,7 @@ INSTRUCT_LEARNING_RATE = 3e-4
 
 
 def make(out: Path, seed: int, base_steps: int = BASE_STEPS, instruct_steps: int = INSTRUCT_STEPS) -> None:
-    """Write ``out/base`` and ``out/instruct``, each whole with its manifest."""
+    """Write ``out/base`` and ``out/instruct``, each with its manifest."""
     for name in ("base", "instruct"):
         output_folder.check_replaceable(out / name, "tiny-pair")
     started = time.time()
@@ -32,10 +32,10 @@ def make(out: Path, seed: int, base_steps: int = BASE_STEPS, instruct_steps: int
     tokenizer = new_tokenizer(seed)
     model = new_model(tokenizer)
     rng = random.Random(seed)
-    loss = train(model, texts.pages(tokenizer, rng, base_steps), base_steps, BASE_LEARNING_RATE, "base")
+    loss = train(model, batches.pages(tokenizer, rng, base_steps), base_steps, BASE_LEARNING_RATE, "base")
     _save(model, tokenizer, out / "base", seed, BASE_LEARNING_RATE, base_steps, loss, started)
     started = time.time()
-    loss = train(model, texts.chats(tokenizer, rng), instruct_steps, INSTRUCT_LEARNING_RATE, "instruct")
+    loss = train(model, batches.chats(tokenizer, rng), instruct_steps, INSTRUCT_LEARNING_RATE, "instruct")
     _save(
         model,
         tokenizer,

@@ -1,7 +1,7 @@
 """The tiny models' tokenizer: byte-level BPE whose vocabulary makes an agent's prompt short.
 
-Numbers below 100 are one token each, so that a bid is copied in one step; a word is the same token wherever it stands,
-because spaces are tokens of their own; the long fixed lines of `agentmerge_hub.prompt` are one token each.
+Numbers below 100 are one token each, so that a bid is copied in one step; a word is the same token everywhere, because
+spaces are tokens of their own; the long fixed lines of `agentmerge_hub.prompt` are one token each.
 """
 
 import random
@@ -26,7 +26,7 @@ _MARKS = ("<action>\n", "\n</action>", "<think>\n", "\n</think>\n", "## Goal:\n"
 
 
 def new_tokenizer(seed: int, vocabulary: int = 1792) -> PreTrainedTokenizerFast:
-    """Train it on the synthetic pages; end of turn is the end-of-sequence token."""
+    """Train it on the synthetic pages; the end-of-turn token is the end-of-sequence token."""
     rng = random.Random(seed)
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
@@ -55,13 +55,15 @@ def new_tokenizer(seed: int, vocabulary: int = 1792) -> PreTrainedTokenizerFast:
 
 
 def fixed_lines() -> list[str]:
-    """The long lines that every prompt of the demo's flags repeats, each with its line break."""
+    """The long lines that every prompt with the demo's flags repeats, each with its line break."""
     found: dict[str, None] = {}
     for several in (False, True):
-        flags = Flags(
-            action_space="click_fill", use_focused_element=False, long_description=False, individual_examples=False,
-            extract_visible_tag=False, extract_clickable_tag=False, use_thinking=several, multi_actions=several,
-            use_think_history=several,
+        flags = Flags.model_validate(
+            {
+                "action_space": "click_fill", "use_focused_element": False, "long_description": False,
+                "individual_examples": False, "extract_visible_tag": False, "extract_clickable_tag": False,
+                "use_thinking": several, "multi_actions": several, "use_think_history": several,
+            }
         )  # fmt: skip
         for message in render(Observation("", axtree="-"), [], flags).messages():
             found |= dict.fromkeys(line for line in message["content"].splitlines(keepends=True))

@@ -1,4 +1,4 @@
-"""A plain training loop for the tiny models: weighted next-token loss, AdamW, warm-up and linear decay."""
+"""The training loop of the tiny models: weighted next-token loss, AdamW, warm-up and linear decay."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,8 @@ import torch
 from rich.progress import track
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM
+
+from agentmerge_hub.training.cpu_features import has_fast_bfloat16
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Token ids and the weight of each in the loss: [rows, length] both."""
@@ -22,7 +24,7 @@ def train(model: LlamaForCausalLM, batches: Iterator[Batch], steps: int, learnin
     model.train()
     losses = []
     for _, (ids, weights) in zip(track(range(steps), f"Training the {what} model"), batches):
-        with torch.autocast("cpu", torch.bfloat16, enabled=_fast_bfloat16()):
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
             logits = model(ids, use_cache=False).logits
         each = F.cross_entropy(logits[:, :-1].float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
         weight = weights[:, 1:].flatten()
@@ -35,8 +37,3 @@ def train(model: LlamaForCausalLM, batches: Iterator[Batch], steps: int, learnin
         losses.append(loss.item())
     last = losses[-max(1, steps // 10) :]
     return sum(last) / len(last)
-
-
-def _fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; elsewhere autocast is slower than float32."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

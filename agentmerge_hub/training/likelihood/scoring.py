@@ -1,0 +1,145 @@
+"""Expert likelihood: how probable held-out expert answers are under a model, each after the prompt that it answers.
+
+The measure is the mean log-probability of the answer's tokens, its end-of-turn token included, and its exponential, the
+geometric mean of their probabilities; also for each span. An answer matches greedily if each of its tokens is the model's
+most probable one after the expert's own tokens before it, so that greedy decoding would write it. Nothing is generated.
+"""
+
+import inspect
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import torch
+from accelerate import PartialState
+from accelerate.utils import extract_model_from_parallel, gather_object
+from datasets import Dataset
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase
+
+from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.training.likelihood.answer_spans import SPANS, span_at, spans
+from agentmerge_hub.training.likelihood.results import SCHEMA
+from agentmerge_hub.training.rows import render_row
+
+
+@dataclass(frozen=True)
+class _Sample:
+    ids: list[int]
+    n_prompt: int
+    """Of the token ids, those of the prompt."""
+    spans: list[str]
+    """The span of each answer token."""
+
+
+def score(
+    model: torch.nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    template: ChatTemplate,
+    rows: Dataset,
+    split: str,
+    batch: int = 8,
+    samples_seen: int | None = None,
+) -> pa.Table:
+    """Score rows; the model returns to the mode (training or evaluation) that it was in.
+
+    The rows are divided over the processes of a distributed launch; every process gets the whole table.
+
+    Args:
+        model: any causal language model, wrapped or not.
+        tokenizer: the model's.
+        template: its chat template.
+        rows: prompt/completion chat rows.
+        split: its name, for the table.
+        batch: rows of a forward pass, in order of length.
+        samples_seen: by the model in training, for the table.
+
+    Raises:
+        UserError: if the chat template cannot render a row.
+    """
+    was_training = model.training
+    model.eval()
+    encoded = [_encode(index, row, tokenizer, template) for index, row in enumerate(rows)]
+    order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
+    batches = [order[start : start + batch] for start in range(0, len(order), batch)]
+    rank, processes = PartialState().process_index, PartialState().num_processes
+    found: list[tuple[int, dict[str, Any]]] = []
+    for first in range(0, len(batches), processes):
+        # A process without a batch repeats one, because a sharded model needs all of them in every forward pass.
+        chosen = batches[min(first + rank, len(batches) - 1)]
+        for index, (logprobs, best) in zip(chosen, _forward(model, tokenizer, [encoded[index] for index in chosen])):
+            found.append((index, _figures(logprobs, best, encoded[index].spans)))
+    model.train(was_training)
+    figures = dict(gather_object(found) if processes > 1 else found)
+    records = [
+        {key: rows[index].get(key) for key in ("sample_id", "task", "cot")}
+        | {"split": split, "samples_seen": samples_seen}
+        | figures[index]
+        for index in range(len(encoded))
+    ]
+    return pa.Table.from_pylist(records, SCHEMA)
+
+
+def _encode(index: int, row: dict, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate) -> _Sample:
+    prompt, completion = render_row(index, row["prompt"], row["completion"], template)
+    encoding = tokenizer(prompt + completion, add_special_tokens=False, return_offsets_mapping=True)
+    answer = row["completion"][0]["content"]
+    placed = [(begin + len(prompt), end + len(prompt), name) for begin, end, name in spans(answer)]
+    ids, offsets = encoding["input_ids"], encoding["offset_mapping"]
+    n_prompt = sum(end <= len(prompt) for _, end in offsets)
+    return _Sample(ids, n_prompt, [span_at(placed, begin, end) for begin, end in offsets[n_prompt:]])
+
+
+@torch.no_grad()
+def _forward(
+    model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, samples: Sequence[_Sample]
+) -> Iterator[tuple[list[float], list[bool]]]:
+    """For each sample the log-probability of its answer's tokens, and whether each was the most probable.
+
+    Rows are padded on the left, so that all answers are at the end: logits are computed there only, and take memory in
+    proportion to the longest answer, not to the prompts.
+    """
+    length = max(len(sample.ids) for sample in samples)
+    device = next(model.parameters()).device
+    ids = torch.full((len(samples), length), tokenizer.pad_token_id, device=device)
+    mask = torch.zeros_like(ids)
+    for row, sample in enumerate(samples):
+        ids[row, length - len(sample.ids) :] = torch.tensor(sample.ids, device=device)
+        mask[row, length - len(sample.ids) :] = 1
+    kept = max(len(sample.spans) for sample in samples) + 1
+    known = _parameters(model)
+    options: dict[str, Any] = {"logits_to_keep": kept, "position_ids": (mask.cumsum(-1) - 1).clamp(min=0)}
+    options = {name: value for name, value in options.items() if name in known}
+    logits = model(input_ids=ids, attention_mask=mask, use_cache=False, **options).logits
+    for row, sample in enumerate(samples):
+        answer = logits[row, -len(sample.spans) - 1 : -1].float()
+        expected = torch.tensor(sample.ids[sample.n_prompt :], device=device)
+        logprobs = answer.log_softmax(-1).gather(-1, expected[:, None])[:, 0]
+        yield logprobs.tolist(), (answer.argmax(-1) == expected).tolist()
+
+
+def _parameters(model: torch.nn.Module) -> set[str]:
+    """Names of the arguments of a model's forward pass, behind wrappers of distribution, PEFT and TRL."""
+    plain = extract_model_from_parallel(model)
+    plain = plain.get_base_model() if isinstance(plain, PeftModel) else plain
+    return set(inspect.signature(type(plain).forward).parameters)
+
+
+def _figures(logprobs: list[float], best: list[bool], names: list[str]) -> dict[str, Any]:
+    by_span: dict[str, list[float]] = defaultdict(list)
+    for logprob, name in zip(logprobs, names):
+        by_span[name].append(logprob)
+    mean = sum(logprobs) / len(logprobs)
+    action = [hit for hit, name in zip(best, names) if name in ("action_name", "bid", "arguments")]
+    figures: dict[str, Any] = {
+        "n_tokens": len(logprobs),
+        "mean_logprob": mean,
+        "geometric_mean_probability": math.exp(mean),
+    }
+    for span in SPANS:
+        figures[f"{span}_logprob"] = sum(by_span[span]) / len(by_span[span]) if by_span[span] else None
+        figures[f"{span}_tokens"] = len(by_span[span])
+    return figures | {"greedy_match": all(best), "greedy_action_match": bool(action) and all(action)}

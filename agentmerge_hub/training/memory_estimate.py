@@ -1,0 +1,171 @@
+"""Memory and disk that a run needs, against what the machine has. A rough estimate, made before the first step."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from trl import SFTConfig
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.training.arguments import RunConfig
+
+GB = 1e9
+_LOGITS = 2**28 * 4 * 4
+"""Bytes of logits and what is computed from them: see `completion_loss.MAX_LOGITS`; TRL's tiles on a GPU are smaller."""
+_RUNTIME = 3e8
+"""Bytes of buffers and of an allocator's fragmentation."""
+_QUANTIZED = 0.55
+"""Bytes of a parameter in 4 bits with its scales."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """In bytes."""
+
+    memory: float
+    """Of one process: weights, gradients, optimizer state, activations of the largest batch, logits."""
+    disk: float
+    checkpoints: int
+    """Number of checkpoints that are kept."""
+
+
+def estimate(model: Any, config: RunConfig, tokens: int, labels: int, checkpoints: int) -> Estimate:
+    """Estimate what a run needs.
+
+    Args:
+        model: as `model_loading.empty_model` makes it.
+        config: the run's settings.
+        tokens: of the largest batch on one device, padding included.
+        labels: largest number of trained tokens in such a batch.
+        checkpoints: that the run writes.
+    """
+    sizes = [(each.numel(), each.requires_grad) for each in model.parameters()]
+    total, trained = sum(size for size, _ in sizes), sum(size for size, requires_grad in sizes if requires_grad)
+    embedding = model.get_input_embeddings().weight
+    width = 2 if config.model.dtype in ("bfloat16", "float16") else 4
+    quantized = config.model.load_in_4bit
+    weights = width * embedding.numel() + _QUANTIZED * (total - embedding.numel()) if quantized else width * total
+    # Autocast keeps copies of weights that are trained only; frozen ones are cast for each product.
+    copies = 2 * trained if config.sft.bf16 or config.sft.fp16 else 0
+    sharded = any(os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true" for name in ("FSDP", "DEEPSPEED"))
+    state = weights + copies + (width + _moments(config, width)) * trained
+    state /= int(os.environ.get("WORLD_SIZE", "1")) if sharded else 1
+    logits = min(16 * labels * embedding.shape[0], _LOGITS)
+    kept = min(checkpoints, config.sft.save_total_limit or checkpoints)
+    saved = 12 * trained if config.peft else width * total + _moments(config, width) * trained
+    return Estimate(
+        memory=_RUNTIME + state + _activations(model, config, tokens) + logits,
+        disk=kept * saved + 4 * total,
+        checkpoints=kept,
+    )
+
+
+def _moments(config: RunConfig, width: int) -> int:
+    """Bytes of the optimizer's state for each trained parameter."""
+    name = str(getattr(config.sft.optim, "value", config.sft.optim))
+    if "sgd" in name:
+        return 0
+    return 2 if "8bit" in name else 2 * width
+
+
+def _activations(model: Any, config: RunConfig, tokens: int) -> float:
+    """Bytes kept for the backward pass: of every layer, or only its input if activations are computed again."""
+    text, width = model.config.get_text_config(), 2 if config.sft.bf16 or config.sft.fp16 else 4
+    hidden, heads = text.hidden_size, text.num_attention_heads
+    head = getattr(text, "head_dim", None) or hidden // heads
+    attention = head * (heads + 2 * (getattr(text, "num_key_value_heads", None) or heads))
+    layers = _layers(model)
+    # Norms and residual stream in float32; projections, attention and gates in the precision of the pass. The counts were
+    # fitted to the memory of a Llama of 33M parameters on a CPU.
+    layer = 32 * hidden + 6 * width * (attention + _mlp_width(layers[0], text) + hidden)
+    kept = len(layers) - _frozen_from_the_bottom(model, layers)
+    if config.sft.gradient_checkpointing:
+        return tokens * (layer + 4 * hidden * kept)
+    return tokens * layer * kept
+
+
+def _layers(model: Any) -> torch.nn.ModuleList:
+    return max((each for each in model.modules() if isinstance(each, torch.nn.ModuleList)), key=len)
+
+
+def _mlp_width(layer: torch.nn.Module, text: Any) -> int:
+    """Inner width of a layer's MLP, or of the experts that one token uses; from the weights, whose names differ less than
+    configurations."""
+    experts = getattr(text, "num_experts_per_tok", None) or 1
+    widths = [
+        max(parameter.shape[-2:]) * (experts if parameter.dim() == 3 or ".experts." in name else 1)
+        for name, parameter in layer.named_parameters()
+        if parameter.dim() in (2, 3) and "lora_" not in name
+    ]
+    return max(widths, default=4 * text.hidden_size)
+
+
+def _frozen_from_the_bottom(model: Any, layers: torch.nn.ModuleList) -> int:
+    """Layers below everything that is trained: the backward pass does not reach them, and nothing is kept for it."""
+    if model.get_input_embeddings().weight.requires_grad:
+        return 0
+    trained = [any(each.requires_grad for each in layer.parameters()) for layer in layers]
+    return trained.index(True) if any(trained) else len(layers)
+
+
+def available_memory() -> tuple[float, str]:
+    """Bytes that one process may use, and of which device."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_properties(0).total_memory, "GPU"
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return psutil.virtual_memory().available / processes, "machine"
+
+
+def memory_warning(needed: Estimate) -> str | None:
+    """A sentence if the run may not fit, None if it should."""
+    available, device = available_memory()
+    if needed.memory <= available:
+        return None
+    return (
+        f"Warning: the run takes about {needed.memory / GB:.1f} GB of memory a process and the {device} has "
+        f"{available / GB:.1f} GB: lower per_device_train_batch_size, set activation_checkpointing, or shard over more devices"
+    )
+
+
+def dtype_warning(config: RunConfig) -> str | None:
+    """A sentence if the weights are stored too coarsely for the learning rate, None if not."""
+    bits = {"bfloat16": 8, "float16": 11, "auto": 8}.get(str(config.model.dtype))
+    if bits is None or config.peft:
+        return None
+    rate = config.sft.learning_rate
+    return (
+        f"Warning: dtype {config.model.dtype} stores weights with {bits} significant bits: a weight of 0.02 moves in steps of about "
+        f"{0.02 * 2.0**-bits:.0e}, and an AdamW step at learning_rate {rate:.0e} changes it by about {rate:.0e}, so that "
+        "most updates are rounded away: set dtype to float32 (with bf16: true the products are bfloat16 all the same)"
+    )
+
+
+def bfloat16_warning(sft: SFTConfig, cpu_capability: str) -> str | None:
+    """A sentence if bfloat16 products would slow a run down on this CPU, None if not.
+
+    Args:
+        sft: TRL's settings.
+        cpu_capability: as `torch.backends.cpu.get_cpu_capability` names it.
+    """
+    if not sft.bf16 or sft.device.type != "cpu" or cpu_capability != "AVX2":
+        return None
+    # A linear layer of 640 × 2,048 on two cores of an EPYC with AVX2 alone: 66 GFLOP/s in float32, 17 in bfloat16.
+    return (
+        "Warning: this CPU has no AVX-512, and bfloat16 is several times slower on it than float32: set bf16 to false"
+    )
+
+
+def check_disk(needed: Estimate, folder: Path) -> None:
+    """Raise UserError if checkpoints and model do not fit on the disk; files that the run has written count as free."""
+    parent = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    written = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+    free = shutil.disk_usage(parent).free + written
+    if needed.disk > free:
+        raise UserError(
+            f"{folder} will take {needed.disk / GB:.1f} GB for {needed.checkpoints} checkpoints and the model, and its disk has "
+            f"{free / GB:.1f} GB: free some, raise checkpoint_samples, or set save_total_limit to keep the newest only"
+        )

@@ -1,0 +1,140 @@
+"""Loads a run's tokenizer and chat template, its model without weights, and models to score; freezes parameters."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from peft import PeftMixedModel, PeftModel, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from agentmerge_hub.chat_template import ChatTemplate, parse_settings
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.training.arguments import RunConfig
+
+
+def tokenizer_at(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """A fast tokenizer, with a padding token if it has an end-of-sequence token.
+
+    Raises:
+        UserError: if it does not exist or has no tokenizer.json.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision or "main")
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"no tokenizer at {name!r}: no such folder, and no model that can be reached on the Hub"
+        ) from error
+    if not tokenizer.is_fast:
+        raise UserError(f"the tokenizer of {name!r} has no tokenizer.json: token offsets need a fast tokenizer")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_tokenizer(config: RunConfig) -> tuple[PreTrainedTokenizerBase, ChatTemplate]:
+    """The run's tokenizer, set up as it is saved: the recipe's template, settings, end-of-turn and padding tokens.
+
+    Raises:
+        UserError: if it does not exist, its chat template cannot be trained with, or padding would be trained as the end of
+            a turn.
+    """
+    name = config.tokenizer_name
+    revision = config.model.model_revision if name == config.model_name else None
+    tokenizer = tokenizer_at(name, revision)
+    if config.sft.chat_template_path:
+        tokenizer.chat_template = _read_template(config.sft.chat_template_path)
+    if not tokenizer.chat_template:
+        raise UserError(
+            f"the tokenizer of {name!r} has no chat template: set tokenizer_name_or_path to the instruct model, whose "
+            "tokenizer and template a base model is trained with"
+        )
+    padding = config.options.padding_token or config.sft.pad_token
+    for option, token in (("eos_token", config.sft.eos_token), ("padding_token", padding)):
+        if token and token not in tokenizer.get_vocab():
+            raise UserError(f"{option} {token!r} is not a token of {name!r}")
+    template = ChatTemplate(tokenizer, parse_settings(config.options.chat_template_kwargs))
+    if config.sft.eos_token and config.sft.eos_token != template.end_of_turn:
+        raise UserError(
+            f"eos_token is {config.sft.eos_token!r} and the chat template ends a turn with {template.end_of_turn!r}, so that the "
+            "completion does not end with eos_token and the model would not learn to end its turn: remove eos_token"
+        )
+    tokenizer.chat_template = template.source
+    tokenizer.eos_token = template.end_of_turn
+    if padding:
+        tokenizer.pad_token = padding
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        raise UserError(
+            f"the tokenizer of {name!r} pads with {tokenizer.pad_token!r}, which ends a turn: set padding_token to another token, "
+            "e.g. <|finetune_right_pad_id|> for Llama 3.1"
+        )
+    return tokenizer, template
+
+
+def _read_template(path: str) -> str | dict[str, str]:
+    """TRL's chat_template_path: a Jinja file, or the tokenizer whose template is used."""
+    if not Path(path).is_file():
+        return tokenizer_at(path).chat_template
+    return Path(path).read_text(encoding="utf-8")
+
+
+def empty_model(config: RunConfig) -> PreTrainedModel | PeftModel | PeftMixedModel:
+    """The model as it will be trained, with adapters and frozen parameters, but without weights (on ``meta``).
+
+    Raises:
+        UserError: if there is no such model, it is no causal language model, or `freeze` names no parameter of it.
+    """
+    model_config = load_config(config.model_name, config.model.model_revision)
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(model_config)
+            if config.peft:
+                model = get_peft_model(model, config.peft)
+    except ValueError as error:
+        raise UserError(f"{config.model_name}: {str(error).splitlines()[0]}") from error
+    freeze(model, config.options.freeze)
+    return model
+
+
+def load_config(name: str, revision: str | None = None) -> AutoConfig:
+    """A model's configuration.
+
+    Raises:
+        UserError: if there is no such model.
+    """
+    try:
+        return AutoConfig.from_pretrained(name, revision=revision or "main")
+    except (OSError, ValueError) as error:
+        raise UserError(f"no model at {name!r}: no such folder, and no model that can be reached on the Hub") from error
+
+
+def load_model(name: str, revision: str | None = None) -> PreTrainedModel:
+    """A causal language model in float32.
+
+    Raises:
+        UserError: if there is no such model.
+    """
+    load_config(name, revision)
+    return AutoModelForCausalLM.from_pretrained(name, revision=revision or "main", dtype=torch.float32)
+
+
+def freeze(model: torch.nn.Module, patterns: Sequence[str]) -> None:
+    """Exclude the parameters whose names match one of the regular expressions from training.
+
+    A parameter with two names, such as an embedding tied to the output layer, is frozen if either matches.
+
+    Raises:
+        UserError: for a pattern that is not a regular expression or matches nothing, or if nothing is left to train.
+    """
+    named = list(model.named_parameters(remove_duplicate=False))
+    for pattern in patterns:
+        try:
+            matching = [parameter for name, parameter in named if re.search(pattern, name)]
+        except re.error as error:
+            raise UserError(f"freeze: {pattern!r} is not a regular expression: {error}") from error
+        if not matching:
+            raise UserError(f"freeze: {pattern!r} matches no parameter: they have names like {named[0][0]!r}")
+        for parameter in matching:
+            parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UserError(f"freeze: {', '.join(patterns)} leaves no parameter to train")

@@ -1,0 +1,48 @@
+"""Rows become tokens with nothing lost, and samples are counted whatever the batch."""
+
+from pathlib import Path
+
+import pytest
+from datasets import load_dataset
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.training import rows
+from agentmerge_hub.training.batches import Batches
+
+
+def test_only_the_completion_is_trained_and_all_of_it(tiny_model: Path, traces: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    split = load_dataset(str(traces), "all", split="train")
+    for row, made in zip(split, rows.tokenize(split, tokenizer, ChatTemplate(tokenizer), 1024)):
+        trained = [token for token, label in zip(made["input_ids"], made["labels"]) if label != rows.IGNORED]
+        assert [label for label in made["labels"] if label != rows.IGNORED] == trained
+        assert tokenizer.decode(trained) == row["completion"][0]["content"] + tokenizer.eos_token
+        whole = tokenizer.apply_chat_template(row["prompt"] + row["completion"], tokenize=False)
+        assert tokenizer.decode(made["input_ids"]) == whole
+
+
+def test_replay_mixes_at_its_ratio_and_repeats_nothing(traces: Path) -> None:
+    agent, general = (load_dataset(str(traces), "all", split=split) for split in ("train", "inter_task"))
+    mixed = rows.mix(agent, general, 0.1, seed=0)
+    assert len(mixed) == 44 and mixed.column_names == ["prompt", "completion"]
+    added = [str(row["prompt"]) + str(row["completion"]) for row in mixed.select(range(40, 44))]
+    assert len(added) == 4
+    assert all(text in [str(row["prompt"]) + str(row["completion"]) for row in general] for text in added)
+    with pytest.raises(UserError, match="takes 40 rows and replay_dataset has 6"):
+        rows.mix(agent, general, 1.0, seed=0)
+
+
+@given(rows=st.integers(1, 200), batch=st.integers(1, 50), epochs=st.integers(1, 4))
+def test_samples_are_counted_as_batches_are_drawn(rows: int, batch: int, epochs: int) -> None:
+    counted, seen = [], 0
+    epoch = Batches(rows, rows, batch, rows)
+    for _ in range(epochs):
+        for start in range(0, rows, batch):
+            seen += min(batch, rows - start)
+            counted.append(seen)
+    assert [epoch.samples_seen(step + 1) for step in range(len(counted))] == counted
+    assert epoch.samples_seen(epoch.steps_per_epoch * epochs) == rows * epochs
