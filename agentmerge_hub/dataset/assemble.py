@@ -21,6 +21,10 @@ from agentmerge_hub.dataset.parquet_writer import SplitWriter, WrittenSplit
 from agentmerge_hub.dataset.part_cache import CacheEntry
 from agentmerge_hub.dataset.partial_tables import STEP_SCHEMA
 from agentmerge_hub.dataset.preferences.pairs import write_pairs
+from agentmerge_hub.dataset.redaction.finding import Allowlist
+from agentmerge_hub.dataset.redaction.machine_names import machine_names
+from agentmerge_hub.dataset.redaction.replacement import Replacer
+from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import SPLITS, assign
 from agentmerge_hub.records import LEDGER_SCHEMA, SAMPLE_SCHEMA
@@ -59,10 +63,10 @@ class Assembled:
 
 def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) -> Assembled:
     """Write data/ and ledger.parquet for the given episodes."""
-    sources: dict[Path, set[str]] = defaultdict(set)
+    keys: dict[Path, set[str]] = defaultdict(set)
     for entry in entries:
-        sources[entry.part].add(entry.read.source)
-    rows = sorted(_rows(sources))
+        keys[entry.part].add(entry.key)
+    rows = sorted(_rows(keys))
     split_of = assign([(row.task, row.seed, row.goal_key) for row in rows], settings)
     split_rows, dropped = _assign_splits(rows, split_of, settings)
     kept = [SampleKey(row.sample_id, split, row.task, not row.no_cot) for row, split in split_rows if row.success]
@@ -76,12 +80,12 @@ def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) ->
         members["failures"] = {row.sample_id for row, _ in split_rows if not row.success}
     written = _copy_samples(split_rows, folder, members)
     if settings.preferences:
-        pairs, left_out = write_pairs(split_rows, folder, settings.answer)
+        pairs, left_out = write_pairs(split_rows, folder, settings.answer, frozenset(settings.exclude_pairs))
         written += pairs
         dropped += left_out
     episodes = {(row.source, row.episode_id): split for row, split in split_rows if row.success}
-    written += _copy_steps(sources, folder, episodes)
-    ledger = _write_ledger(sources, folder, dropped)
+    written += _copy_steps(keys, folder, episodes)
+    ledger = _write_ledger(keys, folder, dropped, settings)
     return Assembled(
         written,
         {
@@ -96,12 +100,12 @@ def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) ->
     )
 
 
-def _rows(sources: dict[Path, set[str]]) -> Iterator[Row]:
+def _rows(keys: dict[Path, set[str]]) -> Iterator[Row]:
     columns = [name for name in Row._fields if name not in ("no_cot", "part", "position")]
-    for part, table in part_cache.keys(sources, "samples", [*columns, "cot"]):
-        for index, values in enumerate(zip(*(table[name] for name in columns), table["cot"])):
-            row = dict(zip([*columns, "cot"], values))
-            if row["source"] in sources[part]:
+    for part, table in part_cache.columns_of(keys, "samples", [*columns, "cot", "key"]):
+        for index, values in enumerate(zip(*(table[name] for name in columns), table["cot"], table["key"])):
+            row = dict(zip([*columns, "cot", "key"], values))
+            if row.pop("key") in keys[part]:
                 yield Row(no_cot=not row.pop("cot"), part=part, position=index, **row)
 
 
@@ -151,13 +155,11 @@ def _copy_samples(split_rows: list[SplitRow], folder: Path, members: dict[str, s
     return [writer.close() for writer in writers.values()]
 
 
-def _copy_steps(
-    sources: dict[Path, set[str]], folder: Path, episodes: dict[tuple[str, str], str]
-) -> list[WrittenSplit]:
+def _copy_steps(keys: dict[Path, set[str]], folder: Path, episodes: dict[tuple[str, str], str]) -> list[WrittenSplit]:
     steps = []
-    for part, table in part_cache.keys(sources, "steps", ["source", "step", "episode_id", "n_bytes"]):
-        for index, (source, step, episode, size) in enumerate(zip(*table.values())):
-            if source in sources[part] and (source, episode) in episodes:
+    for part, table in part_cache.columns_of(keys, "steps", ["source", "step", "episode_id", "n_bytes", "key"]):
+        for index, (source, step, episode, size, key) in enumerate(zip(*table.values())):
+            if key in keys[part] and (source, episode) in episodes:
                 steps.append((source, step, episodes[source, episode], size, part, index))
     writers = {split: SplitWriter(folder, "episodes", split, STEP_SCHEMA) for split in SPLITS}
     for part, group in groupby(sorted(steps), key=lambda step: step[4]):
@@ -179,11 +181,14 @@ def _sizes_at_last_step(steps: list[tuple]) -> list[int]:
     return sizes
 
 
-def _write_ledger(sources: dict[Path, set[str]], folder: Path, dropped: list[Dropped]) -> pa.Table:
+def _write_ledger(keys: dict[Path, set[str]], folder: Path, dropped: list[Dropped], settings: Settings) -> pa.Table:
     rows = [vars(row) for row in dropped]
-    for part in sources:
-        rows += [row for row in part_cache.table(part, "ledger").to_pylist() if row["source"] in sources[part]]
+    for part in keys:
+        rows += [row for row in part_cache.table(part, "ledger").to_pylist() if row.pop("key") in keys[part]]
     rows.sort(key=lambda row: (row["source"], -1 if row["step"] is None else row["step"], row["rule"], row["detail"]))
+    texts = [text for row in rows for text in (row["source"], row["detail"])]
+    redact = Replacer(texts, LineScanner(Allowlist(settings.allow)), machine_names())
+    rows = [row | {"source": redact(row["source"]), "detail": redact(row["detail"])} for row in rows]
     table = pa.Table.from_pylist(rows, LEDGER_SCHEMA)
     pq.write_table(table, folder / "ledger.parquet", compression="zstd")
     return table

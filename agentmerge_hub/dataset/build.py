@@ -11,17 +11,22 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.progress import track
 
 from agentmerge_hub import manifest, output_folder
+from agentmerge_hub.atomic_write import write_text
+from agentmerge_hub.content_hash import cache_folder
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.assemble import assemble
 from agentmerge_hub.dataset.card.readme import write_card
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
-from agentmerge_hub.dataset.part_cache import CacheEntry, PartCache, default_folder, program_hash, signature
+from agentmerge_hub.dataset.part_cache import CacheEntry, PartCache, episode_key, program_hash
+from agentmerge_hub.dataset.redaction.episode import path_role, replace_in_json
 from agentmerge_hub.dataset.redaction.finding import Allowlist
-from agentmerge_hub.dataset.redaction.scanner import LineScanner
+from agentmerge_hub.dataset.redaction.machine_names import machine_hash
+from agentmerge_hub.dataset.redaction.scanner import LineScanner, redact_text
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.verify_output import measure_and_scan, scan_other_files
 from agentmerge_hub.dataset.workers import WorkerConfig, run
@@ -54,41 +59,40 @@ def build(
         UserError: if there are no traces, no successes, no tokenizer, nothing fits the window, or the output holds a secret.
     """
     started = time.time()
+    output_folder.check_not_input(out, traces)
     output_folder.check_replaceable(out, STAGE)
     found = reload.find_inputs(traces)
     settings = worker_config.settings
-    cache = PartCache(default_folder(), _fingerprint(settings, worker_config.load_tokenizer()))
-    signatures = {signature(episode): episode for episode in found}
+    cache = PartCache(cache_folder(), _fingerprint(settings, worker_config.load_tokenizer()))
+    episodes = {episode_key(episode): episode for episode in found}
     known = cache.entries()
-    new = [(name, episode) for name, episode in signatures.items() if name not in known]
+    new = [(key, episode) for key, episode in episodes.items() if key not in known]
     batches = [new[start : start + BATCH] for start in range(0, len(new), BATCH)]
     start = run
     if ray:
         from agentmerge_hub.dataset.ray_workers import run_on_ray as start
     made = start(worker_config, [[episode for _, episode in batch] for batch in batches], workers)
     for batch, (_, part) in zip(batches, track(made, "Reading and fitting", len(batches), transient=True)):
-        cache.add(part, [name for name, _ in batch])
+        cache.add(part, [key for key, _ in batch])
     known = cache.entries()
-    entries = [known[name] for name in signatures]
-    with output_folder.new_folder(out, STAGE) as folder:
+    entries = [known[key] for key in episodes]
+    with output_folder.new_folder(out, STAGE, traces) as folder:
         assembled = assemble(entries, folder, settings)
         counts = assembled.counts | _reading_counts(entries)
         if not counts["samples"]:
             raise UserError(_nothing_left_message(counts, traces))
         scanner = LineScanner(Allowlist(settings.allow))
         measure_and_scan(assembled.written, scanner)
-        config = settings.model_dump(mode="json") | {
-            "tokenizer": _name_of(worker_config.tokenizer),
-            "chat_template": worker_config.load_tokenizer().template.manifest,
-            "schema_version": SCHEMA_VERSION,
-        }
-        write_card(folder, out.resolve().name, assembled.written, counts, config)
+        config = _published_config(worker_config, scanner)
+        title = redact_text(out.resolve().name, scanner.allowlist)
+        write_card(folder, title, assembled.written, counts, config)
         scan_other_files(folder, scanner)
-        manifest.write(folder, STAGE, inputs=_studies(traces), config=config, counts=counts, started=started)
+        path = manifest.write(folder, STAGE, inputs=_inputs(traces), config=config, counts=counts, started=started)
+        write_text(path, redact_text(path.read_text(encoding="utf-8"), scanner.allowlist))
     return BuildResult(assembled.written, counts, len(new))
 
 
-def _studies(traces: Sequence[Path]) -> dict[str, Path]:
+def _inputs(traces: Sequence[Path]) -> dict[str, Path]:
     """The inputs that have a manifest, by role: outputs of `collect` or of an earlier build."""
     finished = [folder for folder in traces if (folder / manifest.NAME).is_file()]
     return {f"traces-{number}" if number else "traces": folder for number, folder in enumerate(finished)}
@@ -96,20 +100,31 @@ def _studies(traces: Sequence[Path]) -> dict[str, Path]:
 
 def _fingerprint(settings: Settings, tokenizer: ChatTokenizer) -> str:
     """Identifies the parts that this program makes with this tokenizer and these settings."""
-    parts = [program_hash(), tokenizer.identity, json.dumps(settings.for_partial_tables(), sort_keys=True)]
+    parts = [
+        program_hash(),
+        machine_hash(),
+        tokenizer.identity,
+        json.dumps(settings.for_partial_tables(), sort_keys=True),
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
-def _name_of(tokenizer: str) -> str:
-    """A Hub id, or the last two names of a local folder: its full path is private."""
-    return "/".join(Path(tokenizer).parts[-2:]) if Path(tokenizer).is_dir() else tokenizer
+def _published_config(worker_config: WorkerConfig, scanner: LineScanner) -> dict[str, Any]:
+    """The settings for the manifest and the card, without secrets and without the place of a local path."""
+    settings = worker_config.settings.model_dump(mode="json")
+    names = {"tokenizer": path_role(worker_config.tokenizer), "schema_version": SCHEMA_VERSION}
+    if Path(worker_config.tokenizer).is_dir():
+        names["tokenizer"] = Path(worker_config.tokenizer).resolve().name
+    allow = settings.pop("allow")
+    shown = replace_in_json(settings | names, lambda text: redact_text(path_role(text), scanner.allowlist))
+    return shown | {"allow": allow, "chat_template": worker_config.load_tokenizer().template.manifest}
 
 
 def _reading_counts(entries: list[CacheEntry]) -> dict:
     redacted: Counter[str] = Counter()
     for entry in entries:
-        redacted.update(entry.read.redacted)
-    readable = sum(entry.read.readable for entry in entries)
+        redacted.update(entry.status.redacted)
+    readable = sum(entry.status.readable for entry in entries)
     return {
         "episodes_found": len(entries),
         "episodes_read": readable,

@@ -91,6 +91,11 @@ from agentmerge_hub.errors import UserError, require
 )
 @click.option("--failures", is_flag=True, help="Also write the samples of unsuccessful episodes, as a config.")
 @click.option("--preferences", is_flag=True, help="Also write preference pairs for DPO, as a config.")
+@click.option(
+    "--exclude-pairs",
+    type=click.File(encoding="utf-8"),
+    help="File with the ids of preference pairs to leave out, one per line.",
+)
 def build(
     traces,
     out,
@@ -103,11 +108,12 @@ def build(
     licenses,
     workers,
     ray,
+    exclude_pairs,
     **options,
 ) -> None:
     """Turn TRACES into a dataset. TRACES are folders of AgentLab or BrowserGym results, or built datasets, whose episodes
     are fitted again."""
-    require("hub", "datasets", "detect_secrets", "matplotlib")
+    require("hub", "datasets", "betterleaks", "ahocorasick_rs", "matplotlib")
     from agentmerge_hub.dataset.build import build as build_dataset
     from agentmerge_hub.dataset.redaction.finding import parse_allow_options
     from agentmerge_hub.dataset.settings import read_settings
@@ -120,6 +126,7 @@ def build(
         flags=_flags(flags),
         inter_seeds=tuple(map(_range, inter_seeds)),
         allow=parse_allow_options(allow),
+        exclude_pairs=tuple(exclude_pairs.read().split()) if exclude_pairs else (),
         licenses=dict(_pair("--license", pair) for pair in licenses),
         **options,
     )

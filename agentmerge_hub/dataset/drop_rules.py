@@ -8,7 +8,7 @@ from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.records import Episode
 
 EPISODE_RULES = {
-    "unreadable": "a file of the episode is damaged, too large, or tries to run code",
+    "unreadable": "a file of the episode is damaged, too large, tries to run code, or holds values that cannot be processed",
     "duplicate_episode": "the same files were read before",
     "other_agent": "the run is of an agent that --agent does not name",
     "crashed": "the run ended in an exception of the agent or the environment",
@@ -35,6 +35,7 @@ SAMPLE_RULES = {
     "duplicate": "an earlier sample has the same prompt and answer",
     "near_duplicate": "an earlier sample differs only in ids, times of day, letter case or spacing",
     "pair_too_long": "the rejected answer of a preference pair is over the answer's budget",
+    "pair_excluded": "the preference pair was excluded by its id",
     "pair_accepted": "a successful episode gave the rejected answer of a preference pair on the same page",
     "goal_on_both_sides": "its goal is also in the training tasks",
 }

@@ -1,12 +1,12 @@
 """Cache of partial tables: a killed build resumes, and a build with more traces reads only the new ones.
 
-A part holds the partial tables of a batch of episodes and the signature of each episode. Parts of another program version,
+A part holds the partial tables of a batch of episodes and the key of each episode. Parts of another program version,
 tokenizer or settings are never used. The folder can be deleted at any time.
 """
 
+import contextlib
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -17,45 +17,58 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from agentmerge_hub.atomic_write import temporary_name
+from agentmerge_hub.content_hash import combined_hash, file_hashes, folder_hash
 from agentmerge_hub.dataset.partial_tables import EpisodeStatus, PartialTables
-from agentmerge_hub.errors import UserError
+from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.traces.find import Found
 
 TABLES = ("samples", "steps", "ledger")
 
-
-def default_folder() -> Path:
-    """``$AGENTMERGE_CACHE``, or a folder in the user's cache."""
-    if named := os.environ.get("AGENTMERGE_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentmerge-hub"
+_LATER_STAGES = ("training", "merging", "agents", "analysis", "publishing")
+_NOT_READ = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4", ".webm", ".log")
 
 
 def program_hash() -> str:
     """Hash of the code that makes parts: a changed program never uses old parts."""
     package = Path(__file__).parents[1]
-    core = [package / f"{name}.py" for name in ("chat_template", "fit", "records", "segments", "tokenizer")]
-    code = [path for name in ("actions", "prompt", "traces", "dataset") for path in (package / name).rglob("*.py")]
     digest = hashlib.sha256()
-    for path in sorted([*core, *code, package / "dataset" / "tasks.csv"]):
-        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    for path in sorted(package.rglob("*")):
+        name = path.relative_to(package)
+        if name.parts[0] not in _LATER_STAGES and path.suffix in (".py", ".csv"):
+            digest.update(name.as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
-def signature(found: Found) -> str:
-    """Changes when a file of the episode is added, removed or written anew; nothing is opened."""
-    paths = [found.folder] if found.folder.is_file() else [path for path in found.folder.iterdir() if path.is_file()]
-    files = sorted((path.name, path.stat()) for path in paths)
-    listing = [found.source, *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in files)]
-    return hashlib.sha256("\n".join(listing).encode()).hexdigest()
+def episode_key(found: Found) -> str:
+    """Identifies an episode by its source and the content of its files."""
+    try:
+        if found.folder.is_file():  # an episode of a built dataset: its source names it inside the file
+            content = combined_hash({found.folder.name: _hashes_of(found.folder.parent)[found.folder.name]})
+        else:
+            content = folder_hash(found.folder, _is_read)
+    except OSError as error:  # the reader reports it
+        content = f"unreadable {error.errno}"
+    return hashlib.sha256(f"{found.source}\0{content}".encode(errors="surrogateescape")).hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _hashes_of(folder: Path) -> dict[str, str]:
+    return file_hashes(folder)
+
+
+def _is_read(name: str) -> bool:
+    """Whether a file of an episode's folder is read: no screenshot, video or log, and nothing hidden."""
+    return "/" not in name and not name.startswith(".") and not name.lower().endswith(_NOT_READ)
 
 
 @dataclass(frozen=True)
 class CacheEntry:
     """The part that holds the rows of an episode."""
 
+    key: str
     part: Path
-    read: EpisodeStatus
+    status: EpisodeStatus
 
 
 class PartCache:
@@ -70,44 +83,54 @@ class PartCache:
         self.folder = folder / "parts" / fingerprint
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._sweep()
+            self._remove_leftovers()
         except OSError as error:
             raise UserError(f"{self.folder} cannot be written ({error.strerror}): set AGENTMERGE_CACHE") from None
 
-    def _sweep(self) -> None:
+    def _remove_leftovers(self) -> None:
         """Remove what killed builds left behind. Writing a part takes seconds."""
         for path in self.folder.glob(".*.partial"):
             if time.time() - path.stat().st_mtime > 3600:
                 shutil.rmtree(path, ignore_errors=True)
 
     def entries(self) -> dict[str, CacheEntry]:
-        """Signature of an episode → the part that holds its rows."""
+        """Key of an episode → the part that holds its rows."""
         entries: dict[str, CacheEntry] = {}
         for part in sorted(self.folder.glob("part-*")):
             try:
                 episodes = json.loads((part / "part.json").read_text(encoding="utf-8"))
-            except (OSError, ValueError):  # damaged from outside: the build makes it again
+            except (OSError, ValueError, KeyError, TypeError):  # damaged from outside: the build makes it again
                 shutil.rmtree(part, ignore_errors=True)
                 continue
             for episode in episodes:
-                entries[episode["signature"]] = CacheEntry(part, EpisodeStatus(**episode["read"]))
+                entries[episode["key"]] = CacheEntry(episode["key"], part, EpisodeStatus(**episode["status"]))
         return entries
 
-    def add(self, part: PartialTables, signatures: Iterable[str]) -> None:
-        """Store a part, whole or not at all."""
-        names = list(signatures)
-        content = [{"signature": name, "read": vars(read)} for name, read in zip(names, part.episodes)]
-        name = hashlib.sha256("".join(names).encode()).hexdigest()[:24]
-        partial = self.folder / f".{name}.{os.getpid()}.partial"
-        partial.mkdir()
-        for table in TABLES:
-            pq.write_table(getattr(part, table), partial / f"{table}.parquet", compression="zstd", compression_level=1)
-        (partial / "part.json").write_text(json.dumps(content), encoding="utf-8")
-        target = self.folder / f"part-{name}"
-        if target.exists():
-            shutil.rmtree(partial)
-        else:
-            partial.rename(target)
+    def add(self, part: PartialTables, keys: Iterable[str]) -> None:
+        """Store a part, whole or not at all.
+
+        Args:
+            keys: of the part's episodes, in their order.
+        """
+        key_of = {status.source: key for status, key in zip(part.episodes, keys)}
+        content = [{"key": key_of[status.source], "status": vars(status)} for status in part.episodes]
+        name = hashlib.sha256("".join(sorted(key_of.values())).encode()).hexdigest()[:24]
+        with os_errors_as_sentences():
+            partial = temporary_name(self.folder / name, "partial")
+            partial.mkdir()
+            try:
+                for table in TABLES:
+                    rows: pa.Table = getattr(part, table)
+                    of_rows = [key_of[source] for source in rows["source"].to_pylist()]
+                    rows = rows.append_column("key", pa.array(of_rows, pa.string()))
+                    pq.write_table(rows, partial / f"{table}.parquet", compression="zstd", compression_level=1)
+                (partial / "part.json").write_text(json.dumps(content), encoding="utf-8")
+                target = self.folder / f"part-{name}"
+                if not target.exists():
+                    with contextlib.suppress(FileExistsError, OSError):
+                        partial.rename(target)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 @lru_cache(maxsize=6)
@@ -116,7 +139,7 @@ def table(part: Path, name: str) -> pa.Table:
     return pq.read_table(part / f"{name}.parquet")
 
 
-def keys(parts: Iterable[Path], name: str, columns: list[str]) -> Iterator[tuple[Path, dict[str, list]]]:
+def columns_of(parts: Iterable[Path], name: str, columns: list[str]) -> Iterator[tuple[Path, dict[str, list]]]:
     """The named columns of each part's table, as lists."""
     for part in parts:
         yield part, pq.read_table(part / f"{name}.parquet", columns=columns).to_pydict()

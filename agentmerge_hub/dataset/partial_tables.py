@@ -14,12 +14,13 @@ from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.deduplication import exact_key, near_key
 from agentmerge_hub.dataset.drop_rules import Dropped, episode_drop_rule
 from agentmerge_hub.dataset.preferences.rejected import REJECTED, PairKeys
-from agentmerge_hub.dataset.redaction.episode import redact_episode
+from agentmerge_hub.dataset.redaction.episode import redact_detail, redact_episode
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, redact_text
 from agentmerge_hub.dataset.samples import make_samples
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import goal_key
 from agentmerge_hub.dataset.tasks import task
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import CHAT, LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer
 from agentmerge_hub.traces.episode import Unreadable
@@ -106,6 +107,24 @@ class PartialTables:
     """One per episode, in the order of the batch."""
 
 
+@dataclass
+class _Rows:
+    """What became of one episode."""
+
+    status: EpisodeStatus
+    samples: list[dict] = field(default_factory=list)
+    steps: list[dict] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+
+    def tables(self) -> tuple[pa.Table, pa.Table, pa.Table]:
+        """Samples, steps and ledger."""
+        return (
+            pa.Table.from_pylist(self.samples, SAMPLE_PART_SCHEMA),
+            pa.Table.from_pylist(self.steps, STEP_PART_SCHEMA),
+            pa.Table.from_pylist([asdict(row) for row in self.dropped], LEDGER_SCHEMA),
+        )
+
+
 def make_partial_tables(
     batch: Sequence[Found],
     settings: Settings,
@@ -113,46 +132,57 @@ def make_partial_tables(
     scanner: LineScanner,
     read: Callable[[Found], Episode] = reload.read_input,
 ) -> PartialTables:
-    """Read, select, redact, render, fit and check a batch of episodes."""
-    samples: list[dict] = []
-    steps: list[dict] = []
-    dropped: list[Dropped] = []
+    """Read, select, redact, render, fit and check a batch of episodes.
+
+    An episode that cannot be processed, for whatever reason, is in the ledger; it never ends the batch.
+    """
     statuses: list[EpisodeStatus] = []
+    tables: list[tuple[pa.Table, pa.Table, pa.Table]] = []
     for found in batch:
         try:
-            episode = read(found)
+            rows = _process(read(found), settings, tokenizer, scanner)
+            tables.append(rows.tables())
         except Unreadable as error:
-            statuses.append(EpisodeStatus(found.source, readable=False))
-            dropped.append(Dropped(found.source, "", None, "unreadable", str(error)))
-            continue
-        reason = episode_drop_rule(episode, settings)
-        if reason is not None:
-            dropped.append(Dropped(episode.source, episode.episode_id, None, *reason))
-        wants_failures = settings.failures or settings.preferences
-        if reason is not None and not (wants_failures and reason[0] == "unsuccessful"):
-            statuses.append(EpisodeStatus(found.source))
-            continue
-        episode, secrets = redact_episode(_without_unused_html(episode, settings), scanner)
-        statuses.append(EpisodeStatus(found.source, redacted=dict(secrets)))
-        made = make_samples(episode, settings, tokenizer)
-        key = goal_key(episode.steps[0].observation.goal)
-        samples += [
-            _sample_row(sample, episode, key, reason is None) | _pair_columns(made.pair_keys.get(sample.sample_id))
-            for sample in made.samples
-        ]
-        if reason is None:
-            dropped += made.dropped
-            steps += _step_rows(episode, settings)
-    return PartialTables(
-        samples=pa.Table.from_pylist(samples, SAMPLE_PART_SCHEMA),
-        steps=pa.Table.from_pylist(steps, STEP_PART_SCHEMA),
-        ledger=pa.Table.from_pylist([asdict(row) | _redacted_text(row, scanner) for row in dropped], LEDGER_SCHEMA),
-        episodes=statuses,
+            rows = _unreadable(found, str(error), scanner)
+            tables.append(rows.tables())
+        except UserError:
+            raise
+        except Exception as error:
+            rows = _unreadable(found, f"{type(error).__name__}: {error}", scanner)
+            tables.append(rows.tables())
+        statuses.append(rows.status)
+    samples, steps, ledger = (pa.concat_tables(of_kind) for of_kind in zip(*tables))
+    return PartialTables(samples, steps, ledger, statuses)
+
+
+def _unreadable(found: Found, reason: str, scanner: LineScanner) -> _Rows:
+    detail = redact_text(" ".join(reason.split())[:300].encode(errors="replace").decode(), scanner.allowlist)
+    return _Rows(
+        EpisodeStatus(found.source, readable=False), dropped=[Dropped(found.source, "", None, "unreadable", detail)]
     )
 
 
-def _redacted_text(row: Dropped, scanner: LineScanner) -> dict[str, str]:
-    return {"detail": redact_text(row.detail, scanner.allowlist)}
+def _process(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, scanner: LineScanner) -> _Rows:
+    rows = _Rows(EpisodeStatus(episode.source))
+    drop = episode_drop_rule(episode, settings)
+    if drop is not None:
+        rule, detail = drop
+        detail = redact_detail(episode, detail, scanner)
+        rows.dropped.append(Dropped(episode.source, episode.episode_id, None, rule, detail))
+        if rule != "unsuccessful" or not (settings.failures or settings.preferences):
+            return rows
+    episode, secrets = redact_episode(_without_unused_html(episode, settings), scanner)
+    rows.status = EpisodeStatus(episode.source, redacted=dict(secrets))
+    made = make_samples(episode, settings, tokenizer)
+    key = goal_key(episode.steps[0].observation.goal)
+    rows.samples += [
+        _sample_row(sample, episode, key, drop is None) | _pair_columns(made.pair_keys.get(sample.sample_id))
+        for sample in made.samples
+    ]
+    if drop is None:
+        rows.dropped += [replace(row, detail=redact_text(row.detail, scanner.allowlist)) for row in made.dropped]
+        rows.steps += _step_rows(episode, settings)
+    return rows
 
 
 def _without_unused_html(episode: Episode, settings: Settings) -> Episode:

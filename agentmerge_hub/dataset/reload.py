@@ -3,7 +3,7 @@ without their traces."""
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -26,20 +26,42 @@ class StoredEpisode(Found):
 
 
 def find_inputs(roots: Iterable[Path]) -> list[Found]:
-    """Episodes under the roots: folders of traces, and datasets that `agentmerge build` wrote.
+    """Episodes in the roots: folders of traces, and datasets that `agentmerge build` wrote, sorted by source.
+
+    With several roots, a label of the root is the first part of each source, so that equal names stay apart.
 
     Raises:
         UserError: see traces.find.
     """
-    datasets = [root for root in roots if (root / "data" / "episodes").is_dir()]
-    traces = [root for root in roots if root not in datasets]
-    found = find_episodes(traces) if traces else []
-    return sorted(
-        [*found, *(episode for root in datasets for episode in _episodes_of(root))], key=lambda found: found.source
-    )
+    roots = list({root.resolve(): root for root in roots}.values())
+    found: dict[object, Found] = {}
+    for root, label in zip(roots, _labels(roots)):
+        is_dataset = (root / "data" / "episodes").is_dir()
+        for episode in _episodes_of(root, label) if is_dataset else find_episodes([root]):
+            source = episode.source
+            if len(roots) > 1 and not is_dataset:
+                source = f"{label}/{source.removeprefix(root.resolve().name + '/')}"
+            identity = source if is_dataset else episode.folder.resolve()
+            found.setdefault(identity, replace(episode, source=_printable(source)))
+    return sorted(found.values(), key=lambda episode: episode.source)
 
 
-def _episodes_of(root: Path) -> Iterable[StoredEpisode]:
+def _labels(roots: list[Path]) -> list[str]:
+    """The name of each root, with a number where several have the same name."""
+    labels: list[str] = []
+    for root in roots:
+        name = root.resolve().name
+        number = 1 + sum(other.resolve().name == name for other in roots[: len(labels)])
+        labels.append(name if number == 1 else f"{name}-{number}")
+    return labels
+
+
+def _printable(name: str) -> str:
+    """A name without the surrogates that stand for bytes which are no UTF-8."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def _episodes_of(root: Path, label: str) -> Iterable[StoredEpisode]:
     for path in sorted((root / "data" / "episodes").glob("*.parquet")):
         file = pq.ParquetFile(path)
         for group in range(file.num_row_groups):
@@ -47,7 +69,7 @@ def _episodes_of(root: Path) -> Iterable[StoredEpisode]:
             start = 0
             for episode, rows in groupby(ids):
                 n = len(list(rows))
-                yield StoredEpisode(f"{root.resolve().name}/{episode}", path, group, start, n)
+                yield StoredEpisode(f"{label}/{episode}", path, group, start, n)
                 start += n
 
 

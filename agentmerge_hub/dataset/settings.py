@@ -58,6 +58,8 @@ class Settings(BaseModel):
 
     preferences: bool = False
     """Also write preference pairs, as a config."""
+    exclude_pairs: tuple[str, ...] = ()
+    """Ids of preference pairs to leave out, as `agentmerge check-pairs` found them."""
 
     def license_of(self, teacher: str) -> str:
         """The license of a teacher's answers."""
@@ -79,7 +81,7 @@ class Settings(BaseModel):
 
 
 _ASSEMBLY_SETTINGS = {
-    "keep_duplicates", "hold_out_tasks", "hold_out_categories", "benchmark_split", "inter_seeds", "inter_share", "seed",
+    "exclude_pairs", "keep_duplicates", "hold_out_tasks", "hold_out_categories", "benchmark_split", "inter_seeds", "inter_share", "seed",
 }  # fmt: skip
 
 

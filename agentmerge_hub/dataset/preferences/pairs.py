@@ -61,7 +61,10 @@ class _Rejected(NamedTuple):
 
 
 def write_pairs(
-    samples: Sequence[tuple[PlacedSample, str]], folder: Path, max_answer_tokens: int
+    samples: Sequence[tuple[PlacedSample, str]],
+    folder: Path,
+    max_answer_tokens: int,
+    excluded: frozenset[str] = frozenset(),
 ) -> tuple[list[WrittenSplit], list[Dropped]]:
     """Write the pairs of the kept samples.
 
@@ -69,6 +72,7 @@ def write_pairs(
         samples: kept samples with their splits, sorted; unsuccessful ones only give rejected answers.
         folder: of the dataset.
         max_answer_tokens: budget of an answer.
+        excluded: ids of pairs to leave out.
 
     Returns:
         the written splits, and what was left out.
@@ -86,11 +90,14 @@ def write_pairs(
             own = [_Rejected(**one) for one in row["rejected"]]
             pairs = []
             for number, rejected in enumerate([*failed.get(page, ()), *own]):
+                pair = _pair(row, rejected, number)
                 rule = _drop_rule(rejected, accepted[row["page_key"]], max_answer_tokens)
-                if rule:
-                    dropped.append(Dropped(sample.source, sample.episode_id, sample.step, rule, rejected.origin))
+                if rule or pair["pair_id"] in excluded:
+                    detail = f"{rejected.origin} {pair['pair_id']}"
+                    rule = rule or "pair_excluded"
+                    dropped.append(Dropped(sample.source, sample.episode_id, sample.step, rule, detail))
                 else:
-                    pairs.append(_pair(row, rejected, number))
+                    pairs.append(pair)
             if pairs:
                 writers[split].add(pa.Table.from_pylist(pairs, PREFERENCE_SCHEMA), [row["n_bytes"]] * len(pairs))
     return [writer.close() for writer in writers.values()], dropped

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub.dataset.redaction.finding import FileFinding
-from agentmerge_hub.dataset.redaction.scanner import LineScanner
+from agentmerge_hub.dataset.redaction.private_keys import HINT
+from agentmerge_hub.dataset.redaction.scanner import LineScanner, find_secrets
 
 
 def scan_file(path: Path, scanner: LineScanner | None = None) -> Iterator[FileFinding]:
@@ -39,7 +40,9 @@ def scan_table(table: pa.Table, location: str, scanner: LineScanner) -> Iterator
 
 
 def _scan_texts(texts: list[str], location: str, scanner: LineScanner) -> Iterator[FileFinding]:
-    for _, finding in scanner.scan(texts):
+    keys = [finding for text in texts if HINT in text for finding in find_secrets(text, scanner.allowlist)]
+    found = scanner.scan(texts)
+    for finding in [*keys, *(finding for line in sorted(found) for finding in found[line])]:
         yield FileFinding(location, finding.kind, hashlib.sha256(finding.value.encode()).hexdigest())
 
 

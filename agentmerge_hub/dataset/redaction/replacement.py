@@ -1,66 +1,128 @@
-"""Replace known secrets in the texts of one episode."""
+"""Replace secrets in texts that belong together, the fields of one episode: found in one text, replaced in all."""
 
 import re
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
-from agentmerge_hub.dataset.redaction.finding import Allowlist
-from agentmerge_hub.dataset.redaction.placeholders import placeholder
-from agentmerge_hub.dataset.redaction.scanner import redact_text
+from agentmerge_hub.dataset.redaction.escapes import decode_line
+from agentmerge_hub.dataset.redaction.finding import Finding
+from agentmerge_hub.dataset.redaction.private_keys import HINT
+from agentmerge_hub.dataset.redaction.scanner import MAX_ROUNDS, LineScanner, find_secrets, replace_findings
+
+_ALWAYS_DISTINCTIVE = ("email", "host", "account", "phone", "number")
 
 
 class Replacer:
-    """Replaces known values in texts.
+    """Replaces the secrets of some texts. Each distinct line is processed once, because pages repeat most of their lines."""
 
-    Only lines that hold a known value are processed, and each distinct line once: the pages of an episode share most of
-    their lines.
-    """
-
-    def __init__(self, known: Mapping[str, str], lines_to_redact: set[str], allowlist: Allowlist | None) -> None:
+    def __init__(self, texts: Iterable[str], scanner: LineScanner, known: Mapping[str, str] | None = None) -> None:
         """
         Args:
-            known: value → kind, replaced wherever it is found.
-            lines_to_redact: lines in which the rules replace values that are secret only in their context.
-            allowlist: what stays.
+            texts: the texts that belong together.
+            scanner: finds the secrets, and holds the allowlist.
+            known: secrets that no rule has to recognize, value → kind.
         """
-        self._allowlist = allowlist
-        self._known = {value: placeholder(kind, value) for value, kind in known.items() if len(value) >= 3}
-        inner = "|".join(map(re.escape, sorted(self._known, key=len, reverse=True)))
-        self._pattern = re.compile(rf"(?:(?<=%[0-9A-Fa-f]{{2}})|(?<!\w))(?:{inner})(?!\w)") if inner else None
-        self._lines: dict[str, str] = {line: self._apply_rules(line) for line in lines_to_redact}
-        self._triggers = (*self._known, *lines_to_redact)
+        self._scanner = scanner
+        texts = list(texts)
+        found = scanner.scan(texts)
+        known = dict(known or {})
+        self.secrets = {(kind, value) for value, kind in known.items() if any(value in text for text in texts)}
+        for line in sorted(found):
+            for finding in found[line]:
+                self.secrets.add((finding.kind, finding.value))
+                if _is_distinctive(finding):
+                    known.setdefault(finding.value, finding.kind)
+                if finding.kind == "account" and " " in finding.value:
+                    known.setdefault(finding.value.replace(" ", "."), "account")
+        self._known = _KnownValues(known)
+        self._lines = self._replaced_lines(texts, found)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of distinct secrets of each kind."""
+        return Counter(kind for kind, _ in sorted(self.secrets))
 
     def __call__(self, text: str) -> str:
-        if "PRIVATE KEY-----" in text:
-            text = redact_text(text, self._allowlist)
-        segments, position = [], 0
-        for start, end in sorted(self._lines_to_change(text)):
-            segments += [text[position:start], self._line(text[start:end])]
-            position = end
-        return "".join([*segments, text[position:]]) if segments else text
+        """One of the texts, with its secrets replaced."""
+        if HINT in text:
+            text = replace_findings(text, find_secrets(text, self._scanner.allowlist))
+        if not self._lines:
+            return text
+        return "\n".join([self._lines.get(line, line) for line in text.split("\n")])
 
-    def _lines_to_change(self, text: str) -> set[tuple[int, int]]:
-        """Start and end of each line that holds a known value or is redacted by rules."""
-        spans = set()
-        for trigger in self._triggers:
-            position = text.find(trigger)
-            while position >= 0:
-                end = text.find("\n", position)
-                end = len(text) if end < 0 else end
-                spans.add((text.rfind("\n", 0, position) + 1, end))
-                position = text.find(trigger, end)
-        return spans
+    def _replaced_lines(self, texts: list[str], found: dict[str, list[Finding]]) -> dict[str, str]:
+        lines = dict.fromkeys(line for text in texts for line in text.split("\n"))
+        holding = self._known.lines_with(list(lines))
+        changed = {
+            line: replace_findings(line, _merged([*found.get(line, ()), *self._known.find(line)]))
+            for line in lines
+            if line in found or line in holding
+        }
+        waiting = list(changed)
+        for _ in range(MAX_ROUNDS):
+            again = self._scanner.scan(changed[line] for line in waiting)
+            waiting = [line for line in waiting if changed[line] in again]
+            for line in waiting:
+                changed[line] = replace_findings(changed[line], again[changed[line]])
+        return {line: after for line, after in changed.items() if after != line}
 
-    def _line(self, line: str) -> str:
-        if line not in self._lines:
-            self._lines[line] = self._replace_known(line)
-        return self._lines[line]
 
-    def _replace_known(self, line: str) -> str:
-        if not self._pattern:
-            return line
-        changed = self._pattern.sub(lambda match: self._known[match[0]], line)
-        # A known value inside a longer word is not a word of its own, but a rule may match it.
-        return redact_text(changed, self._allowlist) if any(value in changed for value in self._known) else changed
+def _is_distinctive(finding: Finding) -> bool:
+    """Whether a value can be replaced wherever it is found: a short word such as a password ``apple`` is also a plain word."""
+    value = finding.value
+    if not finding.everywhere or len(value) < 4:
+        return False
+    return finding.kind in _ALWAYS_DISTINCTIVE or len(value) >= 12 or (len(value) >= 6 and not value.isalpha())
 
-    def _apply_rules(self, line: str) -> str:
-        return redact_text(self._replace_known(line), self._allowlist)
+
+def _merged(findings: list[Finding]) -> Iterator[Finding]:
+    """The findings in order; of overlapping ones the longest, so that no part of a known value is left."""
+    end = 0
+    for finding in sorted(findings, key=lambda found: (found.start, -found.end)):
+        if finding.start >= end:
+            yield finding
+            end = finding.end
+
+
+class _KnownValues:
+    """Values that are replaced wherever they are found as whole words, in any letter case and behind any escape."""
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        self._kinds = {value.lower(): (kind, value) for value, kind in reversed(list(known.items()))}
+        inner = "|".join(map(re.escape, sorted(self._kinds, key=lambda value: (-len(value), value))))
+        self._pattern = re.compile(rf"(?<!\w)(?:{inner})(?!\w)", re.IGNORECASE) if inner else None
+
+    def lines_with(self, lines: list[str]) -> set[str]:
+        """The lines that hold a value, perhaps inside a longer word."""
+        if not self._kinds:
+            return set()
+        views = [decode_line(line) for line in lines]
+        joined = "\n".join(view.text if view else line for line, view in zip(lines, views)).lower()
+        plain = joined.split("\n")
+        if len(plain) != len(lines):  # never: a line without escapes is one line
+            return set(lines)
+        starts = []
+        position = 0
+        for text in plain:
+            starts.append(position)
+            position += len(text) + 1
+        return {lines[number] for value in self._kinds for number in _numbers(joined, value, starts)}
+
+    def find(self, line: str) -> Iterator[Finding]:
+        if self._pattern is None:
+            return
+        view = decode_line(line)
+        for match in self._pattern.finditer(view.text if view else line):
+            kind, value = self._kinds.get(match[0].lower(), ("", ""))
+            if kind:
+                start, end = view.original_span(*match.span()) if view else match.span()
+                yield Finding(kind, start, end, value)
+
+
+def _numbers(joined: str, value: str, starts: list[int]) -> Iterator[int]:
+    position = joined.find(value)
+    while position >= 0:
+        number = bisect_right(starts, position) - 1
+        yield number
+        position = joined.find(value, starts[number + 1]) if number + 1 < len(starts) else -1

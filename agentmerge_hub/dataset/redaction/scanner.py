@@ -1,16 +1,23 @@
-"""Find secrets in texts and replace them. No file is read here."""
+"""Find secrets in texts and replace them. No file is read here.
 
-import bisect
+Each line is scanned alone, as it is and without its escapes: the same line gives the same findings in every text.
+"""
+
 import itertools
-import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
+from agentmerge_hub.dataset.redaction.detector import detect
+from agentmerge_hub.dataset.redaction.escapes import DecodedLine, decode_line
 from agentmerge_hub.dataset.redaction.finding import Allowlist, Finding
 from agentmerge_hub.dataset.redaction.placeholders import is_harmless, placeholder
-from agentmerge_hub.dataset.redaction.rules import PRIVATE_KEY, Rule, rules
+from agentmerge_hub.dataset.redaction.prefilter import select_lines
+from agentmerge_hub.dataset.redaction.private_keys import HINT, private_key_spans
+from agentmerge_hub.dataset.redaction.rules import DETECTED, Rule
 
-_SEPARATOR = "\n\0\n"
-"""Separates lines that are scanned together, so that no rule matches across two of them."""
+MAX_ROUNDS = 3
+"""A replaced line is scanned again: what surrounds a placeholder can match another rule."""
 
 _MAX_CLEAN = 1_000_000
 """Hashes kept of lines without a secret: about 60 MB."""
@@ -18,47 +25,35 @@ _MAX_CLEAN = 1_000_000
 
 def find_secrets(text: str, allowlist: Allowlist | None = None) -> list[Finding]:
     """Every secret in a text, in order, without overlaps. Placeholders are no secrets."""
-    lowered = text.lower()
-    if len(lowered) != len(text):  # a few letters change their length
-        lowered = "".join(letter.lower() if letter.isascii() else letter for letter in text)
-    found: dict[tuple[int, int], Finding] = {}
-    for rule in rules():
-        for match in _matches(rule, text, lowered):
-            finding = Finding(rule.kind, *match.span(rule.group), match[rule.group], rule.everywhere)
-            if not is_harmless(finding.value) and not (allowlist and allowlist.permits(finding)):
-                found.setdefault((finding.start, finding.end), finding)
-    kept: list[Finding] = []
-    for finding in sorted(found.values(), key=lambda finding: (finding.start, -finding.end)):
-        if not kept or finding.start >= kept[-1].end:
-            kept.append(finding)
-    return kept
-
-
-def _matches(rule: Rule, text: str, lowered: str) -> Iterator[re.Match[str]]:
-    if not rule.literals:
-        yield from rule.pattern.finditer(text)
-        return
-    haystack = lowered if rule.any_case else text
-    for literal in rule.literals:
-        position = haystack.find(literal)
-        while position >= 0:
-            after = position + len(literal)
-            limit = after + rule.reach
-            for match in rule.pattern.finditer(text, max(0, position - rule.before), limit):
-                if match.end() == limit:  # the search ended inside the match: half a placeholder is no placeholder
-                    match = rule.pattern.match(text, match.start()) or match
-                yield match
-                after = max(after, match.end())
-            position = haystack.find(literal, after)
+    findings = (
+        [Finding("token", start, end, text[start:end]) for start, end in private_key_spans(text)]
+        if HINT in text
+        else []
+    )
+    lines = text.split("\n")
+    starts = itertools.accumulate((len(line) + 1 for line in lines), initial=0)
+    for start, in_line in zip(starts, scan_lines(lines, allowlist)):
+        findings += [replace(found, start=found.start + start, end=found.end + start) for found in in_line]
+    return _without_overlaps(text, [found for found in findings if not (allowlist and allowlist.permits(found))])
 
 
 def redact_text(text: str, allowlist: Allowlist | None = None) -> str:
     """A text with every finding replaced."""
-    if "PRIVATE KEY-----" in text:
-        text = PRIVATE_KEY.sub(lambda key: placeholder("token", key[0]), text)
-    for finding in reversed(find_secrets(text, allowlist)):
-        text = text[: finding.start] + placeholder(finding.kind, finding.value) + text[finding.end :]
+    for _ in range(MAX_ROUNDS):
+        findings = find_secrets(text, allowlist)
+        if not findings:
+            break
+        text = replace_findings(text, findings)
     return text
+
+
+def replace_findings(text: str, findings: Iterable[Finding]) -> str:
+    """A text with the findings, which must not overlap, replaced by their placeholders."""
+    segments, position = [], 0
+    for found in findings:
+        segments += [text[position : found.start], placeholder(found.kind, found.value, text[found.start : found.end])]
+        position = found.end
+    return "".join([*segments, text[position:]])
 
 
 class LineScanner:
@@ -68,8 +63,8 @@ class LineScanner:
         self.allowlist = allowlist
         self._clean: set[int] = set()
 
-    def scan(self, texts: Iterable[str]) -> list[tuple[str, Finding]]:
-        """Pairs of line and finding, sorted by line; a line that several texts hold is reported once."""
+    def scan(self, texts: Iterable[str]) -> dict[str, list[Finding]]:
+        """The lines of the texts that hold a secret, each with its findings; private keys are found by find_secrets."""
         unseen = [text for text in texts if hash(text) not in self._clean]
         lines = [
             line
@@ -78,15 +73,69 @@ class LineScanner:
         ]
         if len(self._clean) > _MAX_CLEAN:
             self._clean.clear()
-        ends = list(itertools.accumulate(len(line) + len(_SEPARATOR) for line in lines))
-        findings = [
-            (bisect.bisect_right(ends, finding.start), finding)
-            for finding in find_secrets(_SEPARATOR.join(lines), self.allowlist)
-        ]
-        dirty = {index for index, _ in findings}
-        self._clean.update(hash(line) for index, line in enumerate(lines) if index not in dirty)
+        dirty = {line: found for line, found in zip(lines, scan_lines(lines, self.allowlist)) if found}
+        self._clean.update(hash(line) for line in lines if line not in dirty)
         if not dirty:  # the configs of a dataset share their rows, so whole texts repeat
-            self._clean.update(map(hash, unseen))
-        return sorted(
-            ((lines[index], finding) for index, finding in findings), key=lambda pair: (pair[0], pair[1].start)
-        )
+            self._clean.update(hash(text) for text in unseen if HINT not in text)
+        return dirty
+
+
+def scan_lines(lines: Sequence[str], allowlist: Allowlist | None = None) -> list[list[Finding]]:
+    """The findings of each line, in order and without overlaps."""
+    findings: list[list[Finding]] = [[] for _ in lines]
+    views: list[tuple[int, DecodedLine | None]] = [(number, None) for number in range(len(lines))]
+    texts = list(lines)
+    for number, line in enumerate(lines):
+        if decoded := decode_line(line):
+            views.append((number, decoded))
+            texts.append(decoded.text)
+    with_escapes = {number for number, decoded in views if decoded}
+    detectable = {view for view, (number, decoded) in enumerate(views) if decoded or number not in with_escapes}
+    for view, rule, start, end in _matches(texts, detectable):
+        number, decoded = views[view]
+        value = texts[view][start:end]
+        if rule.check and not rule.check(value):
+            continue
+        if decoded:
+            start, end = decoded.original_span(start, end)
+        elif other := decode_line(value):
+            value = other.text
+        found = Finding(rule.kind, start, end, value, rule.everywhere)
+        if not is_harmless(value) and not (allowlist and allowlist.permits(found)):
+            findings[number].append(found)
+    return [_without_overlaps(line, found) if found else found for line, found in zip(lines, findings)]
+
+
+def _matches(texts: list[str], detectable: set[int]) -> Iterator[tuple[int, Rule, int, int]]:
+    """Number of the text, rule, start and end of each match. A text is a line or a line without its escapes.
+
+    Args:
+        detectable: numbers of the texts that the scanner's rules are for.
+    """
+    selected = select_lines(texts)
+    for rule, numbers in selected.by_rule:
+        for number in numbers:
+            for match in rule.pattern.finditer(texts[number]):
+                yield number, rule, *match.span(rule.group)
+    for number in selected.for_detector:
+        if number in detectable:
+            for start, end in detect(texts[number]):
+                yield number, DETECTED, start, end
+
+
+def _without_overlaps(text: str, findings: list[Finding]) -> list[Finding]:
+    """The findings in order; overlapping ones become one, of the first one's kind, that covers both."""
+    by_start: dict[int, list[Finding]] = defaultdict(list)
+    for found in findings:
+        by_start[found.start].append(found)
+    kept: list[Finding] = []
+    for start in sorted(by_start):
+        for found in sorted(by_start[start], key=lambda found: -found.end):  # stable: rules in order of precedence
+            last = kept[-1] if kept else None
+            if last is None or found.start >= last.end:
+                kept.append(found)
+            elif found.end > last.end and not (found.kind == "email" and last.kind == "credentials"):
+                value = text[last.start : found.end]
+                decoded = decode_line(value)
+                kept[-1] = replace(last, end=found.end, value=decoded.text if decoded else value)
+    return kept

@@ -71,6 +71,18 @@ def test_chosen_answers_are_the_samples_and_rejected_calls_were_never_right(pair
     assert all(sample["reward"] == 1 for sample in samples.values())
 
 
+def test_excluded_pairs_are_left_out(pairs_dataset: Path, tmp_path: Path, tokenizer_folder: Path) -> None:
+    excluded = rows(pairs_dataset, "preferences")[0]["pair_id"]
+    (tmp_path / "ids").write_text(f"{excluded}\n")
+    settings = ("--tokenizer", tokenizer_folder, "--preferences", "--inter-share", "0")
+    run(
+        "build", pairs_dataset.parent / "traces", "-o", tmp_path / "set", *settings, "--exclude-pairs", tmp_path / "ids"
+    )
+    kept = {row["pair_id"] for row in rows(tmp_path / "set", "preferences")}
+    assert kept == {row["pair_id"] for row in rows(pairs_dataset, "preferences")} - {excluded}
+    assert [rule for rule, _ in ledger(tmp_path / "set")].count("pair_excluded") == 1
+
+
 def test_card_and_inspect_show_the_pairs(pairs_dataset: Path) -> None:
     card = (pairs_dataset / "README.md").read_text(encoding="utf-8")
     n_pairs = json.loads((pairs_dataset / "manifest.json").read_text())["counts"]["splits"]["preferences"]["train"]

@@ -1,0 +1,217 @@
+"""Passwords, cookies and session keys in URLs, headers, forms, JSON, text boxes and scripts."""
+
+import re
+from math import log2
+
+from agentmerge_hub.dataset.redaction.rule import Rule
+
+
+def entropy(text: str) -> float:
+    """Shannon entropy in bits per character."""
+    counts = [text.count(character) for character in set(text)]
+    return -sum(count / len(text) * log2(count / len(text)) for count in counts)
+
+
+def looks_random(value: str) -> bool:
+    """Whether a value looks like a generated token: digits and letters, many different ones."""
+    return (
+        any(character.isdigit() for character in value)
+        and any(character.isalpha() for character in value)
+        and entropy(value) >= 3.0
+    )
+
+
+_PLAIN_VALUES = frozenset(
+    {"true", "false", "null", "none", "undefined", "string", "required", "password", "admin", "user", "username", "test",
+     "changeme", "example", "secret", "token", "value", "text", "hidden", "empty", "redacted", "placeholder"}
+)  # fmt: skip
+
+
+def is_password(value: str) -> bool:
+    """Whether a value after a password key is one: no plain word, no placeholder such as ``${PASSWORD}`` or ``***``."""
+    return (
+        value.lower() not in _PLAIN_VALUES
+        and not re.fullmatch(r"[*•.xX_-]+|\$?\{.*|<.*|%\w+%|\$\w+|\d{1,3}", value)
+        and len(set(value)) > 2
+    )
+
+
+def _is_password_in_prose(value: str) -> bool:
+    """As is_password, where plain words often follow the key, as in ``Password: enter it here``."""
+    return is_password(value) and bool(re.search(r"[\d\W_]|[a-z][A-Z]", value.rstrip(".,;:!?)")))
+
+
+_PASSWORD_KEY = (
+    r"(?:[\w.-]{0,40}(?:passw(?:or)?d|passwort|passphrase|passcode|contrase[nñ]a|mot_?de_?passe|senha)[\w-]{0,20}"
+    r"|(?:[\w.-]{0,40}[_.-])?(?:pwd|pass|pw)|[\w.-]{0,40}(?:_pwd|Pwd|_pass))"
+)
+_PASSWORD_LITERALS = (
+    "passw",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "pass",
+    "pw",
+    "contrase",
+    "mot_de_passe",
+    "motdepasse",
+    "senha",
+)
+
+_SECRET_KEY = (
+    r"[\w.-]{0,40}(?:secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|account[_-]?key|auth[_-]?key|signing[_-]?key"
+    r"|encryption[_-]?key|session[_-]?(?:id|key)?|sessid|connect\.sid|credential|csrf\w{0,12}|xsrf\w{0,12}|form_key|sysparm_ck|g_ck|_ck"
+    r"|bigip\w{0,20}|glide_user\w{0,20}|jwt|bearer|authorization|client[_-]?id|sas|signature|sig)s?[\w.-]{0,30}"
+)
+_SECRET_LITERALS = (
+    "secret", "token", "api_key", "api-key", "apikey", "access_key", "access-key", "accesskey", "private_key", "private-key",
+    "account_key", "account-key", "accountkey", "auth_key", "auth-key", "authkey", "signing", "encryption", "sess", "connect.sid", "credential",
+    "csrf", "xsrf", "form_key", "_ck", "bigip", "glide_user", "jwt", "bearer", "authorization", "client_id", "client-id",
+    "clientid", "sas", "signature", "sig=",
+)  # fmt: skip
+
+DETECTOR_LITERALS = (*_SECRET_LITERALS, "passw", "pwd", "passphrase", "passcode")
+"""Lines with one of these are for the scanner, also without a long word."""
+
+_IS = r"[\"']?\]?\s{0,3}(?:=>|:=|[:=])\s{0,3}"
+_TOKEN_VALUE = r"(?P<value>(?:s:)?[A-Za-z0-9_.~+/!@-]{16,600}={0,2})"
+
+CREDENTIAL_RULES = (
+    Rule("credentials", ("://",), re.compile(r"://(?P<value>[^/\s:@'\"<>]{0,200}:[^/\s'\"<>]{1,200})@(?=[\w\[])"), everywhere=False),
+    Rule("credentials", ("://",), re.compile(r"://[^/\s:@'\"<>]{1,200}:(?P<value>[^/\s'\"<>]{1,200})@(?=[\w\[])")),
+    Rule(
+        "credentials",
+        ("://",),
+        re.compile(r"://(?P<value>(?!(?:git|hg|svn|anonymous|user|username|admin|root)@)[^/\s:@'\"<>]{2,400})@(?=[\w\[])"),
+    ),
+    Rule(
+        "credentials",
+        ("user_name", "username", "user-name", "login=", "userid", "user_id", "email="),
+        re.compile(
+            r"(?:[?&;]|\b)(?:sysparm_)?(?:user_?name|user-name|login|userid)=['\"]?(?P<value>[^&\s'\"%;,)<>]{3,100})", re.IGNORECASE
+        ),
+        check=is_password,
+    ),
+    Rule(  # a URL's query or a form: anything up to the next parameter
+        "credentials",
+        _PASSWORD_LITERALS,
+        re.compile(rf"(?<![\w]){_PASSWORD_KEY}=(?P<value>[^&\s'\";,)<>]{{3,200}})", re.IGNORECASE),
+        check=is_password,
+    ),
+    Rule(  # quoted: JSON, YAML, Python, JavaScript
+        "credentials",
+        _PASSWORD_LITERALS,
+        re.compile(
+            rf"(?<![\w]){_PASSWORD_KEY}{_IS}(?P<quote>[\"'])(?P<value>(?:(?!(?P=quote))[^\n]){{3,200}})(?P=quote)", re.IGNORECASE
+        ),
+        check=is_password,
+    ),
+    Rule(  # unquoted
+        "credentials",
+        _PASSWORD_LITERALS,
+        re.compile(rf"(?<![\w]){_PASSWORD_KEY}(?:{_IS}| is | was )(?P<value>[^\s'\",;<>{{}}()\[\]]{{4,200}})", re.IGNORECASE),
+        check=_is_password_in_prose,
+    ),
+    Rule(  # a text box of BrowserGym's AXTree: textbox 'Password' value='…'
+        "credentials",
+        ("passw", "passcode", "passphrase", "secret", "token", "api key", "contrase", "mot de passe"),
+        re.compile(
+            r"(?:textbox|searchbox|input)\s['\"][^'\"\n]{0,60}?"
+            r"(?:passw(?:or)?d|passwort|passcode|passphrase|secret|token|api key|contraseña|mot de passe)[^'\"\n]{0,60}['\"]"
+            r"[^\n]{0,120}?\bvalue=(?P<quote>['\"])(?P<value>[^'\"\n]{6,200})(?P=quote)",
+            re.IGNORECASE,
+        ),
+        check=is_password,
+    ),
+    Rule(  # HTML: <input type="password" value="…">
+        "credentials",
+        ("<input",),
+        re.compile(
+            r"<input\b[^>\n]{0,400}?(?:type|name|id|autocomplete)=[\"']?[\w-]{0,20}password[^>\n]{0,400}?\bvalue=(?P<quote>[\"'])"
+            r"(?P<value>[^\"'\n]{4,200})(?P=quote)",
+            re.IGNORECASE,
+        ),
+        check=is_password,
+    ),
+    Rule(
+        "credentials",
+        ("<input",),
+        re.compile(
+            r"<input\b[^>\n]{0,400}?\bvalue=(?P<quote>[\"'])(?P<value>[^\"'\n]{4,200})(?P=quote)[^>\n]{0,400}?"
+            r"(?:type|name|id)=[\"']?[\w-]{0,20}password",
+            re.IGNORECASE,
+        ),
+        check=is_password,
+    ),
+    Rule(
+        "token",
+        ("basic ", "bearer ", "digest ", "negotiate ", "ntlm ", "authorization", "apikey ", "token "),
+        re.compile(
+            r"(?:\b(?:basic|bearer|digest|negotiate|ntlm)|authorization[\"']?\s?[:=]\s?[\"']?(?:\w{1,20}\s)?|\bapikey|\btoken)\s"
+            r"?(?:token\s|username=\")?(?P<value>[A-Za-z0-9_.~+/=-]{16,2000})",
+            re.IGNORECASE,
+        ),
+        check=lambda value: any(c.isdigit() for c in value) or (value.endswith("=") and entropy(value) > 3),
+    ),
+    Rule(
+        "session",
+        _SECRET_LITERALS,
+        re.compile(rf"(?<![\w]){_SECRET_KEY}(?:{_IS}(?:Bearer |Basic )?|\s(?:is|was)\s)[\"'`]?{_TOKEN_VALUE}", re.IGNORECASE),
+        check=looks_random,
+    ),
+    Rule(  # e.g. "your API key (sandbox) 8f3b…": a random value in the same sentence
+        "token",
+        ("api key", "access key", "secret key", "auth token", "access token", "api token", "bearer token", "personal access"),
+        re.compile(
+            r"(?:(?:api|access|secret|private) key|(?:auth|access|api|bearer|security|refresh) token)[^\n]{0,40}?"
+            r"(?<![\w./=-])(?P<value>[A-Za-z0-9_+-]{20,400}={0,2})(?![\w./])",
+            re.IGNORECASE,
+        ),
+        check=looks_random,
+    ),
+    Rule(
+        "session",
+        ("form_key", "csrf", "authenticity_token", "xsrf"),
+        re.compile(
+            rf"name=[\"'](?:form_key|[\w-]{{0,20}}[cx]srf[\w-]{{0,20}}|authenticity_token)[\"'][^>\n]{{0,200}}?(?:value|content)=[\"']{_TOKEN_VALUE}",
+            re.IGNORECASE,
+        ),
+    ),
+    Rule("session", ("/key/",), re.compile(r"/key/(?P<value>[0-9a-f]{32,256})")),
+    Rule(
+        "session",
+        ("cookie",),
+        re.compile(
+            r"cookies?[\"']?\]?\s{0,3}[:=]\s{0,3}[\"'`]?(?P<value>(?!redacted-)[\w.-]{1,60}=[^\n'\"`]{6,4000})", re.IGNORECASE
+        ),
+        everywhere=False,
+    ),
+    Rule(  # a cookie in JSON, as Playwright saves it
+        "session",
+        ("\"value\"", "'value'"),
+        re.compile(
+            r"[\"']name[\"']\s?:\s?[\"'][\w.-]{0,40}(?:sess|sid|token|auth|csrf|jwt|glide|key|login|user)[\w.-]{0,40}[\"'][^{}\n]{0,200}?"
+            r"[\"']value[\"']\s?:\s?[\"'](?P<value>[^\"'\n]{8,4000})[\"']",
+            re.IGNORECASE,
+        ),
+    ),
+    Rule("session", ("bigip",), re.compile(r"BIGip\w{0,60}[=:]\s?(?P<value>[\w.!+/-]{8,200})", re.IGNORECASE)),
+    Rule(  # command lines
+        "credentials",
+        ("curl ", "wget ", "http ", "--user"),
+        re.compile(r"(?:\s-u\s?|--user[= ])['\"]?[\w.@+-]{1,60}:(?P<value>[^\s'\"]{3,200})"),
+        check=is_password,
+    ),
+    Rule(
+        "credentials",
+        ("--pass", "sshpass", "mysql", "mariadb", "--pwd"),
+        re.compile(r"(?:--(?:pass(?:word|wd|phrase)?|pwd)[= ]|sshpass\s+-p\s?|(?:mysql|mariadb)\w*\s[^\n]{0,100}?-p)['\"]?(?P<value>[^\s'\"]{3,200})"),
+        check=is_password,
+    ),
+    Rule(
+        "token",
+        ("login ", "--token", "--api-key", "--key"),
+        re.compile(r"(?:\blogin\s+|--(?:token|api-key|key|relogin)[= ]){1,3}['\"]?(?P<value>[A-Za-z0-9_.-]{20,400})"),
+        check=looks_random,
+    ),
+)  # fmt: skip

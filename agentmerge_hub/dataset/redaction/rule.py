@@ -1,0 +1,43 @@
+"""One redaction rule: a pattern, and the literals that select the lines on which it runs."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+KINDS = {
+    "email": "e-mail addresses",
+    "host": "hosts of instances and private addresses",
+    "credentials": "user names and passwords",
+    "session": "cookies and session keys",
+    "token": "API tokens and private keys",
+    "account": "names of accounts",
+    "home": "user names in paths",
+    "phone": "phone numbers",
+    "number": "card, bank and social security numbers",
+}
+"""Kind → description, for messages and the card."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """One class of secrets. The pattern's group ``value`` (otherwise the whole match) is replaced.
+
+    A pattern runs on single lines, never across a line break, and takes time linear in the length of the line.
+    """
+
+    kind: str
+    literals: tuple[str, ...]
+    """The pattern runs only on lines that hold one of these, in any letter case. Without literals it runs only on lines that
+    may hold a token: those with a word of at least 16 characters that has a digit or a capital letter."""
+    pattern: re.Pattern[str]
+    everywhere: bool = True
+    """Whether the value is replaced wherever the episode holds it, or only in this context."""
+    check: Callable[[str], bool] | None = None
+    """A condition on the value."""
+    digits: bool = False
+    """Whether a ``0`` in the literals stands for any digit."""
+
+    @cached_property
+    def group(self) -> str | int:
+        return "value" if "value" in self.pattern.groupindex else 0

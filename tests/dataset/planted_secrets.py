@@ -1,0 +1,121 @@
+"""Texts with a secret in them, by kind, put together from pieces so that no scanner takes this file for a leak.
+
+All names are invented and all keys are random.
+"""
+
+import base64
+import random
+import string
+
+_LETTERS = string.ascii_letters + string.digits
+
+
+def planted_secrets(seed: int = 0) -> list[tuple[str, str, str]]:
+    """Kind, text, and the part of the text that must not be published."""
+    draw = random.Random(seed)
+
+    def some(n: int, letters: str = _LETTERS) -> str:
+        return "".join(draw.choice(letters) for _ in range(n - 3)) + draw.choice("abcdef") + draw.choice("7924") + "Q"
+
+    def hexadecimal(n: int) -> str:
+        return "".join(draw.choice("0123456789abcdef") for _ in range(n))
+
+    def digits(n: int) -> str:
+        return "".join(draw.choice("23456789") for _ in range(n))
+
+    def pair(text: str, secret: str) -> tuple[str, str]:
+        return text.replace("¤", secret), secret
+
+    user, word, snow = "jroe" + digits(2), "Zk" + digits(2) + "mmQx", ".service" + "-now.com"
+    host = "acme" + digits(3)
+    planted = {
+        "host": [
+            pair(f"https://¤{snow}:443/nav_to.do", host),
+            pair(f"uri=https%253A%252F%252F¤{snow}", host),
+            pair("https:\\/\\/¤" + snow + "\\/x", host),
+            pair("https&colon;//¤" + snow.replace(".", "&period;"), host),
+            pair("http://jira.¤.corp:8080/x", host),
+            pair("http://¤.lan/", host),
+            pair("http://¤:8080/x", "snowtest" + digits(2)),
+            pair("http://¤/", "192.168.4." + digits(2)),
+            pair("172.20.3.¤ refused", digits(2)),
+            pair("http://[¤]/", "fd12:3456:789a::" + digits(2)),
+            pair("ec2-¤.us-east-2.compute.amazonaws.com", "3-14-15-" + digits(2)),
+            pair("\\\\¤\\share\\x", "filesrv" + digits(2)),
+        ],
+        "credentials": [
+            pair("postgres://u:¤@db:5432/x", word),
+            pair("redis://:¤@cache:6379", word),
+            pair("curl -u jroe:¤ http://x", word),
+            pair("Authorization: Basic ¤", base64.b64encode(f"jroe:{word}".encode()).decode()),
+            pair('{\\"password\\":\\"¤\\"}', word),
+            pair("&quot;password&quot;: &quot;¤&quot;", word),
+            pair("export DB_PASSWORD='¤'", word),
+            pair("Server=db;User Id=sa;Password=¤;", word),
+            pair('<input type="password" value="¤">', word),
+            pair("[12] textbox 'Current password' value='¤', required", word),
+            pair("my password is ¤", word),
+            pair("j_password=¤&submit=1", word),
+            pair("tool --password ¤", word),
+        ],
+        "session": [
+            pair("Set-Cookie: SID=¤; Path=/", hexadecimal(16)),
+            pair('{"name": "glide_session_store", "value": "¤"}', hexadecimal(32).upper()),
+            pair("x.do?sysparm_ck%3D¤", hexadecimal(72)),
+            pair("X-CSRF-Token: ¤", some(32)),
+            pair('<meta name="csrf-token" content="¤">', some(40)),
+            pair("connect.sid=s%3A¤", some(32)),
+            pair("localStorage.setItem('token', token='¤')", some(40)),
+        ],
+        "token": [
+            *(pair("¤", prefix + some(n)) for prefix, n in _TOKENS),
+            pair("AKIA¤", some(16, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567").upper()),
+            pair("WANDB_API_" + "KEY=¤", hexadecimal(40)),
+            pair("Authorization: Bea" + "rer ¤", some(40)),
+            pair("x-api-key: ¤", some(32)),
+            pair("Your access token is ¤", some(32)),
+            pair("-----BEGIN OPENSSH PRIVATE " + "KEY-----\n¤\n-----END OPENSSH PRIVATE " + "KEY-----", "b3BlbnNz" + some(30)),
+        ],
+        "email": [
+            pair("mailto:¤@brackwater.org", user),
+            pair("to=¤%2540brackwater.org", user),
+            pair("¤&commat;brackwater.org", user),
+            pair("¤\\u0040brackwater.org", user),
+            pair("¤ [at] brackwater [dot] org", user),
+            pair("¤ at brackwater dot org", user),
+            pair("¤＠brackwater.org", user),
+            pair("<jürgen.¤@brackwater.co.uk>", "mü" + user),
+        ],
+        "phone": [pair("call +1 (514) ¤", "555-01" + digits(2)), pair("(514) ¤", "555-01" + digits(2)), pair("+33 1 42 ¤ 53 00", "68")],
+        "number": [
+            pair("card ¤", "5500 0000" + " 0000 0004"),
+            pair("¤", "378282246" + "310005"),
+            pair("SSN ¤", "219-09" + "-9999"),
+            pair("IBAN ¤", "GB29 NWBK 6016" + " 1331 9268 19"),
+        ],
+        "home": [
+            pair(path, user)
+            for path in (
+                "/home/¤/x", "C:\\\\Users\\\\¤\\\\x", "/network/scratch/j/¤/x", "/scratch/¤/x", "/fsx/¤/run", "/u/¤/x", "cd ~¤/x",
+                "\\\\srv\\homes\\¤\\x", "/gpfs/users/¤", "%2Fhome%2F¤", "\\/home\\/¤\\/x", "¤@login01:/scratch/x", "/home/lab/j/¤/x",
+                "smb://srv/homes/¤/x", "file:///home/¤/x.html",
+            )
+        ],
+        "account": [
+            pair(text, "Orla Quistwick")
+            for text in (
+                "[25] button '¤: available', expanded=False", "[25] button '¤: busy'", "[3] image '¤ is Away'",
+                "[3] link 'Logged in as ¤'", "StaticText 'Impersonating ¤'",
+            )
+        ],
+    }  # fmt: skip
+    return [(kind, text, secret) for kind, pairs in planted.items() for text, secret in pairs]
+
+
+_TOKENS = (
+    ("gh" + "o_", 36), ("github" + "_pat_11", 60), ("gl" + "pat-", 20), ("xo" + "xb-123456789012-", 24), ("sk" + "-proj-", 60),
+    ("sk" + "-ant-api03-", 95), ("rk" + "_live_", 24), ("sk" + "_test_", 24), ("AI" + "za", 35), ("ya" + "29.", 60), ("np" + "m_", 36),
+    ("hf" + "_", 34), ("gs" + "k_", 52), ("r" + "8_", 37), ("nv" + "api-", 64), ("hv" + "s.", 90), ("xa" + "i-", 80), ("lin" + "_api_", 40),
+    ("1234567890:A", 34),
+)  # fmt: skip
+"""Starts of providers' tokens and how many characters follow."""

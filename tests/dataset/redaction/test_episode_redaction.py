@@ -1,0 +1,93 @@
+"""Redaction of an episode: the same secret gets the same placeholder in every field."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agentmerge_hub.dataset.redaction.episode import path_role, redact_episode
+from agentmerge_hub.dataset.redaction.scanner import LineScanner, find_secrets
+from agentmerge_hub.records import Episode, Observation, Step
+
+
+def episode(*pages: str, goal: str, action: str, url: str = "https://dev280094.service-now.com/home") -> Episode:
+    steps = tuple(
+        Step(number, Observation(goal, page, url=url), "", action, thought=goal) for number, page in enumerate(pages)
+    )
+    return Episode("id", "s", "workarena", "t", 0, "a", "m", 1.0, True, False, "", True, steps=steps)
+
+
+def test_goal_page_and_answer_still_match() -> None:
+    goal = "Give jane.roe@corp.com and joe@corp.com a laptop on behalf of Mary Hart"
+    read = episode(
+        "[1] button 'Mary Hart: available'\n[2] textbox 'jane.roe@corp.com'",
+        "[3] StaticText 'Requested for Mary Hart'\n[4] link 'x', url='https://dev280094.service-now.com/x'",
+        goal=goal,
+        action="fill('2', 'jane.roe@corp.com')",
+    )
+    redacted, kinds = redact_episode(read, LineScanner())
+    assert kinds == {"email": 2, "account": 1, "host": 1}
+    first, second = redacted.steps
+    jane = first.action.split("'")[3]
+    assert jane.endswith("@example.com") and jane != "jane.roe@corp.com"
+    assert jane in first.observation.goal and f"textbox '{jane}'" in first.observation.axtree
+    mary = first.observation.axtree.split("'")[1].removesuffix(": available")
+    assert mary.startswith("User ") and mary in first.observation.goal and mary in second.observation.axtree
+    assert "joe@corp.com" not in first.observation.goal and first.observation.goal.count("@example.com") == 2
+    assert second.observation.axtree.endswith("'https://instance.example.com/x'")
+    assert redact_episode(read, LineScanner())[0] == redacted
+
+
+def test_a_password_known_from_an_address_is_replaced_on_the_page_too() -> None:
+    read = episode(
+        "[1] textbox 'pw-of-1234'",
+        goal="g",
+        action="fill('1', 'pw-of-1234')",
+        url="https://h.org/l?password=pw-of-1234",
+    )
+    redacted, _ = redact_episode(read, LineScanner())
+    assert "pw-of-1234" not in str(redacted)
+    assert redacted.steps[0].action.split("'")[3] in redacted.steps[0].observation.axtree
+
+
+def test_an_episode_without_secrets_is_untouched() -> None:
+    read = episode("[1] button 'OK'", goal="g", action="click('1')", url="miniwob/x.html")
+    assert redact_episode(read, LineScanner())[0] is read
+
+
+def test_real_traces_leave_nothing(real_traces: Path) -> None:
+    from agentmerge_hub.traces.episode import read_episode
+    from agentmerge_hub.traces.find import find_episodes
+
+    scanner = LineScanner()
+    for found in find_episodes([real_traces / "workarena"]):
+        redacted, _ = redact_episode(read_episode(found), scanner)
+        for step in redacted.steps:
+            page = step.observation.axtree + step.observation.goal + (step.action or "")
+            assert find_secrets(page) == [] and "service-now.com" not in page.replace("docs.service-now", "")
+
+
+def test_every_field_of_an_episode_is_redacted() -> None:
+    read = episode("[1] button 'OK'", goal="g", action="click('1')")
+    read = replace(
+        read,
+        agent="Agent-of-jroe77@acme.org",
+        teacher="/home/jroe77/models/Llama-3.1-70B-Instruct",
+        flags={"note": ["/home/jroe77/x"], "/home/jroe77/key": 1},
+        error="RuntimeError: /home/jroe77/x",
+        final_urls=("https://dev280094.service-now.com/end",),
+    )
+    redacted, _ = redact_episode(read, LineScanner())
+    assert "jroe77" not in str(redacted) and "dev280094" not in str(redacted)
+    assert redacted.teacher == "Llama-3.1-70B-Instruct"
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("/home/jane/models/Llama", "Llama"), ("./models/Llama/", "Llama"), ("~/models/Llama", "Llama"), ("C:\\models\\Llama", "Llama"),
+        ("meta-llama/Llama-3.1-8B", "meta-llama/Llama-3.1-8B"), ("gpt-4o", "gpt-4o"), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_local_path_is_published_as_its_last_name(name: str, role: str) -> None:
+    assert path_role(name) == role

@@ -1,0 +1,149 @@
+"""Redaction rules: each class of secrets is replaced in every form, and what is no secret stays."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from planted_secrets import planted_secrets
+
+from agentmerge_hub.dataset.redaction.finding import parse_allow_options
+from agentmerge_hub.dataset.redaction.scanner import LineScanner, find_secrets, redact_text
+from agentmerge_hub.errors import UserError
+
+KEY = "48e8d7acc30a1210a20cfacc050131ec58cccd6439c0e3f35ea7ecc19ed7bfe378deb5fa"
+# Put together here so that no scanner takes this file for a leak.
+SECRETS = {
+    "email": ["jane.roe@corp.com", "jane.roe%40corp.com"],
+    "host": ["https://dev280094.service-now.com/x", "uri=https%3A%2F%2Fdev280094.service-now.com%2Fx", "http://10.3.4.5:8080/"],
+    "credentials": ["https://admin:hunter22@shop.org/", "login.do?user_name=admin.7&user_password=aStrong!Password"],
+    "session": [f"x.do?sysparm_ck={KEY}", f"var g_ck = '{KEY}'", "JSESSIONID=AB12CD34EF56AB12CD34", f"/key/{KEY[:64]}/", "Set-Cookie: glide=abc; a=b"],
+    "token": [
+        "ghp_" + "a1B2" * 9, "AKIA" + "ABCD1234" * 2, "hf_" + "aB3" * 11, "sk-ant-" + "x1" * 20, "Bearer " + "abcD1234" * 4,
+        "eyJ" + "hbGciOiJI" + ".eyJzdWIiOiIx" + ".abc", "-----BEGIN RSA PRIVATE " + "KEY-----\nMIIEow\nabcd\n-----END RSA PRIVATE " + "KEY-----",
+        "xoxb-" + "123456789012-abcdefghij",
+    ],
+    "account": ["[178] button 'Jessica Garner: available', expanded=False", "Jessica.Garner.8312"],
+    "home": [
+        "file:///home/jane/miniwob/", "/Users/jane/.pyenv", "C:\\Users\\jane\\x", "C:/Users/jane", "path=%2Fhome%2Fjane%2Fx",
+        "file%3A%2F%2F%2Fhome%2Fjane", "/mnt/c/Users/jane", "/mnt/nfs/home/jane", "/Volumes/Macintosh HD/Users/jane",
+        "a@box:/home/jane/x", "sftp://box/home/jane", "-I/home/jane", "../home/jane", "'/home/jane'", "\\n/home/jane/x",
+    ],
+}  # fmt: skip
+CASES = [(kind, text) for kind, texts in SECRETS.items() for text in texts]
+
+
+@pytest.mark.parametrize(("kind", "text"), CASES)
+def test_each_kind_is_found_and_gone_after_redaction(kind: str, text: str) -> None:
+    assert kind in {finding.kind for finding in find_secrets(f"before {text} after")}
+    redacted = redact_text(f"before {text} after")
+    assert find_secrets(redacted) == []
+    assert redacted.startswith("before ") and (redacted.endswith(" after") or "Cookie" in text)
+    for word in ("jane", "Garner", "hunter22", "aStrong", KEY[:30], "dev280094", "MIIEow", "10.3.4.5"):
+        assert word not in redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[a251] link 'Hardware', url='https://docs.servicenow.com/x?sys_id=e0d08b13c3330100c8b837659bba8fb4'",
+        "icon@2x.png",
+        "click('a324')",
+        "https://www.service-now.com/",
+        'Enter the password "Ww3" and press Login',
+        "someone@example.com",
+        "http://127.0.0.1:8000/ and http://localhost/",
+        "version 1.236.159.414",
+        "a sentence. And 2024 another.",
+        "/home/user/miniwob",
+        "[a1] link 'Home', url='/now/app-manager/home/tab'",
+        "https://shop.example.org/home/tab?next=%2Fnow%2Fapp-manager%2Fhome%2Ftab",
+        "https://api.example.org/scim/v2/Users/1234",
+        "version 10.2.3.4 of the shop",
+        "[a1] gridcell '2024-12-18 12:49:54'",
+        "SKU 1234567890123, ticket 123-45, total $1,299.00",
+        "StaticText 'Password must contain 8 characters'",
+        "[12] textbox 'Password', required",
+        "StaticText 'Users/Groups'",
+        "2024-11-20_16-20-55_DemoAgentArgs_on_workarena",
+        "StaticText 'Basic information'",
+        "switch 'dark mode: on'",
+        "button 'Status: available'",
+        "link 'Special pricing is available for agencies'",
+        "textbox 'Pin code' value='H3T 1J4'",
+        "StaticText 'Meet @ 5pm, ~5 minutes/day'",
+        "StaticText 'UUID 123e4567-e89b-12d3-a456-426614174000'",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert redact_text(text) == text
+
+
+def test_a_placeholder_is_none_wherever_the_search_for_another_ends() -> None:
+    for gap in range(500, 640):
+        assert (
+            find_secrets(
+                f"x.do?sysparm_ck=redacted-session-1e1&y={'ab ' * 200}"[:gap] + "&sysparm_ck=redacted-session-44c&z"
+            )
+            == []
+        )
+        long = find_secrets(f"sysparm_ck={KEY[:20]}&{('ab ' * 220)[:gap]}sysparm_ck={KEY[:40]}&z")
+        assert [finding.value for finding in long] == [KEY[:20], KEY[:40]]
+
+
+def test_lines_that_do_not_belong_together_are_not_read_together() -> None:
+    scanner = LineScanner()
+    for number in range(50):
+        assert scanner.scan([f"label {number} api_key:", f"{number}aaaaaaaaaaaaaaaaaaaaaaaa"]) == {}
+
+
+@given(
+    st.lists(st.sampled_from([text for _, text in CASES]) | st.text(max_size=20), max_size=6), st.sampled_from("\n ,")
+)
+def test_redacting_twice_changes_nothing_more(parts: list[str], between: str) -> None:
+    once = redact_text(between.join(parts))
+    assert redact_text(once) == once
+
+
+def test_what_is_allowed_passes_and_needs_a_reason() -> None:
+    allowed = parse_allow_options(("email=addresses are made up", "dev1.service-now.com=a public demo"))
+    text = "a@b.com on https://dev1.service-now.com/ and https://dev2.service-now.com/"
+    assert redact_text(text, allowed) == text.replace("dev2.service-now.com", "instance.example.com")
+    for pair in ("email", "email=", "=because"):
+        with pytest.raises(UserError, match="WHAT=REASON"):
+            parse_allow_options((pair,))
+
+
+SECRETS_PLANTED = planted_secrets()
+
+
+@pytest.mark.parametrize(("kind", "text", "secret"), SECRETS_PLANTED)
+def test_planted_secrets_are_replaced_in_every_context(kind: str, text: str, secret: str) -> None:
+    for context in (
+        "{}",
+        "Press Send. Remark: {}",
+        "Error: {}",
+        "I see {} and press Send.",
+        "\t[20] StaticText 'below'\n{}\n\t[21]",
+    ):
+        redacted = redact_text(context.format(text) if "{}" in context else text)
+        assert secret not in redacted
+        assert find_secrets(redacted) == []
+
+
+def test_a_line_gives_the_same_findings_in_any_company() -> None:
+    texts = [text for seed in range(3) for _, text, _ in planted_secrets(seed) if "\n" not in text]
+    alone = {text: find_secrets(text) for text in texts}
+    for seed in range(3):
+        random.Random(seed).shuffle(texts)
+        together = LineScanner().scan(["\n".join(texts), "a line without a secret"])
+        assert together == {text: findings for text, findings in alone.items() if findings}
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["ghp_", "https://", "password=", "a@", "x@y.", "/home/", "555-", "1.", "%40", "&#64;", "\\\\u0040", "eyJ.", "~a"],
+)
+def test_scanning_time_is_linear(piece: str) -> None:
+    # Ten times this is out of reach of a quadratic pattern within the time limit of a test.
+    assert find_secrets(piece * (1_000_000 // len(piece))) is not None
