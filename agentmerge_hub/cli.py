@@ -5,6 +5,7 @@ dependency concerns only the verb that needs it.
 """
 
 import importlib
+import io
 import sys
 
 import click
@@ -60,6 +61,11 @@ def agentmerge() -> None:
 
 def main() -> None:
     """Console entry: a user's mistake, or an operating system error, is one sentence on stderr and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a terminal without λ or →, or a name that is not UTF-8, stops no stage
+            stream.reconfigure(errors="backslashreplace")
     try:
         agentmerge.main(standalone_mode=False)
     except click.ClickException as error:

@@ -51,6 +51,8 @@ class Stage:
     started: Callable[[Path], bool] | None = None
     """Whether the stage has begun to write; by default, whether anything is at its output or beside it."""
     environment: dict[str, str] = field(default_factory=dict)
+    variant: tuple[str, ...] = ()
+    """Options that must not change the output."""
     local: bool = True
     """Whether the output is a folder; push writes to a hub."""
     reset: Callable[[], None] = lambda: None
@@ -62,7 +64,7 @@ class Stage:
         return any(path.name == self.out or path.name.startswith(f".{self.out}.") for path in folder.iterdir())
 
     def process_environment(self, folder: Path) -> dict[str, str]:
-        """Each run has caches of its own, so that none helps another."""
+        """Environment of a run; its caches are its own, so that none helps another."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
         return kept | {
             "AGENTMERGE_CACHE": str(folder / "cache"), "HF_HOME": str(folder / "cache/hf"), "HF_HUB_OFFLINE": "1",
@@ -145,8 +147,10 @@ def _dataset(inputs: Path) -> Path:
 
 def _build(inputs: Path) -> Stage:
     traces, models = _traces(inputs), _models(inputs)
-    command = _agentmerge("build", traces, "-o", "out", "--tokenizer", models / "instruct", "--window", 1024, "--answer", 128)
-    return Stage("build", command, files, changed, _parts)
+    command = _agentmerge(
+        "build", traces, "-o", "out", "--tokenizer", models / "instruct", "--window", 1024, "--answer", 128
+    )
+    return Stage("build", command, files, changed, _parts, variant=("--workers", "1"))
 
 
 def _parts(folder: Path) -> dict[str, int]:

@@ -4,8 +4,8 @@
     python benchmarks/faults.py --stages build merge --kills 4 --seed 1
 
 Half of the moments are spread over the whole run, half over its writing phase; every second kill spares the child processes.
-Then, for each stage: a full disk, a read-only disk, two writers, and two containers in which both processes have id 1; a
-condition that this machine cannot make is reported as such. Results are in benchmarks/README.md.
+Then, for each stage: a full disk, a read-only disk, two writers, two containers in which both processes have id 1, and another
+hash seed, locale, time zone and number of workers. A condition that this machine cannot make is reported as such. Results are in benchmarks/README.md.
 """
 
 import argparse
@@ -110,7 +110,8 @@ def kill_repeatedly(stage: Stage, clean: Clean, work: Path, kills: int, rng: ran
         length = clean.seconds - clean.first_write if writing else clean.seconds
         strata = (kills + 1) // 2
         moment = length * (number // 2 + rng.random()) / strata
-        while not (was_writing := kill_once(stage, folder, moment, writing, group=number % 4 < 2)):
+        group = (number // 2 + number) % 2 == 0
+        while not (was_writing := kill_once(stage, folder, moment, writing, group)):
             shutil.rmtree(folder)
             folder = new_run(stage, work, f"kill-{number}")
             moment *= 0.8  # it had ended already
@@ -151,7 +152,7 @@ def kill_once(stage: Stage, folder: Path, moment: float, writing: bool, group: b
     if group:
         os.killpg(process.pid, signal.SIGKILL)
     else:
-        process.kill()
+        process.kill()  # its children end by themselves, as after an out-of-memory kill
     process.wait()
     return state
 
@@ -165,10 +166,10 @@ def new_run(stage: Stage, work: Path, name: str) -> Path:
     return folder
 
 
-def start(stage: Stage, folder: Path, prefix: tuple[str, ...] = ()) -> subprocess.Popen:
+def start(stage: Stage, folder: Path, prefix: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> subprocess.Popen:
     with log_file(folder).open("ab") as output:
         return subprocess.Popen(
-            [*prefix, *stage.command],
+            [*prefix, *stage.command, *more],
             cwd=folder,
             env=stage.process_environment(folder),
             stdin=subprocess.DEVNULL,
@@ -286,6 +287,17 @@ def both_pid_1(stage: Stage, clean: Clean, work: Path) -> str:
     return f"restart equal, {two_writers(stage, clean, work, inside)}"
 
 
+def other_environment(stage: Stage, clean: Clean, work: Path) -> str:
+    """Another hash seed, locale, time zone and number of workers."""
+    folder = new_run(stage, work, "other-environment")
+    other = ("PYTHONHASHSEED=12345", "PYTHONUTF8=0", "PYTHONCOERCECLOCALE=0", "LC_ALL=C", "TZ=Pacific/Kiritimati")
+    ended = start(stage, folder, ("env", *other), stage.variant).wait(LIMIT)
+    if ended or stage.corrupt(folder):
+        return f"WRONG: {log(folder)}"
+    found = differing(stage.fingerprint(folder), clean.fingerprint)
+    return f"WRONG: differs in {found}" if found else "equal"
+
+
 def mount(folder: Path, options: str) -> bool:
     """Mount a small disk in memory on a folder; False where that is not allowed."""
     return not subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True).returncode
@@ -306,6 +318,7 @@ def verdict(stage: Stage, clean: Clean, folder: Path, said: bool, how: str) -> s
 
 TESTS: list[tuple[str, Callable[[Stage, Clean, Path], str]]] = [
     ("full disk", full_disk), ("read-only disk", read_only), ("two writers", two_writers), ("both pid 1", both_pid_1),
+    ("other environment", other_environment),
 ]  # fmt: skip
 
 

@@ -20,7 +20,12 @@ from typing import NamedTuple
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "merge"
 BIN = Path(sys.executable).parent
-ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
+ENVIRONMENT = os.environ | {
+    "HF_HUB_OFFLINE": "1",
+    "OMP_WAIT_POLICY": "passive",
+    "GOMP_SPINCOUNT": "0",
+    "AGENTMERGE_HASH_CACHE": "0",  # every run hashes its inputs, as the first one of a user does
+}
 ROLES = ("base", "agent", "instruct")
 
 
