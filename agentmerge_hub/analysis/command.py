@@ -1,4 +1,4 @@
-"""`agentmerge analyse`: results in, a report out; `agentmerge plan`: how many episodes a claim takes."""
+"""`agentmerge analyse`: results in, a report out; `agentmerge plan`: how many runs, tasks and seeds a comparison needs."""
 
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,13 @@ from agentmerge_hub.errors import require
     default="validation",
     show_default=True,
     metavar="SPLIT",
-    help="The split that chooses λ and checkpoint; with inter_task only cross_task stays untouched.",
+    help="The split that chooses λ and checkpoint; with inter_task only cross_task stays unbiased.",
 )
 @click.option(
     "--likelihood",
     multiple=True,
     metavar="MODEL=FILE",
-    help="What `agentmerge likelihood` wrote of a model in the results, to draw beside success; repeat for more.",
+    help="Output of `agentmerge likelihood` for a model in the results, or a report's likelihood.csv; repeat for more.",
 )
 @click.option(
     "--lm-eval",
@@ -39,12 +39,15 @@ from agentmerge_hub.errors import require
     help="Scores of lm-evaluation-harness; name the model before fine-tuning first, repeat for more.",
 )
 @click.option(
-    "--traces", default=300, show_default=True, type=click.IntRange(0), help="Episodes to write readable pages for."
-)
-@click.option("--draws", default=10_000, show_default=True, type=click.IntRange(100), help="Bootstrap draws.")
+    "--plan", "plan_file", type=click.Path(path_type=Path), metavar="FILE",
+    help="A plan of `agentmerge plan -o`: report whether it was kept, and the decision it defines.",
+)  # fmt: skip
+@click.option("--traces", default=300, show_default=True, type=click.IntRange(0), help="Episodes to write pages for.")
 @click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of bootstrap and permutations."
-)
+    "--draws", default=10_000, show_default=True, type=click.IntRange(100),
+    help="Simulated studies behind each smallest difference.",
+)  # fmt: skip
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the simulations.")
 def analyse(results: tuple[Path, ...], out: Path, **options: Any) -> None:
     """Compare the methods scored in RESULTS (folders of `evaluate`) and write a report.
 
@@ -53,28 +56,69 @@ def analyse(results: tuple[Path, ...], out: Path, **options: Any) -> None:
     require("analysis", "scipy", "matplotlib")
     from agentmerge_hub.analysis.report import terminal, writer
 
-    scored = writer.write(list(results), out, writer.Options(**options))
-    terminal.show(scored)
+    written = writer.write(list(results), out, writer.Options(**options))
+    terminal.show(written.table1, written.answer)
     click.echo(str(out / "report.html"))
 
 
 @click.command()
 @click.option("--rate", default=0.136, show_default=True, help="Success rate of the one method.")
-@click.option("--difference", default=0.042, show_default=True, help="Difference to settle, as a fraction.")
-@click.option("--power", default=0.8, show_default=True, help="Chance of finding it.")
-@click.option("--alpha", default=0.05, show_default=True, help="Level of the two-sided test.")
-@click.option("--seeds", default=10, show_default=True, help="Seeds a task, for claims about new tasks.")
+@click.option("--difference", default=0.042, show_default=True, help="Difference to find, as a fraction.")
 @click.option(
-    "--between", default=0.1, show_default=True,
-    help="Standard deviation between tasks of the true difference, for claims about new tasks.",
+    "--between", default=0.1, show_default=True, help="Standard deviation between tasks of the true difference."
+)
+@click.option("--run-sd", default=0.25, show_default=True, help="Standard deviation between training runs, in logits.")
+@click.option("--runs", type=int, help="Training runs of each method; searched where absent.")
+@click.option("--tasks", type=int, help="Tasks; searched where absent.")
+@click.option("--seeds", type=int, help="Seeds of each task; searched where absent.")
+@click.option("--power", default=0.8, show_default=True, help="Probability of finding the difference.")
+@click.option("--alpha", default=0.05, show_default=True, help="Level of the two-sided test.")
+@click.option("--comparisons", default=1, show_default=True, help="Comparisons in the report, for Holm's correction.")
+@click.option(
+    "--split", default="cross_task", show_default=True, type=click.Choice(["cross_task", "inter_task"]),
+    help="The claim: new tasks, or the same tasks with new seeds.",
 )  # fmt: skip
-def plan(**options: Any) -> None:
-    """Say how many episodes settle a difference between two methods.
+@click.option(
+    "--training-cost", default=100.0, show_default=True, help="Cost of one training, in episodes, for the search."
+)
+@click.option(
+    "--independent", "paired", flag_value=False, default=True,
+    help="The two methods share no training seeds, so that the report cannot pair them.",
+)  # fmt: skip
+@click.option("--method", default="agentmerge", show_default=True, help="The method, for the plan file.")
+@click.option(
+    "--against", default="instruct_finetuned", show_default=True, help="What it is compared with, for the plan file."
+)
+@click.option(
+    "--look", "looks", type=int, multiple=True, metavar="RUNS",
+    help="Interim look after this many training runs, for the plan file; repeat for more.",
+)  # fmt: skip
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Plan file to write, for `analyse --plan`.")
+def plan(
+    runs: int | None, tasks: int | None, seeds: int | None, training_cost: float, out: Path | None, **options: Any
+) -> None:
+    """Simulate how often a study finds a difference between two methods, and search the cheapest design that does.
 
-    The defaults are the difference in the paper's Table 1 at learning rate 5e-6.
+    The simulation runs the test of the report itself. The defaults are the difference in the paper's Table 1 at learning rate
+    5e-6.
     """
     require("analysis", "scipy")
-    from agentmerge_hub.analysis.planning import sample_size
+    from agentmerge_hub.analysis.planning import design, plan_file
     from agentmerge_hub.analysis.report import terminal
+    from agentmerge_hub.analysis.statistics.power import Design
 
-    terminal.show_plan(sample_size.answers(**options))
+    names = {key: options.pop(key) for key in ("method", "against")}
+    looks = options.pop("looks")
+    study = design.Study(**options)
+    study.check()
+    given = None if runs is None or tasks is None or seeds is None else Design(runs, tasks, seeds)
+    if given:
+        design.check_design(given)
+        click.echo(terminal.power_line(study, given))
+    if out is not None:
+        plan_file.write(out, plan_file.planned(study, given, looks, **names))
+        click.echo(str(out))
+        return
+    fixed = (None, None, None) if given else (runs, tasks, seeds)
+    grids = [grid if number is None else (number,) for number, grid in zip(fixed, design.GRIDS)]
+    click.echo(terminal.search_line(study, design.cheapest(study, training_cost, *grids), training_cost))

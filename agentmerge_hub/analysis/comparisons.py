@@ -1,10 +1,15 @@
-"""Paired comparisons: the same (task, seed) under two methods.
+"""Comparisons of one method with the others on the same (task, seed), with a verdict on each.
 
-Which error counts depends on the claim. `inter_task` speaks about these tasks with new seeds, so its unit is the pair;
-`cross_task` speaks about tasks not yet seen, so its unit is the task. Both are computed for every split; ``p`` and the
-interval ``low``–``high`` are those of the split's own claim.
+Two claims are tested, each with its own estimate of error (`statistics.crossed_runs`):
+
+- *new tasks* (the splits cross_task and validation): tasks are a random sample, and so are training runs;
+- *same tasks* (inter_task and others): the tasks stay, their seeds are a random sample, and so are training runs.
+
+``low``, ``high`` and ``p`` are those of the split's own claim. With fewer than three training runs on a side, runs cannot be
+a sample: the numbers then speak about these models only, and there is no verdict on methods.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,137 +17,254 @@ import numpy as np
 
 from agentmerge_hub.analysis import statistics
 from agentmerge_hub.analysis.candidates import Candidate
-from agentmerge_hub.analysis.episodes import Results, Row, done
-from agentmerge_hub.analysis.planning import sample_size
+from agentmerge_hub.analysis.episodes import UNTRAINED, Key, Results, Row, by_run, common_keys, done, key_of
+from agentmerge_hub.analysis.statistics import crossed_runs, power
 
-TASK_CLAIMS = ("cross_task", "validation")
+NEW_TASK_SPLITS = ("cross_task", "validation")
 """Splits whose claim is about new tasks."""
+MIN_RUNS = 3
+"""Training runs of a method from which a verdict on methods is given."""
+ALPHA = 0.05
+IMPUTATIONS = {
+    "if_failed": (0.0, 0.0),
+    "if_succeeded": (1.0, 1.0),
+    "lowest": (0.0, 1.0),
+    "highest": (1.0, 0.0),
+}
+"""Rewards of the lost episodes of A and of B: all failed, all succeeded, and the worst and the best case for A."""
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Aligned by (task, seed): the mean reward of each side over its runs; success where one run each makes a pair."""
+class Side:
+    """Episodes of one candidate: reward sums and counts by run and (task, seed)."""
 
-    tasks: np.ndarray
-    seeds: np.ndarray
-    a: np.ndarray
-    b: np.ndarray
-    success_a: np.ndarray | None
-    success_b: np.ndarray | None
-    only_a: int
-    only_b: int
+    sums: np.ndarray
+    counts: np.ndarray
+    runs: tuple[int | None, ...]
+    fixed: bool
+    """Whether it is one given model instead of a method that can be trained again."""
+
+    def values(self, units: list[Any], keys: list[Key], of: Callable[[Key], Any]) -> np.ndarray:
+        """Cell values (runs, units), where `of` gives the unit of a key."""
+        place = {unit: number for number, unit in enumerate(units)}
+        index = [place[of(key)] for key in keys]
+        sums, counts = (np.zeros((len(self.runs), len(units))) for _ in range(2))
+        np.add.at(sums.T, index, self.sums.T)
+        np.add.at(counts.T, index, self.counts.T)
+        return crossed_runs.cell_values(sums, counts)
 
     @property
-    def differences(self) -> np.ndarray:
-        return self.a - self.b
+    def enough_runs(self) -> bool:
+        return self.fixed or len(self.runs) >= MIN_RUNS
 
 
-def pair(a: list[Row], b: list[Row]) -> Pairs:
-    """Pairs of finished episodes; what has no partner is counted."""
-    left, right = _cells(a), _cells(b)
-    keys = sorted(left.keys() & right.keys())
-    single = bool(keys) and all(len(left[key]) == len(right[key]) == 1 for key in keys)
+def side(rows: list[Row], keys: list[Key], lost_reward: float | None = None) -> Side | None:
+    """The candidate's episodes on these keys; None if none of them is finished.
 
-    def mean(cells: dict, name: str) -> np.ndarray:
-        return np.array([np.mean([row[name] for row in cells[key]]) for key in keys], float)
-
-    return Pairs(
-        tasks=np.array([task for task, _ in keys]),
-        seeds=np.array([seed for _, seed in keys]),
-        a=mean(left, "reward"),
-        b=mean(right, "reward"),
-        success_a=mean(left, "success") if single else None,
-        success_b=mean(right, "success") if single else None,
-        only_a=len(left.keys() - right.keys()),
-        only_b=len(right.keys() - left.keys()),
-    )
-
-
-def _cells(rows: list[Row]) -> dict[tuple, list[Row]]:
-    cells: dict[tuple, list[Row]] = {}
-    for row in done(rows):
-        cells.setdefault((row["task"], row["seed"]), []).append(row)
-    return cells
+    Args:
+        lost_reward: reward given to crashed and missing episodes; None leaves them out.
+    """
+    place = {key: number for number, key in enumerate(keys)}
+    seeds, sums, counts = [], [], []
+    for seed, run in by_run(row for row in rows if key_of(row) in place).items():
+        total, count = np.zeros(len(keys)), np.zeros(len(keys))
+        for row in run:
+            reward = row["reward"] if row["status"] == "done" else lost_reward
+            if reward is not None:
+                total[place[key_of(row)]] += reward
+                count[place[key_of(row)]] += 1
+        if count.any():
+            seeds.append(seed)
+            sums.append(total)
+            counts.append(count)
+    if not seeds:
+        return None
+    return Side(np.array(sums), np.array(counts), tuple(seeds), rows[0]["method"] in UNTRAINED)
 
 
-def compare(a: list[Row], b: list[Row], split: str, *, draws: int = 10_000, seed: int = 0) -> dict:
-    """Every number of one comparison, A minus B. Numbers that the data can't give are None."""
-    pairs = pair(a, b)
-    row: dict[str, Any] = {"pairs": len(pairs.a), "only_a": pairs.only_a, "only_b": pairs.only_b}
-    if not len(pairs.a):
+def compare(
+    a: list[Row],
+    b: list[Row],
+    split: str,
+    keys: set[Key] | None = None,
+    *,
+    draws: int = 4_000,
+    seed: int = 0,
+    tests: int = 1,
+) -> dict:
+    """Every number of one comparison, A minus B. Numbers that the data cannot give are None.
+
+    Args:
+        keys: the (task, seed) to compare on; by default those that all runs of both have.
+        draws, seed: of the simulation behind ``smallest_difference``.
+        tests: number of comparisons in the report, for Holm's correction.
+    """
+    common = sorted(common_keys([a, b]) if keys is None else keys)
+    row: dict[str, Any] = {"pairs": 0, "lost_a": _lost(a, common), "lost_b": _lost(b, common)}
+    first, second = side(a, common), side(b, common)
+    if not common or first is None or second is None:
         return row
-    d, tasks, seeds = pairs.differences, pairs.tasks, pairs.seeds
-    names = sorted(set(tasks))
-    by_pair = statistics.fixed_task_interval(d, tasks, seeds)
-    by_task = statistics.new_task_interval(d, tasks, draws=draws, seed=seed)
-    p_pairs = statistics.sign_flip(d, seed=seed)
-    p_tasks = statistics.sign_flip([d[tasks == name].sum() for name in names], seed=seed)
-    better = statistics.improvement(
-        [pairs.a[tasks == name] for name in names], [pairs.b[tasks == name] for name in names], draws=draws, seed=seed
-    )
-    new_tasks = split in TASK_CLAIMS
+    finished = (first.counts.sum(0) > 0) & (second.counts.sum(0) > 0)
     row |= {
-        "tasks": len(names),
-        "mean_a": pairs.a.mean(),
-        "mean_b": pairs.b.mean(),
-        "difference": d.mean(),
-        "low": (by_task if new_tasks else by_pair)[0],
-        "high": (by_task if new_tasks else by_pair)[1],
-        "p": p_tasks if new_tasks else p_pairs,
-        "unit": "task" if new_tasks else "pair",
-        "se_fixed_tasks": statistics.fixed_task_error(d, tasks, seeds),
-        "low_fixed_tasks": by_pair[0],
-        "high_fixed_tasks": by_pair[1],
-        "se_new_tasks": statistics.new_task_error(d, tasks),
-        "low_new_tasks": by_task[0],
-        "high_new_tasks": by_task[1],
-        "p_sign_flip_pairs": p_pairs,
-        "p_sign_flip_tasks": p_tasks,
-        "improvement": better[0],
-        "improvement_low": better[1],
-        "improvement_high": better[2],
+        "pairs": int(finished.sum()),
+        "tasks": len({key[0] for key, known in zip(common, finished) if known}),
+        "runs_a": len(first.runs),
+        "runs_b": len(second.runs),
+        "paired_runs": _paired(first, second),
+        "about_methods": first.enough_runs and second.enough_runs,
+        "mean_a": first.sums.sum() / first.counts.sum(),
+        "mean_b": second.sums.sum() / second.counts.sum(),
     }
-    error = row["se_new_tasks"] if new_tasks else row["se_fixed_tasks"]
-    row["smallest_difference"] = np.nan if np.isnan(error) else sample_size.smallest_difference(error)
-    if pairs.success_a is not None:
-        wins = int((pairs.success_a > pairs.success_b).sum())
-        losses = int((pairs.success_a < pairs.success_b).sum())
-        row |= {"wins": wins, "losses": losses, "p_mcnemar": statistics.mcnemar(wins, losses)}
-    return {key: _plain(value) for key, value in row.items()}
+    new_tasks = split in NEW_TASK_SPLITS
+    row["claim"] = "new tasks" if new_tasks else "same tasks"
+    row["difference"] = row["mean_a"] - row["mean_b"]
+    for name, about_new in (("new_tasks", True), ("same_tasks", False)):
+        parts = _parts(first, second, common, about_new)
+        low, high, p = _interval(parts, len({key[0] for key in common}) if about_new else len(common))
+        row |= {f"low_{name}": low, f"high_{name}": high, f"p_{name}": p}
+        if about_new == new_tasks:
+            row |= {"low": low, "high": high, "p": p}
+            row["smallest_difference"] = power.smallest_difference(
+                parts, alpha=ALPHA / max(tests, 1), draws=draws, seed=seed
+            )
+    if row["lost_a"] or row["lost_b"]:
+        for name, (reward_a, reward_b) in IMPUTATIONS.items():
+            left, right = side(a, common, reward_a), side(b, common, reward_b)
+            assert left and right  # both have finished episodes
+            parts = _parts(left, right, common, new_tasks)
+            row[f"difference_{name}"] = float(parts.estimate)
+            row[f"p_{name}"] = _interval(parts, row["tasks"] if new_tasks else len(common))[2]
+    row |= _wins(first, second, a, b, common)
+    return {key: plain(value) for key, value in row.items()}
 
 
-def _plain(value: object) -> object:
+def _lost(rows: list[Row], keys: list[Key]) -> int:
+    inside = set(keys)
+    return sum(row["status"] != "done" and key_of(row) in inside for row in rows)
+
+
+def _paired(a: Side, b: Side) -> bool:
+    """Runs pair by seed where both sides have the same two or more seeds."""
+    return len(a.runs) > 1 and a.runs == b.runs and None not in a.runs
+
+
+def _parts(a: Side, b: Side, keys: list[Key], new_tasks: bool) -> crossed_runs.Components:
+    units: list[Any] = sorted({key[0] for key in keys}) if new_tasks else keys
+    of: Callable[[Key], Any] = (lambda key: key[0]) if new_tasks else (lambda key: key)
+    strata = None if new_tasks else [key[0] for key in keys]
+    left, right = a.values(units, keys, of), b.values(units, keys, of)
+    if not (a.enough_runs and b.enough_runs):  # runs are not a sample: these models
+        left, right = left.mean(0, keepdims=True), right.mean(0, keepdims=True)
+        return crossed_runs.components(left, right, strata=strata)
+    return crossed_runs.components(left, right, paired=_paired(a, b), strata=strata)
+
+
+def _interval(parts: crossed_runs.Components, units: int) -> tuple[float, float, float]:
+    """95 % interval and p-value; without spread there is no interval, and p follows Laplace's rule."""
+    found = crossed_runs.estimate(parts)
+    value = float(found.value)
+    if np.isfinite(found.variance):
+        half = float(found.half_width())
+        return value - half, value + half, float(found.p_value())
+    if abs(value) < 1e-12 or units < 2:
+        return np.nan, np.nan, 1.0
+    variance, df = crossed_runs.without_spread(units)
+    bounded = crossed_runs.Estimate(found.value, np.asarray(variance), np.asarray(df))
+    return np.nan, np.nan, float(bounded.p_value())
+
+
+def _wins(first: Side, second: Side, a: list[Row], b: list[Row], keys: list[Key]) -> dict[str, Any]:
+    """Pairs with the higher mean reward on either side; McNemar's p where each pair is one 0/1 episode a side."""
+    known = (first.counts.sum(0) > 0) & (second.counts.sum(0) > 0)
+    with np.errstate(invalid="ignore"):
+        apart = (first.sums.sum(0) / first.counts.sum(0) - second.sums.sum(0) / second.counts.sum(0))[known]
+    numbers = {"wins": int((apart > 1e-12).sum()), "losses": int((apart < -1e-12).sum())}
+    inside = set(keys)
+    binary = all(row["reward"] in (0.0, 1.0) for row in done(a) + done(b) if key_of(row) in inside)
+    if binary and len(first.runs) == len(second.runs) == 1:
+        return numbers | {"p_mcnemar": statistics.mcnemar(numbers["wins"], numbers["losses"])}
+    return numbers
+
+
+def plain(value: Any) -> Any:
+    """A numpy number as Python's, NaN as None."""
     if isinstance(value, float | np.floating):
         return None if np.isnan(value) else float(value)
-    return value
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def table(
-    results: Results, candidates: list[Candidate], focus: str, *, draws: int = 10_000, seed: int = 0
+    results: Results,
+    candidates: list[Candidate],
+    focus: str,
+    keys: dict[tuple[str, str], set[Key]] | None = None,
+    *,
+    draws: int = 4_000,
+    seed: int = 0,
 ) -> list[dict]:
     """The method in focus against every other method under the same agent, split by split.
 
-    Methods meet at the same learning rate; one that shares no rate with the focus (the untouched instruct model has
-    none) is met at whatever rates it has. Holm's correction runs over all comparisons of a split and agent, because a
-    reader looks through them for a small p.
+    Methods are compared at equal learning rates; one that shares no rate with the focus (the instruct model has none) is
+    compared at all of its rates. Holm's correction covers all comparisons of the report.
+
+    Args:
+        keys: (split, agent) → the (task, seed) that Table 1 describes.
     """
-    rows = []
+    planned = []
     for split in (split for split in results.splits if split != "validation"):
         episodes = results.by_candidate(split)
         for agent in dict.fromkeys(candidate.agent for candidate in candidates):
-            family = []
-            for a, b in _meetings([c for c in candidates if c.agent == agent], focus):
-                numbers = compare(episodes.get(a, []), episodes.get(b, []), split, draws=draws, seed=seed)
-                names = {f"{key}_a": value for key, value in a._asdict().items() if key != "agent"}
-                names |= {f"{key}_b": value for key, value in b._asdict().items() if key != "agent"}
-                family.append({"split": split, "agent": agent, **names, **numbers})
-            for row, adjusted in zip(family, statistics.holm([row.get("p", np.nan) for row in family])):
-                row["p_holm"] = _plain(adjusted)
-            rows += family
+            for a, b in _rivals([c for c in candidates if c.agent == agent], focus):
+                planned.append((split, agent, a, b, episodes.get(a, []), episodes.get(b, [])))
+    rows = []
+    for split, agent, a, b, left, right in planned:
+        names = {f"{key}_a": value for key, value in a._asdict().items() if key != "agent"}
+        names |= {f"{key}_b": value for key, value in b._asdict().items() if key != "agent"}
+        shared = (keys or {}).get((split, agent))
+        numbers = compare(left, right, split, shared, draws=draws, seed=seed, tests=len(planned))
+        rows.append({"split": split, "agent": agent, **names, **numbers})
+    return judge(rows)
+
+
+def judge(rows: list[dict]) -> list[dict]:
+    """Add ``p_holm`` over all rows, and ``verdict``: *better* or *worse* only where the data tell the methods apart.
+
+    Lost episodes are filled in four ways (IMPUTATIONS), each with Holm's correction of its own; a verdict needs the same
+    answer from the finished episodes and from all of these.
+    """
+    corrected = {"": _holm(rows, "p")} | {name: _holm(rows, f"p_{name}") for name in IMPUTATIONS}
+    for place, row in enumerate(rows):
+        row["p_holm"] = corrected[""][place]
+        found = {_direction(row["p_holm"], row.get("difference"))}
+        for name in IMPUTATIONS:
+            if row.get(f"difference_{name}") is not None:
+                found.add(_direction(corrected[name][place], row[f"difference_{name}"]))
+        row["verdict"] = _verdict(row, found)
     return rows
 
 
-def _meetings(candidates: list[Candidate], focus: str) -> list[tuple[Candidate, Candidate]]:
+def _holm(rows: list[dict], name: str) -> list[float | None]:
+    """Corrected p-values of a column; rows without lost episodes have their p under every imputation."""
+    values = [row["p"] if row.get(name) is None else row[name] for row in rows if row.get("p") is not None]
+    adjusted = iter(statistics.holm(values))
+    return [plain(next(adjusted)) if row.get("p") is not None else None for row in rows]
+
+
+def _direction(p: float | None, difference: float | None) -> str:
+    if p is None or difference is None or p >= ALPHA:
+        return "not settled"
+    return "better" if difference > 0 else "worse"
+
+
+def _verdict(row: dict, found: set[str]) -> str:
+    if not row["pairs"]:
+        return "not compared"
+    if not row["about_methods"]:
+        return "these two models" if row["runs_a"] == row["runs_b"] == 1 else "these models"
+    return found.pop() if len(found) == 1 else "not settled"
+
+
+def _rivals(candidates: list[Candidate], focus: str) -> list[tuple[Candidate, Candidate]]:
     mine = [candidate for candidate in candidates if candidate.method == focus]
     rates = {candidate.learning_rate for candidate in mine}
     pairs = []

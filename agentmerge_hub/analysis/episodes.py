@@ -1,6 +1,7 @@
-"""Read results.parquet of one or more folders: one row per episode that was asked for, checked before it is counted."""
+"""Read results.parquet of one or more folders: one row per planned episode, checked before it is counted."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -18,14 +19,18 @@ SPLITS = ("inter_task", "cross_task", "validation")
 """Order of the splits in tables. Episodes of ``validation`` choose λ and checkpoint and are reported apart."""
 NEEDED = ("benchmark", "task", "seed", "split", "method", "status", "reward")
 STATUSES = ("done", "crashed", "missing")
+UNTRAINED = ("base", "instruct")
+"""Methods that are one given model: no training run of the study made them."""
 
 Row = dict[str, Any]
 """One episode, keys as in RESULT_SCHEMA, and ``folder``: where its row was read."""
+Key = tuple[str, int]
+"""Task and seed of an episode."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """All episodes, and what a reader must know about how they came together."""
+    """All episodes, and notes on how they were put together."""
 
     rows: list[Row]
     folders: tuple[Path, ...]
@@ -50,8 +55,26 @@ class Results:
 
 
 def done(rows: list[Row]) -> list[Row]:
-    """Episodes that ended and were scored."""
+    """Episodes that ended and have a reward. What a model's own fault ended is done, with reward 0."""
     return [row for row in rows if row["status"] == "done"]
+
+
+def key_of(row: Row) -> Key:
+    return (row["task"], row["seed"])
+
+
+def by_run(rows: Iterable[Row]) -> dict[int | None, list[Row]]:
+    """Rows by training run, in the order of run seeds."""
+    runs: dict[int | None, list[Row]] = {}
+    for row in rows:
+        runs.setdefault(row["run_seed"], []).append(row)
+    return dict(sorted(runs.items(), key=lambda item: (item[0] is not None, item[0] or 0)))
+
+
+def common_keys(groups: Iterable[list[Row]]) -> set[Key]:
+    """The (task, seed) that every run of every group has, whatever became of the episode."""
+    runs = [{key_of(row) for row in run} for rows in groups for run in by_run(rows).values()]
+    return set.intersection(*runs) if runs else set()
 
 
 def read(folders: list[Path], benchmark: str | None = None, validation_tasks: tuple[str, ...] = ()) -> Results:
@@ -75,10 +98,11 @@ def read(folders: list[Path], benchmark: str | None = None, validation_tasks: tu
         raise UserError(
             f"the results mix {' and '.join(found)}, whose rewards don't average: choose one with --benchmark"
         )
+    _check_identity(rows)
     rows, notes = _without_repeats(rows)
     notes += [note for folder in folders if (note := _unsure(Path(folder)))]
     if unknown := set(validation_tasks) - {row["task"] for row in rows}:
-        raise UserError(f"--validation-tasks names {sorted(unknown)[0]!r}, of which there is no episode")
+        raise UserError(f"--validation-task names {sorted(unknown)[0]!r}, of which there is no episode")
     for row in rows:
         if row["task"] in validation_tasks:
             row["split"] = "validation"
@@ -97,7 +121,7 @@ def _read(folder: Path) -> list[Row]:
         raise UserError(f"{folder} has no {FILE}: give folders that `agentmerge evaluate` wrote")
     table = read_table(path, NEEDED, "it is not a table of `agentmerge evaluate`")
     if table.num_rows == 0:
-        raise UserError(f"{path} has no row: nothing was asked for")
+        raise UserError(f"{path} has no row: the study planned no episode")
     rows = [{**dict.fromkeys(RESULT_SCHEMA.names), **row, "folder": folder} for row in table.to_pylist()]
     for row in rows:
         row["method"] = labels.canonical(row["method"] or "unnamed")
@@ -109,7 +133,7 @@ def _read(folder: Path) -> list[Row]:
         if row["success"] is None and row["status"] == "done":
             row["success"] = row["reward"] > 0
         row["split"] = row["split"] or "unsplit"
-        if row["method"] == "instruct":  # taken as it is: how it was made is no setting of this study
+        if row["method"] == "instruct":  # a given model: how it was made is no setting of this study
             row |= {"learning_rate": None, "samples_seen": None, "run_seed": None}
     return rows
 
@@ -124,21 +148,47 @@ def _unsure(folder: Path) -> str:
     return ""
 
 
+IDENTITY = ("weights_hash", "model")
+DECLARED = "merge_lambda, learning_rate, samples_seen and run_seed"
+
+
+def _check_identity(rows: list[Row]) -> None:
+    """Refuse rows that share method and settings but come from different weights or endpoint models."""
+    models: dict[tuple, tuple] = {}
+    for row in rows:
+        key = (*candidate_in(row), row["run_seed"])
+        found = tuple(row[name] or "" for name in IDENTITY)
+        first = models.setdefault(key, found)
+        if first != found:
+            a, b = (
+                f"{model or 'a model'}{f' ({weights[:8]})' if weights else ''}" for weights, model in (first, found)
+            )
+            raise UserError(
+                f"{row['folder'] / FILE}: {a} and {b} are different models of {row['method']} with the same declared settings: "
+                f"declare their {DECLARED} in the recipe and evaluate again, or analyse them apart"
+            )
+
+
 def _without_repeats(rows: list[Row]) -> tuple[list[Row], list[str]]:
-    """Drop rows that describe an episode again: the same candidate, run, task and seed; a finished one wins."""
+    """Drop rows that describe an episode again: the same candidate, run, task and seed. A finished one is kept.
+
+    Raises:
+        UserError: if two finished rows of one episode have different rewards.
+    """
     kept: dict[tuple, Row] = {}
-    conflicts = 0
     for row in rows:
         key = (*candidate_in(row), row["run_seed"], row["task"], row["seed"])
         old = kept.get(key)
         if old is None or (old["status"] != "done" and row["status"] == "done"):
             kept[key] = row
         elif old["status"] == row["status"] == "done" and old["reward"] != row["reward"]:
-            conflicts += 1
+            raise UserError(
+                f"{row['method']} on {row['task']} seed {row['seed']} has reward {old['reward']:g} in {old['folder']} and "
+                f"{row['reward']:g} in {row['folder']}: leave out the folder that is wrong"
+            )
     notes = []
     if repeats := len(rows) - len(kept):
-        differ = f"; {conflicts} of them with another reward" if conflicts else ""
         notes.append(
-            f"{repeats} rows describe an episode that another row already describes; the first finished one counts{differ}."
+            f"{repeats} rows describe an episode that another row already describes; the first finished one counts."
         )
     return list(kept.values()), notes

@@ -4,6 +4,7 @@
 stands for is looked up in the results, by the model's name.
 """
 
+import csv
 from math import exp
 from pathlib import Path
 
@@ -28,15 +29,20 @@ def summarise(words: tuple[str, ...], episodes: list[Row]) -> list[dict]:
     greedy matches are averaged too. Training runs are pooled.
 
     Args:
-        words: ``MODEL=FILE`` with a model of the results, or FILE alone if it is named after the model.
+        words: ``MODEL=FILE`` with a model of the results, FILE alone if it is named after the model, or likelihood.csv of
+            an earlier report, whose rows are taken as they are.
         episodes: rows of the results.
 
     Raises:
         UserError: if a file can't be read, a column is missing, or the results know no such model.
     """
     groups: dict[tuple, list[dict]] = {}
+    summaries: list[dict] = []
     for word in words:
-        name, path = _parse(word)
+        name, path = parse(word)
+        if path.suffix == ".csv":
+            summaries += _read_summary(path)
+            continue
         known = _known(name, episodes)
         for row in _read(path):
             row |= {"method": known["method"], "learning_rate": known["learning_rate"]}
@@ -44,12 +50,30 @@ def summarise(words: tuple[str, ...], episodes: list[Row]) -> list[dict]:
                 row["samples_seen"] = known["samples_seen"]
             groups.setdefault(tuple(row[key] for key in KEYS), []).append(row)
     ordered = sorted(groups.items(), key=lambda item: [(value is not None, value or 0) for value in item[0][1:3]])
-    return [_summary(key, members) for key, members in ordered]
+    return [_summary(key, members) for key, members in ordered] + summaries
 
 
-def _parse(word: str) -> tuple[str, Path]:
+def parse(word: str) -> tuple[str, Path]:
+    """``MODEL=FILE``, or FILE alone, as model and file."""
     name, equals, path = word.partition("=")
     return (name, Path(path)) if equals else (Path(word).stem, Path(word))
+
+
+def _read_summary(path: Path) -> list[dict]:
+    """Rows of a report's likelihood.csv."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return [
+            {key: value if key in ("method", "split") else _number(key, value) for key, value in row.items()}
+            for row in rows
+        ]
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is not the likelihood.csv of a report: {str(error).splitlines()[0]}") from error
+
+
+def _number(name: str, value: str) -> float | int | None:
+    return None if value == "" else int(value) if name in ("samples", "samples_seen") else float(value)
 
 
 def _known(name: str, episodes: list[Row]) -> Row:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from agentmerge_hub.analysis import labels
-from agentmerge_hub.analysis.candidates import Candidate, short_labels
+from agentmerge_hub.analysis.candidates import Candidate, candidate_in, short_labels
 from agentmerge_hub.analysis.episodes import Results, done
 from agentmerge_hub.errors import UserError
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The candidates that tables compare, how each was chosen, and what to tell the reader."""
+    """The candidates that tables compare, a table of the candidates they were chosen from, and notes for the reader."""
 
     candidates: list[Candidate]
     table: list[dict]
@@ -24,11 +24,11 @@ def choose(results: Results, on: str = "validation") -> Choice:
     """One candidate for each (agent, method, learning rate).
 
     Of those with episodes to choose on, the highest mean reward on the episodes that all of them finished; at a tie fewer
-    samples, then λ nearer ½. Where none has any: the last checkpoint, and every λ stays, because nothing honest can
-    choose it.
+    samples, then λ nearer ½. Where none has any: the last checkpoint, and every λ stays, because the
+    reported episodes must not choose it.
 
     Args:
-        on: the split to choose on. Scores on any split but ``validation`` are flattered by it, and a note says so.
+        on: the split to choose on. Scores on any split but ``validation`` are biased upwards, and a note says so.
 
     Raises:
         UserError: if a split other than the default is named and has no episode.
@@ -50,14 +50,18 @@ def choose(results: Results, on: str = "validation") -> Choice:
             if len(settings) > 1:
                 notes.append(_unchosen(settings, on))
             continue
-        kept += [_best(scored, table)] if len(scored) > 1 else scored
+        if len(scored) > 1:
+            kept.append(best := _best(scored, table))
+            notes += _ties_and_edges(best, table[-len(scored) :], names)
+        else:
+            kept += scored
         if len(scored) < len(settings):
             apart = "; ".join(names[candidate] for candidate in settings if candidate not in scored)
-            notes.append(f"Without {on} episodes, these took no part in the choice: {apart}.")
+            notes.append(f"Without {on} episodes, these were not among the candidates of the choice: {apart}.")
     if table and on != "validation":
         notes.append(
             f"λ and checkpoints were chosen on the {labels.split(on)} episodes, so the {labels.split(on)} scores of the methods "
-            "that had a choice are flattered; the other splits are not."
+            "that had a choice are biased upwards; the other splits are not."
         )
     return Choice(sorted(kept, key=lambda candidate: candidate.order), table, notes)
 
@@ -85,6 +89,26 @@ def _best(scored: dict[Candidate, list[dict]], table: list[dict]) -> Candidate:
     return best
 
 
+def _ties_and_edges(best: Candidate, rows: list[dict], names: dict[Candidate, str]) -> list[str]:
+    """Notes where the highest score is shared, and where the chosen λ is the first or last of those tried."""
+    notes = []
+    chosen = next(row for row in rows if row["chosen"])
+    equal = [candidate_in(row) for row in rows if abs(row["validation_reward"] - chosen["validation_reward"]) < 1e-9]
+    if len(equal) > 1:
+        notes.append(
+            f"The choice was a tie: {' and '.join(names[c] for c in equal)} scored the same ({chosen['validation_reward']:.3f}); "
+            f"{names[best]} was taken by rule (fewer samples, then λ nearer ½)."
+        )
+    tried = sorted({row["merge_lambda"] for row in rows if row["merge_lambda"] is not None})
+    if len(tried) > 2 and best.merge_lambda in (tried[0], tried[-1]):
+        side = "smaller" if best.merge_lambda == tried[0] else "larger"
+        notes.append(
+            f"The chosen λ {best.merge_lambda:g} of {names[best]} is at the edge of the values tried "
+            f"({', '.join(f'{value:g}' for value in tried)}): a {side} one may score higher."
+        )
+    return notes
+
+
 def _last(settings: list[Candidate]) -> list[Candidate]:
     last = max(candidate.samples_seen or 0 for candidate in settings)
     return [candidate for candidate in settings if (candidate.samples_seen or 0) == last]
@@ -96,7 +120,7 @@ def _unchosen(settings: list[Candidate], on: str) -> str:
     lambdas = {candidate.merge_lambda for candidate in settings}
     what = "the last checkpoint is shown"
     if len(lambdas) > 1:
-        what = "every λ is shown, and picking the best of them here would flatter it"
+        what = "every λ is shown, and choosing the best of them here would bias its score upwards"
     return (
         f"{method}{at} was scored in {len(settings)} settings without {on} episodes to choose on: {what}. "
         "--validation-task sets tasks aside for that."

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,98 +11,117 @@ import pyarrow.parquet as pq
 
 from agentmerge_hub.analysis import statistics
 from agentmerge_hub.analysis.candidates import Candidate
-from agentmerge_hub.analysis.comparisons import TASK_CLAIMS, _plain
-from agentmerge_hub.analysis.episodes import Results, Row, done
+from agentmerge_hub.analysis.common_episodes import Shared
+from agentmerge_hub.analysis.comparisons import NEW_TASK_SPLITS, plain, side
+from agentmerge_hub.analysis.episodes import Results, Row, by_run, done, key_of
+from agentmerge_hub.analysis.statistics import crossed_runs
 
-SIGNS = ("missing", "crashed")
+LOST = ("missing", "crashed")
 
 
 def scores(rows: list[Row], split: str) -> dict:
-    """Mean reward and success of one candidate's episodes in one split, with the three errors.
+    """Mean reward and success of one candidate's episodes in one split, with their standard errors.
 
-    ``se`` is the one of the split's own claim: new tasks for cross_task, fixed tasks elsewhere.
+    ``se`` is the error of the split's own claim: new tasks for cross_task and validation, new seeds of the same tasks
+    elsewhere. From three training runs on it includes the variation between runs; below that it holds the runs fixed.
     """
     finished = done(rows)
-    counts = {status: sum(row["status"] == status for row in rows) for status in SIGNS}
-    asked = {"n": len(finished), **counts, "asked": len(rows), "tasks": len({row["task"] for row in finished})}
-    asked["runs"] = len({row["run_seed"] for row in finished})
+    counts = {status: sum(row["status"] == status for row in rows) for status in LOST}
+    numbers: dict[str, Any] = {
+        "n": len(finished),
+        **counts,
+        "planned": len(rows),
+        "tasks": len({row["task"] for row in finished}),
+        "runs": len({row["run_seed"] for row in finished}),
+    }
     if not finished:
-        return asked
+        return numbers
     reward = np.array([row["reward"] for row in finished], float)
-    tasks = np.array([row["task"] for row in finished])
-    seeds = np.array([row["seed"] for row in finished])
-    fixed = statistics.fixed_task_error(reward, tasks, seeds)
-    new = statistics.new_task_error(reward, tasks)
-    numbers = {
+    numbers |= {
         "reward": reward.mean(),
-        "se": new if split in TASK_CLAIMS else fixed,
+        "se": _error(finished, split in NEW_TASK_SPLITS),
         "se_binomial": statistics.binomial_error(reward),
-        "se_fixed_tasks": fixed,
-        "se_new_tasks": new,
+        "se_same_tasks": _error(finished, False),
+        "se_new_tasks": _error(finished, True),
         "success": float(np.mean([row["success"] for row in finished])),
         "reward_if_unfinished_failed": reward.sum() / len(rows),
     }
-    if asked["runs"] > 1:
-        runs = [row["run_seed"] for row in finished]
-        means = [np.mean([value for value, run in zip(reward, runs) if run == this]) for this in set(runs)]
+    if numbers["runs"] > 1:
+        means = [float(np.mean([row["reward"] for row in run])) for run in by_run(finished).values()]
         numbers |= {"reward_lowest_run": min(means), "reward_highest_run": max(means)}
-    return {**asked, **{key: _plain(float(value)) for key, value in numbers.items()}}
+        numbers["reward_by_run"] = " ".join(f"{mean:.4f}" for mean in means)
+    return {key: plain(value) for key, value in numbers.items()}
 
 
-def table1(results: Results, candidates: list[Candidate] | None = None) -> list[dict]:
-    """Candidates × splits, one row each; all candidates of the results if none are named."""
+def _error(rows: list[Row], new_tasks: bool) -> float:
+    """Standard error of the mean; NaN where the data cannot give it."""
+    keys = sorted({key_of(row) for row in rows})
+    mine = side(rows, keys)
+    assert mine is not None
+    units: list[Any] = sorted({key[0] for key in keys}) if new_tasks else keys
+    values = mine.values(units, keys, (lambda key: key[0]) if new_tasks else (lambda key: key))
+    if not mine.enough_runs:
+        values = values.mean(0, keepdims=True)
+    strata = None if new_tasks else [key[0] for key in keys]
+    return float(np.sqrt(crossed_runs.estimate(crossed_runs.components(values, strata=strata)).variance))
+
+
+def table1(results: Results, candidates: list[Candidate] | None = None, shared: Shared | None = None) -> list[dict]:
+    """Candidates × splits, one row each; all candidates of the results if none are named.
+
+    Args:
+        shared: the episodes to describe; all of a candidate's where its split is absent.
+    """
     rows = []
     for split in results.splits:
         for candidate, episodes in results.by_candidate(split).items():
             if candidates is None or (candidate in candidates and split != "validation"):
-                rows.append({"split": split, **candidate._asdict(), **scores(episodes, split)})
+                described = within(episodes, split, candidate, shared)
+                rows.append({"split": split, **candidate._asdict(), **scores(described, split)})
     return rows
 
 
+def within(rows: list[Row], split: str, candidate: Candidate, shared: Shared | None) -> list[Row]:
+    """The rows of a candidate that are among the shared episodes of its split and agent."""
+    keys = (shared or {}).get((split, candidate.agent))
+    return rows if keys is None else [row for row in rows if key_of(row) in keys]
+
+
 def on_same_episodes(
-    results: Results, candidates: list[Candidate], split: str, beside: tuple[Candidate, ...] = ()
+    results: Results, candidates: list[Candidate], split: str, optional: tuple[Candidate, ...] = ()
 ) -> list[dict]:
-    """Scores of candidates on the episodes of a split that all of them finished: what a line through them may compare.
+    """Scores of candidates on the episodes of a split that all of them finished, so that a line through them is fair.
 
     Args:
-        candidates: those that finished none of the split's are left out.
-        beside: more candidates, each added if it finished all of these episodes.
+        candidates: those that finished none of the split's episodes are left out.
+        optional: more candidates, each added if it finished all of these episodes.
     """
     finished = {candidate: done(rows) for candidate, rows in results.by_candidate(split).items()}
-    keys = {candidate: {(row["task"], row["seed"]) for row in rows} for candidate, rows in finished.items() if rows}
+    keys = {candidate: {key_of(row) for row in rows} for candidate, rows in finished.items() if rows}
     mine = [candidate for candidate in candidates if candidate in keys]
     if not mine:
         return []
     common = set.intersection(*(keys[candidate] for candidate in mine))
-    mine += [candidate for candidate in beside if common <= keys.get(candidate, set())]
-    shared = {c: [row for row in finished[c] if (row["task"], row["seed"]) in common] for c in mine if common}
+    mine += [candidate for candidate in optional if common <= keys.get(candidate, set())]
+    shared = {c: [row for row in finished[c] if key_of(row) in common] for c in mine if common}
     return [{"split": split, **candidate._asdict(), **scores(rows, split)} for candidate, rows in shared.items()]
 
 
-def by_task(results: Results, candidates: list[Candidate]) -> list[dict]:
-    """Success of each candidate by task, with the task's category."""
+def by_task(results: Results, candidates: list[Candidate], shared: Shared | None = None) -> list[dict]:
+    """Mean reward of each candidate by task, with the task's category."""
     rows = []
     for split in results.splits:
         for candidate, episodes in results.by_candidate(split).items():
             if candidate not in candidates:
                 continue
             tasks: dict[tuple[str, str], list[Row]] = {}
-            for row in episodes:
+            for row in within(episodes, split, candidate, shared):
                 tasks.setdefault((row["category"] or "", row["task"]), []).append(row)
             for (category, task), mine in sorted(tasks.items()):
                 finished = done(mine)
                 mean = float(np.mean([row["reward"] for row in finished])) if finished else None
-                rows.append(
-                    {
-                        "split": split,
-                        **candidate._asdict(),
-                        "category": category,
-                        "task": task,
-                        "n": len(finished),
-                        "asked": len(mine),
-                        "reward": mean,
-                    }
-                )
+                about = {"split": split, **candidate._asdict(), "category": category, "task": task}
+                rows.append({**about, "n": len(finished), "planned": len(mine), "reward": mean})
     return rows
 
 

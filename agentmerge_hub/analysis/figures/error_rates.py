@@ -1,11 +1,11 @@
-"""Error analysis along checkpoints: how often a model thinks, copies the example, or names what isn't there."""
+"""Error analysis along checkpoints: how often a model thinks, copies the example, or uses an element that is not on the page."""
 
 from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.error_analysis import MEASURES
-from agentmerge_hub.analysis.figures.plotting import DASHES, MARKERS, SERIES, Picture, draw
+from agentmerge_hub.analysis.figures.plotting import DASHES, MARKERS, SERIES, Picture, draw, is_narrow, panels
 
 SHOWN = ("think", "copied", "copied_first", "invalid_bid")
 SPLIT = "cross_task"
@@ -33,7 +33,7 @@ def _draw(folder: Path, name: str, method: str, agent: str, rows: list[dict]) ->
     seen = {(row["learning_rate"], row["samples_seen"]): row for row in rows}
 
     def paint(figure: Any) -> None:
-        axes = figure.subplots(1, len(measures), sharex=True, squeeze=False)[0]
+        axes = panels(figure, len(measures), sharex=True)
         for axis, measure in zip(axes, measures):
             for number, rate in enumerate(rates):
                 line = sorted(
@@ -55,9 +55,12 @@ def _draw(folder: Path, name: str, method: str, agent: str, rows: list[dict]) ->
             axis.xaxis.set_major_formatter("{x:,.0f}")
             axis.locator_params(axis="x", nbins=3)
             axis.set_ylim(-4, 104)
-        axes[0].set_ylabel("percent")
+        for axis in axes if is_narrow(figure) else axes[:1]:
+            axis.set_ylabel("percent")
         axes[0].legend(loc="best")
 
     who = f"{labels.method(method)}, {agent} agent" if agent else labels.method(method)
     caption = f"{who}, {labels.split(SPLIT)}: what it does along training, with one standard error over episodes."
-    return draw(folder, name, caption, f"{caption} The numbers are in behaviour.csv.", paint, (9, 2.6))
+    return draw(
+        folder, name, caption, f"{caption} The numbers are in behaviour.csv.", paint, (9, 2.6), 1.7 * len(measures)
+    )

@@ -7,10 +7,10 @@ import numpy as np
 
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.candidates import Candidate, candidate_in, short_labels
-from agentmerge_hub.analysis.figures.plotting import EMPTY, Picture, draw
+from agentmerge_hub.analysis.figures.plotting import EMPTY, Picture, draw, is_narrow
 
 WIDE = 6
-"""With more columns than this the splits stand below each other."""
+"""With more columns than this the panels of the splits are in one column."""
 
 
 def for_each_agent(folder: Path, rows: list[dict]) -> list[Picture]:
@@ -45,7 +45,7 @@ def draw_by(
     below = len(order) > WIDE
 
     def paint(figure) -> None:
-        if below:
+        if below or is_narrow(figure):
             axes = figure.subplots(len(splits), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
         else:
             axes = figure.subplots(1, len(splits), squeeze=False)[0]
@@ -59,10 +59,10 @@ def draw_by(
             image = axis.pcolormesh(np.ma.masked_invalid(grid), cmap="cividis", vmin=0, vmax=1)
             axis.invert_yaxis()
             for (i, j), value in np.ndenumerate(grid):
-                if not np.isnan(value):
+                if not np.isnan(value) and not (is_narrow(figure) and len(order) > WIDE):
                     ink = "white" if value < 0.55 else "black"
-                    said = f"{value:.2f}".lstrip("0") if 0 < value < 1 else f"{value:g}"
-                    axis.text(j + 0.5, i + 0.5, said, ha="center", va="center", color=ink, fontsize=7)
+                    text = f"{value:.2f}".lstrip("0") if 0 < value < 1 else f"{value:g}"
+                    axis.text(j + 0.5, i + 0.5, text, ha="center", va="center", color=ink, fontsize=7)
             axis.set_yticks(np.arange(len(lines[split])) + 0.5, [_short(line) for line in lines[split]], fontsize=8)
             axis.set_xticks(
                 np.arange(len(order)) + 0.5,
@@ -74,11 +74,22 @@ def draw_by(
             axis.set_title(labels.split(split))
             axis.grid(visible=False)
             axis.spines[:].set_visible(False)
-        figure.colorbar(image, ax=list(axes), label="mean reward", fraction=0.03, aspect=max(6, 2 * max(heights)))
+        if is_narrow(figure):
+            figure.colorbar(image, ax=list(axes), label="mean reward", location="bottom", shrink=0.8)
+        else:
+            figure.colorbar(image, ax=list(axes), label="mean reward", fraction=0.03, aspect=max(6, 2 * max(heights)))
 
     caption = f"Mean reward by {by}; an empty cell has no finished episode.{note}"
     height = 1.8 + 0.24 * (sum(heights) if below else max(heights))
-    return draw(folder, name, caption, f"{caption} The numbers are in by_task.csv.", paint, (9, height))
+    return draw(
+        folder,
+        name,
+        caption,
+        f"{caption} The numbers are in by_task.csv.",
+        paint,
+        (9, height),
+        2.6 + 0.2 * sum(heights) + 0.5 * len(splits),
+    )
 
 
 def _short(task: str) -> str:

@@ -1,23 +1,28 @@
-"""Success against λ, the weight of the agent in the merge, with the λ that the validation tasks chose."""
+"""Success against λ, the weight of the agent in the merge, with a ring around the λ that the validation tasks chose."""
 
 from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.analysis import labels, tables
-from agentmerge_hub.analysis.candidates import Candidate
+from agentmerge_hub.analysis.candidates import Candidate, candidate_in
 from agentmerge_hub.analysis.episodes import Results
-from agentmerge_hub.analysis.figures.plotting import INK, MARKERS, SERIES, Picture, draw
+from agentmerge_hub.analysis.figures.plotting import INK, MARKERS, SERIES, Picture, draw, is_narrow, panels, run_means
 
 ENDS = {"instruct": 0.0, "agent": 1.0}
 
 
-def table(results: Results, focus: str) -> list[dict]:
+def table(results: Results, focus: str, choices: list[dict]) -> list[dict]:
     """A line for each split, agent and learning rate: the scores at every λ, on the episodes that all of them finished.
 
-    Of AgentMerge's lines the instruct model is the end at λ 0, and the agent of the same learning rate and checkpoint that at
-    λ 1, where they finished these episodes too. Below two λ there is no line.
+    Of AgentMerge's lines the instruct model is the end at λ 0, and the agent of the same learning rate and checkpoint the end
+    at λ 1, where they finished these episodes too; so is the merge that was chosen, if it is of another checkpoint. Below
+    two λ there is no line. The column ``line`` holds the checkpoint of the line.
+
+    Args:
+        choices: rows of chosen.csv.
     """
     found = results.by_candidate()
+    picked = [candidate_in(row) for row in choices if row["method"] == focus and row["chosen"]]
     lines: dict[tuple, list[Candidate]] = {}
     for candidate in found:
         if candidate.method == focus and candidate.merge_lambda is not None:
@@ -26,14 +31,18 @@ def table(results: Results, focus: str) -> list[dict]:
     for split in results.splits:
         for (agent, rate), merges in lines.items():
             seen = _checkpoint(merges)
-            merges = [candidate for candidate in merges if candidate.samples_seen == seen]
+            line = [candidate for candidate in merges if candidate.samples_seen == seen]
             setting = {"agent": agent, "learning_rate": rate, "samples_seen": seen}
             ends = [candidate for candidate in found if focus == "agentmerge" and _is_end(candidate, setting)]
-            line = tables.on_same_episodes(results, merges, split, tuple(ends))
-            if sum(row["method"] == focus for row in line) > 1:
-                line = [row | setting | {"merge_lambda": ENDS.get(row["method"], row["merge_lambda"])} for row in line]
-                rows += sorted(line, key=lambda row: row["merge_lambda"])
-    return rows
+            ends += [candidate for candidate in picked if candidate in merges and candidate not in line]
+            scored = tables.on_same_episodes(results, line, split, tuple(ends))
+            if sum(row["method"] == focus and row["samples_seen"] == seen for row in scored) > 1:
+                for row in scored:
+                    at = {"merge_lambda": ENDS.get(row["method"], row["merge_lambda"]), "line": seen}
+                    own = row["samples_seen"] if row["method"] == focus else seen
+                    chosen = candidate_in(row) in picked
+                    rows.append(row | setting | {"samples_seen": own, "chosen": chosen} | at)
+    return sorted(rows, key=lambda row: (results.splits.index(row["split"]), row["merge_lambda"]))
 
 
 def _is_end(candidate: Candidate, setting: dict) -> bool:
@@ -57,43 +66,67 @@ def draw_lambda(folder: Path, rows: list[dict], choices: list[dict], focus: str)
     """
     if not rows:
         return None
-    splits, lines = (list(dict.fromkeys(map(part, rows))) for part in (lambda row: row["split"], _line_of))
-    picked = {_line_of(row): row["merge_lambda"] for row in choices if row["method"] == focus and row["chosen"]}
+    splits, lines = list(dict.fromkeys(row["split"] for row in rows)), sorted({_line_of(row) for row in rows}, key=str)
 
     def paint(figure: Any) -> None:
-        axes = figure.subplots(1, len(splits), sharex=True, sharey=True, squeeze=False)[0]
+        axes = panels(figure, len(splits), sharex=True, sharey=True)
         for axis, split in zip(axes, splits):
             for number, line in enumerate(lines):
-                colour, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
+                color, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
                 mine = [row for row in rows if (row["split"], _line_of(row)) == (split, line)]
-                x, y = [row["merge_lambda"] for row in mine], [row["reward"] for row in mine]
-                error = [row["se"] or 0 for row in mine]
-                axis.errorbar(
-                    x, y, yerr=error, color=colour, marker=marker, capsize=2, elinewidth=0.9, label=_name(line, lines)
-                )
-                if picked.get(line) in x:
-                    best = picked[line]
-                    axis.plot(best, y[x.index(best)], "o", markersize=12, markerfacecolor="none", markeredgecolor=INK)
+                on_line = [row for row in mine if row["samples_seen"] == row["line"]]
+                style = {"color": color, "marker": marker, "capsize": 2, "elinewidth": 0.9}
+                _points(axis, on_line, style, label=_name(line, lines))
+                for row in mine:
+                    means = run_means(row)
+                    axis.plot([row["merge_lambda"]] * len(means), means, ".", color=color, markersize=4, alpha=0.6)
+                    if row not in on_line:
+                        _points(axis, [row], style | {"linestyle": "none", "markerfacecolor": "none"}, label=None)
+                        place = (row["merge_lambda"], row["reward"])
+                        text = f"{row['samples_seen'] or 0:,} samples"
+                        axis.annotate(text, place, (7, 5), textcoords="offset points", fontsize=8)
+                    if row["chosen"]:
+                        axis.plot(
+                            row["merge_lambda"],
+                            row["reward"],
+                            "o",
+                            markersize=13,
+                            markerfacecolor="none",
+                            markeredgecolor=INK,
+                        )
             axis.set_title(f"{labels.split(split)}{' (chooses λ)' if split == 'validation' else ''}")
             axis.set_xlabel("λ (0: instruct, 1: agent)")
-        axes[0].set_ylabel("mean reward")
+        for axis in axes if is_narrow(figure) else axes[:1]:
+            axis.set_ylabel("mean reward")
         axes[0].set_ylim(bottom=0)
         if len(lines) > 1:
-            figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(lines), 4))
+            columns = 2 if is_narrow(figure) else min(len(lines), 4)
+            figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
 
-    caption = "Mean reward against λ, with one standard error, each line on the episodes that all its λ finished"
+    caption = "Mean reward against λ, with one standard error, each line on the episodes that all its λ finished; dots are training runs"
     if any(row["method"] == focus for row in choices):
-        caption += "; a ring marks the λ that the validation tasks chose, where they chose this checkpoint."
+        caption += "; a ring marks the λ that was chosen"
+        caption += ", open points are of another checkpoint." if _off_line(rows) else "."
     else:
         caption += "; no validation tasks chose among them."
-    return draw(folder, "lambda", caption, f"{caption} The numbers are in lambda_curve.csv.", paint, (9, 3.2))
+    alternative = f"{caption} The numbers are in lambda_curve.csv."
+    return draw(folder, "lambda", caption, alternative, paint, (9, 3.2), 0.6 + 2.4 * len(splits))
+
+
+def _points(axis: Any, rows: list[dict], style: dict[str, Any], label: str | None) -> None:
+    x, y = [row["merge_lambda"] for row in rows], [row["reward"] for row in rows]
+    axis.errorbar(x, y, yerr=[row["se"] or 0 for row in rows], label=label, **style)
+
+
+def _off_line(rows: list[dict]) -> bool:
+    return any(row["samples_seen"] != row["line"] for row in rows)
 
 
 def _line_of(row: dict) -> tuple:
-    return (row["agent"], row["learning_rate"], row["samples_seen"])
+    return (row["agent"], row["learning_rate"], row["line"])
 
 
 def _name(line: tuple, lines: list[tuple]) -> str:
     agent, rate, _ = line
-    told = agent if len({other[0] for other in lines}) > 1 else ""
-    return ", ".join(part for part in (told, f"lr {labels.rate(rate)}" if rate is not None else "") if part)
+    shown = agent if len({other[0] for other in lines}) > 1 else ""
+    return ", ".join(part for part in (shown, f"lr {labels.rate(rate)}" if rate is not None else "") if part)

@@ -1,4 +1,4 @@
-"""Success along training (the paper's Figures 2, 3, 6 and 7), with the likelihood of the expert's answers beside it."""
+"""Success along training (the paper's Figures 2, 3, 6 and 7), with the likelihood of the expert's answers in the same figure."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,17 @@ from typing import Any
 from agentmerge_hub.analysis import labels, tables
 from agentmerge_hub.analysis.candidates import Candidate
 from agentmerge_hub.analysis.episodes import Results
-from agentmerge_hub.analysis.figures.plotting import DASHES, INK, MARKERS, SERIES, Picture, draw
+from agentmerge_hub.analysis.figures.plotting import (
+    DASHES,
+    INK,
+    MARKERS,
+    SERIES,
+    Picture,
+    draw,
+    is_narrow,
+    panels,
+    run_means,
+)
 
 PANELS = ("inter_task", "cross_task")
 
@@ -15,7 +25,7 @@ def table(results: Results, chosen: list[Candidate]) -> list[dict]:
     """The scores of every checkpoint, for the methods that were scored at two or more of them.
 
     The checkpoints of one split, agent and learning rate are scored on the episodes that all of them finished, whatever their
-    method; the untouched instruct model, which stands beside each, on these too if it finished them.
+    method; the instruct model is scored on these too if it finished them.
 
     Args:
         chosen: where a method has several λ, the curve is that of the chosen one.
@@ -60,9 +70,9 @@ def learning_curves(folder: Path, along: list[dict], likelihood: list[dict]) -> 
     found = dict.fromkeys((row["method"], row["agent"]) for row in along if row["samples_seen"] is not None)
     for method, agent in sorted(found, key=lambda pair: pair[0] != labels.BASELINE):
         rows = [row for row in along if (row["method"], row["agent"]) == (method, agent)]
-        beside = [row for row in likelihood if row["method"] == method]
+        expert = [row for row in likelihood if row["method"] == method]
         untouched = [row for row in along if (row["method"], row["agent"]) == ("instruct", agent)]
-        pictures.append(_ablation(folder, method, agent, rows, beside, untouched))
+        pictures.append(_ablation(folder, method, agent, rows, expert, untouched))
     return pictures
 
 
@@ -73,7 +83,7 @@ def _ablation(
     splits = [split for split in PANELS if any(row["split"] == split for row in rows)]
 
     def paint(figure: Any) -> None:
-        axes = figure.subplots(1, len(splits), sharex=True, sharey=True, squeeze=False)[0]
+        axes = panels(figure, len(splits), sharex=True, sharey=True)
         for axis, split in zip(axes, splits):
             right = axis.twinx() if any(row["split"] == split for row in likelihood) else None
             for number, rate in enumerate(rates):
@@ -82,7 +92,7 @@ def _ablation(
                 if right is not None:
                     _likelihood(right, _line(likelihood, split, rate), number)
             for reward in sorted({row["reward"] for row in untouched if row["split"] == split}):
-                axis.axhline(reward, color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label="untouched instruct")
+                axis.axhline(reward, color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label="instruct")
             axis.set_title(labels.split(split))
             axis.set_xlabel("samples seen")
             axis.xaxis.set_major_formatter("{x:,.0f}")
@@ -92,16 +102,26 @@ def _ablation(
                 right.set_ylabel("likelihood of expert answers (dotted)" if split == splits[-1] else "")
         axes[0].set_ylabel("mean reward")
         axes[0].set_ylim(bottom=0)
-        figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        figure.legend(
+            *axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=2 if is_narrow(figure) else 4
+        )
 
     who = f"{labels.method(method)}, {agent} agent" if agent else labels.method(method)
     caption = (
-        f"{who}: mean reward along training by learning rate, with one standard error in each direction (over new seeds "
-        "for inter-task, over new tasks for cross-task)"
+        f"{who}: mean reward along training by learning rate, with one standard error (over new seeds "
+        "for inter-task, over new tasks for cross-task); dots are training runs"
     )
     caption += "; dotted, the geometric-mean token probability of held-out expert answers." if likelihood else "."
     name = f"curves_{_slug(method)}_{_slug(agent)}".rstrip("_")
-    return draw(folder, name, caption, f"{caption} The numbers are in along_training.csv.", paint, (9, 3.4))
+    return draw(
+        folder,
+        name,
+        caption,
+        f"{caption} The numbers are in along_training.csv.",
+        paint,
+        (9, 3.4),
+        0.8 + 2.6 * len(splits),
+    )
 
 
 def merged_against(
@@ -115,13 +135,13 @@ def merged_against(
         rates = _rates(lines[focus])
         rates = [rate for rate in rates if all(len(_line(rows, split, rate)) > 1 for rows in lines.values())]
         if rates:
-            pictures.append(_rivals(folder, lines, rates, split, agent))
+            pictures.append(_against(folder, lines, rates, split, agent))
     return pictures
 
 
-def _rivals(folder: Path, lines: dict[str, list[dict]], rates: list[float | None], split: str, agent: str) -> Picture:
+def _against(folder: Path, lines: dict[str, list[dict]], rates: list[float | None], split: str, agent: str) -> Picture:
     def paint(figure: Any) -> None:
-        axes = figure.subplots(1, len(rates), sharex=True, sharey=True, squeeze=False)[0]
+        axes = panels(figure, len(rates), sharex=True, sharey=True)
         for axis, rate in zip(axes, rates):
             for number, (method, rows) in enumerate(lines.items()):
                 _band(axis, _line(rows, split, rate), number, labels.method(method))
@@ -131,14 +151,22 @@ def _rivals(folder: Path, lines: dict[str, list[dict]], rates: list[float | None
             axis.locator_params(axis="x", nbins=5)
         axes[0].set_ylabel(f"mean reward, {labels.split(split)}")
         axes[0].set_ylim(bottom=0)
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        figure.legend(
+            *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 if is_narrow(figure) else 4
+        )
 
     names = " against ".join(labels.method(method) for method in reversed(lines))
-    caption = (
-        f"{names} along training, {labels.split(split)}{f', {agent} agent' if agent else ''}, with one standard error."
-    )
+    caption = f"{names} along training, {labels.split(split)}{f', {agent} agent' if agent else ''}, with one standard error; dots are training runs."
     name = f"merged_along_training_{_slug(agent)}".rstrip("_")
-    return draw(folder, name, caption, f"{caption} The numbers are in along_training.csv.", paint, (9, 3.2))
+    return draw(
+        folder,
+        name,
+        caption,
+        f"{caption} The numbers are in along_training.csv.",
+        paint,
+        (9, 3.2),
+        0.8 + 2.4 * len(rates),
+    )
 
 
 def _rates(rows: list[dict]) -> list[float | None]:
@@ -151,31 +179,34 @@ def _line(rows: list[dict], split: str, rate: float | None) -> list[dict]:
 
 
 def _band(axis: Any, rows: list[dict], number: int, label: str) -> None:
-    """A line with a band of one standard error."""
+    """A line with one standard error as bars and as a band, and the runs behind each mean as dots."""
     x, y = _x(rows), [row["reward"] for row in rows]
     error = [row["se"] or 0.0 for row in rows]
+    for row in rows:
+        means = run_means(row)
+        axis.plot([row["samples_seen"]] * len(means), means, ".", color=_color(number), markersize=4, alpha=0.6)
     style = {
-        "color": _colour(number),
+        "color": _color(number),
         "marker": MARKERS[number % len(MARKERS)],
         "linestyle": DASHES[number % len(DASHES)],
     }
-    axis.plot(x, y, label=label, **style)
+    axis.errorbar(x, y, yerr=error, label=label, elinewidth=0.8, capsize=2, **style)
     low, high = [m - e for m, e in zip(y, error)], [m + e for m, e in zip(y, error)]
-    axis.fill_between(x, low, high, color=_colour(number), alpha=0.15, linewidth=0)
+    axis.fill_between(x, low, high, color=_color(number), alpha=0.15, linewidth=0)
 
 
 def _likelihood(axis: Any, rows: list[dict], number: int) -> None:
     rows = [row for row in rows if row["likelihood"] is not None]
-    axis.plot(_x(rows), [row["likelihood"] for row in rows], ":", color=_colour(number), linewidth=1.3)
+    axis.plot(_x(rows), [row["likelihood"] for row in rows], ":", color=_color(number), linewidth=1.3)
     low, high = [row["likelihood_low"] for row in rows], [row["likelihood_high"] for row in rows]
-    axis.fill_between(_x(rows), low, high, color=_colour(number), alpha=0.08, linewidth=0)
+    axis.fill_between(_x(rows), low, high, color=_color(number), alpha=0.08, linewidth=0)
 
 
 def _x(rows: list[dict]) -> list[int]:
     return [row["samples_seen"] for row in rows]
 
 
-def _colour(number: int) -> str:
+def _color(number: int) -> str:
     return SERIES[number % len(SERIES)]
 
 

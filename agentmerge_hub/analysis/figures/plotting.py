@@ -10,7 +10,7 @@ from typing import Any
 
 INK, FAINT, EMPTY = "#1c1f24", "#d8dbe0", "#eceef1"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07a00", "#3a9bd1")
-"""After Okabe and Ito's palette, which colour-blind readers can tell apart."""
+"""After Okabe and Ito's palette, which color-blind readers can distinguish."""
 
 DARK = dict(
     zip(
@@ -18,11 +18,11 @@ DARK = dict(
         ("#e6e8eb", "#3a3f47", "#2a2e35", "#56b4e9", "#ff8a3d", "#2fc79a", "#e39ac6", "#e6b33e", "#9fd3f5"),
     )
 )
-"""What each colour becomes on a dark page: the dark SVG is the light one with these exchanged."""
+"""What each color becomes on a dark page: the dark SVG is the light one with these exchanged."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
-"""Series differ in marker and dash too, for print without colour."""
+"""Series differ in marker and dash too, for print without color."""
 
 LOOK: Any = {
     "font.family": "DejaVu Sans",
@@ -50,27 +50,64 @@ LOOK: Any = {
 }
 
 
+NARROW = 4.0
+"""Width in inches of a figure for a narrow screen; its panels are in one column."""
+
+
 @dataclass(frozen=True)
 class Picture:
-    """A figure for the report: two SVG data addresses, a caption, and what it shows in words."""
+    """A figure for the report: four SVG data addresses, a caption, and what it shows in words."""
 
     name: str
     light: str
     dark: str
+    narrow: str
+    narrow_dark: str
     caption: str
     alternative: str
 
 
 def draw(
-    folder: Path, name: str, caption: str, alternative: str, paint: Callable[[Any], None], size: tuple[float, float]
+    folder: Path,
+    name: str,
+    caption: str,
+    alternative: str,
+    paint: Callable[[Any], None],
+    size: tuple[float, float],
+    narrow_height: float,
 ) -> Picture:
     """Paint a figure and write its files.
 
     Args:
         folder: where NAME.svg (transparent) and NAME.png (on white) go.
-        paint: draws on an empty matplotlib Figure, in the colours above.
+        paint: draws on an empty matplotlib Figure, in the colors above; `is_narrow` says which version it draws.
         size: width and height in inches.
+        narrow_height: height in inches of the version for a narrow screen, which is NARROW wide.
     """
+    svg = _svg(paint, size, folder / f"{name}.png")
+    narrow = _svg(paint, (NARROW, narrow_height), None)
+    (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+    light, dark, small, small_dark = (_address(text) for text in (svg, _darkened(svg), narrow, _darkened(narrow)))
+    return Picture(name, light, dark, small, small_dark, caption, alternative)
+
+
+def is_narrow(figure: Any) -> bool:
+    """Whether the figure is the version for a narrow screen."""
+    return figure.get_figwidth() <= NARROW
+
+
+def panels(figure: Any, count: int, **options: Any) -> Any:
+    """Axes of `count` panels: in one row, in one column on a narrow screen."""
+    shape = (count, 1) if is_narrow(figure) else (1, count)
+    return figure.subplots(*shape, squeeze=False, **options).ravel()
+
+
+def run_means(row: dict[str, Any]) -> list[float]:
+    """Mean reward of each training run of a table row with several."""
+    return [float(mean) for mean in (row.get("reward_by_run") or "").split()]
+
+
+def _svg(paint: Callable[[Any], None], size: tuple[float, float], png: Path | None) -> str:
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -79,10 +116,9 @@ def draw(
         paint(figure)
         out = io.BytesIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-        figure.savefig(folder / f"{name}.png", dpi=200, facecolor="white")
-    svg = out.getvalue().decode()
-    (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-    return Picture(name, _address(svg), _address(_darkened(svg)), caption, alternative)
+        if png is not None:
+            figure.savefig(png, dpi=200, facecolor="white")
+    return out.getvalue().decode()
 
 
 def _darkened(svg: str) -> str:

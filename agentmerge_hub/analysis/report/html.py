@@ -1,4 +1,4 @@
-"""HTML pages from the room's templates. Everything is escaped: names, goals and pages come from outside."""
+"""HTML pages from the templates of this package. Everything is escaped: names, goals and pages come from outside."""
 
 from functools import cache
 from pathlib import Path
@@ -8,7 +8,7 @@ from agentmerge_hub.analysis import labels
 
 
 def write(path: Path, template: str, **content: Any) -> None:
-    """Fill a template of this room and write it."""
+    """Fill a template and write the page."""
     path.write_text(_environment().get_template(template).render(**content), encoding="utf-8")
 
 
@@ -27,13 +27,8 @@ def _environment() -> Any:
         "method": labels.method,
         "split": labels.split,
         "rate": labels.rate,
-        "num": number,
-        "error": error,
-        "signed": signed,
-        "between": between,
         "plain": labels.plain,
         "count": count,
-        "p": p_value,
         "time": duration,
     }
     environment.tests["begins"] = str.startswith
@@ -42,11 +37,6 @@ def _environment() -> Any:
 
 def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
-
-
-def error(value: float | None) -> str:
-    """A standard error; where all episodes are alike it is 0, which says nothing, and a dash stands instead."""
-    return number(value or None)
 
 
 def signed(value: float | None, digits: int = 1) -> str:

@@ -1,20 +1,21 @@
-"""Table 1 and plans in the terminal."""
+"""The answer and Table 1, and the power of a planned study, in the terminal."""
 
 from rich.console import Console
 from rich.table import Table
 
 from agentmerge_hub.analysis import labels
+from agentmerge_hub.analysis.planning.design import RUNS, SEEDS, TASKS, Study, cost
+from agentmerge_hub.analysis.statistics.power import Design
 
 
-def show(scored: list[dict]) -> None:
-    """Methods down, splits across: mean reward ± the split's standard error, then what is in no mean."""
+def show(scored: list[dict], answer: str) -> None:
+    """Methods down, splits across: mean reward ± the split's standard error; then lost episodes, and the answer."""
     splits = list(dict.fromkeys(row["split"] for row in scored))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("method", no_wrap=True)
     for split in splits:
         table.add_column(labels.split(split), justify="right", no_wrap=True)
         table.add_column("n", justify="right", no_wrap=True)
-    lost = []
     lines: dict[tuple, dict[str, dict]] = {}
     for row in scored:
         key = (row["method"], row["learning_rate"], row["merge_lambda"], row["samples_seen"], row["agent"])
@@ -26,15 +27,13 @@ def show(scored: list[dict]) -> None:
         name += f", λ {weight:g}" if weight is not None else ""
         name += f", {agent}" if len(agents) > 1 else ""
         table.add_row(name, *(cell for split in splits for cell in _cells(found.get(split))))
-    for row in scored:
-        if counts := ", ".join(f"{row[status]} {status}" for status in ("missing", "crashed") if row[status]):
-            lost.append(
-                f"{labels.method(row['method'])}, {labels.split(row['split'])}: {counts} of {row['asked']}, in no mean"
-            )
     console = Console()
     console.print(table)
-    for line in lost:
-        console.print(line, style="yellow", highlight=False)
+    for row in scored:
+        if counts := ", ".join(f"{row[status]} {status}" for status in ("missing", "crashed") if row[status]):
+            where = f"{labels.method(row['method'])}, {labels.split(row['split'])}"
+            console.print(f"{where}: {counts} of {row['planned']}, in no mean", style="yellow", highlight=False)
+    console.print(answer, highlight=False)
 
 
 def _cells(row: dict | None) -> tuple[str, str]:
@@ -44,11 +43,28 @@ def _cells(row: dict | None) -> tuple[str, str]:
     return (f"{row['reward']:.3f}{error}" if row["n"] else "–", str(row["n"]))
 
 
-def show_plan(lines: list[tuple[str, str]]) -> None:
-    """A design a line, with its size."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("design")
-    table.add_column("takes", justify="right", no_wrap=True)
-    for design, size in lines:
-        table.add_row(design, size)
-    Console().print(table)
+def power_line(study: Study, design: Design) -> str:
+    """The simulated power of a design."""
+    return f"power {study.power_of(design):.2f} to find {_difference(study)} with {_design(design)} of each method"
+
+
+def search_line(study: Study, found: Design | None, training_cost: float) -> str:
+    """The cheapest design that reaches the power."""
+    if found is None:
+        return f"no design of up to {RUNS[-1]} runs, {TASKS[-1]} tasks and {SEEDS[-1]} seeds has power {study.power:g} for {_difference(study)}"
+    episodes = found.runs * found.tasks * found.seeds
+    return (
+        f"cheapest design with power {study.power:g} for {_difference(study)}: {_design(found)} of each method "
+        f"({episodes:,} episodes; {cost(found, training_cost):,.0f} with a training run counted as {training_cost:g} episodes)"
+    )
+
+
+def _difference(study: Study) -> str:
+    """E.g. ``15 points (new tasks, p < .05, Holm over 3 comparisons)``."""
+    claim = "new tasks" if study.split == "cross_task" else "the same tasks"
+    holm = f", Holm over {study.comparisons} comparisons" if study.comparisons > 1 else ""
+    return f"{100 * study.difference:g} points ({claim}, p < {study.alpha:g}{holm})"
+
+
+def _design(design: Design) -> str:
+    return f"{design.runs} runs × {design.tasks} tasks × {design.seeds} seeds"

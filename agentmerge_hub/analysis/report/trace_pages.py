@@ -37,7 +37,7 @@ class Pages:
 
 
 def key_of(row: Row) -> str:
-    """A short stable name for an episode's trace."""
+    """Name of an episode's trace page: a hash of folder and path."""
     return hashlib.sha256(f"{row['folder']}\0{row['trace']}".encode()).hexdigest()[:16]
 
 
@@ -83,7 +83,7 @@ def trace_folder(row: Row) -> Path | None:
 
 
 def screenshots(folder: Path, out: Path, steps: list[int]) -> dict[int, str]:
-    """Copy the PNG screenshots of the steps; anything that isn't a PNG of bearable size stays behind."""
+    """Copy the PNG screenshots of the steps; other files and larger ones are not copied."""
     shown = {}
     for step in steps:
         path = folder / f"screenshot_step_{step}.png"
@@ -110,29 +110,27 @@ def slug(*words: object) -> str:
     return f"{clean}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-def write_lists(report: Path, results: Results, pages: Pages) -> dict[tuple, str]:
-    """A page for each candidate and split that lists the episodes behind each of its numbers.
-
-    Returns (split, *candidate) → path of its page, relative to the report.
-    """
+def write_lists(report: Path, results: Results, pages: Pages) -> None:
+    """Pages in ``episodes/``: one for each candidate and split with the episodes behind its rates, and an index of them."""
     (report / LISTS).mkdir()
-    written = {}
+    listed = []
     for split in results.splits:
         for candidate, rows in results.by_candidate(split).items():
             if not (finished := done(rows)):
                 continue
-            name = f"{LISTS}/{slug(split, *candidate)}.html"
+            name = f"{slug(split, *candidate)}.html"
+            title = ", ".join([labels.method(candidate.method), *_settings(candidate), labels.split(split)])
             html.write(
-                report / name,
+                report / LISTS / name,
                 "episodes.html.jinja",
-                title=", ".join([labels.method(candidate.method), *_settings(candidate), labels.split(split)]),
+                title=title,
                 sections=error_analysis.behind(rows),
                 finished=len(finished),
                 pages=pages.names,
                 key=key_of,
             )
-            written[split, *candidate] = name
-    return written
+            listed.append((name, title, len(finished)))
+    html.write(report / LISTS / "index.html", "index.html.jinja", listed=listed)
 
 
 def _settings(candidate: Candidate) -> list[str]:

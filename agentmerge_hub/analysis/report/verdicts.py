@@ -1,27 +1,20 @@
-"""What the numbers show and don't show, in sentences made from the numbers alone."""
+"""Comparisons in words: one sentence for each, and the answer of the whole report in one sentence."""
 
 from dataclasses import dataclass
 
 from agentmerge_hub.analysis import labels
-from agentmerge_hub.analysis.episodes import Results
-from agentmerge_hub.analysis.planning import sample_size
-from agentmerge_hub.analysis.report.trace_pages import Pages
-
-FEW_TASKS = 15
-"""Below this many tasks a 95 % interval over new tasks covers less than it says: 89–95 % at 5 to 10 tasks in the
-simulations of the coverage tests, 93–96 % from 15 on."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One comparison at one look."""
+    """One comparison, as the report shows it."""
 
     split: str
     against: str
     main: bool
-    """Whether it is the comparison that the page opens on."""
+    """Whether it is a comparison with the paper's baseline."""
     word: str
-    """``better``, ``worse``, ``not settled`` or ``not compared``."""
+    """As in the column ``verdict`` of comparisons.csv."""
     sentence: str
     brief: str
     """The same in a few words, for pages with many comparisons."""
@@ -33,127 +26,119 @@ def verdicts(comparisons: list[dict], focus: str) -> list[Verdict]:
     return [_verdict(row, focus) for row in ordered]
 
 
+def answer(comparisons: list[dict], focus: str) -> str:
+    """The result of the comparisons with the paper's baseline (with all methods where it is absent), in one sentence."""
+    rows = [row for row in comparisons if row["method_b"] == labels.BASELINE] or comparisons
+    rows = [row for row in rows if row["pairs"]]
+    if not rows:
+        return "There is nothing to compare: " + (
+            "no two methods have finished episodes in common." if comparisons else "the results hold one method only."
+        )
+    if len(rows) <= 2:
+        text = "; ".join(_short_answer(row, focus) for row in rows)
+        return text[0].upper() + text[1:] + "."
+    mine = labels.method(focus)
+    names = list(dict.fromkeys(labels.method(row["method_b"]) for row in rows))
+    others = " and ".join(names) if len(names) < 4 else "the others"
+    if not any(row["about_methods"] for row in rows):
+        low, high = min(row["difference"] for row in rows), max(row["difference"] for row in rows)
+        return (
+            f"No verdict on {mine} against {others} as methods, which takes three training runs of each: in {len(rows)} comparisons "
+            f"these models differ by {points(low)} to {points(high)} points."
+        )
+    counts = {row["verdict"]: sum(other["verdict"] == row["verdict"] for other in rows) for row in rows}
+    models = sum(counts.get(word, 0) for word in ("these two models", "these models"))
+    parts = [f"{word} in {counts.get(word, 0)}" for word in ("better", "worse", "not settled")]
+    parts += [f"no verdict on the methods in {models} (fewer than three training runs)"] if models else []
+    return f"{mine} against {others}: {', '.join(parts)} of {len(rows)} comparisons."
+
+
+def _short_answer(row: dict, focus: str) -> str:
+    mine, other = labels.method(focus), labels.method(row["method_b"])
+    where = "on " + ("new tasks" if row["claim"] == "new tasks" else "the training tasks with new seeds")
+    where += "".join(f" {part}" for part in [f"({', '.join(_settings(row))})"] if _settings(row))
+    numbers = f"{points(row['difference'])} points"
+    if row["low"] is not None:
+        numbers += f" (95 % interval {points(row['low'])} to {points(row['high'])})"
+    if row["verdict"] in ("better", "worse"):
+        return f"{mine} is {row['verdict']} than {other} {where}: {numbers}, p {p_text(row['p_holm'])}"
+    if not row["about_methods"]:
+        return (
+            f"no verdict on {mine} and {other} as methods, which takes three training runs of each; "
+            f"{_who(row)} differ by {numbers} {where}"
+        )
+    return (
+        f"whether {mine} is better or worse than {other} {where} is not settled: {numbers}, p {p_text(row['p_holm'])}"
+    )
+
+
+def _who(row: dict) -> str:
+    return "these two models" if row["runs_a"] == row["runs_b"] == 1 else "these models"
+
+
+def _settings(row: dict) -> list[str]:
+    settings = [f"lr {labels.rate(row['learning_rate_a'])}"] if row["learning_rate_a"] is not None else []
+    return settings + ([f"λ {row['merge_lambda_a']:g}"] if row["merge_lambda_a"] is not None else [])
+
+
 def _verdict(row: dict, focus: str) -> Verdict:
     mine, other = labels.method(focus), labels.method(row["method_b"])
-    settings = [f"lr {labels.rate(row['learning_rate_a'])}"] if row["learning_rate_a"] is not None else []
-    settings += [f"λ {row['merge_lambda_a']:g}"] if row["merge_lambda_a"] is not None else []
+    settings = _settings(row)
     at = f" ({', '.join(settings)})" if settings else ""
-    where = ", ".join([labels.split(row["split"]), *([f"{row['agent']} agent"] if row["agent"] else [])])
+    heading = ", ".join([labels.split(row["split"]), *([f"{row['agent']} agent"] if row["agent"] else []), *settings])
 
-    def verdict(word: str, sentence: str, brief: str) -> Verdict:
-        heading = ", ".join([where, *settings])
-        return Verdict(heading, other, row["method_b"] == labels.BASELINE, word, sentence, brief)
+    def verdict(sentence: str, brief: str) -> Verdict:
+        return Verdict(heading, other, row["method_b"] == labels.BASELINE, row["verdict"], sentence, brief)
 
     if not row["pairs"]:
-        sentence = f"{mine}{at} and {other} share no finished (task, seed): they can't be compared in pairs."
-        return verdict("not compared", sentence, "No finished (task, seed) in common.")
-    said = (
-        f"{mine}{at} scored {row['mean_a']:.3f}, {other} {row['mean_b']:.3f} on the same {row['pairs']} episodes of "
-        f"{row['tasks']} {'task' if row['tasks'] == 1 else 'tasks'}: {_points(row['difference'])} points"
+        text = f"{mine}{at} and {other} share no finished (task, seed): they cannot be compared."
+        return verdict(text, "No finished (task, seed) in common.")
+    p = f"p {p_text(row['p_holm'])}"
+    sentence = (
+        f"{mine}{at} scored {row['mean_a']:.3f} ({_runs(row['runs_a'])}), {other} {row['mean_b']:.3f} ({_runs(row['runs_b'])}) on "
+        f"the same {row['pairs']} (task, seed) of {row['tasks']} {'task' if row['tasks'] == 1 else 'tasks'}: "
+        f"{points(row['difference'])} points"
     )
-    p = f"p {_p(row['p_holm'])}"
+    brief = f"{points(row['difference'])} points"
     if row["low"] is None:
-        why = "one task has no spread to judge by" if row["tasks"] == 1 else "there is no spread to judge by"
-        return verdict(
-            "not settled",
-            f"{said}; {why}, so there is no interval ({p}).",
-            f"{_points(row['difference'])} points, {p}.",
-        )
-    interval = f"{_points(row['low'])} to {_points(row['high'])}"
-    brief = f"{_points(row['difference'])} points ({interval}), {p}."
-    said += f", 95 % interval {interval}, {p} after Holm"
-    if row["p_holm"] < 0.05 and (row["low"] > 0 or row["high"] < 0):
-        return verdict("better" if row["low"] > 0 else "worse", said + ".", brief)
-    smallest = row["smallest_difference"]
-    tail = (
-        f"; with this much data only a difference of {100 * smallest:.0f} points or more would usually show."
-        if smallest
-        else "."
+        why = "one task has no spread to estimate an error from" if row["tasks"] == 1 else "the episodes have no spread"
+        sentence += f"; {why}, so there is no interval ({p} after Holm)"
+        brief += f", {p}"
+    else:
+        interval = f"{points(row['low'])} to {points(row['high'])}"
+        sentence += f", 95 % interval {interval}, {p} after Holm"
+        brief += f" ({interval}), {p}"
+    if not row["about_methods"]:
+        sentence += f". The interval holds for {_who(row)}; a verdict on the methods takes three training runs of each"
+    elif row["verdict"] == "not settled" and (smallest := row.get("smallest_difference")):
+        sentence += f"; with this many runs and tasks only a difference of {100 * smallest:.0f} points or more would usually show"
+    sentence += "." + _extremes(row)
+    return verdict(sentence, brief + ".")
+
+
+def _extremes(row: dict) -> str:
+    """What lost episodes could change."""
+    if row.get("difference_if_failed") is None:
+        return ""
+    lost = row["lost_a"] + row["lost_b"]
+    return (
+        f" {lost} {'episode is' if lost == 1 else 'episodes are'} lost: {points(row['difference_if_failed'])} points if all of "
+        f"them failed, {points(row['difference_if_succeeded'])} if all succeeded, between {points(row['difference_lowest'])} and "
+        f"{points(row['difference_highest'])} whatever they were."
     )
-    return verdict("not settled", said + tail, brief)
 
 
-def _p(value: float | None) -> str:
+def _runs(number: int) -> str:
+    return "1 run" if number == 1 else f"{number} runs"
+
+
+def p_text(value: float | None) -> str:
+    """``= .031``, ``< .001``."""
     if value is None:
         return "–"
     return "< .001" if value < 0.001 else "= " + (f"{value:.3f}".lstrip("0") if value < 0.9995 else "1")
 
 
-def _points(value: float) -> str:
+def points(value: float) -> str:
+    """A difference in points of 100 with its sign."""
     return f"{100 * value:+.1f}".replace("-", "−")
-
-
-def limits(results: Results, scored: list[dict], comparisons: list[dict], notes: list[str]) -> list[str]:
-    """What a reader must not conclude, most weighty first."""
-    said = []
-    if not any(row.get("success") for row in scored):
-        n = sum(row["n"] for row in scored)
-        said.append(f"No method solved any of its {n} finished episodes, so nothing here tells the methods apart.")
-    elif unsolved := [row for row in scored if row["n"] and not row["success"]]:
-        said.append(
-            f"Nothing was solved by {'; '.join(_bound(row) for row in unsolved)}. The bounds hold with 95 % confidence, on these "
-            "tasks; that the rates are zero is not shown."
-        )
-    lost = sum(row["missing"] + row["crashed"] for row in scored)
-    if lost:
-        asked = sum(row["asked"] for row in scored)
-        said.append(
-            f"{lost} of {asked} episodes crashed or are missing and are in no mean; if they were lost because they were hard, "
-            "the means flatter. The column “if failed” counts them as failures."
-        )
-    for split in dict.fromkeys(row["split"] for row in scored):
-        tasks = max(row["tasks"] for row in scored if row["split"] == split)
-        if tasks == 1:
-            said.append(f"{labels.split(split).capitalize()} has one task: nothing can be said about other tasks.")
-        elif tasks < FEW_TASKS and split == "cross_task":
-            said.append(
-                f"{labels.split(split).capitalize()} has {tasks} tasks: the errors over new tasks rest on {tasks} units and are rough"
-                + (f", and a test over {tasks} tasks can't reach a p below {2 ** (1 - tasks):g}." if tasks < 6 else ".")
-            )
-    if all(row["runs"] <= 1 for row in scored):
-        said.append("Each method stands for one training run: how much a second run would differ is in no error here.")
-    else:
-        said.append("Training runs are averaged; how much they vary is not in the errors, which hold the runs fixed.")
-    said.append(
-        f"The rewards are those of {results.benchmark or 'one benchmark'} with these models and prompts; they say nothing of other "
-        "sites, sizes or agents."
-    )
-    said += _same_weights(results)
-    unpaired = max((row["only_a"] + row["only_b"] for row in comparisons), default=0)
-    if unpaired:
-        said.append(
-            f"Comparisons leave out finished episodes without a partner on the other side: up to {unpaired} here."
-        )
-    return said + notes + results.notes
-
-
-def _bound(row: dict) -> str:
-    who = ", ".join(part for part in (labels.split(row["split"]), row["agent"]) if part)
-    return f"{labels.method(row['method'])} ({who}: {row['n']} episodes, a rate below {sample_size.rate_above_none(row['n']):.0%})"
-
-
-def _same_weights(results: Results) -> list[str]:
-    """Methods whose weights are the same to the bit, so that their episodes are too."""
-    methods: dict[str, dict[str, None]] = {}
-    for row in results.rows:
-        if row["weights_hash"]:
-            methods.setdefault(row["weights_hash"], {})[labels.method(row["method"])] = None
-    shared = {tuple(names) for names in methods.values() if len(names) > 1}
-    return [f"{' and '.join(names)} have the same weights: their scores are one model's." for names in sorted(shared)]
-
-
-def about_traces(pages: Pages) -> list[str]:
-    """What a reader misses among the trace pages."""
-    said = []
-    if pages.unreadable:
-        said.append(
-            f"{pages.unreadable} traces can't be read: their episodes have no page and are in no count of loops."
-        )
-    if pages.left_out:
-        said.append(f"{pages.left_out} more traces have no page here; --traces sets how many are written.")
-    if pages.screenshots:
-        said.append(
-            f"The trace pages hold {pages.screenshots} screenshots as they were taken, while texts had their secrets replaced: look "
-            "at them before sharing this folder."
-        )
-    return said

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import manifest, output_folder
+from agentmerge_hub import content_hash, manifest, output_folder
 from agentmerge_hub.analysis import (
     comparisons,
     episodes,
@@ -17,10 +17,11 @@ from agentmerge_hub.analysis import (
     selection,
     tables,
 )
+from agentmerge_hub.analysis.common_episodes import shared_episodes
 from agentmerge_hub.analysis.episodes import Results
 from agentmerge_hub.analysis.figures import error_rates, heat_map, lambda_curve, learning_curves, scores
-from agentmerge_hub.analysis.planning import published_table1, sample_size
-from agentmerge_hub.analysis.report import explanations, html, lineage, trace_pages, verdicts
+from agentmerge_hub.analysis.planning import plan_file, published_table1
+from agentmerge_hub.analysis.report import explanations, html, html_tables, limits, lineage, trace_pages, verdicts
 from agentmerge_hub.errors import UserError
 
 STAGE = "analyse"
@@ -28,7 +29,7 @@ STAGE = "analyse"
 
 @dataclass(frozen=True)
 class Options:
-    """What a reader can choose; all of it stands in the report's command."""
+    """Options of `agentmerge analyse`; the command that the report prints repeats all of them."""
 
     method: str = "agentmerge"
     benchmark: str | None = None
@@ -36,6 +37,7 @@ class Options:
     choose_on: str = "validation"
     likelihood: tuple[str, ...] = ()
     lm_eval: tuple[str, ...] = ()
+    plan_file: Path | None = None
     traces: int = 300
     draws: int = 10_000
     seed: int = 0
@@ -48,38 +50,59 @@ class Options:
         words += ["--choose-on", self.choose_on] if self.choose_on != Options.choose_on else []
         words += [word for pair in self.likelihood for word in ("--likelihood", pair)]
         words += [word for pair in self.lm_eval for word in ("--lm-eval", pair)]
+        words += ["--plan", str(self.plan_file)] if self.plan_file else []
         return shlex.join([*words, "--traces", str(self.traces), "--draws", str(self.draws), "--seed", str(self.seed)])
 
+    def inputs(self, folders: list[Path]) -> dict[str, Path]:
+        """Files and folders that the report reads, for its manifest."""
+        found = {f"results_{number}" if number > 1 else "results": path for number, path in enumerate(folders, 1)}
+        files = [likelihood.parse(word)[1] for word in self.likelihood]
+        found |= {f"likelihood_{number}": path for number, path in enumerate(files, 1)}
+        found |= {f"lm_eval_{number}": path for number, path in enumerate(forgetting.parse(self.lm_eval).values(), 1)}
+        return found | ({"plan": self.plan_file} if self.plan_file else {})
 
-def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
-    """Write the report; returns the rows of Table 1.
+
+@dataclass(frozen=True)
+class Written:
+    """What the terminal shows of a report."""
+
+    table1: list[dict]
+    answer: str
+
+
+def write(folders: list[Path], out: Path, options: Options) -> Written:
+    """Write the report.
 
     Raises:
-        UserError: if the results can't be read or `out` is taken.
+        UserError: if an input cannot be read or `out` is taken.
     """
     started = time.time()
     output_folder.check_replaceable(out, STAGE)
+    plan = plan_file.read(options.plan_file) if options.plan_file else None
     results = episodes.read(folders, options.benchmark, options.validation_tasks)
     general = forgetting.table(forgetting.parse(options.lm_eval))
     expert = likelihood.summarise(options.likelihood, results.rows)
     notes: list[str] = []
     focus = _focus(results, options.method, notes)
     chosen = selection.choose(results, options.choose_on)
-    notes += chosen.notes
-    compared = comparisons.table(results, chosen.candidates, focus, draws=options.draws, seed=options.seed)
+    shared, unequal = shared_episodes(results, chosen.candidates)
+    notes += chosen.notes + unequal
+    compared = comparisons.table(results, chosen.candidates, focus, shared, draws=options.draws, seed=options.seed)
+    answer = verdicts.answer(compared, focus)
+    outcome = plan_file.compare(plan, compared) if plan else None
     nodes = lineage.tree(folders)
     with output_folder.new_folder(out, STAGE) as folder:
         pages = trace_pages.write(folder, results.rows, options.traces)
-        notes += verdicts.about_traces(pages)
+        trace_pages.write_lists(folder, results, pages)
+        notes += limits.about_traces(pages)
         found = {
-            "table1": tables.table1(results, chosen.candidates),
+            "table1": tables.table1(results, chosen.candidates, shared),
             "comparisons": compared,
-            "plan": sample_size.table(compared),
             "candidates": tables.table1(results),
             "along_training": learning_curves.table(results, chosen.candidates),
-            "lambda_curve": lambda_curve.table(results, focus),
+            "lambda_curve": lambda_curve.table(results, focus, chosen.table),
             "chosen": chosen.table,
-            "by_task": tables.by_task(results, chosen.candidates),
+            "by_task": tables.by_task(results, chosen.candidates, shared),
             "behaviour": error_analysis.table(results),
             "likelihood": expert,
             "forgetting": general,
@@ -89,32 +112,62 @@ def write(folders: list[Path], out: Path, options: Options) -> list[dict]:
         }
         for name, rows in found.items():
             tables.write(folder, name, rows)
+        pictures = {picture.name: picture for picture in _pictures(folder, found, focus)}
         html.write(
             folder / "report.html",
             "report.html.jinja",
             title=f"{labels.method(focus)} on {results.benchmark}",
             command=options.command(folders, out),
+            answer=answer,
+            plan=outcome.sentence if outcome else "",
             verdicts=verdicts.verdicts(compared, focus),
-            limits=verdicts.limits(results, found["table1"], compared, notes),
+            limits=limits.limits(results, found["table1"], compared, notes),
             explanations=explanations.sentences(compared, found["behaviour"], found["by_task"]),
             focus=focus,
-            pictures={picture.name: picture for picture in _pictures(folder, found, focus)},
+            pictures=pictures,
             measures=error_analysis.MEASURES,
-            planned=sample_size.wide(found["plan"]),
-            lists=trace_pages.write_lists(folder, results, pages),
+            tables=_tables(found, focus, options.choose_on),
+            error_rates=_error_rates(found["behaviour"], focus),
             nodes=nodes,
-            files=sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".parquet")),
-            **found,
+            files=sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".parquet", ".svg", ".png")),
         )
+        inputs = options.inputs(folders)
         manifest.write(
             folder,
             STAGE,
-            inputs={f"results_{number}" if number > 1 else "results": path for number, path in enumerate(folders, 1)},
-            config={"command": options.command(folders, out)},
+            inputs=inputs,
+            config={"command": options.command(folders, out), **_plan_hash(options.plan_file)},
             counts={"episodes": len(results.rows), "candidates": len(results.by_candidate())},
             started=started,
+            known={path: {path.name: content_hash.file_hash(path)} for path in inputs.values() if path.is_file()},
         )
-    return found["table1"]
+    return Written(found["table1"], answer)
+
+
+def _plan_hash(path: Path | None) -> dict[str, str]:
+    """The sha256 of the plan file, by which a reader can check that the plan is the one that was registered."""
+    return {"plan_sha256": content_hash.file_hash(path)} if path else {}
+
+
+def _tables(found: dict[str, Any], focus: str, choose_on: str) -> dict[str, html_tables.HtmlTable | None]:
+    return {
+        "table1": html_tables.table1(found["table1"], focus),
+        "comparisons": html_tables.comparisons(found["comparisons"], focus) if found["comparisons"] else None,
+        "extremes": html_tables.extremes(found["comparisons"]),
+        "chosen": html_tables.chosen(found["chosen"], choose_on) if found["chosen"] else None,
+        "forgetting": html_tables.forgetting(found["forgetting"]) if found["forgetting"] else None,
+        "published": html_tables.published(found["paper_table1"]),
+        "stages": html_tables.stages(found["stages"], html.duration),
+    }
+
+
+def _error_rates(rows: list[dict], focus: str) -> list[tuple[str, html_tables.HtmlTable]]:
+    """A table of error rates for each split."""
+    splits = dict.fromkeys(row["split"] for row in rows)
+    return [
+        (labels.split(split), html_tables.error_rates([row for row in rows if row["split"] == split], focus))
+        for split in splits
+    ]
 
 
 def _pictures(folder: Path, found: dict[str, Any], focus: str) -> list[Any]:
@@ -131,7 +184,7 @@ def _pictures(folder: Path, found: dict[str, Any], focus: str) -> list[Any]:
 
 
 def _focus(results: Results, wanted: str, notes: list[str]) -> str:
-    """The method the report is about; where the default is absent, the last in the table, and the reader is told."""
+    """The method the report is about; where the default is absent, the last in the table, with a note."""
     methods = sorted({candidate.method for candidate in results.by_candidate()}, key=labels.rank)
     if labels.canonical(wanted) in methods:
         return labels.canonical(wanted)

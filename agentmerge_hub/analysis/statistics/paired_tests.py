@@ -1,42 +1,9 @@
-"""Tests of paired differences, and Holm's correction: numpy arrays in, p-values out."""
+"""McNemar's test of pairs, and Holm's correction: counts or p-values in, p-values out."""
 
 from math import comb
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-FLIPS_AT_ONCE = 5_000
-"""Random sign flips in one batch, which bounds the memory."""
-
-
-def sign_flip(differences: ArrayLike, *, draws: int = 100_000, seed: int = 0) -> float:
-    """Two-sided p-value of Σ differences when the sign of each unit is a fair coin.
-
-    Units are pairs, or tasks with their pairs summed. Exact where the differences are multiples of 1, 1/2, … 1/12 (0/1
-    rewards always are), by convolution; else by `draws` random flips, with the observed one counted.
-    """
-    units = np.asarray(differences, float)
-    units = units[units != 0]
-    if len(units) == 0:
-        return 1.0
-    observed = abs(units.sum())
-    for parts in range(1, 13):
-        scaled = np.abs(units) * parts
-        if np.allclose(scaled, np.round(scaled), atol=1e-9):
-            return _exact_sign_flip(np.round(scaled).astype(int), round(observed * parts))
-    random, hits = np.random.default_rng(seed), 0
-    for begin in range(0, draws, FLIPS_AT_ONCE):
-        flips = random.integers(0, 2, size=(min(FLIPS_AT_ONCE, draws - begin), len(units)), dtype=np.int8)
-        hits += int((np.abs((2.0 * flips - 1) @ units) >= observed - 1e-12).sum())
-    return (hits + 1) / (draws + 1)
-
-
-def _exact_sign_flip(sizes: NDArray[np.int_], observed: int) -> float:
-    chance = np.ones(1)
-    for size in sizes:
-        chance = (np.pad(chance, (2 * size, 0)) + np.pad(chance, (0, 2 * size))) / 2
-    sums = np.arange(len(chance)) - sizes.sum()
-    return float(min(1.0, chance[np.abs(sums) >= observed].sum()))
+from numpy.typing import ArrayLike
 
 
 def mcnemar(wins: int, losses: int) -> float:

@@ -9,8 +9,6 @@ Three standard errors of one mean differ in what they let vary:
 None of them includes the variation between training runs: `crossed_runs` does.
 """
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -37,20 +35,6 @@ def fixed_task_error(values: ArrayLike, tasks: ArrayLike, seeds: ArrayLike) -> f
     """
     variance, _ = _stratified(values, tasks, seeds)
     return float(np.sqrt(variance))
-
-
-def fixed_task_interval(
-    values: ArrayLike, tasks: ArrayLike, seeds: ArrayLike, level: float = 0.95
-) -> tuple[float, float]:
-    """Interval of the mean over these tasks: Student's t with Satterthwaite's degrees of freedom."""
-    from scipy.stats import t
-
-    variance, freedom = _stratified(values, tasks, seeds)
-    if np.isnan(variance) or variance == 0:
-        return (NAN, NAN)
-    mean = float(np.asarray(values, float).mean())
-    half = t.ppf((1 + level) / 2, freedom) * np.sqrt(variance)
-    return float(mean - half), float(mean + half)
 
 
 def _stratified(values: ArrayLike, tasks: ArrayLike, seeds: ArrayLike) -> tuple[float, float]:
@@ -86,43 +70,6 @@ def new_task_error(values: ArrayLike, tasks: ArrayLike) -> float:
     if len(sums) < 2:
         return NAN
     return float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values))
-
-
-def new_task_interval(
-    values: ArrayLike, tasks: ArrayLike, *, level: float = 0.95, draws: int = 10_000, seed: int = 0
-) -> tuple[float, float]:
-    """Interval of the mean over new tasks: whole tasks are drawn with replacement, percentiles widened for few tasks.
-
-    The percentiles are those of Hesterberg (2015, "expanded percentile"): Student's t with G − 1 degrees of freedom and
-    G/(G − 1) put back the spread that resampling few tasks loses. NaN below two tasks, or where all tasks agree.
-    """
-    values = np.asarray(values, float)
-    groups = groups_of(tasks)
-    if len(groups) < 2:
-        return (NAN, NAN)
-    sums = np.array([values[rows].sum() for rows in groups])
-    counts = np.array([len(rows) for rows in groups], float)
-    weights = resamples(len(groups), draws, seed)
-    return expanded_percentiles(weights @ sums / (weights @ counts), len(groups), level)
-
-
-@lru_cache(maxsize=8)
-def resamples(groups: int, draws: int, seed: int) -> Floats:
-    """How often each group is drawn, (draws, groups), of as many draws with replacement as there are groups."""
-    weights = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=draws).astype(float)
-    weights.flags.writeable = False
-    return weights
-
-
-def expanded_percentiles(means: Floats, groups: int, level: float = 0.95) -> tuple[float, float]:
-    """Bootstrap percentiles at the level that a t interval over `groups` units would have."""
-    from scipy.stats import norm, t
-
-    if np.ptp(means) == 0:
-        return (NAN, NAN)
-    tail = norm.cdf(-np.sqrt(groups / (groups - 1)) * t.ppf((1 + level) / 2, groups - 1))
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def groups_of(labels: ArrayLike) -> list[NDArray[np.int_]]:

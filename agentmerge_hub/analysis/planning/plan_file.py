@@ -1,0 +1,169 @@
+"""A pre-registered plan: written by `agentmerge plan -o plan.yml`, compared with the results by `analyse --plan plan.yml`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agentmerge_hub import atomic_write
+from agentmerge_hub.analysis import labels
+from agentmerge_hub.analysis.comparisons import IMPUTATIONS, MIN_RUNS
+from agentmerge_hub.analysis.planning.design import Study
+from agentmerge_hub.analysis.statistics.power import Design
+from agentmerge_hub.errors import UserError
+
+
+class Look(BaseModel):
+    """One analysis of the study: after how many training runs, and the level it may spend."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    runs: int = Field(ge=MIN_RUNS)
+    alpha: float = Field(gt=0, lt=1)
+
+
+class Plan(BaseModel):
+    """What is compared, how, and when. The levels of the looks add up to alpha."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    agentmerge_plan: Literal[1] = 1
+    method: str = "agentmerge"
+    against: str = labels.BASELINE
+    split: str = "cross_task"
+    difference: float = Field(gt=0, lt=1)
+    rate: float = Field(gt=0, lt=1)
+    between: float = Field(ge=0)
+    run_sd: float = Field(ge=0)
+    runs: int = Field(ge=MIN_RUNS)
+    tasks: int = Field(ge=2)
+    seeds: int = Field(ge=1)
+    comparisons: int = Field(ge=1)
+    alpha: float = Field(gt=0, lt=1)
+    power: float = Field(gt=0, le=1)
+    """Simulated power of the last look."""
+    looks: list[Look] = Field(min_length=1)
+
+
+def spend(alpha: float, runs: int, looks: tuple[int, ...]) -> list[Look]:
+    """Looks after the given numbers of runs, the last one after all; each spends its increment of O'Brien and Fleming's rule.
+
+    The spending function is 2 − 2Φ(z / √t) at the share t of the runs (Lan and DeMets, 1983). A look rejects if its p is
+    below its own increment, which keeps the error of all looks together below alpha whatever their dependence.
+
+    Raises:
+        UserError: if a look comes before three runs or after the last.
+    """
+    from scipy.stats import norm
+
+    if wrong := [look for look in looks if not MIN_RUNS <= look <= runs]:
+        raise UserError(f"--look {wrong[0]}: a look comes after {MIN_RUNS} to {runs} training runs")
+    z, spent, found = float(norm.ppf(1 - alpha / 2)), 0.0, []
+    for look in sorted({*looks, runs}):
+        total = alpha if look == runs else float(2 * norm.sf(z / (look / runs) ** 0.5))
+        found.append(Look(runs=look, alpha=round(total - spent, 6)))
+        spent = total
+    return found
+
+
+def planned(study: Study, design: Design | None, looks: tuple[int, ...], method: str, against: str) -> Plan:
+    """The plan of a study with this design.
+
+    Raises:
+        UserError: if the design is not given in full, or a look is not possible.
+    """
+    if design is None:
+        raise UserError("a plan file needs --runs, --tasks and --seeds: give all three with -o")
+    levels = spend(study.alpha, design.runs, looks)
+    return Plan(
+        method=method,
+        against=against,
+        split=study.split,
+        difference=study.difference,
+        rate=study.rate,
+        between=study.between,
+        run_sd=study.run_sd,
+        runs=design.runs,
+        tasks=design.tasks,
+        seeds=design.seeds,
+        comparisons=study.comparisons,
+        alpha=study.alpha,
+        power=study.power_of(design, alpha=levels[-1].alpha),
+        looks=levels,
+    )
+
+
+def write(path: Path, plan: Plan) -> None:
+    """Write the plan; an existing file is not replaced.
+
+    Raises:
+        UserError: if the file exists.
+    """
+    if path.exists():
+        raise UserError(f"{path} exists, and a plan is not changed after it was written: choose another name")
+    atomic_write.write_text(path, yaml.safe_dump(plan.model_dump(), sort_keys=False))
+
+
+def read(path: Path) -> Plan:
+    """The plan in a file.
+
+    Raises:
+        UserError: if the file is not a plan.
+    """
+    try:
+        return Plan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {str(error).splitlines()[0]}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{path} is not a plan of `agentmerge plan -o`: {place}: {first['msg']}") from error
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Whether the results are those that the plan describes, and the decision it defines."""
+
+    kept: bool
+    sentence: str
+
+
+def compare(plan: Plan, comparisons: list[dict[str, Any]]) -> Outcome:
+    """The plan against the report's comparisons (rows of comparisons.csv)."""
+    method, against = labels.canonical(plan.method), labels.canonical(plan.against)
+    name = f"{labels.method(method)} against {labels.method(against)}, {labels.split(plan.split)}"
+    rows = [
+        row
+        for row in comparisons
+        if (row["method_a"], row["method_b"], row["split"]) == (method, against, plan.split) and row["pairs"]
+    ]
+    if len(rows) != 1:
+        found = "no such comparison" if not rows else f"{len(rows)} such comparisons"
+        return Outcome(False, f"the plan was not kept: it names {name}, and these results hold {found}.")
+    (row,) = rows
+    look = next((look for look in plan.looks if look.runs == row["runs_a"] == row["runs_b"]), None)
+    wrong = []
+    if look is None:
+        looks = " or ".join(str(look.runs) for look in plan.looks)
+        wrong.append(f"{row['runs_a']} and {row['runs_b']} training runs instead of {looks} each")
+    if row["tasks"] != plan.tasks:
+        wrong.append(f"{row['tasks']} tasks instead of {plan.tasks}")
+    if row["pairs"] != plan.tasks * plan.seeds:
+        wrong.append(f"{row['pairs']} (task, seed) instead of {plan.tasks * plan.seeds}")
+    if len(comparisons) > plan.comparisons:
+        wrong.append(f"{len(comparisons)} comparisons instead of {plan.comparisons}")
+    if look is None or wrong:
+        return Outcome(False, f"the plan was not kept ({'; '.join(wrong)}), so it defines no decision.")
+    p, level = row["p"] if plan.comparisons == 1 else row["p_holm"], look.alpha
+    extremes = [name for name in IMPUTATIONS if row.get(f"p_{name}") is not None]
+    signs = {row["difference"] > 0, *(row[f"difference_{name}"] > 0 for name in extremes)}
+    which = f"look {plan.looks.index(look) + 1} of {len(plan.looks)}, after {look.runs} runs, level {level:.4g}"
+    if max([p, *(row[f"p_{name}"] for name in extremes)]) < level and len(signs) == 1:
+        decision = f"{labels.method(method)} is {'better' if row['difference'] > 0 else 'worse'}"
+    elif look.runs < plan.runs:
+        decision = "go on to the next look"
+    else:
+        decision = "the difference is not settled"
+    return Outcome(True, f"the plan was kept ({name}; {which}). Its decision: {decision} (p = {p:.4f}).")

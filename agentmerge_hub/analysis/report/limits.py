@@ -1,0 +1,105 @@
+"""What a reader must not conclude from a report, in sentences made from the numbers alone."""
+
+from agentmerge_hub.analysis import labels
+from agentmerge_hub.analysis.comparisons import MIN_RUNS
+from agentmerge_hub.analysis.episodes import UNTRAINED, Results
+from agentmerge_hub.analysis.planning import sample_size
+from agentmerge_hub.analysis.report.trace_pages import Pages
+
+FEW_TASKS = 10
+"""Below this many tasks an interval over new tasks rests on few units and is wide and rough."""
+
+
+def limits(results: Results, scored: list[dict], comparisons: list[dict], notes: list[str]) -> list[str]:
+    """Limits of the results, the weightiest first; then `notes` and the notes of the results."""
+    found = []
+    if not any(row.get("success") for row in scored):
+        n = sum(row["n"] for row in scored)
+        found.append(f"No method solved any of its {n} finished episodes, so nothing here separates the methods.")
+    elif unsolved := [row for row in scored if row["n"] and not row["success"]]:
+        found.append(
+            f"Nothing was solved by {'; '.join(_bound(row) for row in unsolved)}. The bounds hold with 95 % confidence, on these "
+            "tasks; that the rates are zero is not shown."
+        )
+    found += [sentence for row in scored if (sentence := _unread(results, row))]
+    if few := [row for row in scored if row["n"] and row["runs"] < MIN_RUNS and row["method"] not in UNTRAINED]:
+        names = ", ".join(dict.fromkeys(f"{labels.method(row['method'])} ({_runs(row['runs'])})" for row in few))
+        found.append(
+            f"Fewer than three training runs: {names}. Their errors hold the runs fixed, and their comparisons are about these "
+            "models: another training run of the same recipe can score differently by more than the interval."
+        )
+    lost = sum(row["missing"] + row["crashed"] for row in scored)
+    if lost:
+        planned = sum(row["planned"] for row in scored)
+        found.append(
+            f"{lost} of {planned} episodes crashed or are missing and are in no mean. A verdict is given only where it is the "
+            "same if all of them failed, if all succeeded, and in the worst and best case between."
+        )
+    for split in dict.fromkeys(row["split"] for row in scored):
+        tasks = max(row["tasks"] for row in scored if row["split"] == split)
+        if tasks == 1:
+            found.append(f"{labels.split(split).capitalize()} has one task: nothing can be said about other tasks.")
+        elif tasks < FEW_TASKS and split == "cross_task":
+            found.append(
+                f"{labels.split(split).capitalize()} has {tasks} tasks: errors over new tasks rest on {tasks} units."
+            )
+    found.append(
+        f"The rewards are those of {results.benchmark or 'one benchmark'} with these models and prompts; they say nothing of other "
+        "sites, sizes or agents."
+    )
+    return found + _same_weights(results) + notes + results.notes
+
+
+def _runs(number: int) -> str:
+    return "1 run" if number == 1 else f"{number} runs"
+
+
+def _unread(results: Results, row: dict) -> str:
+    """A sentence where every episode of a method ended because no answer could be read."""
+    mine = [
+        episode
+        for episode in results.rows
+        if (episode["split"], episode["method"], episode["agent"] or "", episode["learning_rate"])
+        == (row["split"], row["method"], row["agent"], row["learning_rate"])
+        and episode["status"] == "done"
+    ]
+    if not mine or any(episode["error_class"] != "parse" for episode in mine):
+        return ""
+    retries = sum(episode["parse_retries"] or 0 for episode in mine)
+    return (
+        f"All {len(mine)} episodes of {labels.method(row['method'])} ({labels.split(row['split'])}) ended because no answer could be "
+        f"read, with {retries or 'no'} {'retry' if retries == 1 else 'retries'}: a difference from it may show the answer format only."
+    )
+
+
+def _bound(row: dict) -> str:
+    who = ", ".join(part for part in (labels.split(row["split"]), row["agent"]) if part)
+    bound = sample_size.rate_above_none(row["n"])
+    return f"{labels.method(row['method'])} ({who}: {row['n']} episodes, a rate below {bound:.0%})"
+
+
+def _same_weights(results: Results) -> list[str]:
+    """Methods whose weights are the same to the bit, so that their episodes are too."""
+    methods: dict[str, dict[str, None]] = {}
+    for row in results.rows:
+        if row["weights_hash"]:
+            methods.setdefault(row["weights_hash"], {})[labels.method(row["method"])] = None
+    shared = {tuple(names) for names in methods.values() if len(names) > 1}
+    return [f"{' and '.join(names)} have the same weights: their scores are one model's." for names in sorted(shared)]
+
+
+def about_traces(pages: Pages) -> list[str]:
+    """What the trace pages leave out or hold."""
+    found = []
+    if pages.unreadable:
+        found.append(
+            f"{pages.unreadable} traces cannot be read: their episodes have no page and are in no count of loops."
+        )
+    if pages.left_out:
+        found.append(f"{pages.left_out} more traces have no page here; --traces sets how many are written.")
+    if pages.screenshots:
+        found.append(
+            f"The trace pages hold {pages.screenshots} unchanged screenshots, while texts had their secrets replaced: check the "
+            "screenshots before you share this folder."
+        )
+    return found

@@ -1,0 +1,108 @@
+"""Power of the test in `crossed_runs`, by simulation: components or a planned study in, a probability out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agentmerge_hub.analysis.statistics.crossed_runs import Components, Floats, Part, components, estimate
+
+
+def smallest_difference(
+    parts: Components, *, alpha: float = 0.05, power: float = 0.8, draws: int = 4_000, seed: int = 0
+) -> float:
+    """The difference that this test finds with this power if the true variances are those estimated; NaN without spread.
+
+    Each draw is a study of the same size: its mean is normal, its variance parts are scaled χ², and it is tested as the
+    data were.
+
+    Args:
+        parts: of one study.
+        alpha: level of the test; for the first step of Holm's correction, 0.05 / number of comparisons.
+    """
+    random = np.random.default_rng(seed)
+
+    def draw(part: Part, value: float) -> Part:
+        df = float(np.maximum(part[1], 1.0))
+        return value * random.chisquare(df, draws) / df, np.full(draws, float(part[1]))
+
+    units = float(parts.units[0])
+    cells = [float(part[0]) for part in parts.cells]
+    runs = [max(float(part[0]), cell) for part, cell in zip(parts.runs, cells)]
+    noise = random.normal(0, np.sqrt(units + sum(runs) - sum(cells)), draws)
+    drawn = Components(
+        noise,
+        draw(parts.units, units),
+        tuple(draw(part, value) for part, value in zip(parts.runs, runs)),
+        tuple(draw(part, value) for part, value in zip(parts.cells, cells)),
+    )
+    needed = np.nan_to_num(estimate(drawn).half_width(1 - alpha), nan=np.inf)
+    low, high = 0.0, 10 * float(np.median(needed))
+    if not np.isfinite(high) or high == 0:
+        return float("nan")
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if np.mean(np.abs(middle + noise) > needed) >= power else (middle, high)
+    return high
+
+
+@dataclass(frozen=True)
+class Design:
+    """A study of two methods: each has this many training runs, all scored on the same tasks and seeds."""
+
+    runs: int
+    tasks: int
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true in a planned study. Success of the first method is `rate`, of the second `rate + difference`."""
+
+    rate: float
+    difference: float
+    between: float = 0.0
+    """Standard deviation between tasks of the true difference."""
+    run_sd: float = 0.0
+    """Standard deviation between training runs, in logits."""
+
+
+def simulated_power(
+    design: Design,
+    truth: Truth,
+    *,
+    new_tasks: bool = True,
+    paired: bool = True,
+    alpha: float = 0.05,
+    draws: int = 1_000,
+    seed: int = 0,
+) -> float:
+    """Share of simulated studies whose verdict is right: p below `alpha`, with the sign of the difference.
+
+    Args:
+        new_tasks: whether the claim is about new tasks (cross_task) or about these tasks with new seeds (inter_task).
+        paired: whether the test pairs runs of the two methods by seed.
+    """
+    random = np.random.default_rng(seed)
+    size = max(1, min(draws, 2_000_000 // (design.runs * design.tasks * (1 if new_tasks else design.seeds))))
+    found = done = 0
+    while done < draws:
+        n = min(size, draws - done)
+        own = random.choice([-1.0, 1.0], (n, 1, design.tasks)) * truth.between
+        strata = None if new_tasks else np.repeat(np.arange(design.tasks), design.seeds)
+        a = _study(random, design, truth.rate + truth.difference + own, truth.run_sd, n, new_tasks)
+        b = _study(random, design, np.full((n, 1, design.tasks), truth.rate), truth.run_sd, n, new_tasks)
+        tested = estimate(components(a, b, paired=paired, strata=strata))
+        found += int(((tested.p_value() < alpha) & (np.sign(tested.value) == np.sign(truth.difference))).sum())
+        done += n
+    return found / draws
+
+
+def _study(random: np.random.Generator, design: Design, rate: Floats, run_sd: float, n: int, by_task: bool) -> Floats:
+    """Cell means (n, runs, tasks), or outcomes (n, runs, tasks × seeds), of one method."""
+    chance = np.clip(rate, 0.001, 0.999)
+    logits = np.log(chance / (1 - chance)) + random.normal(0, run_sd, (n, design.runs, 1))
+    inside = (rate > 0) & (rate < 1)
+    chance = np.where(inside, 1 / (1 + np.exp(-logits)), np.clip(rate, 0, 1))
+    if by_task:
+        return random.binomial(design.seeds, chance) / design.seeds
+    return random.binomial(1, np.repeat(chance, design.seeds, axis=-1)).astype(float)

@@ -1,0 +1,162 @@
+"""Comparisons: the same episodes on both sides, verdicts only on methods with runs, lost episodes at both extremes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simulated_results as simulated
+
+from agentmerge_hub.analysis import comparisons, episodes, selection, statistics, tables
+from agentmerge_hub.analysis.common_episodes import shared_episodes
+from agentmerge_hub.errors import UserError
+
+
+def read(folder: Path, rows: list[dict]) -> episodes.Results:
+    return episodes.read([simulated.write(folder / "results", rows)])
+
+
+def runs(methods: dict[str, float], number: int, **options) -> list[dict]:
+    """A study of several training runs of each method: the same tasks, independent outcomes."""
+    return [
+        row for run in range(number) for row in simulated.study(methods, run_seed=run, luck=run + 5, shift=0, **options)
+    ]
+
+
+def compared(folder: Path, rows: list[dict]) -> list[dict]:
+    results = read(folder, rows)
+    candidates = selection.choose(results).candidates
+    shared, _ = shared_episodes(results, candidates)
+    return comparisons.table(results, candidates, "agentmerge", shared, draws=500)
+
+
+def test_a_comparison_is_what_a_hand_would_count() -> None:
+    a = [simulated.episode(method="agentmerge", seed=s, reward=r) for s, r in enumerate((1.0, 1.0, 0.0, 1.0, 0.0))]
+    b = [simulated.episode(method="instruct", seed=s, reward=r) for s, r in enumerate((0.0, 1.0, 1.0, 0.0))]
+    row = comparisons.compare(a, b, "inter_task")
+    assert (row["pairs"], row["tasks"], row["wins"], row["losses"]) == (4, 1, 2, 1)
+    assert row["difference"] == pytest.approx(0.25)
+    assert row["p_mcnemar"] == 1.0
+    assert row["low_new_tasks"] is None and row["low_same_tasks"] < 0.25 < row["high_same_tasks"]
+
+
+def test_two_runs_are_models_and_three_are_a_method(tmp_path: Path) -> None:
+    far = {"agentmerge": 3.0, "instruct_finetuned": -2.0}
+    for number, verdict in ((1, "these two models"), (2, "these models"), (3, "better")):
+        (row,) = compared(tmp_path / str(number), runs(far, number, splits={"cross_task": 12}))
+        assert (row["verdict"], row["runs_a"], row["about_methods"]) == (verdict, number, number == 3)
+        assert row["low"] < row["difference"] < row["high"]
+        assert row["p_mcnemar"] if number == 1 else "p_mcnemar" not in row
+
+
+def test_a_given_model_needs_no_runs(tmp_path: Path) -> None:
+    rows = runs({"agentmerge": 2.0}, 3, splits={"cross_task": 12})
+    rows += simulated.study({"instruct": -3.0}, splits={"cross_task": 12}, shift=0)
+    (row,) = compared(tmp_path, rows)
+    assert (row["runs_a"], row["runs_b"], row["verdict"]) == (3, 1, "better")
+
+
+@pytest.mark.parametrize("who", ["agentmerge", "instruct_finetuned"])
+@pytest.mark.parametrize("on", [0.0, 1.0])
+def test_episodes_lost_by_their_reward_make_no_verdict(tmp_path: Path, who: str, on: float) -> None:
+    rows = runs({"agentmerge": 0.0, "instruct_finetuned": 0.0}, 4, splits={"cross_task": 15}, spread=1)
+    for row in rows:
+        if row["method"] == who and row["reward"] == on:
+            row |= {"status": "crashed", "reward": None, "success": None, "error_class": "EndpointError"}
+    (row,) = compared(tmp_path, rows)
+    assert abs(row["difference"]) > 0.3
+    assert row["difference_lowest"] < 0.1 and row["difference_highest"] > -0.1
+    assert row["verdict"] == "not settled"
+
+
+def test_a_few_lost_episodes_leave_a_clear_verdict(tmp_path: Path) -> None:
+    rows = runs({"agentmerge": 2.0, "instruct_finetuned": -2.0}, 4, splits={"cross_task": 15}, lost=0.03)
+    (row,) = compared(tmp_path, rows)
+    assert row["lost_a"] + row["lost_b"] > 0 and row["verdict"] == "better"
+
+
+def test_holm_covers_both_splits(tmp_path: Path) -> None:
+    methods = {"agentmerge": 0.6, "instruct_finetuned": 0.0, "model_soup": 0.1}
+    rows = compared(tmp_path, runs(methods, 3))
+    assert len(rows) == 4
+    assert [row["p_holm"] for row in rows] == pytest.approx(statistics.holm([row["p"] for row in rows]))
+
+
+def test_unequal_sets_are_reduced_to_the_common_episodes(tmp_path: Path) -> None:
+    rows = runs({"agentmerge": 1.0, "instruct_finetuned": -1.0}, 3, splits={"cross_task": 6}, seeds=4)
+    rows = [
+        row
+        for row in rows
+        if not (row["method"] == "agentmerge" and row["seed"] > 1001 and row["task"] == "miniwob.cross-task-0")
+    ]
+    rows = [row for row in rows if not (row["run_seed"] == 2 and row["task"] == "miniwob.cross-task-1")]
+    results = read(tmp_path, rows)
+    candidates = selection.choose(results).candidates
+    shared, notes = shared_episodes(results, candidates)
+    assert "18 common ones of 24" in notes[0]
+    (row,) = comparisons.table(results, candidates, "agentmerge", shared, draws=200)
+    table = {line["method"]: line["reward"] for line in tables.table1(results, candidates, shared)}
+    assert row["pairs"] == 18
+    assert (row["mean_a"], row["mean_b"]) == pytest.approx((table["agentmerge"], table["instruct_finetuned"]))
+
+
+def test_fractional_rewards_have_no_mcnemar(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rows = [
+        simulated.episode(method=method, task=f"t{t}", seed=s, reward=float(random.uniform(0.1, 0.9)))
+        for method in ("agentmerge", "instruct_finetuned") for t in range(8) for s in range(3)
+    ]  # fmt: skip
+    (row,) = compared(tmp_path, rows)
+    assert "p_mcnemar" not in row and 0 < row["p"] <= 1
+
+
+def test_episodes_without_spread_have_a_test_but_no_interval(tmp_path: Path) -> None:
+    rows = runs({"agentmerge": 60.0, "instruct_finetuned": -60.0}, 3, splits={"cross_task": 8}, spread=0.1)
+    (row,) = compared(tmp_path, rows)
+    assert row["low"] is None and row["p"] < 0.01 and row["verdict"] == "better"
+    rows = runs({"agentmerge": -60.0, "instruct_finetuned": -60.0}, 3, splits={"cross_task": 8}, spread=0.1)
+    (row,) = compared(tmp_path / "none", rows)
+    assert row["p"] == 1 and row["verdict"] == "not settled"
+
+
+def test_methods_are_compared_at_the_same_learning_rate(tmp_path: Path) -> None:
+    splits = {"cross_task": 3}
+    rows = simulated.study({"instruct": -1.0}, splits=splits, learning_rate=5e-6)  # not a setting of this study
+    for rate in (1e-6, 5e-6):
+        rows += simulated.study({"agentmerge": 0.5, "instruct_finetuned": 0.4}, splits=splits, learning_rate=rate)
+    rows += simulated.study({"model_soup": 0.4}, splits=splits, learning_rate=5e-6)
+    rows += simulated.study({"agent": 0.4}, splits=splits, learning_rate=2e-6)
+    pairs = {(row["learning_rate_a"], row["method_b"], row["learning_rate_b"]) for row in compared(tmp_path, rows)}
+    assert pairs == {
+        (1e-6, "instruct", None), (5e-6, "instruct", None),
+        (1e-6, "instruct_finetuned", 1e-6), (5e-6, "instruct_finetuned", 5e-6),
+        (5e-6, "model_soup", 5e-6), (1e-6, "agent", 2e-6), (5e-6, "agent", 2e-6),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("second", ["results", "more"])
+def test_two_rewards_of_one_episode_stop_the_analysis(tmp_path: Path, second: str) -> None:
+    rows = simulated.study({"agentmerge": 0.0, "instruct_finetuned": 0.0}, splits={"cross_task": 3})
+    other = [{**row, "reward": 1 - row["reward"], "success": not row["success"]} for row in rows[:2]]
+    if second == "results":
+        folders = [simulated.write(tmp_path / "results", rows + other)]
+    else:
+        folders = [simulated.write(tmp_path / "results", rows), simulated.write(tmp_path / "more", other)]
+    with pytest.raises(UserError, match=r"has reward .* in .* and .* in .*leave out the folder"):
+        episodes.read(folders)
+
+
+def test_an_episode_that_crashed_and_then_finished_counts_once_as_finished(tmp_path: Path) -> None:
+    rows = simulated.study({"agentmerge": 0.0, "instruct_finetuned": 0.0}, splits={"cross_task": 3})
+    crashed = [{**row, "status": "crashed", "reward": None, "success": None} for row in rows]
+    folders = [simulated.write(tmp_path / "one", crashed), simulated.write(tmp_path / "two", rows)]
+    results = episodes.read(folders)
+    assert len(episodes.done(results.rows)) == len(results.rows) == len(rows)
+
+
+@pytest.mark.parametrize("differs", [{"model": "lambda-0.7"}, {"weights_hash": "b2"}])
+def test_undeclared_models_of_one_method_are_not_put_together(tmp_path: Path, differs: dict) -> None:
+    rows = simulated.study({"agentmerge": 0.0}, splits={"cross_task": 3}, model="lambda-0.3", weights_hash="a1")
+    other = [{**row, "seed": row["seed"] + 50, **differs} for row in rows]
+    with pytest.raises(UserError, match=r"different models of agentmerge.*declare their merge_lambda"):
+        read(tmp_path, rows + other)
+    assert read(tmp_path / "two", rows + [{**row, "run_seed": 1} for row in other])

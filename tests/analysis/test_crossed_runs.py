@@ -1,0 +1,109 @@
+"""The crossed test on simulated studies with known truth, and its parts against closed forms."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from agentmerge_hub.analysis.statistics import power
+from agentmerge_hub.analysis.statistics.crossed_runs import cell_values, components, estimate
+from agentmerge_hub.package_data import data_folder
+
+
+def false_verdicts():
+    path = data_folder("recipes").parent / "benchmarks" / "false_verdicts.py"
+    spec = importlib.util.spec_from_file_location("false_verdicts", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_equal_methods_are_separated_in_no_more_than_six_percent_of_studies(paired: bool) -> None:
+    """Rates of a true null at 5 %; on average they are not far below, or the test would find nothing."""
+    table, random = false_verdicts(), np.random.default_rng(1)
+    rates = {}
+    for runs in table.RUNS:
+        for tasks in (6, 13, 33):
+            for run_sd in table.RUN_SD:
+                a, b = table.studies(random, 1500, runs, tasks, run_sd)
+                half = table.crossed(a, b, paired)
+                rates[runs, tasks, run_sd] = np.mean(np.abs((a - b).mean((1, 2))) > half)
+    # 0.06 with two standard errors of 1,500 studies
+    assert max(rates.values()) < 0.06 + 2 * 0.006, rates
+    assert np.mean(list(rates.values())) > 0.02
+
+
+def test_with_runs_held_fixed_equal_methods_are_separated_far_too_often() -> None:
+    table = false_verdicts()
+    a, b = table.studies(np.random.default_rng(1), 1000, 5, 33, 0.5)
+    assert np.mean(np.abs((a - b).mean((1, 2))) > table.runs_fixed(a, b)) > 0.15
+
+
+@pytest.mark.parametrize("run_sd", [0.0, 0.4])
+def test_intervals_over_new_seeds_of_the_same_tasks_cover(run_sd: float) -> None:
+    random, hits, n = np.random.default_rng(2), [], 600
+    tasks, seeds, runs = 13, 4, 4
+    difficulty = random.normal(-0.5, 1.5, (1, 1, tasks))
+    rate = np.repeat(difficulty, seeds, -1)
+    wide = np.mean(1 / (1 + np.exp(-difficulty - random.normal(0, run_sd, (200_000, 1, 1)) * 1.0)))
+    for gain in (0.0, 0.6):
+        true = np.mean(1 / (1 + np.exp(-difficulty - gain - random.normal(0, run_sd, (200_000, 1, 1))))) - wide
+        a, b = (
+            random.binomial(1, 1 / (1 + np.exp(-rate - shift - random.normal(0, run_sd, (n, runs, 1))))).astype(float)
+            for shift in (gain, 0.0)
+        )
+        found = estimate(components(a, b, strata=np.repeat(np.arange(tasks), seeds)))
+        hits.append(np.mean(np.abs(found.value - true) < found.half_width()))
+    assert min(hits) > 0.925
+    assert max(hits) < 0.995
+
+
+def test_one_run_a_side_is_the_paired_t_test_over_tasks() -> None:
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(1, 14)), random.normal(0.3, 1, size=(1, 14))
+    found = estimate(components(a, b))
+    theirs = stats.ttest_rel(a[0], b[0])
+    interval = theirs.confidence_interval()
+    assert found.p_value() == pytest.approx(theirs.pvalue)
+    assert found.value - found.half_width() == pytest.approx(interval.low)
+
+
+def test_cell_values_have_the_mean_of_all_episodes() -> None:
+    random = np.random.default_rng(0)
+    counts = random.integers(0, 4, (3, 7))
+    sums = random.binomial(counts, 0.4)
+    assert cell_values(sums, counts).mean() == pytest.approx(sums.sum() / counts.sum())
+    equal = random.normal(size=(3, 7))
+    assert cell_values(equal * 5, np.full((3, 7), 5)) == pytest.approx(equal)
+
+
+def test_a_shared_effect_of_runs_cancels_where_they_are_paired() -> None:
+    random = np.random.default_rng(0)
+    shared = random.normal(0, 1, (6, 1))
+    a, b = shared + random.normal(0, 0.1, (6, 20)), shared + random.normal(0, 0.1, (6, 20))
+    paired, apart = (estimate(components(a, b, paired=paired)).half_width() for paired in (True, False))
+    assert paired < 0.2 * apart
+
+
+def test_the_smallest_difference_is_found_in_four_of_five_studies() -> None:
+    random = np.random.default_rng(3)
+    tasks, runs = 16, 5
+
+    def side(n: int, mean: float) -> np.ndarray:
+        return mean + random.normal(0, 0.05, (n, runs, 1)) + random.normal(0, 0.3, (n, runs, tasks))
+
+    parts = components(side(1, 0.0)[0], side(1, 0.0)[0])
+    typical = components(side(4000, 0.0), side(4000, 0.0))
+    average = type(parts)(
+        np.array(0.0),
+        *(
+            tuple((part[0].mean(), part[1].mean()) for part in group) if isinstance(group[0], tuple) else (group[0].mean(), group[1].mean())
+            for group in (typical.units, typical.runs, typical.cells)
+        ),
+    )  # fmt: skip
+    smallest = power.smallest_difference(average, draws=4000)
+    found = estimate(components(side(3000, smallest), side(3000, 0.0))).p_value() < 0.05
+    assert found.mean() == pytest.approx(0.8, abs=0.04)
+    assert power.smallest_difference(average, alpha=0.05 / 7) > 1.08 * smallest

@@ -1,0 +1,161 @@
+"""Figures along training and over λ, and the report of a sweep as a page."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import simulated_results as simulated
+from report_pages import Links, csv_rows
+
+from agentmerge_hub.analysis import error_analysis
+from agentmerge_hub.analysis.report import writer
+
+SPLITS = {"inter_task": 3, "cross_task": 3, "validation": 2}
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report on a sweep: two learning rates, three checkpoints, λ at the last, likelihoods, one copied example."""
+    root = tmp_path_factory.mktemp("sweep")
+    rows = simulated.study({"instruct": -3.0}, splits=SPLITS, seeds=3)
+    for rate in (1e-6, 5e-6):
+        for seen in (5120, 10240, 15360):
+            setting = {"splits": SPLITS, "seeds": 3, "learning_rate": rate, "samples_seen": seen, "luck": seen}
+            copies = {"copied_example_actions": 2, "copied_example_first_step": True} if seen > 5120 else {}
+            rows += simulated.study({"instruct_finetuned": -1.0}, **setting, **copies, model=f"tuned-{rate}")
+            for weight in (0.3, 0.5) if seen == 15360 else (0.5,):
+                rows += simulated.study({"agentmerge": 0.0}, **setting, merge_lambda=weight)
+    scored = [
+        {
+            "split": split,
+            "sample_id": str(i),
+            "task": f"t{i}",
+            "samples_seen": seen,
+            "mean_logprob": -5120 / seen - i / 10,
+        }
+        for seen in (5120, 10240)
+        for split in ("inter_task", "cross_task")
+        for i in range(4)
+    ]
+    pq.write_table(pa.Table.from_pylist(scored), root / "tuned.parquet")
+    options = writer.Options(draws=200, likelihood=(f"tuned-1e-06={root / 'tuned.parquet'}",))
+    writer.write([simulated.write(root / "results", rows)], root / "report", options)
+    return root / "report"
+
+
+def test_a_sweep_is_drawn_along_training_and_over_lambda(sweep: Path) -> None:
+    for name in (
+        "curves_instruct_finetuned_advanced",
+        "merged_along_training_advanced",
+        "lambda",
+        "behaviour_1",
+        "scores",
+    ):
+        assert ElementTree.parse(sweep / f"{name}.svg").getroot().tag.endswith("svg")
+        assert (sweep / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert f'id="figure-{name}"' in (sweep / "report.html").read_text()
+
+
+def test_points_of_a_line_are_scored_on_the_same_episodes(tmp_path: Path) -> None:
+    setting = {"method": "agentmerge", "learning_rate": 1e-6, "samples_seen": 20}
+    rewards = {0.3: (1.0,), 0.5: (1.0, 0.0), 0.7: (0.0, 0.0)}
+    rows = [
+        simulated.episode(**setting, merge_lambda=weight, seed=seed, reward=reward)
+        for weight, scored in rewards.items()
+        for seed, reward in enumerate(scored)
+    ]
+    rows += [simulated.episode(seed=seed, reward=0.0, learning_rate=1e-4, samples_seen=9) for seed in range(3)]
+    rows += [simulated.episode(method="agent", learning_rate=1e-6, samples_seen=20, seed=1, reward=1.0)]
+    early = setting | {"samples_seen": 10, "merge_lambda": 0.5}
+    rows += [simulated.episode(**early, seed=1, reward=1.0)]
+    writer.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", writer.Options(draws=200))
+    curve = csv_rows(tmp_path / "report" / "lambda_curve.csv")
+    assert [(float(row["merge_lambda"]), float(row["reward"]), int(row["n"])) for row in curve] == [
+        (0.0, 0.0, 1), (0.3, 1.0, 1), (0.5, 1.0, 1), (0.7, 0.0, 1),
+    ]  # fmt: skip
+    along = csv_rows(tmp_path / "report" / "along_training.csv")
+    assert [(row["method"], row["samples_seen"], float(row["reward"])) for row in along] == [
+        ("agentmerge", "10", 1.0), ("agentmerge", "20", 0.0), ("instruct", "", 0.0),
+    ]  # fmt: skip
+
+
+def test_every_figure_has_a_dark_and_a_narrow_version(sweep: Path) -> None:
+    page = (sweep / "report.html").read_text()
+    figures = page.count("<figure")
+    assert figures > 5 and page.count("prefers-color-scheme: dark)" + chr(34)) == 2 * figures
+    addresses = Links(sweep / "report.html").addresses[:4]
+    assert len(set(addresses)) == 4 and all(address.startswith("data:image/svg") for address in addresses)
+    assert "geometric-mean token probability" in page
+
+
+def test_the_report_can_be_sent_alone_and_links_in_its_folder_lead_somewhere(sweep: Path) -> None:
+    assert all(address.startswith("data:") for address in Links(sweep / "report.html").addresses)
+    pages = list(sweep.glob("episodes/*.html"))
+    assert (sweep / "episodes" / "index.html") in pages and len(pages) > 5
+    for page in pages:
+        for address in Links(page).addresses:
+            name, _, place = address.partition("#")
+            assert (page.parent / name).is_file(), f"{page.name} → {address}"
+            assert not place or place in Links(page.parent / name).ids
+
+
+def test_the_first_screen_is_the_answer_and_the_differences(sweep: Path) -> None:
+    page = (sweep / "report.html").read_text()
+    answer, figure, table = (page.index(text) for text in ('class="answer"', 'id="figure-differences"', "<table"))
+    assert answer < figure < table
+    assert "No verdict on AgentMerge against instruct fine-tuned as methods" in page
+
+
+def test_a_choice_at_another_checkpoint_has_its_ring(tmp_path: Path) -> None:
+    rows = []
+    for seen, weights in ((100, (0.3, 0.5, 0.7)), (200, (0.5,))):
+        for weight in weights:
+            rows += [
+                simulated.episode(
+                    method="agentmerge", split=split, task=f"miniwob.{split}", seed=seed, merge_lambda=weight, samples_seen=seen,
+                    reward=float(seed < (4 if seen == 200 else 2)),
+                )
+                for split in ("validation", "cross_task") for seed in range(5)
+            ]  # fmt: skip
+    writer.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", writer.Options(draws=200))
+    curve = csv_rows(tmp_path / "report" / "lambda_curve.csv")
+    assert {(row["samples_seen"], row["line"]) for row in curve if row["chosen"] == "True"} == {("200", "100")}
+    assert "a ring marks the λ that was chosen" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_rates_of_copied_examples_are_counted_over_answers_and_over_episodes(sweep: Path) -> None:
+    rows = pq.read_table(sweep / "behaviour.parquet").to_pylist()
+    tuned = {r["samples_seen"]: r for r in rows if r["method"] == "instruct_finetuned" and r["split"] == "cross_task"}
+    assert tuned[5120]["copied"] == 0
+    assert tuned[15360]["copied"] == pytest.approx(2 / 3)
+    assert tuned[15360]["copied_first"] == 1
+    assert tuned[15360]["loop"] is None
+
+
+def test_the_error_of_a_rate_is_the_spread_it_has_over_studies() -> None:
+    random = np.random.default_rng(0)
+    measure = next(m for m in error_analysis.MEASURES if m.name == "copied")
+    rates, errors = [], []
+    for _ in range(800):
+        answers = random.integers(1, 9, 40)
+        copied = random.binomial(answers, random.beta(1, 3, 40))
+        rate, error = error_analysis._rate(
+            [{"copied_example_actions": c, "answers": n} for c, n in zip(copied, answers)], measure
+        )
+        rates.append(rate)
+        errors.append(error)
+    assert np.mean(np.square(errors)) == pytest.approx(np.var(rates), rel=0.12)
+
+
+def test_the_page_says_what_goes_along_with_the_difference(sweep: Path) -> None:
+    page = (sweep / "report.html").read_text()
+    assert "example copied 0% against 67%" in page and "copied at step 0 0% against 100%" in page
+
+
+def test_loops_are_runs_of_the_same_action() -> None:
+    assert error_analysis.longest_repeat([]) == 0
+    assert error_analysis.longest_repeat([None, None, None]) == 0
+    assert error_analysis.longest_repeat(["a", "a", None, "a", "b", "b", "b"]) == 3

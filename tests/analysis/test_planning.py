@@ -1,0 +1,109 @@
+"""`agentmerge plan`: power by simulation of the report's test, the cheapest design, and plans that are kept or not."""
+
+import re
+from pathlib import Path
+
+import pytest
+import simulated_results as simulated
+from click.testing import CliRunner
+
+from agentmerge_hub import content_hash, manifest
+from agentmerge_hub.analysis.command import plan
+from agentmerge_hub.analysis.planning import design, plan_file
+from agentmerge_hub.analysis.report import writer
+from agentmerge_hub.analysis.statistics.power import Design
+from agentmerge_hub.errors import UserError
+
+EASY = ("--rate", "0.3", "--difference", "0.4", "--between", "0.1", "--run-sd", "0.1")
+
+
+def run(*words: str) -> str:
+    return CliRunner().invoke(plan, list(map(str, words)), catch_exceptions=False).output
+
+
+def test_power_grows_with_the_study_and_falls_with_the_spread_of_runs() -> None:
+    study = design.Study(rate=0.3, difference=0.15, between=0.1, run_sd=0.0)
+    small, large = study.power_of(Design(3, 8, 2), 800), study.power_of(Design(8, 40, 3), 800)
+    assert small < 0.4 and large > 0.95
+    spread = design.Study(rate=0.3, difference=0.15, between=0.1, run_sd=0.8)
+    assert spread.power_of(Design(8, 40, 3), 800) < large - 0.1
+    several = design.Study(rate=0.3, difference=0.15, between=0.1, run_sd=0.0, comparisons=10)
+    assert several.power_of(Design(5, 20, 3), 800) < study.power_of(Design(5, 20, 3), 800) - 0.1
+
+
+def test_equal_methods_are_found_different_at_the_level_of_the_test() -> None:
+    study = design.Study(rate=0.3, difference=1e-9, between=0.0, run_sd=0.3)
+    for split in ("cross_task", "inter_task"):
+        one_sided = design.Study(**{**study.__dict__, "split": split}).power_of(Design(4, 13, 3), 1500)
+        assert one_sided < 0.04
+
+
+def test_plan_prints_the_power_and_the_cheapest_design() -> None:
+    output = run(*EASY, "--runs", 5, "--tasks", 12, "--seeds", 3)
+    assert "power 0.9" in output or "power 1.0" in output
+    assert "cheapest design with power 0.8" in output
+    assert "3 runs" in run(*EASY, "--runs", 3)
+    assert "no design" in run("--difference", "0.002", "--runs", "3", "--tasks", "6")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--rate", "0.99", "--difference", "0.05"), ("--difference", "0"), ("--power", "1"),
+        ("--runs", "2", "--tasks", "9", "--seeds", "2"), ("--runs", "5", "-o", "plan.yml"),
+        ("--runs", "5", "--tasks", "9", "--seeds", "2", "--look", "2", "-o", "plan.yml"),
+    ],
+)  # fmt: skip
+def test_impossible_plans_are_refused_in_a_sentence(words: tuple[str, ...], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError):
+        run(*words)
+    assert not (tmp_path / "plan.yml").exists()
+
+
+def test_the_levels_of_all_looks_add_up_to_alpha() -> None:
+    looks = plan_file.spend(0.05, 8, (3, 5))
+    assert [look.runs for look in looks] == [3, 5, 8]
+    assert sum(look.alpha for look in looks) == pytest.approx(0.05, abs=1e-5)
+    assert looks[0].alpha < 0.005 < 0.02 < looks[-1].alpha
+
+
+def results(folder: Path, runs: int, tasks: int = 8, gap: float = 4.0) -> Path:
+    methods = {"agentmerge": gap / 2, "instruct_finetuned": -gap / 2}
+    rows = [
+        row
+        for seed in range(runs)
+        for row in simulated.study(
+            methods, splits={"cross_task": tasks}, seeds=3, run_seed=seed, luck=seed + 1, shift=0, spread=0.5
+        )
+    ]
+    return simulated.write(folder, rows)
+
+
+def test_a_plan_is_kept_or_not_and_decides(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yml"
+    run(*EASY, "--runs", 5, "--tasks", 8, "--seeds", 3, "--look", 3, "-o", path)
+    with pytest.raises(UserError, match="a plan is not changed"):
+        run(*EASY, "--runs", 5, "--tasks", 8, "--seeds", 3, "-o", path)
+    for name, runs, tasks, gap, says in (
+        ("all", 5, 8, 4.0, "the plan was kept.*look 2 of 2.*AgentMerge is better"),
+        ("interim", 3, 8, 0.5, "the plan was kept.*look 1 of 2.*go on to the next look"),
+        ("equal", 5, 8, 0.0, "the plan was kept.*not settled"),
+        ("few runs", 4, 8, 4.0, "the plan was not kept.*4 and 4 training runs instead of 3 or 5"),
+        ("more tasks", 5, 9, 4.0, "the plan was not kept.*9 tasks instead of 8"),
+    ):
+        out = tmp_path / f"report {name}"
+        folder = results(tmp_path / name, runs, tasks, gap)
+        writer.write([folder], out, writer.Options(draws=200, plan_file=path, traces=0))
+        page = " ".join((out / "report.html").read_text().split())
+        assert re.search(says, page), name
+        assert manifest.read(out)["config"]["plan_sha256"] == content_hash.file_hash(path)
+        assert manifest.read(out)["inputs"]["plan"]["name"] == "plan.yml"
+
+
+def test_a_file_that_is_no_plan_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yml"
+    for text, says in (("runs: [", "cannot be read as YAML"), ("runs: 2\n", "is not a plan"), ("", "is not a plan")):
+        path.write_text(text)
+        with pytest.raises(UserError, match=says):
+            plan_file.read(path)
