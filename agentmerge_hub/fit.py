@@ -6,7 +6,7 @@ the same function and the same budget.
 """
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import accumulate
 
@@ -46,10 +46,14 @@ class Fitted:
     n_tokens: int
     truncated_lines: dict[str, int] = field(default_factory=dict)
     """Removed lines by block name, from the prompt's truncation markers; no entry where none was removed."""
+    escaped: int = 0
+    """Texts of the prompt that would have become control tokens of the student's template."""
 
 
 def fit(prompt: Prompt, tokenizer: ChatTokenizer, max_tokens: int) -> Fitted:
     """Remove whole lines from the end of the page until the prompt takes at most `max_tokens`.
+
+    Text that would become a control token of the student's template is escaped first: a page must not end a turn.
 
     Args:
         prompt: a rendered or recorded prompt.
@@ -58,7 +62,9 @@ def fit(prompt: Prompt, tokenizer: ChatTokenizer, max_tokens: int) -> Fitted:
 
     Raises:
         DoesNotFit: with the number of tokens it would need.
+        TemplateRefused: as ChatTokenizer.render.
     """
+    prompt, escaped = _escape(prompt, tokenizer)
     n_tokens = tokenizer.count(tokenizer.render(prompt.messages()))
     for name in TRUNCATION_ORDER:
         if n_tokens > max_tokens and prompt.block(name):
@@ -66,7 +72,17 @@ def fit(prompt: Prompt, tokenizer: ChatTokenizer, max_tokens: int) -> Fitted:
     if n_tokens > max_tokens:
         raise DoesNotFit(f"{n_tokens} tokens without any line of the page; the budget is {max_tokens}")
     removed = {name: truncated_lines(prompt.block(name).rpartition("\n")[2]) for name in TRUNCATION_ORDER}
-    return Fitted(prompt, n_tokens, {name: n for name, n in removed.items() if n})
+    return Fitted(prompt, n_tokens, {name: n for name, n in removed.items() if n}, escaped)
+
+
+def _escape(prompt: Prompt, tokenizer: ChatTokenizer) -> tuple[Prompt, int]:
+    """The prompt without control tokens in its texts, and how many there were."""
+    system, n = tokenizer.escape(prompt.system)
+    escaped = [tokenizer.escape(block.text) for block in prompt.blocks]
+    n += sum(found for _, found in escaped)
+    if not n:
+        return prompt, 0
+    return Prompt(system, tuple(replace(block, text=text) for block, (text, _) in zip(prompt.blocks, escaped))), n
 
 
 def _truncate(

@@ -46,13 +46,15 @@ class Step:
     answer: str
     """The model's final valid answer, word for word; empty if none was recorded."""
     action: str | None
-    """The executed call or calls, one a line; None where nothing could be parsed or the episode had ended."""
+    """The executed call or calls, one a line; None where BrowserGym finds none or the episode had ended."""
     thought: str | None = None
     messages: tuple[Message, ...] = ()
     """The prompt as recorded (system and user turns only); empty if the trace holds observations alone."""
     reward: float = 0.0
     terminated: bool = False
     truncated: bool = False
+    executed: str = ""
+    """What the agent gave to the environment, word for word, also where `action` is None."""
     parse_retries: int = 0
     refused_answers: tuple[str, ...] = ()
     """Answers that could not be read, before the final one, word for word."""
@@ -89,6 +91,8 @@ class Episode:
     steps: tuple[Step, ...] = ()
     final_urls: tuple[str, ...] = ()
     """Pages open when the run ended."""
+    image_goal: bool = False
+    """Whether the goal has images, which no prompt here shows."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ class Sample:
     n_completion_tokens: int
     axtree_lines_cut: int
     html_lines_cut: int
+    escaped_control_tokens: int = 0
 
 
 CHAT = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -141,6 +146,7 @@ SAMPLE_SCHEMA = pa.schema(
         ("n_completion_tokens", pa.int32()),
         ("axtree_lines_cut", pa.int32()),
         ("html_lines_cut", pa.int32()),
+        ("escaped_control_tokens", pa.int32()),
     ]
 )
 """Rows of the configs ``all``, ``cot``, ``no_cot`` and ``failures``: prompt/completion chat rows for TRL. No column is

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from agentmerge_hub.chat_template import ChatTemplate, parse_settings
@@ -12,6 +13,10 @@ from agentmerge_hub.segments import segment_patterns
 
 _MAX_CACHED_CHARACTERS = 16_000_000
 """Characters of the segments whose counts are cached: some 60 MB with their dictionary."""
+
+
+class TemplateRefused(UserError):
+    """The chat template does not take these messages."""
 
 
 class ChatTokenizer:
@@ -69,9 +74,12 @@ class ChatTokenizer:
         """A prompt as the text that the model reads; the assistant's turn is opened at its end.
 
         Raises:
-            UserError: if the chat template cannot render it.
+            TemplateRefused: if the chat template cannot render it, e.g. because it takes no two user turns in a row.
         """
-        return self.template.prompt_text(messages)
+        try:
+            return self.template.prompt_text(messages)
+        except UserError as error:
+            raise TemplateRefused(str(error)) from None
 
     def count_completion(self, prompt: str, answer: str) -> int:
         """Number of tokens of an answer and its end-of-turn token behind a rendered prompt.
@@ -118,3 +126,40 @@ class ChatTokenizer:
 
     def _encoded(self, texts: Sequence[str]) -> list[int]:
         return [len(encoding) for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    @cached_property
+    def control_tokens(self) -> frozenset[str]:
+        """Texts that this tokenizer or its chat template uses to structure a conversation: special tokens, and markers such
+        as ``<|user|>`` that the template writes around messages."""
+        added = self._backend.get_added_tokens_decoder().values()
+        tokens = {token.content for token in added if token.special} | set(self._tokenizer.all_special_tokens)
+        tokens.add(self.template.end_of_turn)
+        tokens.update(_MARKER.findall(self.render([Message(role=role, content="x") for role in ("system", "user")])))
+        return frozenset(token for token in tokens if len(token) > 2)
+
+    @cached_property
+    def _control_pattern(self) -> tuple[tuple[str, ...], re.Pattern[str]]:
+        longest_first = sorted(self.control_tokens, key=lambda token: (-len(token), token))
+        return tuple({token[:2] for token in longest_first}), re.compile("|".join(map(re.escape, longest_first)))
+
+    def escape(self, text: str) -> tuple[str, int]:
+        """The text with a space inside everything that would become a control token, and how many there were."""
+        beginnings, pattern = self._control_pattern
+        count = 0
+        while beginnings and any(beginning in text for beginning in beginnings):
+            text, found = pattern.subn(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+            if not found:
+                break
+            count += found
+        return text, count
+
+    def after_last_special(self, text: str) -> int | None:
+        """Offset of the last special token of a rendered text, None if it holds none.
+
+        A special token is split off before anything else, so that the text from there on has the same tokens alone.
+        """
+        places = [text.rfind(token) for token in self._tokenizer.all_special_tokens]
+        return max((place for place in places if place >= 0), default=None)
+
+
+_MARKER = re.compile(r"<[|｜][^<>|｜\s]{1,40}[|｜]>")

@@ -48,6 +48,12 @@ from agentmerge_hub.errors import UserError, require
     help="Versions of a step that has no recorded prompt.",
 )
 @click.option("--rebuild-prompts", is_flag=True, help="Render every prompt, also where one was recorded.")
+@click.option(
+    "--site-rule/--no-site-rule",
+    default=True,
+    show_default=True,
+    help="Drop WorkArena and MiniWoB episodes that opened another site.",
+)
 @click.option("--drop-failed-actions", is_flag=True, help="Drop steps whose action ended in an error.")
 @click.option("--hold-out-task", "hold_out_tasks", multiple=True, help="A task for cross_task. Repeatable.")
 @click.option(

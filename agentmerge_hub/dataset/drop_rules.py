@@ -16,7 +16,8 @@ EPISODE_RULES = {
     "empty": "the run has no decision",
     "unsuccessful": "the reward is below the threshold",
     "not_validated": "the run has a reward, but the task's own validation did not end it",
-    "left_site": "a page of another site was open",
+    "image_goal": "the goal has an image, which no prompt shows",
+    "left_site": "a page of another site was open, in a benchmark of one site",
 }
 
 SAMPLE_RULES = {
@@ -29,6 +30,8 @@ SAMPLE_RULES = {
     "page_not_found": "the recorded prompt does not contain the recorded page",
     "bid_not_on_page": "an element of the action is not on the page of the prompt",
     "bid_cut_away": "an element of the action was lost when the page was truncated to the window",
+    "control_token": "the answer holds a control token of the student's chat template",
+    "template_refused": "the student's chat template does not take the prompt's turns",
     "does_not_fit": "the prompt exceeds its token budget even without the page",
     "answer_not_trainable": "the answer is not separate from the prompt or the end of the turn in tokens",
     "answer_too_long": "the answer exceeds its token budget",
@@ -39,6 +42,9 @@ SAMPLE_RULES = {
     "pair_accepted": "a successful episode gave the rejected answer of a preference pair on the same page",
     "goal_on_both_sides": "its goal is also in the training tasks",
 }
+
+SINGLE_SITE = frozenset({"workarena", "miniwob"})
+"""Benchmarks whose every task is on one site. Tasks of WebArena, AssistantBench and others lead to several."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,9 @@ def episode_drop_rule(episode: Episode, settings: Settings) -> tuple[str, str] |
         return "unsuccessful", f"reward {episode.reward:g}"
     if not episode.terminated:
         return "not_validated", f"reward {episode.reward:g}, truncated"
-    if elsewhere := left_site(episode):
+    if episode.image_goal:
+        return "image_goal", ""
+    if settings.site_rule and episode.benchmark in SINGLE_SITE and (elsewhere := left_site(episode)):
         return "left_site", elsewhere
     return None
 

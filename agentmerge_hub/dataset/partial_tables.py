@@ -16,7 +16,7 @@ from agentmerge_hub.dataset.drop_rules import Dropped, episode_drop_rule
 from agentmerge_hub.dataset.preferences.rejected import REJECTED, PairKeys
 from agentmerge_hub.dataset.redaction.episode import redact_detail, redact_episode
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, redact_text
-from agentmerge_hub.dataset.samples import make_samples
+from agentmerge_hub.dataset.samples import make_samples, shown_by_default
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import goal_key
 from agentmerge_hub.dataset.tasks import task
@@ -25,6 +25,7 @@ from agentmerge_hub.records import CHAT, LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, 
 from agentmerge_hub.tokenizer import ChatTokenizer
 from agentmerge_hub.traces.episode import Unreadable
 from agentmerge_hub.traces.find import Found
+from agentmerge_hub.traces.limits import LimitExceeded, time_limit
 
 KEYS = pa.schema(
     [
@@ -72,6 +73,7 @@ STEP_SCHEMA = pa.schema(
         ("tabs", pa.string()),
         ("thought", pa.string()),
         ("action", pa.string()),
+        ("executed", pa.string()),
         ("answer", pa.string()),
         ("recorded_prompt", CHAT),
         ("parse_retries", pa.int32()),
@@ -140,13 +142,17 @@ def make_partial_tables(
     tables: list[tuple[pa.Table, pa.Table, pa.Table]] = []
     for found in batch:
         try:
-            rows = _process(read(found), settings, tokenizer, scanner)
+            with time_limit():
+                rows = _process(read(found), settings, tokenizer, scanner)
             tables.append(rows.tables())
         except Unreadable as error:
             rows = _unreadable(found, str(error), scanner)
             tables.append(rows.tables())
         except UserError:
             raise
+        except LimitExceeded as error:
+            rows = _unreadable(found, f"the episode {error}", scanner)
+            tables.append(rows.tables())
         except Exception as error:
             rows = _unreadable(found, f"{type(error).__name__}: {error}", scanner)
             tables.append(rows.tables())
@@ -187,7 +193,7 @@ def _process(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, sca
 
 def _without_unused_html(episode: Episode, settings: Settings) -> Episode:
     """The episode without HTML that neither a prompt nor --keep-html needs: HTML is ten times the size of the tree."""
-    if settings.keep_html or settings.flags.get("use_html"):
+    if settings.keep_html or settings.rendering_flags(shown_by_default(episode), thinking=False).use_html:
         return episode
     return replace(episode, steps=tuple(step if _shows_html(step) else _without_html(step) for step in episode.steps))
 
@@ -229,7 +235,7 @@ def _step_rows(episode: Episode, settings: Settings) -> list[dict]:
     rows = []
     for step in episode.steps:
         of_page = asdict(step.observation)
-        if not settings.keep_html:
+        if not settings.keep_html and episode.benchmark != "miniwob":  # whose prompts show it
             of_page["html"] = ""
         size = _size(of_page, step)
         if size > MAX_ROW_BYTES:
@@ -239,6 +245,7 @@ def _step_rows(episode: Episode, settings: Settings) -> list[dict]:
             "step": step.index,
             "thought": step.thought,
             "action": step.action,
+            "executed": step.executed,
             "answer": step.answer,
             "recorded_prompt": list(step.messages) if size <= MAX_ROW_BYTES else [],
             "parse_retries": step.parse_retries,

@@ -99,6 +99,7 @@ def _step(row: dict) -> Step:
         observation=Observation(**{field.name: row[field.name] for field in fields(Observation) if field.name in row}),
         answer=row["answer"],
         action=row["action"],
+        executed=row.get("executed") or row["action"] or "",
         thought=row["thought"],
         messages=tuple(Message(role=turn["role"], content=turn["content"]) for turn in row["recorded_prompt"]),
         parse_retries=row["parse_retries"],

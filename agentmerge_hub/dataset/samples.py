@@ -1,12 +1,13 @@
-"""One episode → its samples: each step's prompt, recorded or rendered, is fitted and checked; the rest is named."""
+"""One episode → its samples: each step's prompt, recorded or rendered, is fitted and checked; what is dropped has a rule."""
 
 import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
-from agentmerge_hub.actions import ActionError, Call, parse_calls
+from agentmerge_hub.actions import ACTION_SPACES, ActionError, Call, parse_calls
 from agentmerge_hub.dataset.drop_rules import Dropped
 from agentmerge_hub.dataset.preferences.rejected import PairKeys, pair_keys
 from agentmerge_hub.dataset.settings import Settings
@@ -14,15 +15,16 @@ from agentmerge_hub.dataset.tasks import task
 from agentmerge_hub.fit import DoesNotFit, fit
 from agentmerge_hub.prompt import Prompt, Turn, action_texts, answer, page_bids, render, split_recorded, thought_of
 from agentmerge_hub.records import Episode, Message, Sample, Step
-from agentmerge_hub.tokenizer import ChatTokenizer
+from agentmerge_hub.tokenizer import ChatTokenizer, TemplateRefused
 
 ACTION_SPACE_OF = {"workarena": "workarena", "miniwob": "miniwob"}
-"""Benchmark → action space of rendered prompts; any other gets the widest."""
+"""Benchmark → action space of rendered prompts; any other gets ``workarena++``. An episode with calls outside of it gets the
+next wider one."""
 
 
 @dataclass
 class Made:
-    """What became of one episode."""
+    """The samples of one episode and what was dropped."""
 
     samples: list[Sample] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
@@ -49,12 +51,13 @@ class _Version:
 def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer) -> Made:
     """The samples of one episode, and what was dropped with its rule."""
     made = Made()
+    shown = shown_by_default(episode)
     for place, step in enumerate(episode.steps):
         failed = episode.steps[place + 1].observation.last_action_error if place + 1 < len(episode.steps) else ""
         try:
             if failed and settings.drop_failed_actions:
-                raise _Drop("failed_action", failed.splitlines()[0][:200])
-            versions = list(_versions(episode, place, settings))
+                raise _Drop("failed_action", " ".join(failed.split())[:200])
+            versions = list(_versions(episode, place, settings, shown))
         except _Drop as drop:
             made.dropped.append(Dropped(episode.source, episode.episode_id, step.index, *drop.args))
             continue
@@ -68,15 +71,27 @@ def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer)
             except _Drop as drop:
                 rule, detail = drop.args
                 name = "cot" if version.cot else "no_cot"
-                made.dropped.append(
-                    Dropped(
-                        episode.source, episode.episode_id, step.index, rule, f"{name}: {detail}" if detail else name
-                    )
-                )
+                detail = f"{name}: {detail}" if detail else name
+                made.dropped.append(Dropped(episode.source, episode.episode_id, step.index, rule, detail))
     return made
 
 
-def _versions(episode: Episode, place: int, settings: Settings) -> Iterator[_Version]:
+def shown_by_default(episode: Episode) -> dict[str, Any]:
+    """Prompt flags that follow from the episode: its actions, several of them at once, several open tabs, and for MiniWoB the
+    HTML beside the AXTree (the paper's footnote 6)."""
+    calls = [_calls(step.action or "") for step in episode.steps]
+    names = {call.name for of_step in calls for call in of_step}
+    preferred = ACTION_SPACE_OF.get(episode.benchmark, "workarena++")
+    wider = (preferred, "workarena++", "all")
+    return {
+        "action_space": next((space for space in wider if names <= set(ACTION_SPACES[space])), preferred),
+        "multi_actions": any(len(of_step) > 1 for of_step in calls),
+        "use_html": episode.benchmark == "miniwob",
+        "use_tabs": any(step.observation.tabs for step in episode.steps),
+    }
+
+
+def _versions(episode: Episode, place: int, settings: Settings, shown: dict[str, Any]) -> Iterator[_Version]:
     step = episode.steps[place]
     if step.action is None:
         raise _Drop("no_action")
@@ -87,15 +102,13 @@ def _versions(episode: Episode, place: int, settings: Settings) -> Iterator[_Ver
         raise _Drop("no_goal")
     if not (step.observation.axtree or step.observation.html):
         raise _Drop("no_page")
-    several = any(past.action and len(parse_calls(past.action)) > 1 for past in episode.steps)
-    space = ACTION_SPACE_OF.get(episode.benchmark, "workarena++")
     history = _history(episode.steps[: place + 1])
     wanted = ("cot", "no_cot") if settings.versions == "both" else (settings.versions,)
     for name in wanted:
         thinking = name == "cot"
         if thinking and not step.thought:
             continue
-        flags = settings.rendering_flags(space, thinking=thinking, several=several)
+        flags = settings.rendering_flags(shown, thinking=thinking)
         try:
             calls = parse_calls(step.action, flags.action_names)
         except ActionError as error:
@@ -125,10 +138,12 @@ def _calls(text: str) -> tuple[Call, ...]:
 
 
 def _history(steps: tuple[Step, ...]) -> list[Turn]:
-    """The turns before the last of these steps, each with the error that the next page reported."""
-    pairs = itertools.pairwise(steps)
+    """The turns before the last of these steps, each with the error that the next page reported. What was executed is shown
+    also where no call could be read."""
     return [
-        Turn(step.action, step.thought, after.observation.last_action_error) for step, after in pairs if step.action
+        Turn(step.action or step.executed, step.thought, after.observation.last_action_error)
+        for step, after in itertools.pairwise(steps)
+        if step.action or step.executed
     ]
 
 
@@ -140,17 +155,20 @@ def _sample(
     bids = {bid for call in version.calls for bid in call.bids}
     if lost := bids - page_bids(version.prompt):
         raise _Drop("bid_not_on_page", ", ".join(sorted(lost)))
+    if tokenizer.escape(version.answer)[1]:
+        raise _Drop("control_token")
     try:
         fitted = fit(version.prompt, tokenizer, window.prompt)
+        messages = fitted.prompt.messages()
+        n_completion = tokenizer.count_completion(tokenizer.render(messages), version.answer)
     except DoesNotFit as error:
         raise _Drop("does_not_fit", str(error)) from None
-    if lost := bids - page_bids(fitted.prompt):
-        raise _Drop("bid_cut_away", ", ".join(sorted(lost)))
-    messages = fitted.prompt.messages()
-    try:
-        n_completion = tokenizer.count_completion(tokenizer.render(messages), version.answer)
+    except TemplateRefused as error:
+        raise _Drop("template_refused", str(error)) from None
     except ValueError as error:
         raise _Drop("answer_not_trainable", str(error)) from None
+    if lost := bids - page_bids(fitted.prompt):
+        raise _Drop("bid_cut_away", ", ".join(sorted(lost)))
     if n_completion > window.answer:
         raise _Drop("answer_too_long", f"{n_completion} tokens")
     name = "cot" if version.cot else "no_cot"
@@ -175,6 +193,7 @@ def _sample(
         n_completion_tokens=n_completion,
         axtree_lines_cut=fitted.truncated_lines.get("axtree", 0),
         html_lines_cut=fitted.truncated_lines.get("html", 0),
+        escaped_control_tokens=fitted.escaped,
     )
     return sample, fitted.prompt
 

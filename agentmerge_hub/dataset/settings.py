@@ -32,6 +32,8 @@ class Settings(BaseModel):
     """Which versions of a step without a recorded prompt are rendered: with its thought, without it, or both."""
     rebuild_prompts: bool = False
     """Render every prompt from the saved page, also where a recorded one exists."""
+    site_rule: bool = True
+    """Drop episodes of single-site benchmarks (WorkArena, MiniWoB) that opened another site."""
     drop_failed_actions: bool = False
     """Drop steps whose action ended in an error."""
     keep_duplicates: int = Field(1, ge=1)
@@ -72,9 +74,10 @@ class Settings(BaseModel):
     def student_window(self) -> Window:
         return Window(self.window, self.answer)
 
-    def rendering_flags(self, action_space: str, *, thinking: bool, several: bool) -> Flags:
-        """Flags of a rendered prompt. The flags with and without chain of thought differ in nothing else."""
-        base: dict[str, Any] = {"action_space": action_space, "multi_actions": several} | self.flags
+    def rendering_flags(self, defaults: dict[str, Any], *, thinking: bool) -> Flags:
+        """Flags of a rendered prompt: the episode's defaults with the changes of these settings. The flags with and without
+        chain of thought differ in nothing else."""
+        base = defaults | self.flags
         if not thinking:
             base |= {"use_think_history": False}
         return Flags(**base | {"use_thinking": thinking})
@@ -94,7 +97,7 @@ def read_settings(**values: Any) -> Settings:
     try:
         settings = Settings(**values)
         settings.student_window()
-        settings.rendering_flags("workarena", thinking=True, several=True)
+        settings.rendering_flags({}, thinking=True)
         _check_names(settings)
     except ValidationError as error:
         first = error.errors()[0]

@@ -6,13 +6,57 @@ from agentmerge_hub.prompt.layout import Prompt
 
 
 def tree_bids(axtree: str) -> set[str]:
-    """Bids at the beginning of a line of an AXTree, as ``[bid]``."""
-    return set(re.findall(r"^[ \t]*\[([a-zA-Z0-9]+)\] ", axtree, re.MULTILINE))
+    """Bids at the beginning of a line of an AXTree, as ``[bid]``. Lines within a quoted text, which a user typed, have none."""
+    bids: set[str] = set()
+    lines = axtree.split("\n")
+    skip_to = 0
+    never_closed: set[str] = set()
+    for place, line in enumerate(lines):
+        if place < skip_to:
+            continue
+        if found := _TREE_BID.match(line):
+            bids.add(found[1])
+        if line.count("'") % 2 == 0 and line.count('"') % 2 == 0:
+            continue  # every quotation mark has its partner: nearly all lines
+        if (quote := _open_quote(line)) and quote not in never_closed:
+            closing = _CLOSING[quote]
+            end = next((n for n in range(place + 1, len(lines)) if closing.search(lines[n])), None)
+            if end is None:
+                never_closed.add(quote)
+            else:
+                skip_to = end + 1
+    return bids
+
+
+_CLOSING = {quote: re.compile(rf"(?:^|[^\\]){quote}(?:$|, | value=)") for quote in "'\""}
+_TREE_BID = re.compile(r"[ \t]*\[([a-zA-Z0-9]+)\] ")
+_QUOTED = re.compile(
+    r"""(?: |=)(?:'(?:[^'\\]|\\.|'(?!$|,| value=|\s))*(')?|"(?:[^"\\]|\\.|"(?!$|,| value=|\s))*(")?)"""
+)
+
+
+def _open_quote(line: str) -> str:
+    """The quotation mark of a text that begins on a line of a tree and does not end there; empty if there is none."""
+    at = 0
+    while found := _QUOTED.search(line, at):
+        if not (found[1] or found[2]):
+            return found[0][1]
+        at = found.end()
+    return ""
 
 
 def html_bids(html: str) -> set[str]:
-    """Bids that are an attribute ``bid="…"`` in BrowserGym's pruned HTML."""
-    return set(re.findall(r'\bbid="([a-zA-Z0-9]+)"', html))
+    """Bids that are an attribute ``bid="…"`` of a tag of BrowserGym's pruned HTML; text and other attributes do not count."""
+    return {
+        attribute[2]
+        for tag in _TAG.finditer(html)
+        for attribute in _ATTRIBUTE.finditer(tag[1])
+        if attribute[1] == "bid" and attribute[2].isalnum()
+    }
+
+
+_TAG = re.compile(r"""<[a-zA-Z][^\s<>/]*((?:[^"'<>]+|"[^"]*"|'[^']*')*)""")
+_ATTRIBUTE = re.compile(r"""([^\s=<>"'/]+)=(?:"([^"]*)"|'[^']*'|[^\s"'<>]+)""")
 
 
 def page_bids(prompt: Prompt) -> set[str]:

@@ -1,4 +1,4 @@
-"""What stands for the objects of a pickle: inert stand-ins, and plain values for the few types that carry them."""
+"""Replacements for the objects of a pickle: inert stand-ins, and plain values for the few types that carry them."""
 
 import datetime
 import sys
@@ -9,19 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from agentmerge_hub.traces.files import Refused
+
 CALLABLE_PACKAGES = ("agentlab", "browsergym", "bgym", "litellm", "openai", "anthropic", "pydantic", "pydantic_core")
 """Packages whose classes may also be made by a call: their stand-ins keep the arguments and do nothing."""
-
-
-class Refused(ValueError):
-    """The file is not read further; the message says why, as the second half of a sentence."""
 
 
 class Standin(dict):
     """Any object of a pickle: attributes and mapping items as items, list items in `rows`, call arguments in `args`."""
 
     kind = ""
-    """Qualified name of the class it stands for."""
+    """Qualified name of the class it replaces."""
     callable = False
 
     def __init__(self, *args: Any) -> None:
@@ -75,7 +73,7 @@ def _numbers(dtype: _Dtype, raw: bytes) -> list[Any]:
     code = dtype.args[0] if dtype.args else None
     if not isinstance(code, str) or code not in _NUMBER_TYPES:
         return []
-    count = min(len(raw) // np.dtype(code).itemsize, _MOST_VALUES)
+    count = min(len(raw) // np.dtype(code).itemsize, _MAX_VALUES)
     return np.frombuffer(raw, code, count).tolist() if count else []
 
 
@@ -93,7 +91,7 @@ def _encoded(text: Any, coding: Any = "") -> bytes:
     return text.encode("latin1")
 
 
-_MOST_VALUES = 64
+_MAX_VALUES = 64
 _NUMBER_TYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
 
 
@@ -103,7 +101,7 @@ def _rebuilt(cls: type, *_args: Any) -> Any:
 
 
 def _members(rows: Any = ()) -> list[Any]:
-    """Sets and deques become lists: nothing here asks for membership, and hashing untrusted members can take for ever."""
+    """Sets and deques become lists: membership is never needed, and hashing untrusted members can take exponential time."""
     return list(rows) if isinstance(rows, list | tuple) else []
 
 
@@ -153,7 +151,7 @@ KNOWN: dict[str, Any] = {
     "collections.OrderedDict": Maker(lambda *_: Standin()),
     "collections.defaultdict": Maker(lambda *_: Standin()),
 }
-"""What stands for the names that carry values. Nothing outside this table is ever called."""
+"""Replacements for the names that carry values. Nothing outside this table is ever called."""
 
 HARMLESS = {
     *(f"numpy.{name}" for name in (
@@ -180,7 +178,7 @@ def resolve(module: str, name: str) -> Any:
         return KNOWN[kind]
     package = kind.partition(".")[0]
     if kind in HARMLESS:
-        return type(Standin)("Standin", (Standin,), {"kind": kind, "callable": True})
+        return type("Standin", (Standin,), {"kind": kind, "callable": True})
     if package in sys.stdlib_module_names or package == "numpy":
         raise Refused(f"asks for {kind[:100]!r}, which is not on the allow-list: it may try to run code")
-    return type(Standin)("Standin", (Standin,), {"kind": kind, "callable": package in CALLABLE_PACKAGES})
+    return type("Standin", (Standin,), {"kind": kind, "callable": package in CALLABLE_PACKAGES})

@@ -1,7 +1,7 @@
 """Read a pickle as plain data. Nothing in it is imported or called: every class becomes an inert stand-in.
 
-A pickle is a program for a small stack machine. This one knows only the instructions that build data, bounds how many
-it runs and how far a file may decompress, and resolves names by a table instead of importing them:
+A pickle is a program for a small stack machine. This one knows only the instructions that build data, bounds how many it
+runs and how much they copy, and resolves names by a table instead of importing them:
 
 - the few types that carry values (numpy arrays and scalars, dates, paths, sets) become plain Python values;
 - classes of AgentLab, BrowserGym and the chat clients, of whatever version, become `Standin` objects, however they are made;
@@ -11,24 +11,27 @@ it runs and how far a file may decompress, and resolves names by a table instead
 """
 
 import gc
-import gzip
 import hashlib
 import io
 import pickle
 import re
 import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.traces.standins import Maker, Refused, Standin, resolve
-
-MAX_BYTES = 128 * 2**20
-"""Largest file after decompression. A step of a long page without its screenshot takes some 0.3 MB, with it 3 MB."""
+from agentmerge_hub.traces.files import Refused, read_file, unpack
+from agentmerge_hub.traces.standins import Maker, Standin, resolve
 
 MAX_INSTRUCTIONS = 3_000_000
 """Longest program: bounds memory at a few hundred MB where each instruction makes an object."""
+
+INSTRUCTIONS_PER_BYTE, FREE_INSTRUCTIONS = 20, 50_000
+"""Bound in proportion to the packed file, so that a small file cannot take much memory. Steps of real traces need less than
+one instruction a packed byte: most of them is text."""
+
+FREE_COPIES = 1_000_000
+"""Items and characters that calls may copy beside one for each byte of the program."""
 
 MAX_NAMES = 1000
 """Most classes a file may name; a step names about ten."""
@@ -54,9 +57,14 @@ class _Unpickler(pickle._Unpickler):
     the loop: AgentLab saves every page's whole DOM, which nothing here reads and which is most of a file.
     """
 
-    def __init__(self, data: bytes) -> None:
+    memo: dict[int, Any]
+    pop_mark: Callable[[], list[Any]]
+
+    def __init__(self, data: bytes, packed: int) -> None:
         super().__init__(io.BytesIO(), encoding="bytes")
         self.data, self.at = data, 0
+        self.max_instructions = min(MAX_INSTRUCTIONS, FREE_INSTRUCTIONS + INSTRUCTIONS_PER_BYTE * packed)
+        self.copies_left = FREE_COPIES + len(data)
 
     def read(self, n: int) -> bytes:
         self.at += n
@@ -78,7 +86,7 @@ class _Unpickler(pickle._Unpickler):
         self.proto = 0
         self.names_left = MAX_NAMES
         data, at, stack, memo, metastack = self.data, 0, self.stack, self.memo, self.metastack
-        for _ in range(MAX_INSTRUCTIONS):
+        for _ in range(self.max_instructions):
             code = data[at]
             at += 1
             if code == _GET:
@@ -135,12 +143,12 @@ class _Unpickler(pickle._Unpickler):
                 self.at, self.stack, self.append = at, stack, stack.append
                 try:
                     _ALLOWED[code](self)
-                except pickle._Stop as stop:
+                except pickle._Stop as stop:  # type: ignore[attr-defined]  # of the interpreter written in Python
                     return stop.value
                 at, stack = self.at, self.stack
             else:
                 raise Refused(f"holds the pickle instruction {bytes([code])!r}, which saved traces do not need")
-        raise Refused(f"holds more than {MAX_INSTRUCTIONS:,} pickle instructions")
+        raise Refused(f"holds more than {self.max_instructions:,} pickle instructions")
 
     def load_frame(self) -> None:
         self.read(8)  # frames only say how much could be read at once
@@ -169,6 +177,7 @@ class _Unpickler(pickle._Unpickler):
     def _call(self, function: Any, args: Any) -> Any:
         if not isinstance(args, tuple):
             raise Refused("calls something without arguments")
+        self._charge(*args)
         if isinstance(function, Maker):
             return function.make(*args)
         if isinstance(function, type) and issubclass(function, Standin) and (function.callable or not function.kind):
@@ -181,7 +190,14 @@ class _Unpickler(pickle._Unpickler):
         state = self.stack.pop()
         made = self.stack[-1]
         if isinstance(made, Standin):
+            self._charge(*(state if isinstance(state, tuple) else (state,)))
             made.__setstate__(state)
+
+    def _charge(self, *values: Any) -> None:
+        """Count what a call or a state may copy: the same value can be named again and again at no cost in the file."""
+        self.copies_left -= sum(len(value) for value in values if isinstance(value, str | bytes | list | tuple | dict))
+        if self.copies_left < 0:
+            raise Refused("copies the same values again and again")
 
     def load_setitem(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -239,7 +255,7 @@ class _Unpickler(pickle._Unpickler):
         grown.extend(items)
 
 
-def _table() -> dict[int, Callable[[_Unpickler], None]]:
+def _table() -> dict[int, Callable[[Any], None]]:
     data = (
         "PROTO STOP POP POP_MARK DUP INT BININT LONG LONG1 LONG4 FLOAT "
         "STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 "
@@ -256,8 +272,12 @@ def _table() -> dict[int, Callable[[_Unpickler], None]]:
 _ALLOWED = _table()
 
 
-def loads(data: bytes) -> Any:
+def loads(data: bytes, packed: int | None = None) -> Any:
     """The value of a pickle.
+
+    Args:
+        data: the program.
+        packed: bytes of its file before decompression; as many as `data` if None.
 
     Raises:
         Refused: if it is damaged, tries to call anything, or is out of bounds.
@@ -265,7 +285,7 @@ def loads(data: bytes) -> Any:
     collecting = gc.isenabled()
     gc.disable()  # nothing that is built is freed before the end; looking for it takes a third of the time
     try:
-        return _Unpickler(data).load()
+        return _Unpickler(data, len(data) if packed is None else packed).load()
     except Refused:
         raise
     except MemoryError:
@@ -279,33 +299,15 @@ def loads(data: bytes) -> Any:
             gc.enable()
 
 
-def unpack(data: bytes) -> bytes:
-    """Decompress what is gzipped, up to MAX_BYTES; anything else is returned as it is.
+def load(path: Path, within: Path | None = None) -> tuple[Any, str]:
+    """The value of a ``.pkl`` or ``.pkl.gz`` file, and the sha256 of the file.
+
+    Args:
+        path: the file.
+        within: a folder that links must not leave; the file's own if None.
 
     Raises:
-        Refused: if it is damaged or too large.
+        Refused: as `loads`, `read_file` and `unpack`.
     """
-    if data[:2] == b"\x1f\x8b":
-        try:
-            with gzip.open(io.BytesIO(data)) as file:
-                data = file.read(MAX_BYTES + 1)
-        except (OSError, EOFError, zlib.error) as error:
-            raise Refused(f"cannot be decompressed ({str(error)[:100] or type(error).__name__})") from None
-    if len(data) > MAX_BYTES:
-        raise Refused(f"is larger than {MAX_BYTES // 2**20} MB unpacked")
-    return data
-
-
-def load(path: Path) -> tuple[Any, str]:
-    """The value of a ``.pkl`` or ``.pkl.gz`` file, and the sha256 of the file as it lies there.
-
-    Raises:
-        Refused: as `loads` and `unpack`, and if the file cannot be read.
-    """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise Refused(f"is larger than {MAX_BYTES // 2**20} MB")
-        data = path.read_bytes()
-    except OSError as error:
-        raise Refused(f"cannot be read ({error.strerror or error})") from None
-    return loads(unpack(data)), hashlib.sha256(data).hexdigest()
+    data = read_file(path, within=within)
+    return loads(unpack(data), len(data)), hashlib.sha256(data).hexdigest()

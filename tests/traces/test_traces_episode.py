@@ -1,8 +1,11 @@
 """Episodes are read from every layout alike, and one bad file takes only its own episode with it."""
 
+import datetime
 import gzip
 import json
+import os
 import pickle
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.traces.answers import read_action, read_chat, read_thought
 from agentmerge_hub.traces.episode import Unreadable, read_episode
 from agentmerge_hub.traces.find import Found, find_episodes
+from agentmerge_hub.traces.limits import memory_limit, time_limit
 
 PAGE = {"goal": "Press OK.", "axtree_txt": "[1] button 'OK'", "last_action_error": ""}
 
@@ -90,10 +94,157 @@ def test_a_bad_file_is_named_with_its_reason(tmp_path: Path, file: str, content:
 @pytest.mark.parametrize(
     "odd", [None, 3, "text", [1], {"obs": [1, 2]}, {"obs": {"goal": 5, "axtree_txt": ["x"]}, "action": 7}]
 )
-def test_values_of_the_wrong_type_never_break_the_reader(tmp_path: Path, odd: object) -> None:
+def test_values_of_the_wrong_type_are_absent(tmp_path: Path, odd: object) -> None:
     args = {"agent_args": odd, "env_args": ARGS["env_args"]}
-    episode = read_episode(write(tmp_path / "a", [odd], summary={"cum_reward": "1", "err_msg": 3}, args=args))
-    assert episode.reward == 0
+    episode = read_episode(write(tmp_path / "a", [odd], summary={"terminated": "false", "err_msg": 3}, args=args))
+    assert (episode.reward, episode.terminated, episode.error) == (0.0, False, "")
+
+
+STEP = {"obs": PAGE, "action": "click('1')", "agent_info": {}}
+
+
+@pytest.mark.parametrize("reward", [float("nan"), float("inf"), 10**400, -1e9, "1", [1]])
+def test_a_reward_that_is_no_number_in_range_sets_the_episode_aside(tmp_path: Path, reward: object) -> None:
+    with pytest.raises(Unreadable, match=r"summary_info.json has a reward that is no number"):
+        read_episode(write(tmp_path / "a", [STEP], summary=DONE | {"cum_reward": reward}, args=ARGS))
+    with pytest.raises(Unreadable, match=r"step_0.pkl.gz has a reward that is no number"):
+        read_episode(write(tmp_path / "b", [STEP | {"reward": reward}], summary=DONE, args=ARGS))
+
+
+def test_numbers_out_of_range_are_set_aside_or_absent(tmp_path: Path) -> None:
+    stats = {"n_retry": float("nan"), "input_tokens": 10**400, "output_tokens": -1, "agent_elapsed": float("inf")}
+    args = ARGS | {"exp_date": datetime.date(2025, 1, 1)}
+    args |= {"agent_args": {"flags": {"max_prompt_tokens": 10**5000, "share": float("nan"), "deep": [[[[[1]]]]]}}}
+    episode = read_episode(write(tmp_path / "a", [STEP | {"stats": stats}], summary=DONE, args=args))
+    (step,) = episode.steps
+    assert (step.parse_retries, step.prompt_tokens, step.completion_tokens, step.agent_seconds) == (0, 0, 0, 0.0)
+    assert episode.date == "2025-01-01"
+    assert episode.flags == {"max_prompt_tokens": "int", "share": "nan", "deep": [[["list"]]]}
+    large = ARGS | {"env_args": {"task_name": "miniwob.click-test", "task_seed": 2**70}}
+    with pytest.raises(Unreadable, match="seed of more than 64 bits"):
+        read_episode(write(tmp_path / "b", [STEP], summary=DONE, args=large))
+
+
+def test_only_regular_files_within_the_folder_are_read(tmp_path: Path) -> None:
+    def replaced(name: str) -> Path:
+        folder = write(tmp_path / name, [STEP, LAST], summary=DONE, args=ARGS).folder
+        path = folder / ("summary_info.json" if name == "device" else "step_1.pkl.gz")
+        path.unlink()
+        return path
+
+    os.mkfifo(replaced("fifo"))
+    replaced("device").symlink_to("/dev/zero")
+    replaced("outside").symlink_to(tmp_path / "fifo" / "step_0.pkl.gz")
+    replaced("dangling").symlink_to("nowhere")
+    loop = replaced("loop")
+    loop.symlink_to(loop.name)
+    replaced("folder").mkdir()
+    reasons = {}
+    for found in find_episodes([tmp_path]):
+        with pytest.raises(Unreadable) as raised:
+            read_episode(found)
+        reasons[found.source] = str(raised.value).split(" ", 1)[1]
+    outside = "is a link to a file outside of its folder: copy the files themselves"
+    assert reasons["device"] == reasons["outside"] == outside
+    assert reasons["fifo"] == reasons["folder"] == "is no regular file"
+    assert all(reasons[name].startswith("cannot be read") for name in ("dangling", "loop"))
+    inside = write(tmp_path / "inside", [STEP, LAST], summary=DONE, args=ARGS)
+    (inside.folder / "step_1.pkl.gz").rename(inside.folder / "kept")
+    (inside.folder / "step_1.pkl.gz").symlink_to("kept")
+    assert len(read_episode(inside).steps) == 1
+
+
+def test_odd_names_are_no_step_files_and_no_end(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a", [STEP, LAST], summary=DONE, args=ARGS).folder
+    for name in ("step_\u00b2.pkl.gz", "step_1.pkl.gz.bak", "step_.pkl", "xstep_2.pkl"):
+        (folder / name).write_bytes(b"x")
+    folder.rename(tmp_path / os.fsdecode(b"odd\xff"))
+    (found,) = find_episodes([tmp_path])
+    assert found.source == "odd\\xff" and len(read_episode(found).steps) == 1
+
+
+def test_superseded_runs_are_no_episodes(tmp_path: Path) -> None:
+    for name in ("study/_2025-01-01_run", "study/2025-01-01_run", "_study/run"):
+        write(tmp_path / name, [STEP], summary=DONE, args=ARGS)
+    assert [found.source for found in find_episodes([tmp_path])] == ["_study/run", "study/2025-01-01_run"]
+
+
+def test_a_limit_on_time_ends_an_episode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from agentmerge_hub.traces import browsergym, episode
+
+    def endless(*_: object) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr(browsergym, "load", endless)
+    monkeypatch.setattr(episode, "time_limit", lambda: time_limit(0.2))
+    with time_limit(60):
+        with pytest.raises(Unreadable, match=r"takes longer than 0.2 s"):
+            read_episode(write(tmp_path / "a", [STEP], summary=DONE, args=ARGS))
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] < 60  # the limit around it goes on
+
+
+def test_a_limit_on_memory_is_an_ordinary_error() -> None:
+    with memory_limit(64 * 2**20), pytest.raises(MemoryError):
+        bytearray(2**30)
+    assert len(bytearray(2**28)) == 2**28
+
+
+TREE = {
+    "nodes": [
+        {"nodeId": "1", "role": {"value": "RootWebArea"}, "name": {"value": "Shop"}, "childIds": ["2", "1"],
+         "properties": [{"name": "focused", "value": {"value": True}}]},
+        {"nodeId": "2", "role": {"value": "button"}, "name": {"value": "Send"}, "childIds": [], "browsergym_id": "13"},
+    ]
+}  # fmt: skip
+PROPERTIES = {"13": {"visibility": 1.0, "bbox": [0, 0, 9, 9], "clickable": True, "set_of_marks": True}}
+
+
+@pytest.mark.parametrize("saved", ["", "RootWebArea 'Shop', focused\n\t[13] button 'Send'"])
+def test_a_tree_is_printed_with_all_that_is_known_of_it(tmp_path: Path, saved: str) -> None:
+    page = PAGE | {"axtree_txt": saved, "axtree_object": TREE, "extra_element_properties": PROPERTIES}
+    episode = read_episode(write(tmp_path / "a", [STEP | {"obs": page}], summary=DONE, args=ARGS))
+    shown = "RootWebArea 'Shop', focused\n\t[13] button 'Send', clickable, visible"
+    assert episode.steps[0].observation.axtree == shown
+    chat = [SYSTEM, {"role": "user", "content": f"# Page\n{saved}"}, GOOD]
+    recorded = STEP | {"obs": page, "agent_info": {"chat_messages": {"messages": chat}}}
+    as_sent = read_episode(write(tmp_path / "b", [recorded], summary=DONE, args=ARGS))
+    assert as_sent.steps[0].observation.axtree == (saved or shown)
+
+
+def test_what_was_not_recorded_is_absent(tmp_path: Path) -> None:
+    tabs = {"open_pages_urls": ["http://a", "http://b"], "open_pages_titles": ["A", "B"], "active_page_index": 1}
+    found = write(
+        tmp_path / "a", [STEP, STEP | {"obs": PAGE | tabs | {"focused_element_bid": ""}}], summary=DONE, args=ARGS
+    )
+    first, second = (step.observation for step in read_episode(found).steps)
+    assert (first.focused_bid, first.tabs) == (None, "")
+    assert (second.focused_bid, second.title, second.url) == ("", "B", "http://b")
+    assert (
+        second.tabs
+        == "Tab 0:\n    Title: A\n    URL: http://a\n\nTab 1 (active tab):\n    Title: B\n    URL: http://b\n"
+    )
+
+
+def test_an_image_in_the_goal_is_noted(tmp_path: Path) -> None:
+    goal = [
+        {"type": "text", "text": "Find it."},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+    ]
+    step = STEP | {"obs": PAGE | {"goal_object": goal}}
+    episode = read_episode(write(tmp_path / "a", [step], summary=DONE, args=ARGS))
+    assert episode.image_goal and episode.steps[0].observation.goal == "Find it."
+    assert not read_episode(write(tmp_path / "b", [STEP], summary=DONE, args=ARGS)).image_goal
+
+
+def test_the_teacher_of_a_tool_use_agent(tmp_path: Path) -> None:
+    args = ARGS | {"agent_args": {"agent_name": "ToolUse", "model_args": {"model_name": "gpt-4.1"}}}
+    assert read_episode(write(tmp_path / "a", [STEP], summary=DONE, args=args)).teacher == "gpt-4.1"
+
+
+def test_what_was_executed_is_kept_where_no_call_can_be_read(tmp_path: Path) -> None:
+    episode = read_episode(write(tmp_path / "a", [STEP | {"action": "page.reload()"}], summary=DONE, args=ARGS))
+    assert (episode.steps[0].action, episode.steps[0].executed) == (None, "page.reload()")
 
 
 def test_folders_are_found_however_deep_and_whatever_their_names(tmp_path: Path) -> None:

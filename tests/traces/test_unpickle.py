@@ -21,8 +21,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentmerge_hub.traces import unpickle
-from agentmerge_hub.traces.standins import Array, Refused, Standin
+from agentmerge_hub.traces import files, unpickle
+from agentmerge_hub.traces.files import Refused
+from agentmerge_hub.traces.standins import Array, Standin
 from agentmerge_hub.traces.unpickle import load, loads
 
 PLAIN = st.recursive(
@@ -247,12 +248,37 @@ def test_limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(unpickle, "MAX_INSTRUCTIONS", 1000)
     with pytest.raises(Refused, match="more than 1,000 pickle instructions"):
         loads(b"\x80\x04" + b"]" * 2000 + b".")
-    monkeypatch.setattr(unpickle, "MAX_BYTES", 2**20)
     bomb = tmp_path / "step_0.pkl.gz"
     bomb.write_bytes(gzip.compress(bytes(2**24)))
     assert bomb.stat().st_size < 2**16
+    with pytest.raises(Refused, match="larger than 7 MB unpacked"):
+        load(bomb)
+    monkeypatch.setattr(files, "MAX_BYTES", 2**20)
     with pytest.raises(Refused, match="larger than 1 MB unpacked"):
         load(bomb)
+    bomb.write_bytes(gzip.compress(b"\x80\x04(" + b"]" * 2**19 + b"l."))
+    monkeypatch.setattr(unpickle, "MAX_INSTRUCTIONS", 3_000_000)
+    with pytest.raises(Refused, match="pickle instructions"):  # a small file cannot make half a million lists
+        load(bomb)
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        hand_written("builtins:list", b"h\x01\x85R")[2:-1],
+        hand_written("builtins:set", b"h\x01\x85R")[2:-1],
+        hand_written("_codecs:encode", b"h\x00\x8c\x06latin1\x86R")[2:-1],
+        hand_written("pathlib:PurePosixPath", b"h\x00\x85R")[2:-1],
+        hand_written("agentlab:A", b")\x81h\x02b")[2:-1],
+    ],
+    ids=["list", "set", "bytes", "path", "state"],
+)
+def test_memory_is_in_proportion_to_the_file(copy: bytes) -> None:
+    text = b"X" + (100_000).to_bytes(4, "little") + b"a" * 100_000 + b"\x94"
+    shared = b"(" + b"N" * 100_000 + b"t\x94"
+    state = b"}\x94(" + b"".join(b"J" + n.to_bytes(4, "little") + b"N" for n in range(50_000)) + b"u"
+    with pytest.raises(Refused, match="again and again"):
+        loads(b"\x80\x04" + text + shared + state + b"(" + copy * 300 + b"t.")
 
 
 @pytest.mark.parametrize(

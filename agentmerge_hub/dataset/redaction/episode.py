@@ -80,7 +80,7 @@ def _texts(episode: Episode) -> Iterator[str]:
     yield from (episode.error, *episode.final_urls, *_strings(episode.flags))
     for step in episode.steps:
         yield from (value for value in vars(step.observation).values() if isinstance(value, str))
-        yield from (text for text in (step.answer, step.action, step.thought) if text)
+        yield from (text for text in (step.answer, step.action, step.executed, step.thought) if text)
         yield from (message["content"] for message in step.messages)
         yield from step.refused_answers
 
@@ -125,6 +125,7 @@ def _replace_in_step(step: Step, replacer: Replacer) -> Step:
         observation=replace(step.observation, **changed),
         answer=replacer(step.answer),
         action=step.action and replacer(step.action),
+        executed=replacer(step.executed),
         thought=step.thought and replacer(step.thought),
         messages=tuple(Message(role=m["role"], content=replacer(m["content"])) for m in step.messages),
         refused_answers=tuple(map(replacer, step.refused_answers)),

@@ -1,0 +1,83 @@
+"""Read files of traces within bounds: regular files only, none outside of the folder, never more bytes than allowed."""
+
+import gzip
+import io
+import os
+import stat
+import zlib
+from pathlib import Path
+
+MAX_BYTES = 128 * 2**20
+"""Largest file, packed and unpacked. A step of a long page without its screenshot takes some 0.3 MB, with it 3 MB."""
+
+MAX_RATIO = 200
+"""Most bytes that a packed byte may become, after the first `FREE_BYTES`. Pages of real traces reach 12."""
+
+FREE_BYTES = 4 * 2**20
+
+
+class Refused(ValueError):
+    """A file that is not read further; the message says why, as the second half of a sentence."""
+
+
+def read_file(path: Path, limit: int | None = None, within: Path | None = None) -> bytes:
+    """The bytes of a regular file.
+
+    Args:
+        path: the file.
+        limit: the most bytes; `MAX_BYTES` if None.
+        within: a folder that links must not leave; the file's own if None.
+
+    Raises:
+        Refused: if it is no regular file, a link out of the folder, larger than the limit, or cannot be read.
+    """
+    limit = MAX_BYTES if limit is None else limit
+    try:
+        real, folder = path.resolve(), (within or path.parent).resolve()
+        if not real.is_relative_to(folder):
+            raise Refused("is a link to a file outside of its folder: copy the files themselves")
+        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(_regular(descriptor), "rb") as file:
+            if os.fstat(descriptor).st_size > limit:
+                raise Refused(f"is larger than {_size(limit)}")
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise Refused(f"cannot be read ({error.strerror or error})") from None
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, Refused):
+            raise
+        raise Refused(f"cannot be read ({error})") from None  # a loop of links
+    if len(data) > limit:
+        raise Refused(f"is larger than {_size(limit)}")
+    return data
+
+
+def _regular(descriptor: int) -> int:
+    """The descriptor, if it is one of a regular file; otherwise it is closed."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Refused("is no regular file")
+    return descriptor
+
+
+def unpack(data: bytes) -> bytes:
+    """Decompress gzipped data; anything else is returned as it is.
+
+    Raises:
+        Refused: if it is damaged or too large for its packed size.
+    """
+    limit = MAX_BYTES
+    if data[:2] == b"\x1f\x8b":
+        limit = min(MAX_BYTES, FREE_BYTES + MAX_RATIO * len(data))
+        try:
+            with gzip.open(io.BytesIO(data)) as file:
+                data = file.read(limit + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise Refused(f"cannot be decompressed ({str(error)[:100] or type(error).__name__})") from None
+    if len(data) > limit:
+        raise Refused(f"is larger than {_size(limit)} unpacked")
+    return data
+
+
+def _size(limit: int) -> str:
+    return f"{limit // 2**20} MB" if limit >= 2**20 else f"{limit:,} bytes"

@@ -1,0 +1,76 @@
+"""Time and memory limits of the work on one episode."""
+
+import resource
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+EPISODE_SECONDS = 300
+"""Time to read one episode, or to turn it into rows. A long one takes seconds."""
+
+EPISODE_BYTES = 2 * 2**30
+"""Memory that reading one episode may add."""
+
+
+class LimitExceeded(Exception):
+    """The work on an episode took too long; the message says what the limit was."""
+
+
+class _OutOfTime(BaseException):
+    """Raised by the timer anywhere in the work, past handlers of ordinary exceptions."""
+
+
+@contextmanager
+def time_limit(seconds: float = EPISODE_SECONDS) -> Iterator[None]:
+    """Stop the work inside after some seconds. Without effect outside of the process's main thread.
+
+    Raises:
+        LimitExceeded: if time runs out.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise _OutOfTime
+
+    before = signal.signal(signal.SIGALRM, stop)
+    started = time.monotonic()
+    outer, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except _OutOfTime:
+        raise LimitExceeded(f"takes longer than {seconds:g} s") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        if outer:  # a limit around this one goes on
+            signal.setitimer(signal.ITIMER_REAL, max(outer - (time.monotonic() - started), 0.001))
+
+
+@contextmanager
+def memory_limit(limit: int = EPISODE_BYTES) -> Iterator[None]:
+    """Let the work inside add at most so many bytes to the process's address space: more is a MemoryError. For plain Python
+    only, because other libraries end the process where memory is refused."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    allowed = _address_space() + limit
+    if not _address_space() or (soft != resource.RLIM_INFINITY and soft <= allowed):
+        yield
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (allowed if hard == resource.RLIM_INFINITY else min(allowed, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _address_space() -> int:
+    """Bytes that this process has reserved; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,98 @@
+"""What one episode becomes: the rules of its rows that need no build."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agentmerge_hub.dataset.drop_rules import episode_drop_rule
+from agentmerge_hub.dataset.samples import make_samples
+from agentmerge_hub.dataset.settings import Settings
+from agentmerge_hub.prompt import answer
+from agentmerge_hub.records import Episode, Observation, Step
+from agentmerge_hub.tokenizer import ChatTokenizer
+
+CALL = answer("click('13')")
+PAGE = Observation(
+    "Send it.", "RootWebArea 'Shop'\n\t[13] button 'Send', clickable, visible", html='<b bid="13">Send</b>'
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tokenizer_folder: Path) -> ChatTokenizer:
+    return ChatTokenizer(str(tokenizer_folder))
+
+
+def step(index: int = 0, action: str | None = "click('13')", **more) -> Step:
+    return Step(
+        **{"index": index, "observation": PAGE, "answer": "", "action": action, "thought": "I press it."} | more
+    )
+
+
+def episode(*steps: Step, task: str = "webarena.3", **more) -> Episode:
+    facts = {"episode_id": "e", "source": "s", "benchmark": task.split(".")[0], "task": task, "seed": 1, "agent": "a"}
+    facts |= {"teacher": "t", "reward": 1.0, "terminated": True, "truncated": False, "error": "", "complete": True}
+    return Episode(**facts | {"steps": steps} | more)
+
+
+def prompts(made: Episode, tokenizer: ChatTokenizer, **settings) -> list[str]:
+    samples = make_samples(made, Settings(window=20_000, **settings), tokenizer).samples
+    return [sample.prompt[-1]["content"] for sample in samples]
+
+
+def test_the_action_space_is_wide_enough_for_the_episode(tokenizer: ChatTokenizer) -> None:
+    assert "drag" not in prompts(episode(step()), tokenizer)[0].split("# Action space")[1].replace("drag_and_drop", "")
+    drag = episode(step(action="mouse_drag_and_drop(1, 2, 3, 4)"))
+    assert "mouse_drag_and_drop(from_x: float" in prompts(drag, tokenizer)[0]
+    narrow = make_samples(drag, Settings(window=20_000, flags={"action_space": "click_fill"}), tokenizer)
+    assert [dropped.rule for dropped in narrow.dropped] == ["outside_action_space"]
+
+
+def test_what_was_executed_stays_in_the_history(tokenizer: ChatTokenizer) -> None:
+    run = episode(step(action=None, executed="page.reload()"), step(1, "click('13')\nnoop()"), step(2))
+    last = prompts(run, tokenizer, versions="cot")[-1]
+    assert "<action>\npage.reload()\n</action>" in last and "<action>\nclick('13')\nnoop()\n</action>" in last
+
+
+def test_miniwob_prompts_show_the_html_too(tokenizer: ChatTokenizer) -> None:
+    assert PAGE.html in prompts(episode(step(), task="miniwob.click-test"), tokenizer)[0]
+    assert PAGE.html not in prompts(episode(step(), task="miniwob.click-test"), tokenizer, flags={"use_html": False})[0]
+    assert PAGE.html not in prompts(episode(step()), tokenizer)[0]
+
+
+def test_open_tabs_are_shown_where_the_episode_had_several(tokenizer: ChatTokenizer) -> None:
+    tabs = replace(PAGE, tabs="Tab 0 (active tab):\n    Title: Shop\n    URL: http://a\n")
+    assert "Currently open tabs" in prompts(episode(step(observation=tabs)), tokenizer)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "cot"),
+    [
+        (answer("click('13')", "I press it."), True),
+        (f"I press it.\n</think>\n{CALL}", True),
+        (f"I press it.\n{CALL}", True),
+        (answer("click('13')", ""), False),
+        (answer("click('13')"), False),
+    ],
+)
+def test_a_recorded_answer_is_cot_where_it_reasons(tokenizer: ChatTokenizer, text: str, cot: bool) -> None:
+    messages = ({"role": "system", "content": "s"}, {"role": "user", "content": PAGE.axtree})
+    (sample,) = make_samples(episode(step(answer=text, messages=messages)), Settings(), tokenizer).samples
+    assert sample.cot is cot and sample.completion[0]["content"] == text
+
+
+def test_an_answer_with_a_control_token_is_dropped(tokenizer: ChatTokenizer) -> None:
+    made = make_samples(episode(step(thought="I press <|end|>.")), Settings(window=20_000), tokenizer)
+    assert [(row.rule, row.detail) for row in made.dropped] == [("control_token", "cot")] and len(made.samples) == 1
+
+
+def test_only_benchmarks_of_one_site_have_the_site_rule() -> None:
+    pages = [replace(PAGE, url=url) for url in ("http://map.lab/", "http://wiki.lab/")]
+    steps = [step(n, observation=page) for n, page in enumerate(pages)]
+    for task, rule in (("webarena.97", None), ("assistantbench.3", None), ("workarena.servicenow.x", "left_site")):
+        assert (episode_drop_rule(episode(*steps, task=task), Settings()) or [None])[0] == rule
+    assert episode_drop_rule(episode(*steps, task="workarena.servicenow.x"), Settings(site_rule=False)) is None
+
+
+def test_a_goal_with_an_image_is_dropped() -> None:
+    assert episode_drop_rule(episode(step(), image_goal=True), Settings()) == ("image_goal", "")
