@@ -44,6 +44,7 @@ class Row(NamedTuple):
     exact_key: str
     near_key: str
     success: bool
+    rendered: bool
     n_bytes: int
     part: Path
     position: int
@@ -69,7 +70,11 @@ def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) ->
     rows = sorted(_rows(keys))
     split_of = assign([(row.task, row.seed, row.goal_key) for row in rows], settings)
     split_rows, dropped = _assign_splits(rows, split_of, settings)
-    kept = [SampleKey(row.sample_id, split, row.task, not row.no_cot) for row, split in split_rows if row.success]
+    kept = [
+        SampleKey(row.sample_id, split, row.task, not row.no_cot, (row.episode_id, row.step), row.rendered)
+        for row, split in split_rows
+        if row.success
+    ]
     drawn = balance(kept, settings.seed)
     members = {
         "all": {sample.sample_id for sample in kept},

@@ -1,4 +1,4 @@
-"""Make `cot` and `no_cot` equally large: for each task, draw as many samples from both as the smaller one has."""
+"""Draw the samples of `cot` and `no_cot`: the same steps where a step has both versions, otherwise equally many per task."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -14,14 +14,26 @@ class SampleKey(NamedTuple):
     split: str
     task: str
     cot: bool
+    step: tuple[str, int]
+    """Episode and number of the step."""
+    rendered: bool
+    """Whether the prompt was rendered from the page, so that the step can have both versions. A recorded prompt has one."""
 
 
 def balance(samples: Iterable[SampleKey], seed: int) -> set[str]:
-    """Ids of the samples that go into `cot` and `no_cot`; the draw is seeded and does not depend on the order."""
+    """Ids of the samples that go into `cot` and `no_cot`. The draw is seeded and does not depend on the order.
+
+    A rendered step goes in with both versions or not at all: one version can be lost when the page is cut to the window. Of
+    recorded prompts, as many of each task are drawn from both sides as the smaller side has.
+    """
+    versions: dict[tuple[str, str, tuple[str, int]], dict[bool, str]] = defaultdict(dict)
     pools: dict[tuple[str, str], dict[bool, list[str]]] = defaultdict(lambda: {True: [], False: []})
     for sample in samples:
-        pools[sample.split, sample.task][sample.cot].append(sample.sample_id)
-    chosen: set[str] = set()
+        if sample.rendered:
+            versions[sample.split, sample.task, sample.step][sample.cot] = sample.sample_id
+        else:
+            pools[sample.split, sample.task][sample.cot].append(sample.sample_id)
+    chosen = {name for pair in versions.values() if len(pair) == 2 for name in pair.values()}
     for pool in pools.values():
         size = min(len(pool[True]), len(pool[False]))
         for ids in pool.values():

@@ -21,6 +21,7 @@ from agentmerge_hub.content_hash import cache_folder
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.assemble import assemble
 from agentmerge_hub.dataset.card.readme import write_card
+from agentmerge_hub.dataset.drop_rules import EPISODE_RULES, KEPT_BY, SAMPLE_RULES
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.dataset.part_cache import CacheEntry, PartCache, episode_key, program_hash
 from agentmerge_hub.dataset.redaction.episode import path_role, replace_in_json
@@ -134,9 +135,17 @@ def _reading_counts(entries: list[CacheEntry]) -> dict:
 
 
 def _nothing_left_message(counts: dict, traces: Sequence[Path]) -> str:
-    rules = ", ".join(f"{rule} {number}" for rule, number in counts["dropped"].items())
-    where = ", ".join(str(path) for path in traces)
+    rules = sorted(counts["dropped"].items(), key=lambda pair: (-pair[1], pair[0]))
+    if not rules:
+        return f"no sample is left of the {counts['episodes_found']} episodes in {_listed(traces)}"
+    others = "".join(f", {rule} {number}" for rule, number in rules[1:])
+    first, number = rules[0]
     return (
-        f"no sample is left of the {counts['episodes_found']} episodes in {where} ({rules}): "
-        "a larger --window or a lower --min-reward keeps more"
+        f"no sample is left of the {counts['episodes_found']} episodes in {_listed(traces)}: the rule {first} dropped most "
+        f"({number}{others}), which means that {(EPISODE_RULES | SAMPLE_RULES)[first]}; "
+        f"{KEPT_BY.get(first, 'no option keeps them: give other traces')}"
     )
+
+
+def _listed(traces: Sequence[Path]) -> str:
+    return ", ".join(map(str, traces))

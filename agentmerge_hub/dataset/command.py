@@ -163,9 +163,12 @@ def _pair(option: str, text: str) -> tuple[str, str]:
 def _range(text: str) -> tuple[int, int]:
     first, _, last = text.partition("-")
     try:
-        return int(first), int(last or first)
+        low, high = int(first), int(last or first)
     except ValueError:
         raise UserError(f"--inter-seeds {text}: write one seed or FIRST-LAST, e.g. 900-999") from None
+    if low > high:
+        raise UserError(f"--inter-seeds {text}: the first seed is larger than the last: write {high}-{low}")
+    return low, high
 
 
 @click.command()

@@ -47,6 +47,22 @@ SINGLE_SITE = frozenset({"workarena", "miniwob"})
 """Benchmarks whose every task is on one site. Tasks of WebArena, AssistantBench and others lead to several."""
 
 
+KEPT_BY = {
+    "other_agent": "--agent with the name of their agent, or no --agent, keeps them",
+    "unsuccessful": "a lower --min-reward keeps them",
+    "failed_action": "without --drop-failed-actions they are kept",
+    "outside_action_space": "--flag action_space=NAME with a wider action space keeps them",
+    "page_not_found": "--rebuild-prompts keeps them",
+    "bid_cut_away": "a larger --window keeps them",
+    "does_not_fit": "a larger --window keeps them",
+    "answer_too_long": "a larger --answer keeps them",
+    "duplicate": "a larger --keep-duplicates keeps them",
+    "near_duplicate": "a larger --keep-duplicates keeps them",
+    "goal_on_both_sides": "other --inter-seeds or --hold-out-task options keep them",
+}
+"""Rule → the option that keeps what it drops. No option keeps what the other rules drop."""
+
+
 @dataclass(frozen=True)
 class Dropped:
     """One row of the ledger. `step` is None for a whole episode."""

@@ -34,6 +34,7 @@ KEYS = pa.schema(
         ("exact_key", pa.string()),
         ("near_key", pa.string()),
         ("success", pa.bool_()),
+        ("rendered", pa.bool_()),
         ("n_bytes", pa.int64()),
         ("page_key", pa.string()),
         ("calls_key", pa.string()),
@@ -181,8 +182,11 @@ def _process(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, sca
     rows.status = EpisodeStatus(episode.source, redacted=dict(secrets))
     made = make_samples(episode, settings, tokenizer)
     key = goal_key(episode.steps[0].observation.goal)
+    recorded = {step.index for step in episode.steps if step.messages and not settings.rebuild_prompts}
     rows.samples += [
-        _sample_row(sample, episode, key, drop is None) | _pair_columns(made.pair_keys.get(sample.sample_id))
+        _sample_row(sample, episode, key, drop is None)
+        | {"rendered": sample.step not in recorded}
+        | _pair_columns(made.pair_keys.get(sample.sample_id))
         for sample in made.samples
     ]
     if drop is None:

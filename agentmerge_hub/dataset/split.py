@@ -19,13 +19,18 @@ SPLITS = ("train", "inter_task", "cross_task")
 MIN_PAIRS_TO_DRAW = 5
 """With at least so many (task, seed) pairs one is reserved, so that a small dataset has the split too."""
 
+_GOAL_WORDS = re.compile(r"\w+(?:[.,:]\w+)*|[^\w\s.,:;!?…'\"`´‘’“”«»()\[\]{}]")
+"""Words and numbers such as 3.5 and 12:30, and single symbols such as ``<`` or ``-``."""
+
 Run = tuple[str, int, str]
 """Task, seed, and key of the goal; an empty key means that the goal is unknown."""
 
 
 def goal_key(goal: str) -> str:
-    """A goal's text without letter case, punctuation and spacing."""
-    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", goal).casefold()))
+    """A goal's text without letter case, spacing, invisible characters, quotes and punctuation; other symbols stay."""
+    visible = "".join(c for c in unicodedata.normalize("NFKC", goal) if unicodedata.category(c) != "Cf")
+    folded = " ".join(visible.casefold().split())
+    return " ".join(_GOAL_WORDS.findall(folded)) or folded
 
 
 def is_held_out(name: str, settings: Settings) -> bool:

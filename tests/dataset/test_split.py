@@ -86,6 +86,8 @@ def test_goal_keys_ignore_case_spacing_and_punctuation() -> None:
             st.sampled_from(["train", "inter_task"]),
             st.sampled_from("ab"),
             st.booleans(),
+            st.tuples(st.sampled_from("ef"), st.integers(0, 9)),
+            st.just(False),
         ),
         unique_by=lambda sample: sample.sample_id,
     ),
@@ -156,3 +158,19 @@ def test_settings_are_refused_in_a_sentence() -> None:
         read_settings(hold_out_tasks=("miniwob.no-such-task",))
     with pytest.raises(UserError, match="hold_out_categories"):
         read_settings(hold_out_categories=("nothing",))
+
+
+def test_a_rendered_step_is_in_both_configs_or_in_neither() -> None:
+    def key(episode: str, step: int, cot: bool) -> SampleKey:
+        return SampleKey(f"{episode}{step}{cot}", "train", "a", cot, (episode, step), True)
+
+    both = [key("e", 0, True), key("e", 0, False), key("f", 3, True), key("f", 3, False)]
+    lost_one = [key("e", 1, False), key("e", 2, True)]
+    assert balance(both + lost_one, 0) == {sample.sample_id for sample in both}
+
+
+def test_goal_keys_keep_symbols_and_ignore_what_is_invisible() -> None:
+    assert goal_key("x < 5") != goal_key("x > 5")
+    assert goal_key("-5 + 3.5") != goal_key("5 + 35") and goal_key("C++") != goal_key("C#")
+    assert goal_key("or\u00adder\u200b it") == goal_key("order it")
+    assert goal_key("?!") and goal_key("…") and not goal_key("")
