@@ -1,6 +1,8 @@
-"""The experiments' recipes: no tuning on what is reported, and their scripts do what their first lines say."""
+"""The experiments: no tuning on what is reported, scripts that do what their first lines say, and pages that match the data."""
 
+import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,10 @@ from datasets import load_dataset
 
 from agentmerge_hub.agents.plan import plan
 from agentmerge_hub.agents.recipe import Recipe, read
+from agentmerge_hub.analysis import comparisons, selection
+from agentmerge_hub.analysis import episodes as episode_tables
+from agentmerge_hub.analysis.common_episodes import shared_episodes
+from agentmerge_hub.analysis.report.verdicts import p_text, points
 from agentmerge_hub.package_data import data_folder
 from agentmerge_hub.records import RESULT_SCHEMA
 from agentmerge_hub.training import arguments
@@ -40,7 +46,7 @@ def test_nothing_is_chosen_on_what_is_reported_or_collected() -> None:
     assert {task for task, _ in chosen | reported} <= {task for task, _ in collected}
 
 
-def test_both_studies_ask_alike() -> None:
+def test_both_studies_use_the_same_agent() -> None:
     one, other = (
         yaml.safe_load((HERE / name).read_text(encoding="utf-8")) for name in ("validation.yaml", "reported.yaml")
     )
@@ -117,3 +123,22 @@ def chosen(folder: Path, *options: str) -> list[str]:
     command = [sys.executable, str(HERE / "chosen.py"), *options, *files]
     said = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
     return [candidate["name"] for candidate in yaml.safe_load(said)["candidates"]]
+
+
+def test_the_page_shows_what_the_published_episodes_give() -> None:
+    """comparisons.csv and the page's table are what `agentmerge analyse` computes from results/ today."""
+    results = episode_tables.read([HERE / "results" / name for name in ("reported", "more", "validation")])
+    candidates = selection.choose(results).candidates
+    keys, _ = shared_episodes(results, candidates)
+    computed = comparisons.table(results, candidates, "agentmerge", keys, draws=200)
+    with (HERE / "results" / "report" / "comparisons.csv").open(newline="") as file:
+        published = list(csv.DictReader(file))
+    page = (HERE / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"([+−][\d.]+) \(([+−][\d.]+) to ([+−][\d.]+)\), p [=<] ([.\d]+)", page)
+    assert len(published) == len(computed) == len(shown) == 16
+    for row, other in zip(computed, published):
+        assert row["verdict"] == other["verdict"] == "these models"
+        for name in ("difference", "low", "high", "p_holm"):
+            assert row[name] == pytest.approx(float(other[name]))
+        numbers = tuple(points(row[name]) for name in ("difference", "low", "high"))
+        assert (*numbers, p_text(row["p_holm"])[2:]) in shown

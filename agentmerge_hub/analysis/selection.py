@@ -24,8 +24,8 @@ def choose(results: Results, on: str = "validation") -> Choice:
     """One candidate for each (agent, method, learning rate).
 
     Of those with episodes to choose on, the highest mean reward on the episodes that all of them finished; at a tie fewer
-    samples, then λ nearer ½. Where none has any: the last checkpoint, and every λ stays, because the
-    reported episodes must not choose it.
+    samples, then λ nearer ½. Candidates without reported episodes are scored beside them but cannot be chosen. Where none
+    has episodes to choose on: the last checkpoint, and every λ stays, because the reported episodes must not choose it.
 
     Args:
         on: the split to choose on. Scores on any split but ``validation`` are biased upwards, and a note says so.
@@ -37,25 +37,29 @@ def choose(results: Results, on: str = "validation") -> Choice:
         raise UserError(f"--choose-on {on!r}: the results hold {', '.join(results.splits)}")
     validation = {candidate: done(rows) for candidate, rows in results.by_candidate(on).items()}
     groups: dict[tuple, list[Candidate]] = {}
-    names = short_labels(reported := list(_reported(results)))
-    for candidate in reported:
+    names = short_labels(results.by_candidate())
+    reported = set(_reported(results))
+    for candidate in names:
         groups.setdefault((candidate.agent, candidate.method, candidate.learning_rate), []).append(candidate)
     kept: list[Candidate] = []
     table: list[dict] = []
     notes: list[str] = []
-    for settings in groups.values():
-        scored = {candidate: rows for candidate in settings if (rows := validation.get(candidate))}
-        if not scored:
+    for group in groups.values():
+        if not (settings := [candidate for candidate in group if candidate in reported]):
+            continue
+        scored = {candidate: rows for candidate in group if (rows := validation.get(candidate))}
+        eligible = [candidate for candidate in settings if candidate in scored]
+        if not eligible:
             kept += _last(settings)
             if len(settings) > 1:
                 notes.append(_unchosen(settings, on))
             continue
         if len(scored) > 1:
-            kept.append(best := _best(scored, table))
+            kept.append(best := _best(scored, eligible, table))
             notes += _ties_and_edges(best, table[-len(scored) :], names)
         else:
-            kept += scored
-        if len(scored) < len(settings):
+            kept += eligible
+        if len(eligible) < len(settings):
             apart = "; ".join(names[candidate] for candidate in settings if candidate not in scored)
             notes.append(f"Without {on} episodes, these were not among the candidates of the choice: {apart}.")
     if table and on != "validation":
@@ -72,14 +76,14 @@ def _reported(results: Results) -> Iterable[Candidate]:
             yield candidate
 
 
-def _best(scored: dict[Candidate, list[dict]], table: list[dict]) -> Candidate:
+def _best(scored: dict[Candidate, list[dict]], eligible: list[Candidate], table: list[dict]) -> Candidate:
     common = set.intersection(*({(row["task"], row["seed"]) for row in rows} for rows in scored.values()))
     means = {}
     for candidate, rows in scored.items():
         rewards = [row["reward"] for row in rows if not common or (row["task"], row["seed"]) in common]
         means[candidate] = float(np.mean(rewards))
     best = min(
-        scored,
+        eligible,
         key=lambda c: (-round(means[c], 12), c.samples_seen or 0, abs((c.merge_lambda or 0.5) - 0.5), c.order),
     )
     for candidate, mean in means.items():
@@ -93,6 +97,13 @@ def _ties_and_edges(best: Candidate, rows: list[dict], names: dict[Candidate, st
     """Notes where the highest score is shared, and where the chosen λ is the first or last of those tried."""
     notes = []
     chosen = next(row for row in rows if row["chosen"])
+    higher = [row for row in rows if row["validation_reward"] > chosen["validation_reward"] + 1e-9]
+    if higher:
+        first = max(higher, key=lambda row: row["validation_reward"])
+        notes.append(
+            f"{names[candidate_in(first)]} scored higher ({first['validation_reward']:.3f} to {chosen['validation_reward']:.3f}) than "
+            f"the chosen {names[best]}, but has no reported episodes."
+        )
     equal = [candidate_in(row) for row in rows if abs(row["validation_reward"] - chosen["validation_reward"]) < 1e-9]
     if len(equal) > 1:
         notes.append(

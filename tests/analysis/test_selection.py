@@ -96,3 +96,13 @@ def test_ties_and_edges_of_the_grid_are_reported(tmp_path: Path) -> None:
     assert "was a tie: AgentMerge, λ 0.3 and AgentMerge, λ 0.7" in notes("tie", {0.3: 0.75, 0.5: 0.25, 0.7: 0.75})
     assert "λ 0.9 of AgentMerge, λ 0.9 is at the edge" in notes("edge", {0.1: 0.25, 0.5: 0.5, 0.9: 0.75})
     assert notes("middle", {0.1: 0.25, 0.5: 0.75, 0.9: 0.5}) == ""
+
+
+def test_candidates_that_were_only_validated_show_ties_and_edges_but_are_not_chosen(tmp_path: Path) -> None:
+    rows = fixed("agentmerge", {"validation": 0.5, "cross_task": 0.5}, merge_lambda=0.7)
+    for weight, share in ((0.3, 0.75), (0.5, 0.5)):
+        rows += fixed("agentmerge", {"validation": share}, merge_lambda=weight)
+    chosen = selection.choose(read(tmp_path, rows))
+    assert [c.merge_lambda for c in chosen.candidates] == [0.7]
+    notes = " ".join(chosen.notes)
+    assert "λ 0.3 scored higher (0.750 to 0.500)" in notes and "was a tie" in notes and "at the edge" in notes

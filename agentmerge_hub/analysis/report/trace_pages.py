@@ -6,6 +6,7 @@ Traces are read safely and their secrets replaced; screenshots are copied as the
 import hashlib
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,7 @@ from agentmerge_hub.analysis import error_analysis, labels
 from agentmerge_hub.analysis.candidates import Candidate
 from agentmerge_hub.analysis.episodes import Results, Row, done
 from agentmerge_hub.analysis.report import html
-from agentmerge_hub.dataset.redaction.episode import redact_episode
-from agentmerge_hub.dataset.redaction.scanner import LineScanner
+from agentmerge_hub.errors import require
 from agentmerge_hub.records import Episode
 from agentmerge_hub.traces.episode import Unreadable, read_episode
 from agentmerge_hub.traces.find import Found
@@ -45,7 +45,7 @@ def write(report: Path, rows: list[Row], most: int) -> Pages:
     """Read every trace: note in its row how often the agent repeated itself, and write pages of the first `most`."""
     names: dict[str, str] = {}
     unreadable = left_out = pictures = 0
-    scanner = LineScanner()
+    redact: Callable[[Episode], Episode] | None = None
     (report / FOLDER).mkdir()
     for row in rows:
         folder = trace_folder(row)
@@ -62,7 +62,8 @@ def write(report: Path, rows: list[Row], most: int) -> Pages:
         if len(names) >= most:
             left_out += 1
             continue
-        episode, _ = redact_episode(episode, scanner)
+        redact = redact or _redactor()
+        episode = redact(episode)
         name = f"{FOLDER}/{key_of(row)}.html"
         shown = screenshots(folder, report / FOLDER / key_of(row), [step.index for step in episode.steps])
         pictures += len(shown)
@@ -71,6 +72,16 @@ def write(report: Path, rows: list[Row], most: int) -> Pages:
         )
         names[key_of(row)] = name
     return Pages(names, unreadable, left_out, pictures)
+
+
+def _redactor() -> Callable[[Episode], Episode]:
+    """Replaces secrets in an episode. Loaded for the first page only: a report without traces needs no secret scanner."""
+    require("hub", "betterleaks", "ahocorasick_rs")
+    from agentmerge_hub.dataset.redaction.episode import redact_episode
+    from agentmerge_hub.dataset.redaction.scanner import LineScanner
+
+    scanner = LineScanner()
+    return lambda episode: redact_episode(episode, scanner)[0]
 
 
 def trace_folder(row: Row) -> Path | None:

@@ -4,9 +4,9 @@
     python chosen.py --more validation/results.parquet validation.yaml reported.yaml > OUT
 
 The choice is the highest mean reward over the validation episodes of all seeds; at a tie λ nearer ½. The methods that Table 1
-does not have are asked for at AgentMerge's best learning rate alone. With --more the recipe asks for what only figures show,
-on new tasks with fewer seeds and at that learning rate: the other λ, and halfway through training the two methods that Figure
-3 draws.
+does not have are evaluated at AgentMerge's best learning rate alone. With --more the recipe has what only figures show, on new
+tasks with fewer seeds and at that learning rate: the other λ, and the checkpoints halfway through training of the two methods
+that Figure 3 draws.
 """
 
 import sys
@@ -59,7 +59,7 @@ def main(results: Path, validation: Path, reported: Path, *, more: bool) -> None
 
 
 def _earlier(candidate: Candidate) -> list[Candidate]:
-    """A run's checkpoints but the last, which is the run; of a merge, those of checkpoints that stand beside it."""
+    """The earlier checkpoints of a run; of a merge, the merges of earlier checkpoints in the same folder."""
     path = Path(candidate.path)
     merges = sorted(path.parent.glob(f"checkpoint-*-{path.name}"))
     runs = sorted(path.glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))[:-1]
@@ -70,5 +70,5 @@ def _earlier(candidate: Candidate) -> list[Candidate]:
 
 
 if __name__ == "__main__":
-    words = [word for word in sys.argv[1:] if word != "--more"]
-    main(*map(Path, words), more="--more" in sys.argv)
+    paths = [Path(argument) for argument in sys.argv[1:] if argument != "--more"]
+    main(*paths, more="--more" in sys.argv)

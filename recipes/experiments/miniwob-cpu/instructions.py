@@ -15,8 +15,8 @@ from datasets import Dataset
 
 from agentmerge_hub import content_hash, manifest, output_folder
 
-MOST = 1_000
-"""Characters of question and answer."""
+MAX_CHARACTERS = 1_000
+"""Of question and answer together."""
 
 
 def rows(file: Path) -> Iterator[dict[str, list[dict[str, str]]]]:
@@ -25,7 +25,7 @@ def rows(file: Path) -> Iterator[dict[str, list[dict[str, str]]]]:
         for instance in task.get("instances", [task]):
             question = "\n\n".join(part for part in (task["instruction"].strip(), instance["input"].strip()) if part)
             answer = instance["output"].strip()
-            if answer and len(question) + len(answer) <= MOST:
+            if answer and len(question) + len(answer) <= MAX_CHARACTERS:
                 yield {
                     "prompt": [{"role": "user", "content": question}],
                     "completion": [{"role": "assistant", "content": answer}],

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # AgentMerge against its rivals with a pretrained model on a laptop's CPU: MiniWoB, gemma-3-270m, two learning rates, two seeds.
-# About 4½ hours on two cores with AVX2, 10 GB of memory, 45 GB of disk in WORK. Stop it whenever you like and start it again: it goes on.
+# About 4½ hours on two cores with AVX2, 10 GB of memory, 45 GB of disk in WORK. It can be stopped and started again: it continues.
 #   pip install --no-deps -r recipes/experiments/miniwob-cpu/requirements.txt
 #   INSTRUCTIONS="a.json b.jsonl" recipes/experiments/miniwob-cpu/run.sh WORK
 # With HUB=1 the pair is SmolLM2-135M and its Instruct from the Hub, no instruct model is made, and transformers serves.
@@ -21,7 +21,7 @@ sft() {
   accelerate launch -q --config_file "$recipes/accelerate/cpu.yaml" --num_cpu_threads_per_process "$1" "$recipes/sft.py" \
     --config "${@:2}"
 }
-# What comes of which model at which learning rate and seed.
+# train NAME MODEL RATE SEED [OPTIONS]: fine-tunes models/MODEL into runs/NAME-lrRATE-seedSEED.
 train() {
   sft 1 "$here/sft.yaml" --output_dir "runs/$1-lr$3-seed$4" --model_name_or_path "models/$2" --learning_rate "$3" --seed "$4" \
     ${HUB:+--instruct_rows "<|im_start|>" "<|im_end|>"} "${@:5}"
@@ -55,7 +55,7 @@ agentmerge build traces -o miniwob-traces --tokenizer models/instruct --window 4
   --flag extract_visible_tag=false --flag extract_clickable_tag=false --hold-out-task miniwob.choose-date \
   --hold-out-task miniwob.choose-date-easy --hold-out-task miniwob.choose-date-medium --hold-out-task miniwob.choose-date-nodelay
 
-say "4/7 train: two runs at a time with a thread each, which is done sooner than one after the other with two"
+say "4/7 train: two runs at a time with one thread each, which takes less time than one run with two threads"
 for seed in $seeds; do
   for rate in $rates; do
     echo "train agent base $rate $seed"
@@ -86,8 +86,8 @@ study validation.yaml > validation.yaml
 agentmerge evaluate validation.yaml -o validation
 
 say "6/7 evaluate: new seeds of the training tasks, and new tasks"
-study reported.yaml > asked.yaml
-chosen=(validation/results.parquet validation.yaml asked.yaml)
+study reported.yaml > episodes.yaml
+chosen=(validation/results.parquet validation.yaml episodes.yaml)
 python "$here/chosen.py" "${chosen[@]}" > reported.yaml
 agentmerge evaluate reported.yaml -o results
 say "6/7 evaluate, on new tasks: other λ, and halfway through training"
@@ -97,10 +97,10 @@ to_gguf $(sed -n 's/^ *path: //p' more.yaml)
 agentmerge evaluate more.yaml -o more
 
 say "7/7 analyse"
-beside=()
+likelihoods=()
 for file in runs/*/checkpoint-*/likelihood.parquet; do
   run=${file#runs/}
-  beside+=(--likelihood "runs-${run%%/*}=$file")
+  likelihoods+=(--likelihood "runs-${run%%/*}=$file")
 done
-agentmerge analyse results more validation -o report --traces 0 "${beside[@]}"
+agentmerge analyse results more validation -o report --traces 0 "${likelihoods[@]}"
 say "done: $PWD/report/report.html"

@@ -1,4 +1,4 @@
-"""Model folders → a GGUF file in 8 bits beside each one's weights, for llama.cpp, which answers fastest on a laptop's CPU.
+"""Write an 8-bit GGUF file into each model folder, for llama.cpp, which answers fastest on a laptop's CPU.
 
     python to_gguf.py FOLDER …
 
@@ -39,14 +39,14 @@ def main(folders: list[Path]) -> None:
 
 
 def kept(name: str) -> bool:
-    written_anew = ("general.architecture", "general.file_type", "tokenizer.chat_template")
-    return not name.startswith("GGUF.") and name not in written_anew
+    replaced = ("general.architecture", "general.file_type", "tokenizer.chat_template")
+    return not name.startswith("GGUF.") and name not in replaced
 
 
 def convert(
     fields: list, names: list[str], folder: Path, out: Path, known: list[tuple[np.ndarray, np.ndarray]]
 ) -> None:
-    """Write one file. `known` holds embeddings and what they become: no run trains them, and they are most of the work."""
+    """Write one file. `known` holds embeddings and their quantized form: no run trains them, and quantizing them takes most of the time."""
     part = out.with_suffix(".part")
     writer = GGUFWriter(part, "gemma3")
     for name, value, types in fields:
