@@ -27,6 +27,7 @@ PACKAGE_OF = {
     "serve": "agents",
     "evaluate": "agents",
     "xray": "agents",
+    "check-pairs": "agents",
     "plan": "analysis",
     "analyse": "analysis",
     "push": "publishing",

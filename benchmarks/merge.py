@@ -4,7 +4,7 @@
     python benchmarks/merge.py --only single      # or sweep, ties
 
 Three random Llamas of half a billion parameters (bfloat16, differing by small noise) are written once to --work. Page cache
-hot, whole processes, medians; the goals stand beside the figures. Measure with nothing else running.
+hot, whole processes, medians; the goals are printed beside the figures. Measure with nothing else running.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def make_models(work: Path, hidden: int) -> None:
 
 
 def specs(work: Path, method: str) -> Path:
-    from agentmerge_hub.merging import spec
+    from agentmerge_hub.merging.specs import spec
 
     read = spec.read(RECIPES / f"{method}.yml")
     path = work / f"{method}.yml"
@@ -73,8 +73,8 @@ def specs(work: Path, method: str) -> Path:
     return path
 
 
-class Run(NamedTuple):
-    """A process, or the median of several."""
+class Timing(NamedTuple):
+    """Of a process, or the median of several."""
 
     wall: float
     """Seconds."""
@@ -83,10 +83,10 @@ class Run(NamedTuple):
     peak: float
     """GiB."""
     walls: tuple[float, ...] = ()
-    """Of each of several processes."""
+    """Wall time of each process."""
 
 
-def timed(command: Sequence[str | Path], work: Path, out: str) -> Run:
+def timed(command: Sequence[str | Path], work: Path, out: str) -> Timing:
     """A process that makes `out` anew."""
     shutil.rmtree(work / out, ignore_errors=True)
     os.sync()
@@ -95,19 +95,19 @@ def timed(command: Sequence[str | Path], work: Path, out: str) -> Run:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"failed: {' '.join(map(str, command))}")
-    return Run(time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20)
+    return Timing(time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20)
 
 
-def inner(job: str, given: argparse.Namespace) -> str:
+def inner(job: str, args: argparse.Namespace) -> str:
     """What a job of this file prints, run in a process of its own: a child's peak memory is never below its parent's."""
-    command = [sys.executable, __file__, "--job", job, "--work", str(given.work), "--hidden", str(given.hidden)]
-    command += ["--times", str(given.times)]
+    command = [sys.executable, __file__, "--job", job, "--work", str(args.work), "--hidden", str(args.hidden)]
+    command += ["--times", str(args.times)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT).stdout
 
 
-def repeated(measure: Callable[[], Run], times: int) -> Run:
+def repeated(measure: Callable[[], Timing], times: int) -> Timing:
     found = [measure() for _ in range(times)]
-    return Run(
+    return Timing(
         statistics.median(run.wall for run in found),
         statistics.median(run.cpu for run in found),
         max(run.peak for run in found),
@@ -117,23 +117,25 @@ def repeated(measure: Callable[[], Run], times: int) -> Run:
 
 def in_process(work: Path, times: int) -> tuple[float, float]:
     """Seconds of the pass itself, and of reading the same inputs and writing as many bytes, imports left out."""
-    from agentmerge_hub.merging import spec, stream
-    from agentmerge_hub.merging.formula import formula_of
-    from agentmerge_hub.merging.shards import Shards
-    from agentmerge_hub.merging.sources import open_inputs
+    from agentmerge_hub.merging.engine import streaming
+    from agentmerge_hub.merging.engine.shard_writer import ShardWriter
+    from agentmerge_hub.merging.inputs.merge_inputs import open_inputs
+    from agentmerge_hub.merging.specs import spec
+    from agentmerge_hub.merging.specs.formula import formula_of
 
     os.chdir(work)
     read = spec.read(work / "agentmerge.yml")
-    inputs, formula = open_inputs(read), formula_of(read)
+    inputs, formula = open_inputs(read, work), formula_of(read)
     passes, floors = [], []
     for _ in range(times):
         shutil.rmtree("pass", ignore_errors=True)
         Path("pass").mkdir()
         os.sync()
         begin = time.perf_counter()
-        shards = Shards(Path("pass"), inputs.shapes, formula.out_dtype)
-        stream.run([stream.Merge(formula, "spec", shards.write)], inputs.tensors, inputs.shapes, inputs.layers)
-        shards.close()
+        writer = ShardWriter(Path("pass"), inputs.shapes, formula.out_dtype)
+        merge = streaming.StreamedMerge(formula, "spec", writer.write)
+        streaming.run([merge], inputs.tensors, inputs.shapes, inputs.architecture.depth)
+        writer.close()
         passes.append(time.perf_counter() - begin)
         os.sync()
         begin = time.perf_counter()
@@ -156,7 +158,7 @@ def show(what: str, ours: float, theirs: float, goal: float) -> None:
     print(f"{what:52} {ours:7.2f} s ÷ {theirs:7.2f} s = {ours / theirs:5.2f}   goal ≤ {goal}{mark}", flush=True)
 
 
-def compare(what: str, ours: Run, theirs: Run, goal: float, times: int = 1) -> None:
+def compare(what: str, ours: Timing, theirs: Timing, goal: float, times: int = 1) -> None:
     """Wall, CPU and memory of two processes; `theirs` is run `times` times for one of ours."""
     show(what, ours.wall, times * theirs.wall, goal)
     each = (" ".join(f"{wall:.2f}" for wall in run.walls) for run in (ours, theirs))
@@ -172,34 +174,34 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--only", choices=["single", "sweep", "ties"])
     parser.add_argument("--job", choices=["models", "pass"], help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    given.work.mkdir(parents=True, exist_ok=True)
-    if given.job == "models":
-        return make_models(given.work, given.hidden)
-    if given.job == "pass":
-        return print(*in_process(given.work, given.times))
-    inner("models", given)
-    spec, ties = specs(given.work, "agentmerge"), specs(given.work, "ties")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    if args.job == "models":
+        return make_models(args.work, args.hidden)
+    if args.job == "pass":
+        return print(*in_process(args.work, args.times))
+    inner("models", args)
+    spec, ties = specs(args.work, "agentmerge"), specs(args.work, "ties")
     for role in ROLES:
-        subprocess.run(["cat", given.work / role / "model.safetensors"], stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(["cat", args.work / role / "model.safetensors"], stdout=subprocess.DEVNULL, check=True)
 
-    def run(*command: str | Path, out: str, times: int = given.times) -> Run:
-        return repeated(lambda: timed([BIN / command[0], *command[1:]], given.work, out), times)
+    def run(*command: str | Path, out: str, times: int = args.times) -> Timing:
+        return repeated(lambda: timed([BIN / command[0], *command[1:]], args.work, out), times)
 
     kit_options = ("kit", "--no-write-model-card")
-    if given.only in (None, "single", "sweep"):
+    if args.only in (None, "single", "sweep"):
         kit = run("mergekit-yaml", spec, *kit_options, out="kit")
-    if given.only in (None, "single"):
+    if args.only in (None, "single"):
         one = run("agentmerge", "merge", spec, "-o", "one", "--quick", out="one")
         compare("agentmerge merge --quick ÷ mergekit-yaml", one, kit, 0.4)
-        show("the pass ÷ bare read and write", *map(float, inner("pass", given).split()), 1.7)
+        show("the pass ÷ bare read and write", *map(float, inner("pass", args).split()), 1.7)
         full = run("agentmerge", "merge", spec, "-o", "one", out="one", times=1)
         print(f"{'agentmerge merge: judged by mergekit too, a reply':52} {full.wall:7.2f} s")
-    if given.only in (None, "sweep"):
+    if args.only in (None, "sweep"):
         command = ("agentmerge", "sweep", spec, "-o", "five", "--lambda", "0.1:0.9:0.2", "--quick")
         compare("agentmerge sweep --quick of 5 ÷ five mergekit-yaml", run(*command, out="five"), kit, 0.2, times=5)
-    if given.only in (None, "ties"):
-        kit = run("mergekit-yaml", ties, *kit_options, out="kit", times=min(2, given.times))
+    if args.only in (None, "ties"):
+        kit = run("mergekit-yaml", ties, *kit_options, out="kit", times=min(2, args.times))
         one = run("agentmerge", "merge", ties, "-o", "one", "--quick", out="one")
         compare("ties: agentmerge merge --quick ÷ mergekit-yaml", one, kit, 0.25)
 

@@ -92,6 +92,30 @@ def xray(results: Path, port: int) -> None:
     serve_xray(results, port)
 
 
+@click.command("check-pairs")
+@click.argument("dataset", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--sample", type=click.IntRange(1), default=50, show_default=True, help="Number of pairs to replay.")
+@click.option("--seed", default=0, show_default=True, help="Random seed of the sample.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="File for the ids of pairs that must not be used.")
+def check_pairs(dataset: Path, sample: int, seed: int, out: Path | None) -> None:
+    """Replay preference pairs of MiniWoB tasks in the browser: does a rejected answer solve its task after all?
+
+    `agentmerge build --exclude-pairs OUT` leaves out the pairs whose ids OUT lists.
+    """
+    from collections import Counter
+
+    from agentmerge_hub.agents import check_pairs as pairs
+    from agentmerge_hub.atomic_write import write_text
+
+    checked = pairs.check_pairs(dataset, sample, seed)
+    for (origin, outcome), number in sorted(Counter((one.origin, one.outcome) for one in checked).items()):
+        click.echo(f"{origin}: {number} of {len(checked)}: {outcome}")
+    solving = [one.pair_id for one in checked if one.outcome == pairs.SOLVES]
+    if out is not None:
+        write_text(out, "".join(f"{pair_id}\n" for pair_id in solving))
+        click.echo(f"{len(solving)} pairs to exclude written to {out}")
+
+
 def _required(out: Path | None) -> Path:
     if out is None:
         raise click.UsageError("name the output folder with -o FOLDER (or use --dry-run)")

@@ -1,4 +1,4 @@
-"""The merging room's verbs."""
+"""The command line of merging: the verbs merge, sweep, graft and verify."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +8,9 @@ import click
 from agentmerge_hub.errors import UserError, require
 
 if TYPE_CHECKING:
-    from agentmerge_hub.merging.sweep import Point
+    from agentmerge_hub.merging.merge import MergeSettings
+    from agentmerge_hub.merging.specs.spec import Spec
+    from agentmerge_hub.merging.sweep import SweepResult
 
 
 def _assignments(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -17,6 +19,15 @@ def _assignments(_: click.Context, __: click.Parameter, given: tuple[str, ...]) 
         if not name or not equals or not value:
             raise UserError(f"--set {name}{equals}{value}: it takes NAME=VALUE, e.g. --set lambda=0.4")
     return {name: value for name, _, value in pairs}
+
+
+def _bytes(_: click.Context, __: click.Parameter, given: str) -> int:
+    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+    text = given.strip().upper()
+    number, unit = (text[:-2], units[text[-2:]]) if text[-2:] in units else (text, 1)
+    if not number.isdigit() or int(number) < 1:
+        raise UserError(f"--shard-size {given}: it takes a size in bytes, or with KB, MB or GB, e.g. 2GB")
+    return int(number) * unit
 
 
 _set = click.option(
@@ -29,10 +40,28 @@ _set = click.option(
 )
 _reply = click.option("--reply/--no-reply", default=True, show_default=True, help="Load the model and let it answer.")
 _quick = click.option(
-    "--quick", is_flag=True, help="Leave out what takes seconds: mergekit's own judgement of the spec, and the reply."
+    "--quick", is_flag=True, help="Skip what takes seconds: validation by mergekit's own classes, and the reply."
+)
+_shard_size = click.option(
+    "--shard-size",
+    "shard_bytes",
+    default="5GB",
+    show_default=True,
+    callback=_bytes,
+    help="Size of a weights file at most.",
+)
+_adapter_base = click.option(
+    "--adapter-base", metavar="MODEL", help="The model that LoRA adapters were trained on, where it has moved."
+)
+_device = click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where values are computed; the result is the same.",
 )
 
-_NOTHING = "Warning: {} answers a greeting with nothing: it ends its turn at once. Try it before you use it."
+_NO_ANSWER = "Warning: {} answers a greeting with nothing: it ends its turn at once. Try it before you use it."
 
 
 @click.command()
@@ -41,27 +70,75 @@ _NOTHING = "Warning: {} answers a greeting with nothing: it ends its turn at onc
 @_set
 @_reply
 @_quick
-def merge(spec: Path, out: Path, values: dict[str, str], reply: bool, quick: bool) -> None:
+@_shard_size
+@_adapter_base
+@_device
+@click.option("--dry-run", is_flag=True, help="Check the inputs and print what the merge would read, write and take.")
+@click.option(
+    "--disk-speed", type=float, default=500, show_default=True, metavar="MB/S", help="For --dry-run: speed of the disk."
+)
+def merge(
+    spec: Path,
+    out: Path,
+    values: dict[str, str],
+    reply: bool,
+    quick: bool,
+    shard_bytes: int,
+    adapter_base: str | None,
+    device: str,
+    dry_run: bool,
+    disk_speed: float,
+) -> None:
     """Merge models as a mergekit spec says, checked before and after.
 
-    SPEC is plain mergekit YAML; recipes/merge has one a method. The linear family and TIES are computed here in one
-    streaming pass, with mergekit's numbers to the bit; other methods run in mergekit.
+    SPEC is plain mergekit YAML; recipes/merge has one a method. task_arithmetic, linear and ties are computed here in one
+    streaming pass, equal to mergekit's numbers to the bit; mergekit runs other methods.
 
     \b
     agentmerge merge recipes/merge/agentmerge.yml -o merged/agentmerge --set lambda=0.4
     """
-    require("merge", "torch", "mergekit")
-    from agentmerge_hub.merging import merge as room
-    from agentmerge_hub.merging import spec as specs
+    settings = _settings(reply, quick, shard_bytes, adapter_base, device)
+    from agentmerge_hub.merging import dry_run as planning
+    from agentmerge_hub.merging.merge import MergeJob, merge_one
 
-    read = specs.with_values(specs.read(spec), values, str(spec))
-    (done,) = room.merge([room.Wanted(read, out, str(spec))], reply=reply, quick=quick)
-    if done.problem:
-        raise UserError(done.problem)
-    if done.reply is not None and not done.reply.strip():
-        click.echo(_NOTHING.format(out), err=True)
-    said = f"; it answers a greeting with {done.reply!r}" if done.reply else ""
-    click.echo(f"Wrote {out} ({read.method}){said}")
+    parsed = _read(spec, values)
+    job = MergeJob(parsed, out, str(spec))
+    if dry_run:
+        if disk_speed <= 0:
+            raise UserError(f"--disk-speed {disk_speed}: it takes a number of megabytes per second above 0")
+        click.echo(f"{out} by {planning.estimate(job, settings, disk_speed)}")
+        return
+    result = merge_one(job, settings)
+    if result.reply is not None and not result.reply.strip():
+        click.echo(_NO_ANSWER.format(out), err=True)
+    answer = f"; it answers a greeting with {result.reply!r}" if result.reply else ""
+    click.echo(f"Wrote {out} ({parsed.method}){answer}")
+
+
+def _settings(reply: bool, quick: bool, shard_bytes: int, adapter_base: str | None, device: str) -> "MergeSettings":
+    require("merge", "torch", "mergekit")
+    import torch
+
+    from agentmerge_hub.merging.merge import MergeSettings
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: torch sees no GPU here, use --device cpu")
+    return MergeSettings(reply=reply, quick=quick, shard_bytes=shard_bytes, adapter_base=adapter_base, device=device)
+
+
+def _read(spec: Path, values: dict[str, str]) -> "Spec":
+    """The spec with its values set; a random method without a seed gets one."""
+    from agentmerge_hub.merging.specs import spec as specs
+
+    parsed = specs.with_values(specs.read(spec), values, str(spec))
+    seeded = specs.with_seed(parsed, str(spec))
+    if seeded.seed != parsed.seed:
+        click.echo(
+            f"{parsed.config['merge_method']} is random and {spec} names no seed: seed {seeded.seed} is used and kept in the "
+            "merge's spec",
+            err=True,
+        )
+    return seeded
 
 
 @click.command()
@@ -78,6 +155,9 @@ def merge(spec: Path, out: Path, values: dict[str, str], reply: bool, quick: boo
 @_set
 @_reply
 @_quick
+@_shard_size
+@_adapter_base
+@_device
 def sweep(
     spec: Path,
     more: tuple[str, ...],
@@ -87,43 +167,46 @@ def sweep(
     values: dict[str, str],
     reply: bool,
     quick: bool,
+    shard_bytes: int,
+    adapter_base: str | None,
+    device: str,
 ) -> None:
     """Merge over a grid of λ and checkpoints, reading each model once.
 
-    Each merge gets its own folder in OUT, such as checkpoint-5120-lambda-0.3; those that stand there already are kept.
+    Each merge gets its own folder in OUT, such as checkpoint-5120-lambda-0.3; finished ones are kept. A merge that fails
+    does not stop the others; an unfinished checkpoint is skipped and named.
 
     \b
     agentmerge sweep recipes/merge/agentmerge.yml -o merged --lambda 0.1:0.9:0.1 --checkpoints runs/base-all/checkpoint-*
     """
-    require("merge", "torch", "mergekit")
-    from agentmerge_hub.merging import spec as specs
-    from agentmerge_hub.merging import sweep as room
+    settings = _settings(reply, quick, shard_bytes, adapter_base, device)
+    from agentmerge_hub.merging import sweep as sweeps
 
     if more and not checkpoints:
-        raise UserError(f"{more[0]}: a sweep takes one spec; checkpoints come behind --checkpoints")
+        raise UserError(f"{more[0]}: a sweep takes one spec; checkpoints follow --checkpoints")
     if not lambdas and not checkpoints:
         raise UserError("nothing to sweep over: give --lambda FIRST:LAST:STEP, --checkpoints FOLDER…, or both")
-    read = specs.with_values(specs.read(spec), values, str(spec))
-    over = room.lambdas_of(lambdas) if lambdas else []
-    folders = room.checkpoints_of([*checkpoints, *more])
-    points = room.sweep(read, str(spec), out, over, folders, reply=reply, quick=quick)
-    _show(points)
-    failed = [point for point in points if point.state not in ("made", "kept")]
+    parsed = _read(spec, values)
+    values_of_lambda = sweeps.lambdas_of(lambdas) if lambdas else []
+    folders = sweeps.checkpoints_of([*checkpoints, *more])
+    results = sweeps.sweep(parsed, str(spec), out, values_of_lambda, folders, settings)
+    _show(results)
+    failed = [result for result in results if result.state not in (sweeps.MADE, sweeps.KEPT)]
     if failed:
-        raise UserError(f"{len(failed)} of {len(points)} merges are not usable; the others stand in {out}")
+        reasons = "; ".join(dict.fromkeys(result.state for result in failed))
+        raise UserError(f"{len(failed)} of {len(results)} merges failed, the others are in {out}: {reasons}")
 
 
-def _show(points: "list[Point]") -> None:
+def _show(results: "list[SweepResult]") -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table("folder", "checkpoint", "λ", "state", "reply")
-    for point in points:
-        checkpoint = Path(point.checkpoint).name if point.checkpoint else ""
-        value = f"{point.lambda_:g}" if point.lambda_ is not None else ""
-        table.add_row(
-            str(point.out), checkpoint, value, point.state, "(nothing)" if point.reply == "" else point.reply or ""
-        )
+    for result in results:
+        checkpoint = Path(result.checkpoint).name if result.checkpoint else ""
+        value = f"{result.lambda_:g}" if result.lambda_ is not None else ""
+        reply = "(nothing)" if result.reply == "" else result.reply or ""
+        table.add_row(str(result.out), checkpoint, value, result.state, reply)
     Console().print(table)
 
 
@@ -140,9 +223,9 @@ def graft(adapter: Path, onto: str, out: Path) -> None:
     agentmerge graft runs/base-all-lora --onto meta-llama/Llama-3.1-8B-Instruct -o merged/graft
     """
     require("merge", "torch")
-    from agentmerge_hub.merging import graft as room
+    from agentmerge_hub.merging import graft as grafts
 
-    room.graft(adapter, onto, out)
+    grafts.graft(adapter, onto, out)
     click.echo(f"Wrote {out}: PEFT loads it on {onto}")
 
 
@@ -150,27 +233,29 @@ def graft(adapter: Path, onto: str, out: Path) -> None:
 @click.argument("merged", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @_set
 @_reply
+@_adapter_base
 @click.option(
-    "--began", type=float, metavar="TIME", help="When mergekit-yaml was started (date +%s), to say how long it took."
+    "--began", type=float, metavar="TIME", help="When mergekit-yaml was started (date +%s), to record how long it took."
 )
-def verify(merged: Path, values: dict[str, str], reply: bool, began: float | None) -> None:
+def verify(merged: Path, values: dict[str, str], reply: bool, adapter_base: str | None, began: float | None) -> None:
     """Prove a merged model: recompute every tensor from its inputs.
 
-    MERGED is a folder that mergekit-yaml or `agentmerge merge` wrote, or a downloaded one; its mergekit_config.yml says
-    what it was made from. The first time it also gets its manifest.json, and generation_config.json from the instruct
-    model where mergekit left it out.
+    MERGED is a folder that mergekit-yaml or `agentmerge merge` wrote, or a downloaded one; its mergekit_config.yml names
+    its inputs. Every tensor is compared to the bit; config.json, generation_config.json, tokenizer, chat template and the
+    manifest's claims are compared with what the inputs give, and files that could hold code are named. A folder without
+    a manifest gets its manifest.json, and generation_config.json from the instruct model where mergekit left it out.
 
     \b
     agentmerge verify merged/agentmerge
     agentmerge verify downloaded --set base=/models/base --set agent=/models/agent
     """
     require("merge", "torch", "mergekit")
-    from agentmerge_hub.merging import verify as room
+    from agentmerge_hub.merging import verify as verification
 
-    verdict = room.verify(merged, values, reply=reply, began=began)
+    verdict = verification.verify(merged, values, reply=reply, began=began, adapter_base=adapter_base)
     click.echo(f"{merged}: all {verdict.tensors} tensors ({verdict.parameters:,} values) are what the inputs give")
     if verdict.reply is not None and not verdict.reply.strip():
-        click.echo(_NOTHING.format(merged), err=True)
+        click.echo(_NO_ANSWER.format(merged), err=True)
     elif verdict.reply is not None:
         click.echo(f"It answers a greeting with {verdict.reply!r}")
     if verdict.first:

@@ -1,6 +1,6 @@
-"""Put an agentic adapter on the instruct model, with PEFT alone: a few megabytes that load as agent and instruct at once.
+"""Puts an agentic adapter on the instruct model, with PEFT alone: a few megabytes that load as agent and instruct at once.
 
-instruct + s·B·A is base + (agent − base) + (instruct − base): agentmerge_sum with λ = μ = 1, and no full weights written.
+instruct + s·B·A is base + (agent − base) + (instruct − base): agentmerge_sum with λ = μ = 1. No full weights are written.
 """
 
 import json
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.adapter import CONFIG, WEIGHTS, adapt, config_of_adapter, is_adapter
-from agentmerge_hub.merging.checkpoint import locate, tensors_of
+from agentmerge_hub.merging.inputs.adapter import CONFIG, WEIGHTS, adapt, config_of_adapter, is_adapter
+from agentmerge_hub.merging.inputs.checkpoint import locate, tensors_of
 
 STAGE = "graft"
 
@@ -30,10 +30,11 @@ def graft(adapter: Path, onto: str, out: Path) -> None:
     started = time.time()
     if not is_adapter(adapter):
         raise UserError(f"{adapter} is no adapter (no {CONFIG}): merge full models with `agentmerge merge`")
+    output_folder.check_not_input(out, [adapter])
     instruct = locate(onto)
     config = config_of_adapter(adapter)
     adapt(adapter, tensors_of(instruct), onto)
-    with output_folder.new_folder(out, STAGE) as folder:
+    with output_folder.new_folder(out, STAGE, [adapter, instruct]) as folder:
         text = json.dumps(config | {"base_model_name_or_path": onto}, indent=2, sort_keys=True)
         (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
         shutil.copyfile(adapter / WEIGHTS, folder / WEIGHTS)

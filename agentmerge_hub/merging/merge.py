@@ -1,44 +1,39 @@
-"""Run merges: checked before the first byte, computed in one pass where they can be, checked again, then made visible.
+"""Runs merges: checked before the first byte, computed in one pass where possible, checked again, then made visible.
 
-Specs and model folders enter; one finished folder a merge leaves, or none.
+Input: specs and model folders. Output: one finished folder a merge, or none. A merge that fails does not stop the others.
 """
 
 import contextlib
-import errno
-import json
-import os
 import shutil
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
 from tqdm import tqdm
 
 from agentmerge_hub import content_hash, output_folder
-from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging import by_mergekit, card, check, lineage, stream
-from agentmerge_hub.merging.checkpoint import BYTES
-from agentmerge_hub.merging.formula import OUT_DTYPES, formula_of
-from agentmerge_hub.merging.shards import Shards
-from agentmerge_hub.merging.sources import Inputs, open_inputs
-from agentmerge_hub.merging.spec import Spec, donor_of, references_of, tokenizer_source_of
-
-TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model",
-    "vocab.json", "merges.txt", "chat_template.jinja", check.GENERATION,
-)  # fmt: skip
-"""What a model folder holds of its tokenizer and of how it generates."""
-
+from agentmerge_hub.atomic_write import sync_path
+from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.merging.engine import backends, mergekit_backend, streaming
+from agentmerge_hub.merging.engine.shard_writer import SHARD_BYTES, ShardWriter
+from agentmerge_hub.merging.inputs.checkpoint import locate
+from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, open_inputs, split_reference
+from agentmerge_hub.merging.inputs.safetensors_header import DTYPE_BYTES
+from agentmerge_hub.merging.outputs import model_card, model_checks, model_files, provenance
+from agentmerge_hub.merging.specs import mergekit_schema
+from agentmerge_hub.merging.specs.formula import OUT_DTYPES, Formula, formula_of
+from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of
 
 Hashes = Mapping[Path, Mapping[str, str]]
 """Folder → file → sha256."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MergeJob:
     """One merge to run."""
 
     spec: Spec
@@ -48,182 +43,269 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Done:
+class MergeResult:
     """One merge that was run."""
 
     out: Path
-    reply: str | None
+    reply: str | None = None
     problem: str | None = None
     """Why it was not kept; None if it was."""
 
 
-def merge(wanted: Sequence[Wanted], *, reply: bool = True, quick: bool = False) -> list[Done]:
-    """Run merges; those of the linear family and ties together, in one pass over all their inputs.
+@dataclass(frozen=True)
+class MergeSettings:
+    """How merges are run; none of it changes their weights."""
+
+    reply: bool = True
+    """Load each finished model and let it answer."""
+    quick: bool = False
+    """No reply, and specs that are computed here are not validated by mergekit's own classes, whose import takes as long as
+    merging half a billion values."""
+    shard_bytes: int = SHARD_BYTES
+    """Bytes a weights file at most."""
+    adapter_base: str | None = None
+    """The model that adapters were trained on, where it is not at the path they name."""
+    device: str = "cpu"
+    """Where values are computed: ``cpu`` or ``cuda``."""
+
+
+@dataclass
+class _Run:
+    """A job on its way: what was opened, and what ends with it."""
+
+    job: MergeJob
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    inputs: MergeInputs | None = None
+    formula: Formula | None = None
+    folder: Path = Path()
+    problem: str | None = None
+
+    @property
+    def opened(self) -> MergeInputs:
+        assert self.inputs is not None, "only runs without a problem are used, and those are open"
+        return self.inputs
+
+    def fail(self, problem: str) -> None:
+        """Give up one merge: what was written of it is removed."""
+        self.problem = problem
+        self.abort(UserError(problem))
+
+    def abort(self, error: BaseException) -> None:
+        """Leave the output folder with an error, which removes what was written."""
+        with contextlib.suppress(type(error), UserError):
+            self.stack.__exit__(type(error), error, error.__traceback__)
+
+
+def merge(jobs: Sequence[MergeJob], settings: MergeSettings | None = None) -> list[MergeResult]:
+    """Run merges; those of task_arithmetic, linear and ties together, in one pass over all their inputs.
 
     Args:
-        wanted: merges of models of one architecture.
-        reply: load each finished model and let it answer.
-        quick: no reply, and specs that are computed here are judged by their reader alone, which takes less than mergekit's
-            own classes do; importing those takes as long as merging half a billion values.
+        jobs: merges of models of one architecture.
 
     Returns:
-        One entry a merge, in their order; one that fails its last checks is told of and not kept.
+        One result a job, in their order. A merge that fails has its problem there; nothing of it is kept, and the others are
+        not affected.
 
     Raises:
-        UserError: before anything is written, if a spec or an input is wrong or the disk is too small; or during the
-            pass, which leaves none of its merges behind.
+        UserError: if the operating system refuses to write, e.g. on a full disk; nothing unfinished is kept.
     """
+    settings = settings or MergeSettings()
     started = time.time()
-    for one in wanted:
-        output_folder.check_replaceable(one.out, lineage.STAGE)
-        if not quick or formula_of(one.spec) is None:
-            by_mergekit.validate(one.spec, one.where)
-    inputs = _open(wanted)
-    _room(wanted, inputs)
-    with contextlib.ExitStack() as stack:
-        # Files are hashed for the manifests while the pass runs; the merges go to the disk while they are checked.
-        beside = stack.enter_context(ThreadPoolExecutor(3))
-        known = beside.submit(_hashes, [folder for own in inputs for folder in own.folders.values()])
-        doors = [contextlib.ExitStack() for _ in wanted]
-        folders = []
-        for one, door in zip(wanted, doors):
-            stack.push(door)
-            folders.append(door.enter_context(output_folder.new_folder(one.out, lineage.STAGE)))
-        with _full_disk():
-            _write_weights(wanted, inputs, folders)
-            taken = [known, beside.submit(_weights_hashes, folders), beside.submit(_flush, folders)]
-            return [
-                _finish(one, own, folder, door, taken, reply=reply and not quick, started=started)
-                for one, own, folder, door in zip(wanted, inputs, folders, doors)
-            ]
+    runs = [_Run(job) for job in jobs]
+    with os_errors_as_sentences(jobs[0].out if jobs else None):
+        try:
+            with tempfile.TemporaryDirectory(prefix="agentmerge-adapters-") as scratch:
+                _open(runs, settings, Path(scratch))
+                _check_disk_space(_live(runs))
+                with ThreadPoolExecutor(3) as pool:
+                    return _write(runs, settings, pool, started)
+        except BaseException as error:
+            for run in runs:
+                run.abort(error)
+            raise
 
 
-def _open(wanted: Sequence[Wanted]) -> list[Inputs]:
-    """The inputs of each merge; merges of the same models share them."""
-    opened: dict[tuple[object, ...], Inputs] = {}
-    found = []
-    for spec in (one.spec for one in wanted):
-        key = (
-            *references_of(spec),
-            donor_of(spec),
-            spec.config.get("base_model"),
-            bool(tokenizer_source_of(spec.config)),
-        )
-        if key not in opened:
-            opened[key] = open_inputs(spec)
-        found.append(opened[key])
-    return found
+def merge_one(job: MergeJob, settings: MergeSettings | None = None) -> MergeResult:
+    """Run one merge.
+
+    Raises:
+        UserError: if it fails.
+    """
+    (result,) = merge([job], settings)
+    if result.problem:
+        raise UserError(result.problem)
+    return result
 
 
-def _room(wanted: Sequence[Wanted], inputs: Sequence[Inputs]) -> None:
-    """Raise UserError unless the disk takes every merge."""
-    needed = 0
-    for one, own in zip(wanted, inputs):
-        dtype = OUT_DTYPES.get(one.spec.config.get("out_dtype") or one.spec.config.get("dtype") or "float32", "F32")
-        needed += sum(prod(shape) for shape in own.shapes.values()) * BYTES[dtype]
-    place = next(path for path in (wanted[0].out.absolute(), *wanted[0].out.absolute().parents) if path.exists())
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise UserError(
-            f"{place} has {free / 1e9:.1f} GB free, and the merge takes {needed / 1e9:.1f}: free some space"
-        )
+def _live(runs: Sequence[_Run]) -> list[_Run]:
+    return [run for run in runs if run.problem is None]
+
+
+def _open(runs: Sequence[_Run], settings: MergeSettings, scratch: Path) -> None:
+    """Check every spec and output, and open the inputs; merges of the same models share them."""
+    opened: dict[tuple[object, ...], MergeInputs] = {}
+    for run in runs:
+        spec, where = run.job.spec, run.job.where
+        try:
+            output_folder.check_replaceable(run.job.out, provenance.STAGE)
+            if not settings.quick or formula_of(spec) is None:
+                mergekit_schema.validate(spec, where)
+            if spec.is_random and spec.seed is None:
+                raise UserError(f"{where}: {spec.config['merge_method']} is random and names no seed: add `# seed: 42`")
+            output_folder.check_not_input(run.job.out, located_folders(spec))
+            key = (*references_of(spec), donor_of(spec), spec.config.get("base_model"), str(spec.config.get("tokenizer")),
+                   str(spec.config.get("tokenizer_source")))  # fmt: skip
+            if key not in opened:
+                opened[key] = open_inputs(spec, scratch, settings.adapter_base)
+            run.inputs = opened[key]
+            output_folder.check_not_input(run.job.out, run.inputs.read_folders)
+            run.formula = backends.streaming_formula(spec, run.inputs)
+            if run.formula is None:
+                mergekit_schema.validate(spec, where)
+            else:
+                backends.check_layers(run.formula, run.inputs)
+        except UserError as error:
+            run.fail(str(error))
+
+
+def located_folders(spec: Spec) -> list[Path]:
+    """The folders that a spec names and that are there; Hub ids are not looked up."""
+    parts = [part for reference in references_of(spec) for part in split_reference(reference) if part]
+    return [locate(part) for part in parts if Path(part).is_dir()]
+
+
+def written_bytes(spec: Spec, inputs: MergeInputs) -> int:
+    """Bytes of a merge's weights."""
+    name = spec.config.get("out_dtype") or spec.config.get("dtype") or "float32"
+    return sum(prod(shape) for shape in inputs.shapes.values()) * DTYPE_BYTES[OUT_DTYPES.get(name, "F32")]
+
+
+def _check_disk_space(runs: Sequence[_Run]) -> None:
+    """Fail every merge that the disk cannot take, in their order."""
+    free: dict[int, int] = {}
+    for run in runs:
+        out = run.job.out.absolute()
+        place = next(path for path in (out, *out.parents) if path.exists())
+        device = place.stat().st_dev
+        needed = written_bytes(run.job.spec, run.opened)
+        left = free.setdefault(device, shutil.disk_usage(place).free)
+        if left < needed:
+            run.fail(f"{place} has {left / 1e9:.1f} GB free, and the merge takes {needed / 1e9:.1f}: free some space")
+        else:
+            free[device] = left - needed
+
+
+def _write(
+    runs: Sequence[_Run], settings: MergeSettings, pool: ThreadPoolExecutor, started: float
+) -> list[MergeResult]:
+    """Compute and finish every open merge. Files are hashed for the manifests while the pass runs."""
+    for run in _live(runs):
+        try:
+            run.folder = run.stack.enter_context(
+                output_folder.new_folder(run.job.out, provenance.STAGE, run.opened.read_folders)
+            )
+        except UserError as error:
+            run.fail(str(error))
+    inputs = {folder for run in _live(runs) for folder in run.opened.read_folders}
+    hashes = [pool.submit(_file_hashes, inputs)]
+    for run in _live(runs):
+        if run.formula is None:
+            with _failing(run):
+                mergekit_backend.run(
+                    run.job.spec, run.folder, run.opened, shard_bytes=settings.shard_bytes, device=settings.device
+                )
+                model_files.drop_auto_map(run.folder)
+    for group in _grouped([run for run in _live(runs) if run.formula is not None]):
+        _stream(group, settings)
+    folders = [run.folder for run in _live(runs)]
+    hashes += [pool.submit(_weight_hashes, folders), pool.submit(_flush, folders)]
+    results = []
+    for run in runs:
+        if run.problem is None:
+            results.append(_finish(run, hashes, reply=settings.reply and not settings.quick, started=started))
+        else:
+            results.append(MergeResult(run.job.out, None, run.problem))
+    return results
 
 
 @contextlib.contextmanager
-def _full_disk():
+def _failing(run: _Run) -> Iterator[None]:
+    """Let an error of the block fail this merge alone."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(
-                "the disk is full: what was unfinished is not kept, free some space and run it again"
-            ) from error
-        raise
+    except UserError as error:
+        run.fail(_renamed(str(error), run))
 
 
-def _write_weights(wanted: Sequence[Wanted], inputs: Sequence[Inputs], folders: Sequence[Path]) -> None:
-    together: list[stream.Merge] = []
+def _renamed(text: str, run: _Run) -> str:
+    return text.replace(str(run.folder), str(run.job.out)) if run.folder.name else text
+
+
+def _grouped(runs: Sequence[_Run]) -> list[list[_Run]]:
+    """Merges that one pass can compute together: the same tensors with the same shapes."""
+    groups: dict[tuple[object, ...], list[_Run]] = {}
+    for run in runs:
+        groups.setdefault(tuple(run.opened.shapes.items()), []).append(run)
+    return list(groups.values())
+
+
+def _stream(runs: Sequence[_Run], settings: MergeSettings) -> None:
+    """Compute merges in one pass; those that fail are given up."""
     with contextlib.ExitStack() as stack:
-        for one, own, folder in zip(wanted, inputs, folders):
-            formula = formula_of(one.spec)
-            if formula is None:
-                by_mergekit.run(one.spec, folder, own)
-                continue
-            shards = Shards(folder, own.shapes, formula.out_dtype)
-            stack.callback(shards.close)
-            together.append(stream.Merge(formula, one.where, shards.write))
-            _copy_around(one.spec, own, folder, formula.out_dtype)
-        if together:
-            shapes, layers = inputs[0].shapes, inputs[0].layers
-            tensors = {reference: found for own in inputs for reference, found in own.tensors.items()}
-            total = sum(prod(shape) for shape in shapes.values())
-            with tqdm(total=total, unit="value", unit_scale=True, desc="merge", leave=False, disable=None) as bar:
-                stream.run(together, tensors, shapes, layers, bar.update)
+        merges = []
+        for run in runs:
+            assert run.formula is not None
+            model_files.write(
+                run.job.spec.text, mergekit_backend.SPEC_FILE, run.opened, run.folder, run.formula.out_dtype
+            )
+            writer = ShardWriter(run.folder, run.opened.shapes, run.formula.out_dtype, settings.shard_bytes)
+            stack.callback(writer.close)
+            merges.append(streaming.StreamedMerge(run.formula, run.job.where, writer.write))
+        first = runs[0].opened
+        tensors = {reference: found for run in runs for reference, found in run.opened.tensors.items()}
+        total = sum(prod(shape) for shape in first.shapes.values())
+        with tqdm(total=total, unit="value", unit_scale=True, desc="merge", leave=False, disable=None) as bar:
+            failed = streaming.run(
+                merges, tensors, first.shapes, first.architecture.depth, bar.update, device=settings.device
+            )
+    for index, problem in failed.items():
+        runs[index].fail(problem)
 
 
-def _copy_around(spec: Spec, inputs: Inputs, folder: Path, dtype: str) -> None:
-    """What stands around the weights: config.json, the tokenizer, the spec."""
-    config = {key: value for key, value in inputs.config.items() if key not in ("torch_dtype", "_name_or_path")}
-    config["dtype"] = next(name for name, stored in OUT_DTYPES.items() if stored == dtype)
-    if "vocab_size" in config:
-        embeddings = inputs.shapes.get("model.embed_tokens.weight")
-        config["vocab_size"] = embeddings[0] if embeddings else config["vocab_size"]
-    donor = inputs.donor_config
-    # Where a turn begins and ends is the tokenizer's: the base model's config would stop at another token.
-    config |= {key: donor[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id") if key in donor}
-    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    for name in TOKENIZER_FILES:
-        if (inputs.donor / name).is_file():
-            shutil.copyfile(inputs.donor / name, folder / name)
-    (folder / by_mergekit.SPEC).write_text(spec.text, encoding="utf-8")
+def _file_hashes(folders: set[Path]) -> Hashes:
+    return {folder: content_hash.file_hashes(folder) for folder in folders}
 
 
-def _hashes(folders: Sequence[Path]) -> Hashes:
-    return {folder: content_hash.file_hashes(folder) for folder in dict.fromkeys(folders)}
-
-
-def _weights_hashes(folders: Sequence[Path]) -> Hashes:
+def _weight_hashes(folders: Sequence[Path]) -> Hashes:
     return {
         folder: {path.name: content_hash.file_hash(path) for path in folder.glob("*.safetensors")} for folder in folders
     }
 
 
 def _flush(folders: Sequence[Path]) -> Hashes:
-    """Bring written weights to the disk. No hashes come of it, but an error of the disk does."""
+    """Bring written weights to the disk. It returns no hashes, but raises an error of the disk."""
     for path in (path for folder in folders for path in folder.glob("*.safetensors")):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_path(path)
     return {}
 
 
-def _finish(
-    one: Wanted,
-    inputs: Inputs,
-    folder: Path,
-    door: contextlib.ExitStack,
-    hashes: Sequence[Future[Hashes]],
-    *,
-    reply: bool,
-    started: float,
-) -> Done:
-    """Check a written model, give it its card and manifest, and let it appear."""
+def _finish(run: _Run, hashes: Sequence[Future[Hashes]], *, reply: bool, started: float) -> MergeResult:
+    """Check a written model, write its card and manifest, and let it appear."""
+    spec, inputs, folder, out = run.job.spec, run.opened, run.folder, run.job.out
     try:
-        check.copy_generation_config(folder, inputs.donor)
-        wrong = check.findings(folder, inputs)
+        model_files.complete(inputs, folder)
+        wrong = model_checks.findings(folder, inputs, by_mergekit=run.formula is None)
         if wrong:
             raise UserError(f"the merge is not usable: {'; '.join(wrong)}")
-        answer = check.reply(folder) if reply else None
+        answer = model_checks.reply(folder) if reply else None
+        roles = provenance.roles_of(spec)
+        (folder / "README.md").write_text(model_card.draft(out.name, spec, roles, inputs), encoding="utf-8")
+        counts = {"tensors": len(inputs.shapes), "parameters": sum(map(prod, inputs.shapes.values())), "reply": answer}
+        known = {path: found for future in hashes for path, found in future.result().items()}
+        provenance.write_manifest(folder, spec, inputs, counts=counts, started=started, known=known)
+        run.stack.close()
     except UserError as error:
-        wait(hashes)  # files that are being read stay until they are
-        door.__exit__(type(error), error, error.__traceback__)
-        return Done(one.out, None, str(error).replace(str(folder), str(one.out)))
-    roles = lineage.roles_of(one.spec)
-    (folder / "README.md").write_text(card.draft(one.out.name, one.spec, roles), encoding="utf-8")
-    counts = {"tensors": len(inputs.shapes), "parameters": sum(map(prod, inputs.shapes.values())), "reply": answer}
-    known = {path: found for future in hashes for path, found in future.result().items()}
-    lineage.write_manifest(folder, one.spec, inputs.folders, counts=counts, started=started, known=known)
-    door.close()
-    return Done(one.out, answer)
+        wait(hashes)  # files that are being hashed stay until they are
+        run.fail(_renamed(str(error), run))
+        return MergeResult(out, None, run.problem)
+    return MergeResult(out, answer)

@@ -1,28 +1,42 @@
 """A grid of merges over λ and checkpoints: one pass over the inputs, one folder a merge, finished ones kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging import lineage
-from agentmerge_hub.merging import spec as specs
-from agentmerge_hub.merging.by_mergekit import SPEC
-from agentmerge_hub.merging.checkpoint import locate
-from agentmerge_hub.merging.merge import Wanted, merge
-from agentmerge_hub.merging.spec import Spec
+from agentmerge_hub.merging.engine.mergekit_backend import SPEC_FILE
+from agentmerge_hub.merging.inputs.adapter import is_adapter
+from agentmerge_hub.merging.inputs.checkpoint import weight_files
+from agentmerge_hub.merging.inputs.merge_inputs import folders_of
+from agentmerge_hub.merging.merge import MergeJob, MergeSettings, merge
+from agentmerge_hub.merging.outputs import provenance
+from agentmerge_hub.merging.specs import spec as specs
+from agentmerge_hub.merging.specs.bound_values import finite_number
+from agentmerge_hub.merging.specs.spec import Spec
+
+MADE, KEPT = "made", "kept"
 
 
 @dataclass(frozen=True)
-class Point:
+class GridPoint:
     """One merge of the grid."""
+
+    job: MergeJob
+    checkpoint: str | None
+    lambda_: float | None
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What became of one merge of the grid."""
 
     out: Path
     checkpoint: str | None
     lambda_: float | None
     state: str
-    """``made``, ``kept`` (it stood there already), or why it failed."""
+    """`MADE`, `KEPT` (an earlier run finished it), or why it failed."""
     reply: str | None = None
 
 
@@ -30,16 +44,16 @@ def lambdas_of(text: str) -> list[float]:
     """``0.1:0.9:0.1`` (first, last, step) or ``0.3,0.5`` as numbers.
 
     Raises:
-        UserError: if it is neither, or names no number.
+        UserError: if it is neither, or names no finite number.
     """
     mistake = UserError(f"--lambda {text}: it takes FIRST:LAST:STEP, e.g. 0.1:0.9:0.1, or numbers, e.g. 0.3,0.5")
     try:
-        parts = [float(part) for part in text.replace(",", ":").split(":")]
-    except ValueError:
+        parts = [finite_number(part, "lambda") for part in text.replace(",", ":").split(":")]
+    except UserError:
         raise mistake from None
     if ":" not in text:
         return list(dict.fromkeys(parts))
-    if len(parts) != 3 or parts[2] <= 0 or parts[1] < parts[0]:
+    if len(parts) != 3 or "," in text or parts[2] <= 0 or parts[1] < parts[0] or (parts[1] - parts[0]) / parts[2] > 1e4:
         raise mistake
     first, last, step = parts
     count = int((last - first) / step + 1e-9) + 1
@@ -55,7 +69,10 @@ def checkpoints_of(given: Sequence[str]) -> list[str]:
     found: list[str] = []
     for pattern in given:
         path = Path(pattern)
-        matches = [str(match) for match in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if match.is_dir()]
+        matches = [pattern] if path.is_dir() else []
+        if not matches:
+            pattern_matches = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+            matches = [str(match) for match in pattern_matches if match.is_dir()]
         if not matches:
             raise UserError(f"--checkpoints {pattern}: no such folder")
         found += matches
@@ -67,22 +84,25 @@ def _step(path: str) -> int:
     return int(digits) if digits.isdigit() else -1
 
 
-def grid(
-    spec: Spec, where: str, out: Path, lambdas: Sequence[float], checkpoints: Sequence[str]
-) -> list[tuple[Wanted, str | None, float | None]]:
+def grid(spec: Spec, where: str, out: Path, lambdas: Sequence[float], checkpoints: Sequence[str]) -> list[GridPoint]:
     """Every point of the grid: its merge, its checkpoint, its λ."""
-    points = []
-    for checkpoint in checkpoints or [None]:
-        for value in lambdas or [None]:
+    points: list[GridPoint] = []
+    checkpoint_axis: list[str | None] = [*checkpoints] or [None]
+    lambda_axis: list[float | None] = [*lambdas] or [None]
+    for checkpoint in checkpoint_axis:
+        for value in lambda_axis:
             values = {"agent": _local(checkpoint)} if checkpoint else {}
             values |= {"lambda": f"{value:.12g}"} if value is not None else {}
             parts = [Path(checkpoint).name] if checkpoint else []
             parts += [f"lambda-{value:g}"] if value is not None else []
-            own = Wanted(specs.with_values(spec, values, where), out / "-".join(parts), where)
-            points.append((own, checkpoint, value))
-    names = [wanted.out for wanted, _, _ in points]
+            job = MergeJob(specs.with_values(spec, values, where), out / "-".join(parts), where)
+            points.append(GridPoint(job, checkpoint, value))
+    names = [point.job.out for point in points]
     if len(set(names)) < len(names):
-        raise UserError(f"several checkpoints have the same name: {', '.join(checkpoints)}: sweep one run at a time")
+        raise UserError(
+            f"several merges would have the same folder ({', '.join(checkpoints)}; {', '.join(map(str, lambdas))}): "
+            "sweep one run at a time, and λ with at most six digits"
+        )
     return points
 
 
@@ -97,42 +117,71 @@ def sweep(
     out: Path,
     lambdas: Sequence[float],
     checkpoints: Sequence[str],
-    *,
-    reply: bool = True,
-    quick: bool = False,
-) -> list[Point]:
-    """Run the merges of a grid that are not there yet.
+    settings: MergeSettings | None = None,
+) -> list[SweepResult]:
+    """Run the merges of a grid that are not finished yet; one that fails does not stop the others.
 
     Args:
         spec: the merge; its comments must name ``lambda`` and, for checkpoints, ``agent``.
         out: the folder of the merges' folders.
-        reply, quick: as for `merge`.
 
     Raises:
-        UserError: as `merge`; merges that fail only their last checks are told of in their points.
+        UserError: if the grid itself is wrong, or the operating system refuses to write.
     """
     points = grid(spec, where, out, lambdas, checkpoints)
-    hashes: dict[str, str] = {}
-    missing = [wanted for wanted, _, _ in points if not _stands(wanted, hashes)]
-    done = {one.out: one for one in (merge(missing, reply=reply, quick=quick) if missing else [])}
+    states = {point.job.out: _unfinished(point.checkpoint) for point in points}
+    adapter_base = settings.adapter_base if settings else None
+    hashes: dict[Path, str] = {}
+    missing = []
+    for point in points:
+        if states[point.job.out] is None:
+            if _is_current(point.job, adapter_base, hashes):
+                states[point.job.out] = KEPT
+            else:
+                missing.append(point.job)
+    results = {result.out: result for result in (merge(missing, settings) if missing else [])}
     found = []
-    for wanted, checkpoint, value in points:
-        one = done.get(wanted.out)
-        state = "kept" if one is None else one.problem or "made"
-        found.append(Point(wanted.out, checkpoint, value, state, one.reply if one else None))
+    for point in points:
+        result = results.get(point.job.out)
+        state = (result.problem or MADE) if result else states[point.job.out]
+        reply = result.reply if result else None
+        found.append(SweepResult(point.job.out, point.checkpoint, point.lambda_, str(state), reply))
     return found
 
 
-def _stands(wanted: Wanted, hashes: dict[str, str]) -> bool:
-    """Whether this very merge is finished: the same spec, of models that have not changed since."""
-    if not (wanted.out / manifest.NAME).is_file() or not (wanted.out / SPEC).is_file():
+def _unfinished(checkpoint: str | None) -> str | None:
+    """Why a checkpoint is skipped: a training run is still writing it, or was killed while it did."""
+    if checkpoint is None or is_adapter(Path(checkpoint)):
+        return None
+    try:
+        if not (Path(checkpoint) / "config.json").is_file():
+            raise UserError(f"{checkpoint} has no config.json: it is not a (finished) model folder")
+        weight_files(Path(checkpoint))
+    except UserError as error:
+        return f"skipped: {error}"
+    return None
+
+
+def _is_current(job: MergeJob, adapter_base: str | None, hashes: dict[Path, str]) -> bool:
+    """Whether this very merge is finished and whole: the same spec, of models whose files have not changed since."""
+    if not (job.out / manifest.NAME).is_file() or not (job.out / SPEC_FILE).is_file():
         return False
-    if (wanted.out / SPEC).read_text(encoding="utf-8") != wanted.spec.text:
-        return False
-    recorded: Mapping[str, Mapping[str, str]] = manifest.read(wanted.out)["inputs"]
-    for role, reference in lineage.roles_of(wanted.spec).items():
-        if reference not in hashes:
-            hashes[reference] = content_hash.folder_hash(locate(reference))
-        if recorded.get(role, {}).get("sha256") != hashes[reference]:
+    try:
+        content = manifest.read(job.out)
+        if (job.out / SPEC_FILE).read_text(encoding="utf-8") != job.spec.text:
             return False
+        found = content_hash.file_hashes(job.out)
+        outputs = {name: entry["sha256"] for name, entry in content["outputs"].items()}
+        if found != {name: sha for name, sha in outputs.items() if content_hash.is_model_file(name)}:
+            return False
+        for role, reference in provenance.roles_of(job.spec).items():
+            folder, base = folders_of(reference, adapter_base)
+            read = {role: folder} if base == folder else {role: folder, f"{role}_base": base}
+            for name, path in read.items():
+                if path not in hashes:
+                    hashes[path] = content_hash.folder_hash(path)
+                if content["inputs"].get(name, {}).get("sha256") != hashes[path]:
+                    return False
+    except (UserError, OSError):
+        return False  # merged again, which reports what is wrong
     return True

@@ -1,27 +1,31 @@
-"""Prove a merged model from its inputs: recompute every tensor, streaming, and compare to the bit.
+"""Proves a merged model from its inputs: recomputes every tensor and compares to the bit, and every other file by content.
 
 A folder that plain mergekit-yaml wrote holds the spec it ran (mergekit_config.yml); verified once, it gets the manifest
-that says what it was made of. A folder with a manifest is also compared with that.
+that records what it was made of. A folder with a manifest is also compared with that, claim by claim.
 """
 
 import contextlib
+import shutil
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from agentmerge_hub import content_hash, manifest
-from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging import by_mergekit, check, lineage, stream
-from agentmerge_hub.merging import spec as specs
-from agentmerge_hub.merging.checkpoint import Tensor, tensors_of
-from agentmerge_hub.merging.formula import Formula, formula_of
-from agentmerge_hub.merging.reading import Files, stretches
-from agentmerge_hub.merging.sources import Inputs, open_inputs
-from agentmerge_hub.merging.spec import Spec
+from agentmerge_hub.atomic_write import temporary_name
+from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.merging.engine import backends, mergekit_backend
+from agentmerge_hub.merging.engine.shard_writer import SHARD_BYTES
+from agentmerge_hub.merging.engine.tensor_comparison import compare_with_files, compare_with_formula
+from agentmerge_hub.merging.inputs.checkpoint import tensors_of
+from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, open_inputs
+from agentmerge_hub.merging.outputs import file_comparison, model_checks, model_files, provenance
+from agentmerge_hub.merging.specs import mergekit_schema
+from agentmerge_hub.merging.specs import spec as specs
+from agentmerge_hub.merging.specs.spec import Spec
+
+CARD = "README.md"
+_MOST_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -35,137 +39,125 @@ class Verdict:
     """It had no manifest before."""
 
 
-def verify(folder: Path, values: Mapping[str, str], *, reply: bool = True, began: float | None = None) -> Verdict:
-    """Check a merged model and its numbers; the first time, write its manifest.
+def verify(
+    folder: Path,
+    values: Mapping[str, str],
+    *,
+    reply: bool = True,
+    began: float | None = None,
+    adapter_base: str | None = None,
+) -> Verdict:
+    """Check a merged model, its numbers and its files; the first time, write its manifest.
 
     Args:
         folder: a merged model with its mergekit_config.yml.
         values: bound names to replace, e.g. ``{"agent": "/elsewhere/base-all"}`` where an input has moved.
         reply: also load the model and let it answer.
         began: when the merge was started, in seconds as time.time() gives them; the manifest counts from there.
+        adapter_base: the model that adapters were trained on, where it has moved.
 
     Raises:
         UserError: if anything is wrong: every finding in one sentence each.
     """
-    file = folder / by_mergekit.SPEC
+    spec = _spec_of(folder, values)
+    with os_errors_as_sentences(folder), tempfile.TemporaryDirectory(prefix="agentmerge-adapters-") as scratch:
+        inputs = open_inputs(spec, Path(scratch), adapter_base)
+        first = not (folder / manifest.NAME).is_file()
+        if not first:
+            _check_unchanged(folder)
+            _stop_at(folder, [*_changed_inputs(folder, spec, inputs), *_false_claims(folder, spec)])
+        added = model_files.complete(inputs, folder) if first else []
+        try:
+            tensors = tensors_of(folder)
+            by_mergekit = {name: tensor.shape for name, tensor in tensors.items()} != dict(inputs.shapes)
+            _stop_at(folder, model_checks.findings(folder, inputs, by_mergekit=by_mergekit))
+            _stop_at(folder, file_comparison.findings(folder, inputs))
+            _stop_at(folder, list(_different_tensors(folder, spec, inputs, same_tensors=not by_mergekit)))
+            answer = model_checks.reply(folder) if reply else None
+        except BaseException:
+            for name in added:
+                (folder / name).unlink()
+            raise
+        parameters = sum(tensor.count for tensor in tensors.values())
+        if first:
+            counts = {"tensors": len(tensors), "parameters": parameters, "reply": answer}
+            provenance.write_manifest(folder, spec, inputs, counts=counts, started=began)
+    return Verdict(len(tensors), parameters, answer, first)
+
+
+def _spec_of(folder: Path, values: Mapping[str, str]) -> Spec:
+    file = folder / mergekit_backend.SPEC_FILE
     if not file.is_file():
         raise UserError(f"{folder} has no {file.name}: it was not made by mergekit-yaml or `agentmerge merge`")
     spec = specs.read(file)
     if values:
         spec = specs.with_values(spec, values, str(file))
-    inputs = open_inputs(spec)
-    first = not (folder / manifest.NAME).is_file()
-    if not first:
-        _unchanged(folder)
-        _stop_at(folder, list(_moved(folder, spec, inputs)))
-    copied = first and check.copy_generation_config(folder, inputs.donor)
-    try:
-        tensors = tensors_of(folder)
-        _stop_at(folder, check.findings(folder, inputs))
-        _stop_at(folder, list(different(folder, tensors, spec, inputs)))
-        answer = check.reply(folder) if reply else None
-    except BaseException:
-        if copied:
-            (folder / check.GENERATION).unlink()
-        raise
-    parameters = sum(tensor.count for tensor in tensors.values())
-    if first:
-        counts = {"tensors": len(tensors), "parameters": parameters, "reply": answer}
-        lineage.write_manifest(folder, spec, inputs.folders, counts=counts, started=began)
-    return Verdict(len(tensors), parameters, answer, first)
+    if spec.is_random and spec.seed is None:
+        raise UserError(
+            f"{file}: {spec.config['merge_method']} is random, and the spec names no seed: add the line `# seed: N` with the "
+            "number that mergekit-yaml got as --random-seed"
+        )
+    return spec
 
 
-def _unchanged(folder: Path) -> None:
-    changed = manifest.verify(folder)
+def _check_unchanged(folder: Path) -> None:
+    """Compare with the manifest's hashes; the card may be finished after the merge."""
+    outputs = manifest.read(folder)["outputs"]
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    names = {name for name in {*outputs, *present} if content_hash.is_data_file(name)}
+    changed = manifest.verify(folder, only=names - {CARD})
     if changed:
         raise UserError(
-            f"{folder} is not what its manifest says: {'; '.join(changed[:5])} (if mergekit-yaml wrote there again, delete "
-            f"{folder / manifest.NAME} and verify anew)"
+            f"{folder} is not what its manifest says: {'; '.join(changed[:_MOST_SHOWN])} (if mergekit-yaml wrote there again, "
+            f"delete {folder / manifest.NAME} and verify anew)"
         )
 
 
 def _stop_at(folder: Path, findings: list[str]) -> None:
     if findings:
-        more = f" (and {len(findings) - 5} more)" if len(findings) > 5 else ""
-        raise UserError(f"{folder} is not what its inputs give: {'; '.join(findings[:5])}{more}")
+        more = f" (and {len(findings) - _MOST_SHOWN} more)" if len(findings) > _MOST_SHOWN else ""
+        raise UserError(f"{folder} is not what its inputs give: {'; '.join(findings[:_MOST_SHOWN])}{more}")
 
 
-def _moved(folder: Path, spec: Spec, inputs: Inputs) -> Iterator[str]:
+def _changed_inputs(folder: Path, spec: Spec, inputs: MergeInputs) -> Iterator[str]:
     """Inputs that are not those the merge was made from."""
     recorded = manifest.read(folder)["inputs"]
-    for role, reference in lineage.roles_of(spec).items():
-        path = inputs.folders[reference]
-        if role in recorded and recorded[role]["sha256"] != content_hash.folder_hash(path):
-            yield f"the {role} model at {path} is not the one that was merged (its hash differs)"
+    for role, path in provenance.input_folders(spec, inputs).items():
+        if role not in recorded:
+            yield f"its manifest does not name the {role} model"
+        elif recorded[role]["sha256"] != content_hash.folder_hash(path):
+            yield f"the {role} model at {path} is not the one that was merged"
 
 
-def different(folder: Path, tensors: Mapping[str, Tensor], spec: Spec, inputs: Inputs) -> Iterator[str]:
+def _false_claims(folder: Path, spec: Spec) -> Iterator[str]:
+    """Settings in the manifest that the spec does not give."""
+    claimed = manifest.read(folder)["config"]
+    for key, value in provenance.settings_of(spec).items():
+        if claimed.get(key) != value:
+            yield f"its manifest says {key} = {claimed.get(key)}, and {mergekit_backend.SPEC_FILE} {value}"
+
+
+def _different_tensors(folder: Path, spec: Spec, inputs: MergeInputs, *, same_tensors: bool) -> Iterator[str]:
     """A sentence for every tensor that is not finite or not what the inputs give."""
-    formula = formula_of(spec)
-    with Files() as files:
-        differences = {name: _Difference(tensor, files) for name, tensor in tensors.items()}
-        if formula is not None:
-            _recompute(formula, inputs, str(folder / by_mergekit.SPEC), differences)
-        else:
-            with _again(folder, spec, inputs) as again:
-                _reread(tensors_of(again), files, differences)
-        for difference in differences.values():
-            yield from difference.sentences()
-
-
-class _Difference:
-    """What was found when a tensor's stretches were compared with what they should be."""
-
-    def __init__(self, tensor: Tensor, files: Files) -> None:
-        self.tensor, self.files = tensor, files
-        self.wrong, self.infinite, self.largest, self.dtype = 0, 0, 0.0, ""
-        self._lock = threading.Lock()
-
-    def compare(self, begin: int, want: torch.Tensor) -> None:
-        got = self.files.values(self.tensor, begin, begin + want.numel())
-        if got.dtype != want.dtype:
-            self.dtype = str(want.dtype).removeprefix("torch.")
-            return
-        # Bits, not values: -0 is not 0 here, and a NaN equals itself.
-        if torch.equal(got.view(torch.uint8), want.view(torch.uint8)):
-            return
-        differs = (got != want) | (got.signbit() != want.signbit())
-        with self._lock:
-            self.wrong += int(differs.sum())
-            self.infinite += int((~torch.isfinite(got)).sum())
-            self.largest = max(self.largest, float((got.float() - want.float()).abs().nan_to_num(0, 0, 0).max()))
-
-    def sentences(self) -> Iterator[str]:
-        tensor = self.tensor
-        if self.dtype:
-            yield f"{tensor.name} is stored as {tensor.dtype}, and the spec says {self.dtype}"
-        elif self.infinite:
-            yield f"{tensor.name} holds {self.infinite} values that are not finite"
-        elif self.wrong:
-            yield f"{tensor.name} differs in {self.wrong} of {tensor.count} values, by at most {self.largest:.3g}"
-
-
-def _recompute(formula: Formula, inputs: Inputs, where: str, differences: Mapping[str, _Difference]) -> None:
-    # check.findings has compared names and shapes: every tensor of the pass has its counterpart.
-    def compare(name: str, begin: int, want: torch.Tensor) -> None:
-        differences[name].compare(begin, want)
-
-    stream.run([stream.Merge(formula, where, compare)], inputs.tensors, inputs.shapes, inputs.layers)
-
-
-def _reread(expected: Mapping[str, Tensor], files: Files, differences: Mapping[str, _Difference]) -> None:
-    for name, tensor in expected.items():
-        for begin, end in stretches(tensor.count):
-            differences[name].compare(begin, files.values(tensor, begin, end))
+    where = str(folder / mergekit_backend.SPEC_FILE)
+    tensors = tensors_of(folder)
+    formula = backends.streaming_formula(spec, inputs)
+    if formula is not None and same_tensors:
+        backends.check_layers(formula, inputs)
+        yield from compare_with_formula(tensors, formula, inputs, where)
+    else:
+        mergekit_schema.validate(spec, where)
+        with _merged_again(folder, spec, inputs) as again:
+            yield from compare_with_files(tensors, tensors_of(again))
 
 
 @contextlib.contextmanager
-def _again(folder: Path, spec: Spec, inputs: Inputs) -> Iterator[Path]:
-    """The same merge, run once more by mergekit, in a folder that goes away."""
-    with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}.", suffix=".again", dir=folder.absolute().parent
-    ) as scratch:
-        again = Path(scratch) / "model"
-        again.mkdir()
-        by_mergekit.run(spec, again, inputs)
-        yield again
+def _merged_again(folder: Path, spec: Spec, inputs: MergeInputs) -> Iterator[Path]:
+    """The same merge, run once more by mergekit, in a folder that is removed."""
+    scratch = temporary_name(folder.resolve(), "partial")
+    scratch.mkdir()
+    try:
+        mergekit_backend.run(spec, scratch, inputs, shard_bytes=SHARD_BYTES)
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

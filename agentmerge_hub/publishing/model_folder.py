@@ -8,9 +8,9 @@ from typing import Any
 
 from agentmerge_hub.agents.weights import weights_hash
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging import adapter
-from agentmerge_hub.merging import spec as specs
-from agentmerge_hub.merging.checkpoint import config_of, tensors_of
+from agentmerge_hub.merging.inputs import adapter
+from agentmerge_hub.merging.inputs.checkpoint import config_of, tensors_of
+from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.publishing.cards.model_card import Input
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content
 

@@ -11,18 +11,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging import spec as specs
-from agentmerge_hub.merging.merge import Done, Wanted, merge
+from agentmerge_hub.merging.merge import MergeJob, MergeResult, MergeSettings, merge_one
+from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.package_data import data_folder
 
 LOCAL = {"base": "./base", "agent": "./agent", "instruct": "./instruct"}
 
 
-def run(method: str = "agentmerge", out: Path = Path("out"), text: str | None = None) -> Done:
+def run(method: str = "agentmerge", out: Path = Path("out"), text: str | None = None) -> MergeResult:
     spec = specs.parse(text, "spec") if text else specs.read(data_folder("recipes") / "merge" / f"{method}.yml")
     spec = specs.with_values(spec, {name: LOCAL[name] for name in spec.names if name in LOCAL}, "spec")
-    (done,) = merge([Wanted(spec, out, "spec")], reply=False)
-    return done
+    return merge_one(MergeJob(spec, out, "spec"), MergeSettings(reply=False))
 
 
 @pytest.fixture(autouse=True)
@@ -171,6 +170,6 @@ def test_a_disk_too_small(small_disk: Callable[[int], Path]) -> None:
 def test_a_disk_that_fills_up(small_disk: Callable[[int], Path]) -> None:
     weights = sum(tensor.numel() * 2 for tensor in load_file("base/model.safetensors").values())
     disk = small_disk(weights + (32 << 10))
-    with pytest.raises(UserError, match="the disk is full: what was unfinished is not kept"):
+    with pytest.raises(UserError, match="no space is left on the disk"):
         run(out=disk / "out")
     assert list(disk.iterdir()) == []

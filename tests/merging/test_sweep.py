@@ -1,4 +1,4 @@
-"""A sweep is its single merges, made together; what stands is kept, what changed is made again."""
+"""A sweep is its single merges, made together; finished ones are kept, and made again when an input changes."""
 
 import subprocess
 import sys
@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging import spec as specs
-from agentmerge_hub.merging.merge import Wanted, merge
+from agentmerge_hub.merging.merge import MergeJob, MergeSettings, merge_one
+from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.sweep import checkpoints_of, lambdas_of, sweep
 from agentmerge_hub.package_data import data_folder
 
@@ -33,21 +33,23 @@ def spec(here: Path) -> specs.Spec:
 def test_a_sweep_is_its_single_merges(spec: specs.Spec) -> None:
     checkpoints = checkpoints_of(["run/checkpoint-*"])
     assert checkpoints == ["run/checkpoint-640", "run/checkpoint-5120"]
-    points = sweep(spec, "spec", Path("merged"), lambdas_of("0.2:0.8:0.3"), checkpoints, reply=False)
+    points = sweep(spec, "spec", Path("merged"), lambdas_of("0.2:0.8:0.3"), checkpoints, MergeSettings(reply=False))
     assert [point.out.name for point in points] == [
         f"checkpoint-{step}-lambda-{value}" for step in (640, 5120) for value in (0.2, 0.5, 0.8)
     ]
     assert {point.state for point in points} == {"made"}
     one = specs.with_values(spec, {"agent": "./run/checkpoint-5120", "lambda": "0.8"}, "spec")
-    merge([Wanted(one, Path("one"), "spec")], reply=False)
+    merge_one(MergeJob(one, Path("one"), "spec"), MergeSettings(reply=False))
     assert Path("one/model.safetensors").read_bytes() == (points[-1].out / "model.safetensors").read_bytes()
     config = manifest.read(points[0].out)["config"]
     assert (config["samples_seen"], config["learning_rate"], config["seed"], config["lambda"]) == (640, 1e-5, 3, 0.2)
 
 
-def test_what_stands_is_kept_and_what_changed_is_made_again(spec: specs.Spec) -> None:
+def test_a_finished_merge_is_kept_and_made_again_when_an_input_changes(spec: specs.Spec) -> None:
     def states(lambdas: str) -> list[str]:
-        found = sweep(spec, "spec", Path("merged"), lambdas_of(lambdas), ["run/checkpoint-640"], reply=False)
+        found = sweep(
+            spec, "spec", Path("merged"), lambdas_of(lambdas), ["run/checkpoint-640"], MergeSettings(reply=False)
+        )
         return [point.state for point in found]
 
     assert states("0.2,0.4") == ["made", "made"]

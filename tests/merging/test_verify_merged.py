@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging import spec as specs
+from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.verify import verify
 from agentmerge_hub.package_data import data_folder
 

@@ -1,0 +1,79 @@
+"""What a merge would read, write and take, from headers alone. Nothing is written."""
+
+import tempfile
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from agentmerge_hub import output_folder
+from agentmerge_hub.merging.engine import backends, streaming
+from agentmerge_hub.merging.inputs.merge_inputs import open_inputs
+from agentmerge_hub.merging.inputs.tensor_reader import CHUNK_SIZE
+from agentmerge_hub.merging.merge import MergeJob, MergeSettings, located_folders, written_bytes
+from agentmerge_hub.merging.outputs import provenance
+from agentmerge_hub.merging.specs import mergekit_schema
+
+_PROCESS_BYTES = 400_000_000
+"""Of Python with torch and the tokenizer."""
+
+_MERGEKIT_TENSORS = 8
+"""mergekit's peak in float32 copies of the largest tensor and model, measured with ties and dare_ties over three models."""
+
+
+@dataclass(frozen=True)
+class MergeEstimate:
+    """The cost of one merge."""
+
+    engine: str
+    read: int
+    """Bytes of weights."""
+    written: int
+    """Bytes of weights."""
+    memory: int
+    """Bytes."""
+    seconds: float
+    """Reading and writing at the given disk speed; computing runs beside it."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.engine}: reads {_size(self.read)} and writes {_size(self.written)} of weights, takes about "
+            f"{_size(self.memory)} of memory and {_duration(self.seconds)} (the inputs are read twice where they do not fit "
+            "into memory: for the merge, and for their hashes)"
+        )
+
+
+def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float) -> MergeEstimate:
+    """The cost of one merge, after the checks that need no weights.
+
+    Args:
+        megabytes_per_second: what the disk reads and writes.
+
+    Raises:
+        UserError: if the spec or an input is wrong.
+    """
+    spec = job.spec
+    mergekit_schema.validate(spec, job.where)
+    output_folder.check_replaceable(job.out, provenance.STAGE)
+    output_folder.check_not_input(job.out, located_folders(spec))
+    with tempfile.TemporaryDirectory(prefix="agentmerge-adapters-") as scratch:
+        inputs = open_inputs(spec, Path(scratch), settings.adapter_base)
+        formula = backends.streaming_formula(spec, inputs)
+        references = formula.references if formula else list(inputs.models)
+        read = sum(tensor.size for reference in references for tensor in inputs.models[reference].tensors.values())
+    written = written_bytes(spec, inputs)
+    largest = 4 * max(prod(shape) for shape in inputs.shapes.values())
+    if formula is None:
+        memory = _PROCESS_BYTES + _MERGEKIT_TENSORS * largest * len(inputs.models)
+    else:
+        chunks = streaming.cpu_count() * 4 * CHUNK_SIZE * (3 * len(references) + 4)
+        memory = _PROCESS_BYTES + chunks + (4 * largest if formula.method == "ties" else 0)
+    seconds = (read + written) / (megabytes_per_second * 1e6)
+    return MergeEstimate("mergekit" if formula is None else "one streaming pass", read, written, memory, seconds)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.1f} seconds"

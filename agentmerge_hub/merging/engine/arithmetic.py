@@ -1,0 +1,81 @@
+"""The arithmetic of task_arithmetic, linear and ties on a chunk of values: float32 in, float32 out. No file is read here.
+
+Each function does the same float32 operations in the same order as mergekit 0.1.5, so that results are equal to the bit
+before rounding and therefore after it; tests/merging compares them with mergekit on random models.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+
+def task_arithmetic(
+    base: torch.Tensor, models: Sequence[torch.Tensor], weights: Sequence[float], *, normalize: bool, factor: float
+) -> torch.Tensor:
+    """base + factor · Σ wᵢ·(modelᵢ − base), the sum divided by Σ wᵢ if `normalize` (Ilharco et al., 2023).
+
+    Args:
+        base: n values.
+        models: n values each.
+        weights: one a model.
+    """
+    deltas = torch.empty((len(models), *base.shape), dtype=torch.float32, device=base.device)
+    for row, model in zip(deltas, models):
+        torch.sub(model, base, out=row)
+    weight = torch.tensor(weights, dtype=torch.float32, device=base.device)
+    deltas.mul_(weight[:, None])
+    mixed = deltas.sum(dim=0)
+    if normalize:
+        total = weight.sum()
+        mixed /= total if total.abs() >= 1e-8 else 1
+    if factor != 1:
+        mixed *= factor
+    return base + mixed
+
+
+def linear(models: Sequence[torch.Tensor], weights: Sequence[float], *, normalize: bool) -> torch.Tensor:
+    """Σ wᵢ·modelᵢ, divided by Σ wᵢ if `normalize` (Wortsman et al., 2022)."""
+    weight = torch.tensor(weights, dtype=torch.float32, device=models[0].device)
+    result = torch.zeros_like(models[0])
+    for model, coefficient in zip(models, weight):
+        result.addcmul_(model, coefficient)
+    if normalize:
+        result.div_(weight.sum())
+    return result
+
+
+def ties(
+    base: torch.Tensor,
+    models: Sequence[torch.Tensor],
+    kept: Sequence[torch.Tensor | None],
+    weights: Sequence[float],
+    *,
+    normalize: bool,
+    factor: float,
+) -> torch.Tensor:
+    """base + factor · Σ wᵢ·δᵢ over the deltas whose sign is that of Σ wᵢ·δᵢ, divided by their Σ wᵢ if `normalize`
+    (Yadav et al., 2023).
+
+    Args:
+        base: n values.
+        models: n values each; δᵢ is modelᵢ − base where it is kept, else 0.
+        kept: a mask of n a model; None keeps all.
+        weights: one a model.
+    """
+    deltas = torch.empty((len(models), *base.shape), dtype=torch.float32, device=base.device)
+    for row, model, mask in zip(deltas, models, kept):
+        torch.sub(model, base, out=row)
+        if mask is not None:
+            row.mul_(mask)
+    weight = torch.tensor(weights, dtype=torch.float32, device=base.device)[:, None]
+    deltas.mul_(weight)
+    majority = (deltas.sum(dim=0) >= 0).float() * 2 - 1
+    agrees = deltas.sign() == majority
+    mixed = (deltas * agrees).sum(dim=0)
+    if normalize:
+        total = (weight * agrees).sum(dim=0)
+        total[total == 0] = 1
+        mixed /= total
+    if factor != 1:
+        mixed *= factor
+    return base + mixed

@@ -1,0 +1,26 @@
+"""Which engine computes a spec: the streaming pass here, where it gives mergekit's numbers to the bit, else mergekit."""
+
+from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
+from agentmerge_hub.merging.specs.formula import Formula, formula_of
+from agentmerge_hub.merging.specs.spec import Spec
+
+
+def streaming_formula(spec: Spec, inputs: MergeInputs) -> Formula | None:
+    """The spec's formula, or None if mergekit computes it.
+
+    Where mergekit merges other tensors than the stored ones (it fuses experts, or renames), the streaming pass computes what
+    treats every value alone: ties trims over whole tensors, and filters look at names.
+    """
+    formula = formula_of(spec)
+    if formula is None or inputs.rows.aligned_by_mergekit or inputs.architecture.forced_dtypes:
+        return None
+    if not inputs.architecture.same_layout and (formula.method == "ties" or formula.has_filters):
+        return None
+    return formula
+
+
+def check_layers(formula: Formula, inputs: MergeInputs) -> None:
+    """Raise UserError if a formula has values by layer and a tensor's layer cannot be found."""
+    if formula.has_lists:
+        for name in inputs.shapes:
+            inputs.architecture.depth(name)

@@ -1,0 +1,107 @@
+"""Runs mergekit on a spec in a process of its own: its caches of folders last as long as the process."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.engine.streaming import is_finite
+from agentmerge_hub.merging.inputs.adapter import AdaptedTensor
+from agentmerge_hub.merging.inputs.checkpoint import tensors_of
+from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
+from agentmerge_hub.merging.inputs.safetensors_header import Tensor
+from agentmerge_hub.merging.inputs.tensor_reader import TORCH_DTYPES, TensorReader, chunks
+from agentmerge_hub.merging.specs.spec import Spec
+
+SPEC_FILE = "mergekit_config.yml"
+"""The name under which a merged folder keeps the spec it was made with."""
+
+
+def run(spec: Spec, out: Path, inputs: MergeInputs, *, shard_bytes: int, device: str = "cpu") -> None:
+    """Run mergekit on a spec.
+
+    Args:
+        out: an existing folder; gets the model and the spec's text.
+        inputs: the spec's models.
+        shard_bytes: bytes a weights file at most.
+        device: where mergekit computes.
+
+    Raises:
+        UserError: with mergekit's last line if it fails, or naming a tensor that is not finite.
+    """
+    (out / SPEC_FILE).write_text(spec.text, encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix=".mergekit.", dir=out) as scratch:
+        file = Path(scratch) / SPEC_FILE
+        links = _linked(inputs, Path(scratch))
+        file.write_text(yaml.safe_dump(_with_paths(spec.config, links)), encoding="utf-8")
+        command = [sys.executable, "-m", "mergekit.scripts.run_yaml", str(file), str(out), "--quiet"]
+        # The card that mergekit writes asks the Hub about every short path, and the merge fails without network.
+        command += ["--no-write-model-card", "--lora-merge-cache", scratch, "--lora-merge-dtype", "float32"]
+        command += ["--out-shard-size", str(shard_bytes), "--device", device]
+        if spec.seed is not None:
+            command += ["--random-seed", str(spec.seed)]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONHASHSEED": "0"})
+    if done.returncode:
+        output = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        raise UserError(f"mergekit could not merge: {output[-1].strip()}")
+    for path in out.iterdir():
+        path.chmod(0o644)  # mergekit makes weights readable by their owner only
+    problem = not_finite(out, inputs)
+    if problem:
+        raise UserError(problem)
+
+
+def not_finite(folder: Path, inputs: MergeInputs) -> str | None:
+    """A sentence on the first tensor of a merged model that is not finite; None if all are."""
+    with TensorReader() as reader:
+        for tensor in tensors_of(folder).values():
+            if tensor.dtype in TORCH_DTYPES and not all(_finite_chunks(tensor, reader)):
+                return (
+                    f"{tensor.name} of the merge holds values that are not finite (NaN or infinity){_culprit(inputs)}"
+                )
+    return None
+
+
+def _culprit(inputs: MergeInputs) -> str:
+    """The input tensor that is not finite, if one is."""
+    with TensorReader() as reader:
+        for reference, model in inputs.models.items():
+            for name, tensor in model.tensors.items():
+                if not all(_finite_chunks(tensor, reader)):
+                    return f": {name} of {reference} does, it cannot be merged"
+    return ": the inputs are finite, the merge overflows its out_dtype"
+
+
+def _finite_chunks(tensor: Tensor | AdaptedTensor, reader: TensorReader) -> Iterator[bool]:
+    for begin, end in chunks(tensor.count):
+        yield is_finite(reader.values(tensor, begin, end).float(), torch.float32)
+
+
+def _linked(inputs: MergeInputs, scratch: Path) -> dict[str, str]:
+    """Reference → how mergekit finds the model: a link with a plain name, since it splits paths at `+` and `@`."""
+    links: dict[str, str] = {}
+    for number, (reference, model) in enumerate(inputs.models.items()):
+        link = scratch / f"model-{number}"
+        link.symlink_to(model.weights_folder.resolve())
+        links[reference] = str(link)
+        if model.is_adapter and model.weights_folder == model.folder:
+            base = scratch / f"base-{number}"
+            base.symlink_to(model.base_folder.resolve())
+            links[reference] = f"{base}+{link}"
+    return links
+
+
+def _with_paths(value: Any, links: dict[str, str]) -> Any:
+    """A configuration whose references are the links."""
+    if isinstance(value, dict):
+        return {key: _with_paths(inner, links) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_paths(inner, links) for inner in value]
+    return links.get(value, value) if isinstance(value, str) else value

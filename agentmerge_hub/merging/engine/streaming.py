@@ -1,0 +1,183 @@
+"""One pass over the inputs of one merge or many: every chunk of every tensor is read once and used by every merge.
+
+Memory stays at a few chunks a thread, whatever the models' size; ties also keeps masks (`ties_mask`). Weights are read with
+plain reads into buffers, not mapped. A merge that fails does not stop the others.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import prod
+
+import torch
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.engine import arithmetic, ties_mask
+from agentmerge_hub.merging.inputs.adapter import AdaptedTensor
+from agentmerge_hub.merging.inputs.safetensors_header import Tensor
+from agentmerge_hub.merging.inputs.tensor_reader import CHUNK_SIZE, TORCH_DTYPES, TensorReader, keep_buffers
+from agentmerge_hub.merging.specs.formula import Coefficients, Formula, coefficients_of
+
+
+@dataclass(frozen=True)
+class StreamedMerge:
+    """One of the merges of a pass."""
+
+    formula: Formula
+    where: str
+    """The spec, for messages."""
+    write: Callable[[str, int, torch.Tensor], None]
+    """Receives a tensor's name, the index of the first value, and values in the formula's out_dtype."""
+
+
+def run(
+    merges: Sequence[StreamedMerge],
+    tensors: Mapping[str, Mapping[str, Tensor | AdaptedTensor]],
+    shapes: Mapping[str, tuple[int, ...]],
+    depth_of: Callable[[str], float],
+    progress: Callable[[int], None] = lambda values: None,
+    device: str = "cpu",
+) -> dict[int, str]:
+    """Compute every merge in one pass.
+
+    Args:
+        merges: the merges, of models of one architecture.
+        tensors: reference → its tensors by name; at least those that the merges' formulas name.
+        shapes: of the merged tensors; vocabulary tensors may have fewer rows than the inputs'.
+        depth_of: a tensor's layer as a share of the depth (`Architecture.depth`); used where a formula has values by layer.
+        progress: called with the number of values of each finished tensor.
+        device: where values are computed, ``cpu`` or ``cuda``; the numbers are the same.
+
+    Returns:
+        Index of each merge that failed → why: its result is not finite, or one of its inputs ends early. The others are
+        complete.
+    """
+    keep_buffers()
+    threads = cpu_count()
+    references = list(dict.fromkeys(reference for merge in merges for reference in merge.formula.references))
+    largest = max((prod(shape) for shape in shapes.values()), default=0)
+    failed: dict[int, str] = {}
+    with (
+        TensorReader() as reader,
+        ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        masks = ties_mask.MaskBuilder(largest, reader, pool, threads)
+        for name, shape in shapes.items():
+            active = {index: merge for index, merge in enumerate(merges) if index not in failed}
+            if not active:
+                break
+            count = prod(shape)
+            inputs = {
+                reference: tensors[reference][name]
+                for reference in references
+                if any(reference in merge.formula.references for merge in active.values())
+            }
+            numbers = {
+                index: coefficients_of(
+                    merge.formula, name, depth_of(name) if merge.formula.has_lists else 0.0, merge.where
+                )
+                for index, merge in active.items()
+            }
+            tensor = _TensorMerge(name, count, inputs, active, numbers, reader, failed, device)
+            tensor.build_masks(masks)
+            for _ in pool.map(tensor.merge_chunk, range(0, count, CHUNK_SIZE)):
+                pass
+            progress(count)
+    return failed
+
+
+def cpu_count() -> int:
+    """Number of CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _TensorMerge:
+    """One tensor in every merge of a pass."""
+
+    def __init__(
+        self,
+        name: str,
+        count: int,
+        inputs: Mapping[str, Tensor | AdaptedTensor],
+        merges: Mapping[int, StreamedMerge],
+        numbers: Mapping[int, Coefficients],
+        reader: TensorReader,
+        failed: dict[int, str],
+        device: str,
+    ) -> None:
+        self.name, self.count, self.inputs, self.merges, self.numbers = name, count, inputs, merges, numbers
+        self.reader, self.failed, self.device = reader, failed, device
+        self.masks: dict[ties_mask.Key, ties_mask.Mask] = {}
+        self._lock = threading.Lock()
+
+    def build_masks(self, builder: ties_mask.MaskBuilder) -> None:
+        """The masks of ties; where a file ends early, the pass itself reports it."""
+        ties = [index for index, merge in self.merges.items() if merge.formula.method == "ties"]
+        formulas = [self.merges[index].formula for index in ties]
+        self.masks = builder.build(formulas, [self.numbers[index] for index in ties], self.inputs, self.count)
+
+    def merge_chunk(self, begin: int) -> None:
+        """Read one chunk of every input, and write it of every merge."""
+        end = min(self.count, begin + CHUNK_SIZE)
+        values: dict[str, torch.Tensor] = {}
+        problems: dict[str, str] = {}
+        for reference, tensor in self.inputs.items():
+            try:
+                values[reference] = self.reader.values(tensor, begin, end).to(self.device).float()
+            except UserError as error:
+                problems[reference] = str(error)
+        masks = {key: ties_mask.chunk_of(mask, begin, end).to(self.device) for key, mask in self.masks.items()}
+        for index, merge in self.merges.items():
+            if index in self.failed:
+                continue
+            problem = next((problems[name] for name in merge.formula.references if name in problems), None)
+            if problem is None:
+                result = combine(merge.formula, self.numbers[index], values, masks)
+                problem = self._not_finite(result, merge, values)
+            if problem is None:
+                merge.write(self.name, begin, result.to(TORCH_DTYPES[merge.formula.out_dtype]).cpu())
+            else:
+                with self._lock:
+                    self.failed.setdefault(index, problem)
+
+    def _not_finite(self, result: torch.Tensor, merge: StreamedMerge, values: Mapping[str, torch.Tensor]) -> str | None:
+        """Why a result is not finite in the output type; None if it is."""
+        out = TORCH_DTYPES[merge.formula.out_dtype]
+        if is_finite(result, out):
+            return None
+        for reference in merge.formula.references:
+            if not bool(torch.isfinite(values[reference]).all()):
+                return f"{self.name} of {reference} holds values that are not finite (NaN or infinity): it cannot be merged"
+        return (
+            f"{self.name} is not finite in {merge.where}: the inputs are finite, the merge overflows "
+            f"{str(out).removeprefix('torch.')}"
+        )
+
+
+def is_finite(values: torch.Tensor, out: torch.dtype) -> bool:
+    """Whether float32 values are finite after rounding to the output type."""
+    # No value is larger than the root of the sum of squares, which costs a sixth of a search for the largest.
+    bound = min(torch.finfo(out).max, 1e18)
+    if float(torch.dot(values, values)) <= bound * bound:
+        return True
+    # Rounding is monotonic: every value rounds to a finite one if the smallest and the largest do. NaN is in both.
+    return bool(torch.isfinite(torch.stack(torch.aminmax(values)).to(out)).all())
+
+
+def combine(
+    formula: Formula,
+    numbers: Coefficients,
+    values: Mapping[str, torch.Tensor],
+    masks: Mapping[ties_mask.Key, torch.Tensor],
+) -> torch.Tensor:
+    """The formula on values that were read, in float32."""
+    models = [values[reference] for reference in formula.models]
+    if formula.base is None:
+        return arithmetic.linear(models, numbers.weights, normalize=numbers.normalize)
+    base = values[formula.base]
+    if formula.method == "ties":
+        kept = [masks.get(key) for key in ties_mask.keys(formula, numbers)]
+        return arithmetic.ties(base, models, kept, numbers.weights, normalize=numbers.normalize, factor=numbers.factor)
+    return arithmetic.task_arithmetic(base, models, numbers.weights, normalize=numbers.normalize, factor=numbers.factor)

@@ -1,0 +1,185 @@
+"""A LoRA adapter as a table of tensors: W + s·B·A computed when read, or the model that PEFT merges it into.
+
+Plain LoRA (`is_plain`, an allow-list of settings) is computed here, chunk by chunk, and never stored. Everything else that
+PEFT merges exactly is merged by PEFT into a scratch folder (`peft_backend`). The rest is refused.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.inputs.checkpoint import read_json
+from agentmerge_hub.merging.inputs.safetensors_header import Tensor, header_of
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+_PREFIX = "base_model.model."
+
+_DESCRIPTIVE = {
+    "auto_mapping", "base_model_name_or_path", "exclude_modules", "inference_mode", "layers_pattern",
+    "layers_to_transform", "lora_alpha", "lora_dropout", "parent_library", "peft_type", "peft_version", "r", "revision",
+    "target_modules", "task_type", "use_rslora", "megatron_core", "ensure_weight_tying", "loftq_config", "eva_config",
+    "corda_config", "lora_ga_config", "monteclora_config", "qalora_group_size",
+}  # fmt: skip
+"""Settings that say which weights are adapted and how it was trained; r, lora_alpha and use_rslora are computed here."""
+
+_PEFT_MERGES = {
+    "use_dora", "modules_to_save", "trainable_token_indices", "rank_pattern", "alpha_pattern", "fan_in_fan_out", "lora_bias",
+    "bias", "target_parameters", "init_lora_weights",
+}  # fmt: skip
+"""Settings beyond those that `merge_and_unload` applies exactly; tests compare each with PEFT."""
+
+_PLAIN_INIT = (True, False, None, "gaussian")
+_EXACT_INIT = (*_PLAIN_INIT, "orthogonal", "olora", "pissa")
+"""Initializations that leave the base as it is, and those whose change of the base PEFT repeats exactly when it loads."""
+
+
+@dataclass(frozen=True)
+class AdaptedTensor:
+    """A tensor of the base with low-rank factors on it; reads as float32."""
+
+    base: Tensor
+    a: Tensor
+    """r × in."""
+    b: Tensor
+    """out × r."""
+    scale: float
+    dtype: str = "F32"
+
+    @property
+    def name(self) -> str:
+        return self.base.name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.base.shape
+
+    @property
+    def count(self) -> int:
+        return self.base.count
+
+    @property
+    def size(self) -> int:
+        """Bytes that are read for it."""
+        return self.base.size + self.a.size + self.b.size
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter and no model."""
+    return (folder / CONFIG).is_file() and not (folder / "config.json").is_file()
+
+
+def config_of_adapter(folder: Path) -> dict[str, Any]:
+    """adapter_config.json of a LoRA adapter that can be merged.
+
+    Raises:
+        UserError: if it is of another kind, or has a setting that is not known to merge exactly.
+    """
+    config = read_json(folder / CONFIG)
+    way_out = "let PEFT merge it into its base first (merge_and_unload, save_pretrained)"
+    if config.get("peft_type") != "LORA":
+        raise UserError(f"{folder} is an adapter of peft_type {config.get('peft_type')}, not LORA: {way_out}")
+    for key, value in config.items():
+        if _is_set(value) and key not in _DESCRIPTIVE | _PEFT_MERGES:
+            raise UserError(f"{folder} has {key} = {value}, which is not known to merge exactly: {way_out}")
+    init = config.get("init_lora_weights", True)
+    if init not in _EXACT_INIT:
+        raise UserError(
+            f"{folder} has init_lora_weights = {init}, which changes its base in a way that cannot be repeated: convert "
+            "it with PEFT's path_initial_model_for_weight_conversion first"
+        )
+    for key in ("r", "lora_alpha"):
+        value = config.get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+            raise UserError(f"{folder / CONFIG}: {key} is {value!r}, and should be a number above 0")
+    return config
+
+
+def is_plain(config: Mapping[str, Any]) -> bool:
+    """Whether an adapter is W + s·B·A on weight matrices, with one rank and one scale."""
+    init = config.get("init_lora_weights", True)
+    others = _PEFT_MERGES - {"init_lora_weights", "bias"}
+    return (
+        not any(_is_set(config.get(key)) for key in others)
+        and config.get("bias", "none") == "none"
+        and init in _PLAIN_INIT
+    )
+
+
+def has_plain_weights(folder: Path) -> bool:
+    """Whether an adapter stores nothing but factors of weight matrices: no embeddings, no copies of its base's layers."""
+    return all(re.search(r"\.lora_[AB]\.weight$", name) for name in weights_of(folder))
+
+
+def _is_set(value: Any) -> bool:
+    return value not in (None, False, [], {}, "", "none")
+
+
+def factors_of(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
+    """Tensor name of the base → its factors A and B, of a plain adapter.
+
+    Raises:
+        UserError: if the weights are missing, or hold anything but pairs of factors.
+    """
+    stored = weights_of(folder)
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    for name, tensor in stored.items():
+        target, _, factor = name.removeprefix(_PREFIX).rpartition(".lora_")
+        other = stored.get(re.sub(r"\.lora_A\.weight$", ".lora_B.weight", name))
+        if factor not in ("A.weight", "B.weight") or other is None or len(tensor.shape) != 2:
+            raise UserError(
+                f"{folder / WEIGHTS} holds {name}, which is not a plain LoRA factor: let PEFT merge it first"
+            )
+        if factor == "A.weight":
+            if other is tensor or len(other.shape) != 2:
+                raise UserError(f"{folder / WEIGHTS} holds {name} without its second factor: the adapter is damaged")
+            found[f"{target}.weight"] = (tensor, other)
+    return found
+
+
+def weights_of(folder: Path) -> dict[str, Tensor]:
+    """Every tensor that an adapter stores.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    if not (folder / WEIGHTS).is_file():
+        raise UserError(f"{folder} has no {WEIGHTS}: the adapter is unfinished")
+    return header_of(folder / WEIGHTS)
+
+
+def adapt(folder: Path, base: Mapping[str, Tensor], base_name: str) -> dict[str, Tensor | AdaptedTensor]:
+    """Every tensor of the base, those that a plain adapter changes with its factors on them.
+
+    Args:
+        base: tensors of the model the adapter was trained on.
+        base_name: that model, for messages.
+
+    Raises:
+        UserError: if the adapter is not plain, or does not fit its settings or the base.
+    """
+    config = config_of_adapter(folder)
+    if not is_plain(config):
+        settings = [key for key in sorted(_PEFT_MERGES) if _is_set(config.get(key))]
+        settings = [key for key in settings if key != "init_lora_weights" or config[key] not in _PLAIN_INIT]
+        raise UserError(
+            f"{folder} is not plain LoRA ({', '.join(settings)}): it applies to the model it was trained on and not to "
+            f"{base_name}, merge it with `agentmerge merge`"
+        )
+    factors, rank = factors_of(folder), config["r"]
+    scale = config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank)
+    for name, (a, b) in factors.items():
+        if a.shape[0] != rank or b.shape[1] != rank:
+            raise UserError(f"{folder} stores {name} with rank {a.shape[0]}, and its {CONFIG} says r = {rank}")
+        if name not in base or base[name].shape != (b.shape[0], a.shape[1]):
+            raise UserError(
+                f"{folder} adapts {name} as {b.shape[0]} × {a.shape[1]}, and {base_name} has no such tensor"
+            )
+    return {
+        name: AdaptedTensor(tensor, *factors[name], scale) if name in factors else tensor
+        for name, tensor in base.items()
+    }

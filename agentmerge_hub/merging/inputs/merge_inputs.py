@@ -1,0 +1,239 @@
+"""The inputs of a merge, opened and compared before the first byte is written.
+
+Input: a spec. Output: one table of tensors a model. Merging models that do not fit together gives a model that loads and
+answers nonsense, so every mismatch is an error here: architecture, config, tensors, shapes, vocabulary, chat template.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.inputs import model_configs, peft_backend
+from agentmerge_hub.merging.inputs.adapter import (
+    AdaptedTensor,
+    adapt,
+    config_of_adapter,
+    has_plain_weights,
+    is_adapter,
+    is_plain,
+)
+from agentmerge_hub.merging.inputs.architecture import Architecture, architecture_of, is_buffer, is_head
+from agentmerge_hub.merging.inputs.chat_templates import template_of
+from agentmerge_hub.merging.inputs.checkpoint import config_of, locate, tensors_of
+from agentmerge_hub.merging.inputs.safetensors_header import Tensor
+from agentmerge_hub.merging.inputs.tied_heads import head_equals_embeddings
+from agentmerge_hub.merging.inputs.vocabulary import Rows, rows_of
+from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of
+
+FLOATS = ("BF16", "F16", "F32", "F64")
+
+Table = dict[str, Tensor | AdaptedTensor]
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One model of a merge."""
+
+    reference: str
+    """As the spec names it."""
+    folder: Path
+    """An adapter's is its own."""
+    base_folder: Path
+    """Where config.json is: of an adapter, the model it was trained on."""
+    weights_folder: Path
+    """What mergekit reads: of an adapter that PEFT merged, the merged model."""
+    is_adapter: bool
+    tensors: Mapping[str, Tensor | AdaptedTensor]
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class MergeInputs:
+    """What a merge reads."""
+
+    models: Mapping[str, ModelInput]
+    """By reference."""
+    base: str
+    donor_reference: str
+    """The model that gives the tokenizer."""
+    architecture: Architecture
+    shapes: Mapping[str, tuple[int, ...]]
+    """Of every tensor of the merge, in the order they are written."""
+    rows: Rows
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Reference → folder."""
+        return {reference: model.folder for reference, model in self.models.items()}
+
+    @property
+    def read_folders(self) -> list[Path]:
+        """Every folder that is read, an adapter's base included."""
+        found = [folder for model in self.models.values() for folder in (model.folder, model.base_folder)]
+        return list(dict.fromkeys(found))
+
+    @property
+    def donor(self) -> Path:
+        """Folder of the model that gives the tokenizer."""
+        return self.models[self.donor_reference].folder
+
+    @property
+    def tensors(self) -> dict[str, Mapping[str, Tensor | AdaptedTensor]]:
+        """Reference → its tensors by name."""
+        return {reference: model.tensors for reference, model in self.models.items()}
+
+
+def open_inputs(spec: Spec, scratch: Path, adapter_base: str | None = None) -> MergeInputs:
+    """Find and compare the models of a spec.
+
+    Args:
+        scratch: an existing folder for models that PEFT merges; the caller removes it.
+        adapter_base: the model that adapters were trained on, where it is not at the path they name.
+
+    Raises:
+        UserError: at the first thing that does not fit.
+    """
+    references, donor = references_of(spec), donor_of(spec)
+    base = spec.config.get("base_model") or references[0]
+    models = {reference: open_model(reference, scratch, adapter_base) for reference in references}
+    configs = {reference: model.config for reference, model in models.items()}
+    model_configs.check_same(configs, base)
+    if model_configs.has_own_code(configs[base]):
+        raise UserError(
+            f"{base} needs code of its own (auto_map in config.json), which is never run: it cannot be merged and checked"
+        )
+    rows = rows_of(spec, {reference: model.folder for reference, model in models.items()}, donor)
+    _check_templates(models, donor, base)
+    architecture = architecture_of(configs[base], {name: tensor.shape for name, tensor in models[base].tensors.items()})
+    models = _without_tied_heads(models, base, architecture)
+    for reference in references:
+        _check_tensors(models[reference], models[base], architecture, rows)
+    shapes = {name: _shape(tensor, architecture, rows) for name, tensor in models[base].tensors.items()}
+    architecture = architecture_of(configs[base], {name: tensor.shape for name, tensor in models[base].tensors.items()})
+    return MergeInputs(models, base, donor, architecture, shapes, rows)
+
+
+def split_reference(reference: str) -> tuple[str, str | None]:
+    """Model and adapter of ``MODEL+ADAPTER``; a folder whose name holds a `+` is one model."""
+    if "+" not in reference or Path(reference).is_dir():
+        return reference, None
+    for index, character in enumerate(reference):
+        if character == "+" and Path(reference[index + 1 :]).is_dir() and Path(reference[:index]).is_dir():
+            return reference[:index], reference[index + 1 :]
+    model, _, adapter = reference.partition("+")
+    return model, adapter
+
+
+def folders_of(reference: str, adapter_base: str | None = None) -> tuple[Path, Path]:
+    """The folder of a reference, and the folder of the model it is based on: the same, except for an adapter.
+
+    Raises:
+        UserError: if one of them is not here.
+    """
+    model, adapter = split_reference(reference)
+    folder = locate(adapter or model)
+    if adapter is None and not is_adapter(folder):
+        return folder, folder
+    if adapter is None:
+        model = adapter_base or str(config_of_adapter(folder).get("base_model_name_or_path"))
+    try:
+        return folder, locate(model)
+    except UserError as error:
+        raise UserError(
+            f"the adapter {folder} was trained on {model!r}, which is not here: write MODEL+{reference} in the spec, or "
+            "give --adapter-base MODEL"
+        ) from error
+
+
+def open_model(reference: str, scratch: Path, adapter_base: str | None = None) -> ModelInput:
+    """A model or adapter, by its reference; buffers that the model computes itself are left out."""
+    folder, base = folders_of(reference, adapter_base)
+    if base == folder:
+        tensors: Table = {name: tensor for name, tensor in tensors_of(folder).items() if not _is_buffer(tensor)}
+        return ModelInput(reference, folder, folder, folder, False, tensors, config_of(folder))
+    if is_plain(config_of_adapter(folder)) and has_plain_weights(folder):
+        adapted = adapt(folder, tensors_of(base), str(base))
+        tensors = {name: tensor for name, tensor in adapted.items() if not _is_buffer(tensor)}
+        return ModelInput(reference, folder, base, folder, True, tensors, config_of(base))
+    merged = peft_backend.merge_adapter(folder, base, scratch)
+    tensors = {name: tensor for name, tensor in tensors_of(merged).items() if not _is_buffer(tensor)}
+    return ModelInput(reference, folder, base, merged, True, tensors, config_of(base))
+
+
+def _is_buffer(tensor: Tensor | AdaptedTensor) -> bool:
+    return is_buffer(tensor.name, tensor.shape)
+
+
+def _without_tied_heads(
+    models: Mapping[str, ModelInput], base: str, architecture: Architecture
+) -> dict[str, ModelInput]:
+    """The models without heads that are stored beside the embeddings they are tied to, where not all models store one."""
+    names: list[set[str]] = [{name for name in model.tensors if is_head(name)} for model in models.values()]
+    extra = {name for found in names for name in found if not all(name in other for other in names)}
+    if not extra or architecture.embeddings is None:
+        return dict(models)
+    found = {}
+    for reference, model in models.items():
+        own = extra & model.tensors.keys()
+        for name in own:
+            if not head_equals_embeddings(model.tensors[name], model.tensors[architecture.embeddings]):
+                raise UserError(
+                    f"{reference} has a head of its own, {name}, and others of these models use their embeddings as the "
+                    "head (tie_word_embeddings): they cannot be merged"
+                )
+        tensors = {name: tensor for name, tensor in model.tensors.items() if name not in own}
+        found[reference] = ModelInput(
+            reference, model.folder, model.base_folder, model.weights_folder, model.is_adapter, tensors, model.config
+        )
+    return found
+
+
+def _check_tensors(model: ModelInput, base: ModelInput, architecture: Architecture, rows: Rows) -> None:
+    name, tensors, wanted = model.reference, model.tensors, base.tensors
+    for missing in sorted(wanted.keys() - tensors.keys()):
+        raise UserError(f"{name} lacks the tensor {missing}, which {base.reference} has")
+    for extra in sorted(tensors.keys() - wanted.keys()):
+        raise UserError(f"{name} has a tensor {extra}, which {base.reference} lacks")
+    for key, tensor in tensors.items():
+        if tensor.dtype not in FLOATS:
+            raise UserError(f"{key} of {name} is stored as {tensor.dtype}: merging needs floating point")
+        if key in architecture.vocabulary and tensor.shape[1:] == wanted[key].shape[1:]:
+            _check_rows(model, key, wanted[key].shape[0], rows)
+        elif tensor.shape != wanted[key].shape:
+            raise UserError(
+                f"{key} of {name} is {list(tensor.shape)}, of {base.reference} {list(wanted[key].shape)}: they cannot be "
+                "merged"
+            )
+
+
+def _check_rows(model: ModelInput, key: str, base_rows: int, rows: Rows) -> None:
+    count = model.tensors[key].shape[0]
+    if rows.aligned_by_mergekit:
+        return
+    if rows.trims and count < rows.tokens:
+        raise UserError(f"{key} of {model.reference} has {count} rows for a vocabulary of {rows.tokens} tokens")
+    if not rows.trims and count != base_rows:
+        raise UserError(
+            f"{key} of {model.reference} has {count} rows, the base model's {base_rows}: set tokenizer_source to the model "
+            "whose tokens the merge should have, and rows beyond them are left out"
+        )
+
+
+def _shape(tensor: Tensor | AdaptedTensor, architecture: Architecture, rows: Rows) -> tuple[int, ...]:
+    if tensor.name not in architecture.vocabulary or rows.count is None:
+        return tensor.shape
+    return (rows.count, *tensor.shape[1:])
+
+
+def _check_templates(models: Mapping[str, ModelInput], donor: str, base: str) -> None:
+    wanted = template_of(models[donor].folder)
+    if not wanted:
+        raise UserError(
+            f"{donor} has no chat template, and gives the tokenizer: set tokenizer_source to the instruct model"
+        )
+    for reference, model in models.items():
+        template = template_of(model.folder)
+        if template and template != wanted and reference != base:
+            raise UserError(f"the chat template of {reference} is not that of {donor}: it was trained on other prompts")

@@ -1,0 +1,142 @@
+"""config.json files compared: models can be merged if they agree in everything that shapes the forward pass.
+
+transformers reads each file first, so that a setting written in two ways, or left at its default, is one setting. What may
+differ is an allow-list. No code of a model is ever run.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from agentmerge_hub.errors import UserError
+
+DESCRIPTIVE = {
+    "_commit_hash", "_name_or_path", "architectures", "attn_implementation", "_attn_implementation", "auto_map", "dtype",
+    "finetuning_task", "id2label", "label2id", "name_or_path", "num_labels", "output_attentions", "output_hidden_states",
+    "problem_type", "return_dict", "return_dict_in_generate", "task_specific_params", "torch_dtype", "torchscript",
+    "transformers_version", "use_cache",
+}  # fmt: skip
+"""Names, versions, and how results are returned."""
+
+TOKEN_IDS = {"bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id"}
+"""Where a turn begins and ends: the tokenizer's model gives them."""
+
+_TRAINING = {
+    "attention_dropout", "attn_pdrop", "classifier_dropout", "dropout", "embd_pdrop", "embedding_dropout", "hidden_dropout",
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "resid_pdrop", "summary_first_dropout", "initializer_factor",
+    "initializer_range", "output_router_logits", "router_aux_loss_coef", "router_jitter_noise", "layerdrop",
+    "activation_dropout",
+}  # fmt: skip
+"""Settings that act in training only."""
+
+_VOCABULARY = {"vocab_size"}
+"""Compared with the rows of the embeddings instead (`vocabulary`)."""
+
+_MAY_DIFFER = DESCRIPTIVE | TOKEN_IDS | _TRAINING | _VOCABULARY
+_NESTED = ("text_config", "vision_config", "audio_config")
+_MISSING = object()
+
+
+def check_same(configs: Mapping[str, Mapping[str, Any]], base: str) -> None:
+    """Compare the configs of all models with the base model's.
+
+    Args:
+        configs: reference → config.json.
+
+    Raises:
+        UserError: naming the first key that differs, with both values; or if transformers does not know the model.
+    """
+    wanted = configs[base]
+    for name, config in configs.items():
+        if config.get("architectures") != wanted.get("architectures"):
+            raise UserError(
+                f"{name} does not fit {base}: its architectures is {_plain(config.get('architectures'))}, "
+                f"not {_plain(wanted.get('architectures'))}"
+            )
+    for name, config in configs.items():
+        if next(_differences(config, wanted), None) is None:
+            continue
+        for key, found, expected in _differences(_defined(config, name), _defined(wanted, base)):
+            raise UserError(
+                f"{name} does not fit {base}: its {key} is {_plain(found)}, not {_plain(expected)} (config.json)"
+            )
+
+
+def changed_keys(config: Mapping[str, Any], expected: Mapping[str, Any], where: str) -> list[str]:
+    """What differs between a merged model's config.json and what its inputs give, a sentence each.
+
+    Token ids and the type of the weights are not compared here.
+    """
+    if next(_differences(config, expected, strict=True), None) is None:
+        return []
+    return [
+        f"config.json has {key} {_plain(found)}, and the inputs give {_plain(wanted)}"
+        for key, found, wanted in _differences(_defined(config, where), _defined(expected, where), strict=True)
+    ]
+
+
+def has_own_code(config: Mapping[str, Any]) -> bool:
+    """Whether config.json names code files of its own for a class that transformers lacks."""
+    if not config.get("auto_map"):
+        return False
+    import transformers
+
+    known = set(dir(transformers))
+    return not all(name in known for name in config.get("architectures") or ["unknown"])
+
+
+def _differences(
+    config: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "", *, strict: bool = False
+) -> Iterator[tuple[str, Any, Any]]:
+    """Key, value and wanted value of what differs and may not."""
+    ignored = DESCRIPTIVE | TOKEN_IDS if strict else _MAY_DIFFER | _positions(config, wanted)
+    for key in sorted(config.keys() | wanted.keys()):
+        if key in ignored:
+            continue
+        found, expected = config.get(key, _MISSING), wanted.get(key, _MISSING)
+        if key in _NESTED and isinstance(found, Mapping) and isinstance(expected, Mapping):
+            yield from _differences(found, expected, f"{prefix}{key}.", strict=strict)
+        elif found != expected:
+            yield f"{prefix}{key}", found, expected
+
+
+def _positions(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> set[str]:
+    """Limits that shape nothing: the longest input under plain rotary positions, and a window that is switched off."""
+    both = (config, wanted)
+    ignored: set[str] = set()
+    if all(_has_plain_rope(one) for one in both):
+        ignored.add("max_position_embeddings")
+    if all(one.get("use_sliding_window") is False for one in both):
+        ignored |= {"sliding_window", "max_window_layers"}
+    return ignored
+
+
+def _has_plain_rope(config: Mapping[str, Any]) -> bool:
+    rope = config.get("rope_parameters")
+    return isinstance(rope, Mapping) and rope.get("rope_type") == "default"
+
+
+def _defined(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A config as transformers reads it: defaults filled in, keys that the class does not define left out."""
+    from transformers import CONFIG_MAPPING
+
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
+        raise UserError(
+            f"{name} has model_type {model_type!r}, which transformers does not know: it cannot be compared"
+        )
+    kind = CONFIG_MAPPING[model_type]
+    try:
+        found = kind.from_dict(dict(config)).to_dict()
+        defaults = kind().to_dict()
+    except Exception as error:  # whatever the class raises for values it does not expect
+        raise UserError(
+            f"the config.json of {name} is not accepted by transformers: {' '.join(str(error).split())[:200]}"
+        ) from error
+    return {key: value for key, value in found.items() if key in defaults}
+
+
+def _plain(value: Any) -> str:
+    if value is _MISSING:
+        return "not set"
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return text if len(text) <= 120 else f"{text[:120]}…"

@@ -1,0 +1,95 @@
+"""Vocabularies compared: which rows of the embeddings a merge takes from every input, decided before any weight is read.
+
+The tokenizer's model (the donor) gives the merge its tokens. Rows of other tokens are left out, as mergekit does where a
+spec names a tokenizer source. A token that an input lacks needs mergekit's `tokenizer:` block.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.specs.spec import Spec, tokenizer_source_of
+
+_FILE = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a merge's embeddings and head."""
+
+    tokens: int
+    """Size of the donor's vocabulary."""
+    count: int | None
+    """Rows of the merge; None if mergekit builds the vocabulary and its size is known after the merge only."""
+    aligned_by_mergekit: bool
+    """The spec has a `tokenizer:` block that only mergekit computes."""
+    trims: bool
+    """The spec names a tokenizer source, so rows beyond the tokens are left out."""
+
+
+def vocabulary(folder: Path) -> dict[str, int]:
+    """Token → id of a model folder's tokenizer, added tokens included.
+
+    Raises:
+        UserError: if it has no tokenizer.json, or a damaged one.
+    """
+    from tokenizers import Tokenizer
+
+    path = folder / _FILE
+    if not path.is_file():
+        raise UserError(f"{folder} has no tokenizer.json: a merge takes its tokenizer from there")
+    try:
+        return Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True)
+    except Exception as error:  # tokenizers raises plain Exception
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+
+
+def rows_of(spec: Spec, folders: Mapping[str, Path], donor: str) -> Rows:
+    """The rows of a merge, after comparing the inputs' vocabularies; a folder without a tokenizer is taken to share it.
+
+    Args:
+        folders: reference → folder.
+        donor: reference of the model that gives the tokenizer.
+
+    Raises:
+        UserError: if an input has other ids, or lacks tokens and the spec has no `tokenizer:` block.
+    """
+    wanted = vocabulary(folders[donor])
+    trims = tokenizer_source_of(spec.config) is not None
+    block: Any = spec.config.get("tokenizer")
+    multiple = block.get("pad_to_multiple_of") if isinstance(block, dict) else None
+    union = tokenizer_source_of(spec.config) == "union"
+    if union or (isinstance(block, dict) and block.get("tokens")):
+        return Rows(len(wanted), None, True, trims)
+    if sorted(wanted.values()) != list(range(len(wanted))):
+        raise UserError(f"the token ids of {donor} are not 0 … {len(wanted) - 1}: the rows of a merge would shift")
+    text = (folders[donor] / _FILE).read_bytes()
+    by_mergekit = bool(multiple)
+    for reference, folder in folders.items():
+        path = folder / _FILE
+        if not path.is_file() or path.read_bytes() == text:
+            continue
+        other = vocabulary(folder)
+        if not any(other.get(token) != id for token, id in wanted.items()):
+            if trims or len(other) == len(wanted):
+                continue
+            raise UserError(
+                f"{reference} has {len(other)} tokens, {donor} {len(wanted)}: set tokenizer_source to the model whose "
+                "tokens the merge should have"
+            )
+        if isinstance(block, dict):
+            by_mergekit = True  # its `source` is a model, and mergekit moves each token's row to its id
+            continue
+        token = next(token for token, id in wanted.items() if other.get(token) != id)
+        raise UserError(
+            f"the vocabulary of {reference} is not that of {donor}: {token!r} is token {other.get(token)} there and "
+            f"{wanted.get(token)} here; if it should be merged all the same, write a `tokenizer:` block with a source and, "
+            "for each such token, where its embedding comes from (mergekit's documentation)"
+        )
+    if not multiple:
+        return Rows(len(wanted), len(wanted) if trims else None, by_mergekit, trims)
+    if isinstance(multiple, bool) or not isinstance(multiple, int) or multiple < 1:
+        raise UserError(f"pad_to_multiple_of is {multiple!r}, and should be a whole number above 0")
+    return Rows(len(wanted), -(-len(wanted) // multiple) * multiple, True, trims)

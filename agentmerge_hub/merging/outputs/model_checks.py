@@ -1,0 +1,151 @@
+"""What a merged model must be able to do before anyone else loads it. Input: a model folder. Output: one sentence a fault.
+
+The model that gives the merge its tokenizer (the instruct model) is the measure: same shapes, same vocabulary, same chat
+template, and a turn that ends in a token that stops generation.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.inputs.architecture import architecture_of, lookup
+from agentmerge_hub.merging.inputs.chat_templates import default_template
+from agentmerge_hub.merging.inputs.checkpoint import config_of, read_json, tensors_of
+from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
+from agentmerge_hub.merging.inputs.safetensors_header import Tensor
+from agentmerge_hub.merging.inputs.vocabulary import vocabulary
+from agentmerge_hub.merging.outputs.model_files import GENERATION
+
+_QUESTION = [{"role": "user", "content": "Say hello."}]
+_ANSWER = {"role": "assistant", "content": "Hello."}
+_REPLY_TOKENS = 16
+
+
+def findings(folder: Path, inputs: MergeInputs, *, by_mergekit: bool) -> list[str]:
+    """What is wrong with a merged model besides its numbers, one sentence each; empty if nothing is.
+
+    Args:
+        by_mergekit: mergekit made it, which may store other tensors than its inputs (fused experts).
+    """
+    tensors = tensors_of(folder)
+    if by_mergekit and _stored_otherwise(tensors, inputs):
+        wrong = _not_loadable(folder)
+    else:
+        wrong = _shapes(tensors, inputs.shapes)
+    return [*wrong, *_rows(folder, tensors), *_tokenizer(folder, inputs)]
+
+
+def _stored_otherwise(tensors: Mapping[str, Tensor], inputs: MergeInputs) -> bool:
+    return {name: tensor.shape for name, tensor in tensors.items()} != dict(inputs.shapes)
+
+
+def _shapes(found: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> list[str]:
+    wrong = [f"{name} is missing" for name in wanted if name not in found]
+    wrong += [f"{name} is in none of its inputs" for name in found if name not in wanted]
+    return wrong + [
+        f"{name} is {list(tensor.shape)}, and should be {list(wanted[name])}"
+        for name, tensor in found.items()
+        if name in wanted and tensor.shape != wanted[name]
+    ]
+
+
+def _not_loadable(folder: Path) -> list[str]:
+    """Tensors that transformers misses or does not know when it loads the model; no weights are read."""
+    try:
+        _, info = model_class(folder).from_pretrained(folder, device_map="meta", output_loading_info=True)
+    except (RuntimeError, ValueError, OSError, KeyError, AttributeError) as error:
+        return [f"transformers does not load it: {' '.join(str(error).split())[:200]}"]
+    wrong = [f"{name} is missing" for name in sorted(info["missing_keys"])]
+    wrong += [f"{name} is unknown to transformers" for name in sorted(info["unexpected_keys"])]
+    return wrong + [f"{found[0]} has another shape" for found in info["mismatched_keys"]]
+
+
+def _rows(folder: Path, tensors: Mapping[str, Tensor]) -> list[str]:
+    config = config_of(folder)
+    architecture = architecture_of(config, {name: tensor.shape for name, tensor in tensors.items()})
+    size = lookup(config, architecture.vocabulary_key)
+    return [
+        f"config.json says {architecture.vocabulary_key} {size}, {name} has {tensors[name].shape[0]} rows"
+        for name in sorted(architecture.vocabulary)
+        if size is not None and tensors[name].shape[0] != size
+    ]
+
+
+def _tokenizer(folder: Path, inputs: MergeInputs) -> list[str]:
+    from transformers import PreTrainedTokenizerFast
+
+    donor = inputs.donor
+    wanted, found = vocabulary(donor), vocabulary(folder)
+    same = found == wanted
+    if inputs.rows.aligned_by_mergekit:  # a union has more tokens
+        same = wanted.keys() <= found.keys()
+    if not same:
+        return [f"its vocabulary is not that of {donor}"]
+    tokenizer, source = (PreTrainedTokenizerFast.from_pretrained(path) for path in (folder, donor))
+    template, source_template = default_template(tokenizer.chat_template), default_template(source.chat_template)
+    if not source_template:
+        return [f"{donor}, which gives the tokenizer, has no chat template"]
+    if template != source_template:
+        return [f"its chat template is not that of {donor}"]
+    try:
+        turn = tokenizer.apply_chat_template([*_QUESTION, _ANSWER], tokenize=False)
+    except Exception as error:  # templates raise what they like: raise_exception, jinja2 errors, TypeError
+        return [f"its chat template fails: {' '.join(str(error).split())[:200]}"]
+    stops = end_tokens(folder, tokenizer)
+    if not stops:
+        return ["it names no end-of-sequence token"]
+    if _ANSWER["content"] not in turn:
+        return ["its chat template leaves out the assistant's answer"]
+    if not any(stop in turn[turn.rindex(_ANSWER["content"]) :] for stop in stops):
+        return [f"its turns do not end in a token that stops it: the chat template writes none of {', '.join(stops)}"]
+    return []
+
+
+def end_tokens(folder: Path, tokenizer: Any) -> list[str]:
+    """The tokens that stop generation: of generation_config.json, else config.json, else the tokenizer."""
+    path = folder / GENERATION
+    config = read_json(path) if path.is_file() else {}
+    ids = config.get("eos_token_id", config_of(folder).get("eos_token_id", tokenizer.eos_token_id))
+    ids = ids if isinstance(ids, list) else [ids]
+    return [tokenizer.convert_ids_to_tokens(id) for id in ids if isinstance(id, int) and 0 <= id < len(tokenizer)]
+
+
+def model_class(folder: Path) -> Any:
+    """The class of transformers that config.json names.
+
+    Raises:
+        UserError: if transformers has none of that name.
+    """
+    import transformers
+
+    name = (config_of(folder).get("architectures") or ["unknown"])[0]
+    if name not in dir(transformers):
+        raise UserError(f"{folder}: transformers has no class {name}, which config.json names")
+    return getattr(transformers, name)
+
+
+def reply(folder: Path) -> str:
+    """The model's answer to a greeting, at most 16 tokens: it loads and generates.
+
+    Raises:
+        UserError: if it cannot be loaded or run.
+    """
+    import torch
+    from transformers import PreTrainedTokenizerFast
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    try:
+        model = model_class(folder).from_pretrained(folder, dtype="auto").eval()
+        inputs = tokenizer.apply_chat_template(
+            _QUESTION, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        with torch.inference_mode():
+            tokens = model.generate(
+                **inputs, max_new_tokens=_REPLY_TOKENS, do_sample=False, temperature=None, top_p=None, top_k=None
+            )
+    except (RuntimeError, ValueError, IndexError, AttributeError) as error:
+        raise UserError(f"{folder} cannot answer: {error}") from error
+    return tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)

@@ -1,0 +1,83 @@
+"""Which models a merge was made from, by role, and what its manifest records of it."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub import manifest
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
+from agentmerge_hub.merging.specs.spec import Spec, references_of
+
+STAGE = "merge"
+
+_TRAINED = ("learning_rate", "samples_seen", "seed")
+
+
+def roles_of(spec: Spec) -> dict[str, str]:
+    """Role → reference of a merge's inputs: the name the spec's comments give, e.g. ``agent``; unnamed ones are numbered."""
+    named = {value: name for name, value in reversed(spec.names.items()) if isinstance(value, str)}
+    return {named.get(model, f"model_{number}"): model for number, model in enumerate(references_of(spec), 1)}
+
+
+def input_folders(spec: Spec, inputs: MergeInputs) -> dict[str, Path]:
+    """Role → folder of everything that was read; ``agent_base`` is the model that an adapter was trained on."""
+    found = {}
+    for role, reference in roles_of(spec).items():
+        model = inputs.models[reference]
+        found[role] = model.folder
+        if model.is_adapter:
+            found[f"{role}_base"] = model.base_folder
+    return found
+
+
+def settings_of(spec: Spec) -> dict[str, Any]:
+    """What a spec alone says of a merge: the method with every number that shaped it. verify recomputes these claims."""
+    return {
+        "method": spec.method,
+        "merge_method": spec.config["merge_method"],
+        "parameters": spec.config.get("parameters") or {},
+        **{name: value for name, value in spec.names.items() if not isinstance(value, str)},
+        "merge_seed": spec.seed,
+    }
+
+
+def write_manifest(
+    folder: Path,
+    spec: Spec,
+    inputs: MergeInputs,
+    *,
+    counts: Mapping[str, Any],
+    started: float | None = None,
+    known: Mapping[Path, Mapping[str, str]] | None = None,
+) -> None:
+    """The merged folder's manifest: its inputs' hashes, and the method with every number that shaped it.
+
+    Args:
+        known: hashes of the inputs' files that were taken before, as in `manifest.write`.
+    """
+    folders = input_folders(spec, inputs)
+    trained = [folders[role] for role in (["agent"] if "agent" in folders else roles_of(spec))]
+    config: dict[str, Any] = {
+        **_trained(trained),
+        **settings_of(spec),
+        "mergekit": version("mergekit"),
+    }
+    manifest.write(folder, STAGE, inputs=folders, config=config, counts=counts, started=started, known=known)
+
+
+def _trained(folders: Sequence[Path]) -> dict[str, Any]:
+    """How the agent, or every other trained input, was trained, as far as they agree: the axes of a merge's score.
+    (An instruct model that was made here is a run too.)"""
+    configs = []
+    for path in folders:
+        if (path / manifest.NAME).is_file():
+            try:
+                config = manifest.read(path)["config"]
+            except UserError:
+                continue  # another program's manifest
+            if "samples_seen" in config:
+                configs.append(config)
+    values = {key: {config[key] for config in configs if key in config} for key in _TRAINED}
+    return {key: found.pop() for key, found in values.items() if len(found) == 1}

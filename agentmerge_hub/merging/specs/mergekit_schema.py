@@ -1,0 +1,87 @@
+"""mergekit's own judgement of a spec: its classes accept it, and every key in it has a meaning. Nothing is run here."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.specs.spec import Spec
+
+_SETTING = ("filter", "value")
+
+
+def validate(spec: Spec, where: str) -> None:
+    """Raise UserError unless mergekit accepts the spec and every key in it means something.
+
+    mergekit's classes ignore keys that they do not know (`weigth`): those are refused here, at every level.
+    """
+    from mergekit import config as schema
+    from mergekit.merge_methods.registry import get
+    from mergekit.tokenizer.config import TokenizerConfig
+    from pydantic import ValidationError
+
+    config = _with_plain_references(spec.config)
+    try:
+        schema.MergeConfiguration.model_validate(config)
+        method = get(config["merge_method"]).spec
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{where}: {place or 'the spec'}: {first['msg']}") from error
+    except (RuntimeError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise UserError(f"{where}: {error}") from error
+
+    parameters = [parameter.name for parameter in method.parameters]
+
+    def check_parameters(settings: Any) -> None:
+        _check_keys(settings or {}, parameters, method.name, where)
+        for setting in (settings or {}).values():
+            for entry in setting if isinstance(setting, list) else [setting]:
+                if isinstance(entry, Mapping):
+                    _check_keys(entry, _SETTING, "a value with a filter", where)
+
+    def check_models(models: Any) -> None:
+        for entry in models or ():
+            _check_keys(entry, schema.InputModelDefinition.model_fields, "a model", where)
+            check_parameters(entry.get("parameters"))
+
+    def check_slices(slices: Any) -> None:
+        for output in slices or ():
+            _check_keys(output, schema.OutputSliceDefinition.model_fields, "a slice", where)
+            check_parameters(output.get("parameters"))
+            for source in output.get("sources") or ():
+                _check_keys(source, schema.InputSliceDefinition.model_fields, "a slice's source", where)
+                check_parameters(source.get("parameters"))
+
+    _check_keys(config, schema.MergeConfiguration.model_fields, "a spec", where)
+    check_parameters(config.get("parameters"))
+    check_models(config.get("models"))
+    check_slices(config.get("slices"))
+    for module in (config.get("modules") or {}).values():
+        _check_keys(module, schema.OutputModuleDefinition.model_fields, "a module", where)
+        check_parameters(module.get("parameters"))
+        check_models(module.get("models"))
+        check_slices(module.get("slices"))
+    tokenizer = config.get("tokenizer")
+    if isinstance(tokenizer, Mapping):
+        _check_keys(tokenizer, TokenizerConfig.model_fields, "tokenizer", where)
+    if not config.get("base_model"):
+        raise UserError(f"{where} names no base_model: without one the configuration comes from any of the models")
+
+
+def _with_plain_references(value: Any, key: str = "") -> Any:
+    """A configuration whose model references are short names: paths may hold `+` and `@`, which mergekit would split."""
+    if isinstance(value, Mapping):
+        return {inner_key: _with_plain_references(inner, inner_key) for inner_key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_plain_references(inner) for inner in value]
+    if isinstance(value, str) and key in ("model", "base_model"):
+        return "./model"
+    if isinstance(value, str) and key in ("tokenizer_source", "source") and value not in ("union", "base"):
+        return "./model"
+    return value
+
+
+def _check_keys(given: Mapping[str, Any], known: Iterable[str], of: str, where: str) -> None:
+    for key in given:
+        if key not in known:
+            raise UserError(f"{where}: {key!r} is unknown: {of} takes {', '.join(sorted(known))}")

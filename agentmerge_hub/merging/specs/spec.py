@@ -1,0 +1,161 @@
+"""A merge spec: a mergekit YAML file whose comments name its values. Input: text. Output: a Spec. Nothing is run here.
+
+A value followed by a comment of one word is bound to that name, `# 1 - name` to its complement::
+
+    - model: runs/base-all # agent
+      parameters:
+        weight: 0.5 # lambda
+
+so `--set lambda=0.4` changes the numbers of that name and no others, while the file stays plain mergekit YAML. A random
+method's seed is a line of its own, ``# seed: 42``: mergekit takes it only as an option.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.specs import bound_values
+from agentmerge_hub.merging.specs.safe_yaml import check_finite, compose
+
+RANDOM_METHODS = ("dare_linear", "dare_ties", "della", "della_linear")
+"""mergekit's methods that draw random numbers."""
+
+DEFAULT_SEED = 42
+"""For a random method whose spec names no seed."""
+
+_SEED = re.compile(r"^# seed: (\d+)", re.MULTILINE)
+_TITLE = re.compile(r"\A# ([a-z_]+): ")
+_LARGEST_SEED = 2**32 - 1
+_LONGEST = 1_000_000
+"""Characters of a spec."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One merge."""
+
+    text: str
+    """The file with its comments: what mergekit-yaml gets."""
+    config: dict[str, Any]
+    """The parsed YAML."""
+    names: dict[str, Any]
+    """Bound values by name, e.g. ``{"agent": "runs/base-all", "lambda": 0.5}``."""
+    seed: int | None
+    """Of a random method."""
+    method: str
+    """The first word of the file, e.g. ``agentmerge``; else mergekit's name of the method."""
+
+    @property
+    def is_random(self) -> bool:
+        """Whether mergekit draws random numbers for it."""
+        return self.config["merge_method"] in RANDOM_METHODS
+
+
+def read(path: Path) -> Spec:
+    """The spec in a file.
+
+    Raises:
+        UserError: if there is no such file, it is not YAML, or its bound values contradict each other.
+    """
+    try:
+        return parse(Path(path).read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} cannot be read: it should be a merge spec, e.g. recipes/merge/agentmerge.yml"
+        ) from error
+
+
+def parse(text: str, where: str) -> Spec:
+    """The spec in a text; `where` names it in messages."""
+    if len(text) > _LONGEST:
+        raise UserError(f"{where} is {len(text):,} characters long: a merge spec has at most {_LONGEST:,}")
+    try:
+        root = compose(text, where)
+        config = yaml.safe_load(text)
+        values = list(bound_values.find(text, root))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: what looks like a date and is none
+        raise UserError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("merge_method"), str):
+        raise UserError(f"{where} has no merge_method: it should be a mergekit spec, e.g. recipes/merge/agentmerge.yml")
+    check_finite(config, where)
+    names = bound_values.values_by_name(values, where)
+    seed = _SEED.search(text)
+    if seed and int(seed[1]) > _LARGEST_SEED:
+        raise UserError(f"{where}: the seed {seed[1]} is too large: it may be at most {_LARGEST_SEED}")
+    title = _TITLE.match(text)
+    method = title[1] if title and title[1] != "seed" else config["merge_method"]
+    return Spec(text, config, names, int(seed[1]) if seed else None, method)
+
+
+def with_values(spec: Spec, values: Mapping[str, str], where: str) -> Spec:
+    """The spec with bound values replaced, e.g. ``{"lambda": "0.4", "agent": "runs/other"}``.
+
+    Raises:
+        UserError: if the spec binds no such name, or a finite number is expected and none given.
+    """
+    known = set(spec.names) | ({"seed"} if spec.seed is not None or spec.is_random else set())
+    for name in values:
+        if name not in known:
+            raise UserError(f"{where} has no value marked `# {name}`: --set takes {', '.join(sorted(known)) or 'none'}")
+    text = bound_values.replace(spec.text, values, where)
+    if "seed" in values:
+        text = _with_seed(text, bound_values.whole_number(values["seed"], "seed"))
+    return parse(text, where)
+
+
+def with_seed(spec: Spec, where: str) -> Spec:
+    """The spec of a random method with a seed; a spec that has one, or needs none, as it is."""
+    if not spec.is_random or spec.seed is not None:
+        return spec
+    return parse(_with_seed(spec.text, DEFAULT_SEED), where)
+
+
+def _with_seed(text: str, seed: int) -> str:
+    line = f"# seed: {seed}"
+    if _SEED.search(text):
+        return _SEED.sub(line, text)
+    return f"{text.rstrip(chr(10))}\n{line}\n"
+
+
+def references_of(spec: Spec) -> list[str]:
+    """Every model a spec names, in the order of the file, each once; with the one that gives the tokenizer."""
+    return list(dict.fromkeys([*_references(spec.config), donor_of(spec)]))
+
+
+def donor_of(spec: Spec) -> str:
+    """The model that gives a merge its tokenizer and chat template.
+
+    Raises:
+        UserError: if the spec names no model at all.
+    """
+    source = tokenizer_source_of(spec.config)
+    if isinstance(source, str) and source not in ("base", "union"):
+        return source
+    named = [spec.config.get("base_model"), *_references(spec.config)]
+    for model in named:
+        if isinstance(model, str):
+            return model
+    raise UserError(f"the spec of {spec.method} names no model")
+
+
+def tokenizer_source_of(config: Mapping[str, Any]) -> Any:
+    """The tokenizer's source in a mergekit configuration; None where it names none."""
+    tokenizer = config.get("tokenizer")
+    return config.get("tokenizer_source") or (tokenizer.get("source") if isinstance(tokenizer, dict) else None)
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key in ("base_model", "model") and isinstance(inner, str):
+                yield inner
+            elif key not in ("tokenizer", "tokenizer_source"):
+                yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)

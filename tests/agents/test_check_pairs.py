@@ -1,0 +1,52 @@
+"""A rejected answer that solves its task is found by replaying it in the browser, and can be left out of the dataset."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from agentmerge_hub.agents.browser import browsergym_patches
+from agentmerge_hub.agents.browser.agentlab_api import EnvArgs
+from agentmerge_hub.agents.check_pairs import OTHER_PAGE, REJECTED, SOLVES, check_pairs
+from agentmerge_hub.agents.observations import flatten
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.prompt import Flags
+
+pytestmark = pytest.mark.browser
+
+TASK, SEED = "miniwob.click-test", 7
+
+
+def write_dataset(folder: Path, tree: str, rejected: dict[str, str]) -> None:
+    for config, rows in {
+        "preferences": [
+            {
+                "pair_id": name, "origin": "other_element", "episode_id": "e", "task": TASK, "seed": SEED, "step": 0,
+                "action": "noop()", "rejected_action": action,
+            }
+            for name, action in rejected.items()
+        ],
+        "episodes": [{"episode_id": "e", "step": 0, "action": "noop()", "axtree": tree}],
+    }.items():  # fmt: skip
+        (folder / "data" / config).mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(rows), folder / "data" / config / "train-0.parquet")
+
+
+def test_an_answer_that_solves_the_task_is_found(tmp_path: Path) -> None:
+    browsergym_patches.apply()
+    env = EnvArgs(task_name=TASK, task_seed=SEED, max_steps=2).make_env(
+        action_mapping=None, exp_dir=None, use_raw_page_output=False
+    )
+    tree = flatten(env.reset(seed=SEED)[0], Flags())["axtree_txt"]
+    env.close()
+    button = next(line for line in tree.splitlines() if "button" in line).split("]")[0].strip().lstrip("[")
+    write_dataset(tmp_path / "set", tree, {"right": f"click('{button}')", "wrong": "click('a324')"})
+    assert {one.pair_id: one.outcome for one in check_pairs(tmp_path / "set", 10)} == {
+        "right": SOLVES,
+        "wrong": REJECTED,
+    }
+    write_dataset(tmp_path / "changed", tree.replace("button", "link"), {"right": f"click('{button}')"})
+    assert [one.outcome for one in check_pairs(tmp_path / "changed", 10)] == [OTHER_PAGE]
+    with pytest.raises(UserError, match="--preferences"):
+        check_pairs(tmp_path, 10)

@@ -1,0 +1,156 @@
+"""A LoRA run is the model it makes of its base: in merges, and grafted on the instruct model with PEFT alone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from mergekit.config import MergeConfiguration
+from mergekit.merge import run_merge
+from mergekit.options import MergeOptions
+from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from agentmerge_hub import manifest
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.graft import graft
+from agentmerge_hub.merging.merge import MergeJob, MergeSettings, merge_one
+from agentmerge_hub.merging.specs import spec as specs
+from agentmerge_hub.merging.verify import verify
+from agentmerge_hub.package_data import data_folder
+
+
+def train(out: Path, **options: object) -> Path:
+    """A LoRA adapter on ./base with factors that do something."""
+    torch.manual_seed(7)
+    options = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM"} | options
+    config = LoraConfig(**options)
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained("base", dtype=torch.float32), config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.05)
+            elif weight.requires_grad:
+                weight.add_(0.05 * torch.randn_like(weight))
+    model.save_pretrained(out)
+    return out
+
+
+@pytest.fixture
+def lora(here: Path) -> Path:
+    return train(Path("lora"))
+
+
+def spec_of(method: str, agent: str) -> specs.Spec:
+    recipe = specs.read(data_folder("recipes") / "merge" / f"{method}.yml")
+    return specs.with_values(recipe, {"base": "./base", "agent": agent, "instruct": "./instruct"}, "spec")
+
+
+@pytest.mark.parametrize(
+    ("options", "methods"),
+    [({}, ["agentmerge", "nuslerp"]), ({"use_rslora": True}, ["ties"])],
+    ids=["streamed and by mergekit", "rslora"],
+)
+def test_an_adapter_merges_as_the_model_peft_makes_of_it(here: Path, options: dict, methods: list[str]) -> None:
+    lora = train(Path("lora"), **options)
+    full = AutoPeftModelForCausalLM.from_pretrained(lora, dtype=torch.float32).merge_and_unload()
+    full.save_pretrained("full")
+    for method in methods:
+        merge_one(MergeJob(spec_of(method, "./lora"), Path(method), "spec"), MergeSettings(reply=False))
+        merge_one(MergeJob(spec_of(method, "./full"), Path(f"{method}-full"), "spec"), MergeSettings(reply=False))
+        assert Path(method, "model.safetensors").read_bytes() == Path(f"{method}-full/model.safetensors").read_bytes()
+    assert verify(Path(methods[0]), {}).tensors == 21
+
+
+def test_mergekit_gives_the_same_for_model_plus_adapter(lora: Path) -> None:
+    spec = spec_of("agentmerge", "./base+./lora")
+    merge_one(MergeJob(spec, Path("ours"), "spec"), MergeSettings(reply=False))
+    options = MergeOptions(write_model_card=False, quiet=True, lora_merge_cache="cache", lora_merge_dtype="float32")
+    run_merge(MergeConfiguration.model_validate(yaml.safe_load(spec.text)), "theirs", options)
+    ours, theirs = load_file("ours/model.safetensors"), load_file("theirs/model.safetensors")
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_graft_is_the_sum_with_both_vectors_whole(lora: Path, llama: Callable[..., Path]) -> None:
+    graft(lora, "./instruct", Path("graft"))
+    assert sum(path.stat().st_size for path in Path("graft").glob("*.safetensors")) < 50_000
+    loaded = AutoPeftModelForCausalLM.from_pretrained("graft", dtype=torch.float32).merge_and_unload().state_dict()
+    text = spec_of("agentmerge_sum", "./lora").text.replace("out_dtype: bfloat16", "out_dtype: float32")
+    merge_one(MergeJob(specs.parse(text, "spec"), Path("sum"), "spec"), MergeSettings(reply=False))
+    for name, tensor in load_file("sum/model.safetensors").items():
+        torch.testing.assert_close(loaded[name], tensor, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"use_dora": True, "modules_to_save": ["embed_tokens", "lm_head"]},
+        {"rank_pattern": {"down_proj": 2}, "alpha_pattern": {"q_proj": 3}, "trainable_token_indices": [3, 5]},
+        {"target_modules": ["embed_tokens", "lm_head", "v_proj"], "use_rslora": True},
+        {"init_lora_weights": "pissa"},
+        {"init_lora_weights": "olora"},
+    ],
+    ids=["dora and whole modules", "patterns and tokens", "embeddings and head", "pissa", "olora"],
+)
+def test_whatever_peft_merges_is_merged_as_peft_does(here: Path, options: dict) -> None:
+    lora = train(Path("lora"), **options)
+    base = AutoModelForCausalLM.from_pretrained("base", dtype=torch.float32)
+    wanted = PeftModel.from_pretrained(base, lora).merge_and_unload().state_dict()
+    text = spec_of("agentmerge", "./lora").text.replace("out_dtype: bfloat16", "out_dtype: float32")
+    spec = specs.with_values(specs.parse(text, "spec"), {"lambda": "1"}, "spec")
+    merge_one(MergeJob(spec, Path("out"), "spec"), MergeSettings(reply=False))
+    for name, tensor in load_file("out/model.safetensors").items():
+        torch.testing.assert_close(tensor, wanted[name], rtol=1e-5, atol=1e-6)
+    assert {"agent", "agent_base"} <= set(manifest.read(Path("out"))["inputs"])
+
+
+def configure(lora: Path, **values: object) -> None:
+    path = lora / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"peft_type": "IA3"}, "is an adapter of peft_type IA3, not LORA"),
+        ({"alora_invocation_tokens": [1]}, "has alora_invocation_tokens = .1., which is not known to merge exactly"),
+        ({"setting_of_tomorrow": 1}, "has setting_of_tomorrow = 1, which is not known to merge exactly"),
+        ({"init_lora_weights": "pissa_niter_4"}, "has init_lora_weights = pissa_niter_4"),
+        ({"r": 2}, "with rank 4, and its adapter_config.json says r = 2"),
+        ({"r": 0}, "r is 0, and should be a number above 0"),
+        ({"lora_alpha": float("nan")}, "lora_alpha is nan, and should be a number above 0"),
+        ({"base_model_name_or_path": "gone"}, r"trained on 'gone', which is not here: write MODEL\+\./lora"),
+    ],
+)
+def test_an_adapter_that_cannot_be_merged_exactly_is_refused(lora: Path, values: dict, said: str) -> None:
+    configure(lora, **values)
+    with pytest.raises(UserError, match=said):
+        merge_one(MergeJob(spec_of("agentmerge", "./lora"), Path("out"), "spec"), MergeSettings(reply=False))
+    assert not Path("out").exists()
+
+
+def test_a_base_that_has_moved_can_be_named(lora: Path) -> None:
+    merge_one(MergeJob(spec_of("agentmerge", "./lora"), Path("one"), "spec"), MergeSettings(reply=False))
+    configure(lora, base_model_name_or_path="gone")
+    settings = MergeSettings(reply=False, adapter_base="./base")
+    merge_one(MergeJob(spec_of("agentmerge", "./lora"), Path("two"), "spec"), settings)
+    assert Path("one/model.safetensors").read_bytes() == Path("two/model.safetensors").read_bytes()
+    assert verify(Path("two"), {}, reply=False, adapter_base="./base").tensors == 21
+
+
+def test_a_graft_takes_plain_adapters_for_its_model_only(lora: Path, llama: Callable[..., Path]) -> None:
+    with pytest.raises(UserError, match="base is no adapter"):
+        graft(Path("base"), "./instruct", Path("graft"))
+    with pytest.raises(UserError, match="the output lora is the input lora"):
+        graft(lora, "./instruct", lora)
+    llama(Path("wide"), seed=0, hidden=64)
+    with pytest.raises(UserError, match=r"adapts .* and \./wide has no such tensor"):
+        graft(lora, "./wide", Path("graft"))
+    for values in ({"use_dora": True}, {"use_dora": False, "init_lora_weights": "pissa"}):
+        configure(lora, **values)
+        with pytest.raises(UserError, match=r"lora is not plain LoRA \((use_dora|init_lora_weights)\)"):
+            graft(lora, "./instruct", Path("graft"))
+    assert not Path("graft").exists()

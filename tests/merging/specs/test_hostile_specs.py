@@ -1,0 +1,133 @@
+"""Specs of unknown origin, paths of every kind, and numbers that are none."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.inputs.merge_inputs import split_reference
+from agentmerge_hub.merging.specs import spec as specs
+from agentmerge_hub.merging.specs.mergekit_schema import validate
+from agentmerge_hub.package_data import data_folder
+
+AGENTMERGE = (data_folder("recipes") / "merge" / "agentmerge.yml").read_text()
+DARE = (data_folder("recipes") / "merge" / "dare_ties.yml").read_text()
+
+
+def bomb(levels: int, kind: str) -> str:
+    lines = [f"a0: &a0 [{', '.join(['0.5'] * 9)}]" if kind == "list" else "a0: &a0 {k0: 1}"]
+    for n in range(1, levels):
+        if kind == "list":
+            lines.append(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]")
+        elif kind == "mapping":
+            lines.append(f"a{n}: &a{n} {{{', '.join(f'k{i}: *a{n - 1}' for i in range(9))}}}")
+        else:
+            lines.append(f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 9)}]\n  k{n}: 1")
+    return AGENTMERGE + "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("kind", ["list", "mapping", "merge key"])
+def test_aliases_that_expand_without_end_are_refused(kind: str) -> None:
+    with pytest.raises(UserError, match=r"its aliases expand to more than 20,000 values"):
+        specs.parse(bomb(10, kind), "spec")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (AGENTMERGE + f"deep: {'[' * 200}{']' * 200}\n", "nested more than 50 levels"),
+        (AGENTMERGE + "dtype: bfloat16\n", "'dtype' is given twice"),
+        (AGENTMERGE + " " * 1_000_001, "characters long"),
+        (
+            AGENTMERGE.replace("lambda: 1.0", "lambda: .nan"),
+            r"parameters\.lambda is nan, and should be a finite number",
+        ),
+        (
+            AGENTMERGE.replace("weight: 0.5 # lambda", "weight: [0.1, -.inf]"),
+            r"models\.0\.parameters\.weight\.1 is -inf",
+        ),
+        (AGENTMERGE.replace("weight: 0.5 # lambda", "weight: 'nan'"), "should be a finite number"),
+        (AGENTMERGE.replace("weight: 0.5 # lambda", f"weight: {'9' * 400}"), "should be a finite number"),
+        (DARE.replace("seed: 42", "seed: 99999999999"), "the seed 99999999999 is too large"),
+    ],
+)
+def test_a_hostile_spec_is_one_sentence(text: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        specs.parse(text, "spec")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400"])
+def test_a_value_that_is_set_must_be_finite(value: str) -> None:
+    with pytest.raises(UserError, match=f"--set lambda={value}: lambda is a finite number"):
+        specs.with_values(specs.parse(AGENTMERGE, "spec"), {"lambda": value}, "spec")
+
+
+@given(
+    path=st.text(st.sampled_from("ab +@#&*:'\"\\-ä漢😀/.,[]{}!%|>?~"), min_size=1, max_size=200).filter(
+        lambda text: text.strip() == text
+    )
+)
+def test_a_path_of_any_letters_and_length_is_set_as_it_is(path: str) -> None:
+    spec = specs.with_values(specs.parse(AGENTMERGE, "spec"), {"agent": path, "instruct": path}, "spec")
+    assert [entry["model"] for entry in spec.config["models"]] == [path, path]
+    assert specs.parse(spec.text, "spec").config == yaml.safe_load(spec.text)
+
+
+def test_a_folder_whose_name_holds_a_plus_is_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a+b", "a", "lora", "c+d"):
+        Path(name).mkdir()
+    assert split_reference("./a+b") == ("./a+b", None)
+    assert split_reference("./a+./lora") == ("./a", "./lora")
+    assert split_reference("./c+d+./lora") == ("./c+d", "./lora")
+    assert split_reference("org/model+org/lora") == ("org/model", "org/lora")
+
+
+SLICES = """merge_method: linear
+base_model: ./b
+slices:
+- sources:
+  - {model: ./a, layer_range: [0, 2], parameters: {weight: 0.5}}
+  - {model: ./b, layer_range: [0, 2], parameters: {weight: 0.5}}
+  parameters: {normalize: true}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("{weight: 0.5}}\n  - {model: ./b", "{weigth: 0.5}}\n  - {model: ./b", "'weigth' is unknown: linear takes"),
+        (
+            "layer_range: [0, 2], parameters",
+            "layer_range: [0, 2], prameters",
+            "'prameters' is unknown: a slice's source",
+        ),
+        ("  parameters: {normalize", "  paramters: {normalize", "'paramters' is unknown: a slice takes"),
+        ("{normalize: true}", "{normalise: true}", "'normalise' is unknown: linear takes"),
+        (
+            "{weight: 0.5}}\n  - {model: ./b",
+            "{weight: [{fliter: mlp, value: 1}]}}\n  - {model: ./b",
+            "'fliter' is unknown",
+        ),
+    ],
+)
+def test_a_typo_inside_slices_is_refused(old: str, new: str, said: str) -> None:
+    validate(specs.parse(SLICES, "spec"), "spec")
+    assert old in SLICES
+    with pytest.raises(UserError, match=said):
+        validate(specs.parse(SLICES.replace(old, new, 1), "spec"), "spec")
+
+
+def test_a_random_method_without_a_seed_gets_one_that_the_text_keeps() -> None:
+    bare = specs.parse(re.sub(r"# seed: 42.*\n", "", DARE), "spec")
+    assert bare.seed is None
+    seeded = specs.with_seed(bare, "spec")
+    assert seeded.seed == 42 and seeded.method == "dare_ties" and specs.parse(seeded.text, "spec").seed == 42
+    assert specs.with_values(bare, {"seed": "7"}, "spec").seed == 7
+    assert specs.with_seed(specs.parse(AGENTMERGE, "spec"), "spec").text == AGENTMERGE
+    titleless = specs.with_seed(specs.parse(yaml.safe_dump(bare.config), "spec"), "spec")
+    assert (titleless.seed, titleless.method) == (42, "dare_ties")
