@@ -20,7 +20,7 @@ from agentmerge_hub.errors import UserError, os_errors_as_sentences
 NAME = ".agentmerge.lock"
 """The lock file inside a folder that a stage writes in place."""
 
-_PATIENCE = 0.5
+PATIENCE = 0.5
 """Seconds to wait for a writer that is just ending."""
 
 
@@ -49,8 +49,12 @@ def lock_folder(folder: Path, stage: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lock_file(path: Path, output: Path, stage: str) -> Iterator[None]:
+def lock_file(path: Path, output: Path, stage: str, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock `path`, which protects `output`; the file exists only as long as the lock is held.
+
+    Args:
+        stage: what writes, for the message to a second writer.
+        patience: seconds to wait for another holder.
 
     Raises:
         UserError: another process holds it, or it cannot be made.
@@ -66,7 +70,7 @@ def lock_file(path: Path, output: Path, stage: str) -> Iterator[None]:
 
     lock = FileLock(path, thread_local=False, on_acquired=record)
     with os_errors_as_sentences(output):
-        _acquire(lock, path, output)
+        _acquire(lock, path, output, patience)
     try:
         yield
     finally:
@@ -86,8 +90,8 @@ def _remove_partial_files(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _acquire(lock: FileLock, path: Path, output: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
+def _acquire(lock: FileLock, path: Path, output: Path, patience: float) -> None:
+    deadline = time.monotonic() + patience
     while True:
         try:
             lock.acquire(timeout=max(0.0, deadline - time.monotonic()))

@@ -1,9 +1,7 @@
 """What a merge would read, write and take, from headers alone. Nothing is written."""
 
-import tempfile
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 
 from agentmerge_hub import output_folder
 from agentmerge_hub.merging.engine import backends, streaming
@@ -12,6 +10,7 @@ from agentmerge_hub.merging.inputs.tensor_reader import CHUNK_SIZE
 from agentmerge_hub.merging.merge import MergeJob, MergeSettings, located_folders, written_bytes
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.specs import mergekit_schema
+from agentmerge_hub.scratch import scratch_folder
 
 _PROCESS_BYTES = 400_000_000
 """Of Python with torch and the tokenizer."""
@@ -55,8 +54,8 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
     mergekit_schema.validate(spec, job.where)
     output_folder.check_replaceable(job.out, provenance.STAGE)
     output_folder.check_not_input(job.out, located_folders(spec))
-    with tempfile.TemporaryDirectory(prefix="agentmerge-adapters-") as scratch:
-        inputs = open_inputs(spec, Path(scratch), settings.adapter_base)
+    with scratch_folder("adapters") as scratch:
+        inputs = open_inputs(spec, scratch, settings.adapter_base)
         formula = backends.streaming_formula(spec, inputs)
         references = formula.references if formula else list(inputs.models)
         read = sum(tensor.size for reference in references for tensor in inputs.models[reference].tensors.values())

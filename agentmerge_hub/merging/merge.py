@@ -5,7 +5,6 @@ Input: specs and model folders. Output: one finished folder a merge, or none. A 
 
 import contextlib
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -27,6 +26,7 @@ from agentmerge_hub.merging.outputs import model_card, model_checks, model_files
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.merging.specs.formula import OUT_DTYPES, Formula, formula_of
 from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of
+from agentmerge_hub.scratch import scratch_folder
 
 Hashes = Mapping[Path, Mapping[str, str]]
 """Folder → file → sha256."""
@@ -114,8 +114,8 @@ def merge(jobs: Sequence[MergeJob], settings: MergeSettings | None = None) -> li
     runs = [_Run(job) for job in jobs]
     with os_errors_as_sentences(jobs[0].out if jobs else None):
         try:
-            with tempfile.TemporaryDirectory(prefix="agentmerge-adapters-") as scratch:
-                _open(runs, settings, Path(scratch))
+            with scratch_folder("adapters") as scratch:
+                _open(runs, settings, scratch)
                 _check_disk_space(_live(runs))
                 with ThreadPoolExecutor(3) as pool:
                     return _write(runs, settings, pool, started)

@@ -6,7 +6,6 @@ that records what it was made of. A folder with a manifest is also compared with
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from agentmerge_hub.merging.outputs import file_comparison, model_checks, model_
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.specs.spec import Spec
+from agentmerge_hub.scratch import scratch_folder
 
 CARD = "README.md"
 _MOST_SHOWN = 5
@@ -60,8 +60,8 @@ def verify(
         UserError: if anything is wrong: every finding in one sentence each.
     """
     spec = _spec_of(folder, values)
-    with os_errors_as_sentences(folder), tempfile.TemporaryDirectory(prefix="agentmerge-adapters-") as scratch:
-        inputs = open_inputs(spec, Path(scratch), adapter_base)
+    with os_errors_as_sentences(folder), scratch_folder("adapters") as scratch:
+        inputs = open_inputs(spec, scratch, adapter_base)
         first = not (folder / manifest.NAME).is_file()
         if not first:
             _check_unchanged(folder)
