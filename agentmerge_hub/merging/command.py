@@ -61,6 +61,13 @@ _device = click.option(
     help="Where values are computed; the result is the same.",
 )
 
+_dry_run = click.option(
+    "--dry-run", is_flag=True, help="Check the inputs and print what a merge would read, write and take; write nothing."
+)
+_disk_speed = click.option(
+    "--disk-speed", type=float, default=500, show_default=True, metavar="MB/S", help="For --dry-run: speed of the disk."
+)
+
 _NO_ANSWER = "Warning: {} answers a greeting with nothing: it ends its turn at once. Try it before you use it."
 
 
@@ -73,10 +80,8 @@ _NO_ANSWER = "Warning: {} answers a greeting with nothing: it ends its turn at o
 @_shard_size
 @_adapter_base
 @_device
-@click.option("--dry-run", is_flag=True, help="Check the inputs and print what the merge would read, write and take.")
-@click.option(
-    "--disk-speed", type=float, default=500, show_default=True, metavar="MB/S", help="For --dry-run: speed of the disk."
-)
+@_dry_run
+@_disk_speed
 def merge(
     spec: Path,
     out: Path,
@@ -104,8 +109,6 @@ def merge(
     parsed = _read(spec, values)
     job = MergeJob(parsed, out, str(spec))
     if dry_run:
-        if disk_speed <= 0:
-            raise UserError(f"--disk-speed {disk_speed}: it takes a number of megabytes per second above 0")
         click.echo(f"{out} by {planning.estimate(job, settings, disk_speed)}")
         return
     result = merge_one(job, settings)
@@ -158,6 +161,8 @@ def _read(spec: Path, values: dict[str, str]) -> "Spec":
 @_shard_size
 @_adapter_base
 @_device
+@_dry_run
+@_disk_speed
 def sweep(
     spec: Path,
     more: tuple[str, ...],
@@ -170,6 +175,8 @@ def sweep(
     shard_bytes: int,
     adapter_base: str | None,
     device: str,
+    dry_run: bool,
+    disk_speed: float,
 ) -> None:
     """Merge over a grid of λ and checkpoints, reading each model once.
 
@@ -189,6 +196,12 @@ def sweep(
     parsed = _read(spec, values)
     values_of_lambda = sweeps.lambdas_of(lambdas) if lambdas else []
     folders = sweeps.checkpoints_of([*checkpoints, *more])
+    if dry_run:
+        from agentmerge_hub.merging import dry_run as planning
+
+        for point in sweeps.grid(parsed, str(spec), out, values_of_lambda, folders):
+            click.echo(f"{point.job.out} by {planning.estimate(point.job, settings, disk_speed)}")
+        return
     results = sweeps.sweep(parsed, str(spec), out, values_of_lambda, folders, settings)
     _show(results)
     failed = [result for result in results if result.state not in (sweeps.MADE, sweeps.KEPT)]

@@ -1,9 +1,11 @@
 """What a merge would read, write and take, from headers alone. Nothing is written."""
 
+import math
 from dataclasses import dataclass
 from math import prod
 
 from agentmerge_hub import output_folder
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.engine import backends, streaming
 from agentmerge_hub.merging.inputs.merge_inputs import open_inputs
 from agentmerge_hub.merging.inputs.tensor_reader import CHUNK_SIZE
@@ -48,9 +50,11 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
         megabytes_per_second: what the disk reads and writes.
 
     Raises:
-        UserError: if the spec or an input is wrong.
+        UserError: if the spec, an input or the speed is wrong.
     """
     spec = job.spec
+    if not 0 < megabytes_per_second < math.inf:
+        raise UserError(f"--disk-speed {megabytes_per_second}: it takes a number of megabytes per second above 0")
     mergekit_schema.validate(spec, job.where)
     output_folder.check_replaceable(job.out, provenance.STAGE)
     output_folder.check_not_input(job.out, located_folders(spec))

@@ -88,22 +88,17 @@ class RunConfig:
     """Names of the options that the recipe or the command line set."""
     script: ScriptArguments
     sft: SFTConfig
-    """TRL's settings of the trainer; a `preference.arguments.PreferenceConfig` has all of these fields too."""
     model: ModelConfig
     options: RunArguments
 
 
-def parse_args(args: Sequence[str] | None = None, trainer_config: type = SFTConfig) -> RunConfig:
+def parse_args(args: Sequence[str] | None = None) -> RunConfig:
     """Parse ``--config recipe.yaml --key value …`` (the process's own arguments if None).
-
-    Args:
-        args: the words of the command line.
-        trainer_config: TRL's settings of the trainer.
 
     Raises:
         UserError: for a recipe that does not exist or is not a mapping, an unknown key, or a value of the wrong type.
     """
-    parser = _Parser((ScriptArguments, trainer_config, ModelConfig, RunArguments), allow_abbrev=False)  # type: ignore[arg-type] # TrlParser takes any iterable of dataclasses
+    parser = _Parser((ScriptArguments, SFTConfig, ModelConfig, RunArguments), allow_abbrev=False)  # type: ignore[arg-type] # TrlParser takes any iterable of dataclasses
     args = list(sys.argv[1:] if args is None else args)
     try:
         given = _given(args)

@@ -99,6 +99,46 @@ def test_values_that_are_not_finite(value: float, method: str) -> None:
         run(method)
 
 
+def test_a_result_that_overflows_its_type() -> None:
+    change("agent", lambda weights: weights["model.norm.weight"].__setitem__(3, 2e5))
+    text = (data_folder("recipes") / "merge" / "agentmerge.yml").read_text()
+    with pytest.raises(UserError, match=r"model\.norm\.weight is not finite in spec.*overflows float16"):
+        run(text=text.replace("out_dtype: bfloat16", "out_dtype: float16"))
+    with pytest.raises(UserError, match=r"not finite.*the inputs are finite, the merge overflows"):
+        run(text=(data_folder("recipes") / "merge" / "slerp.yml").read_text().replace("bfloat16", "float16"))
+
+
+def test_a_nan_that_mergekit_would_write() -> None:
+    change("agent", lambda weights: weights["model.norm.weight"].__setitem__(3, float("nan")))
+    with pytest.raises(UserError, match=r"model\.norm\.weight of \./agent"):
+        run("nuslerp")
+
+
+def test_an_output_that_is_an_input() -> None:
+    before = Path("agent/model.safetensors").read_bytes()
+    Path("link").symlink_to("agent")
+    for out in (Path("agent"), Path("link"), Path("agent/merged"), Path()):
+        with pytest.raises(UserError, match=r"input|already exists"):
+            run(out=out)
+    Path("link").unlink()
+    assert Path("agent/model.safetensors").read_bytes() == before
+
+
+def test_layers_that_cannot_be_found() -> None:
+    for role in LOCAL:
+        change(role, lambda weights: weights.update({"odd.7.weight": torch.ones(2)}))
+    with pytest.raises(UserError, match=r"the layer of odd\.7\.weight cannot be found in LlamaForCausalLM"):
+        run("lines")
+
+
+def test_a_token_that_an_input_lacks() -> None:
+    for name in ("base", "agent"):
+        path = Path(name, "tokenizer.json")
+        path.write_text(path.read_text().replace('"<|start|>"', '"<|begin|>"'))
+    with pytest.raises(UserError, match="write a `tokenizer:` block"):
+        run()
+
+
 def test_a_file_that_is_cut_short() -> None:
     path = Path("agent/model.safetensors")
     os.truncate(path, path.stat().st_size - 10)

@@ -1,5 +1,6 @@
 """A sweep is its single merges, made together; finished ones are kept, and made again when an input changes."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +89,46 @@ def test_the_command_takes_an_unquoted_pattern_and_ends_with_a_table(spec: specs
     assert "checkpoint-5120" in done.stdout and done.stdout.count("made") == 2
     wrong = subprocess.run([*command[:4], "elsewhere"], capture_output=True, text=True)
     assert wrong.returncode == 1 and wrong.stderr.startswith("Error: nothing to sweep over")
+
+
+def test_a_bad_and_an_unfinished_checkpoint_leave_the_other_merges(spec: specs.Spec) -> None:
+    shutil.copytree("run/checkpoint-640", "run/checkpoint-7000")
+    Path("run/checkpoint-7000/config.json").unlink()
+    weights = load_file("run/checkpoint-5120/model.safetensors")
+    weights["model.norm.weight"][2] = float("nan")
+    save_file(weights, "run/checkpoint-5120/model.safetensors", metadata={"format": "pt"})
+    checkpoints = checkpoints_of(["run/checkpoint-*"])
+    results = sweep(spec, "spec", Path("merged"), [0.3, 0.5], checkpoints, MergeSettings(reply=False))
+    assert [result.state for result in results[:2]] == ["made", "made"]
+    assert all("model.norm.weight of ./run/checkpoint-5120 holds values" in result.state for result in results[2:4])
+    assert all("skipped: run/checkpoint-7000 has no config.json" in result.state for result in results[4:])
+    assert {path.name for path in Path("merged").iterdir()} == {
+        "checkpoint-640-lambda-0.3",
+        "checkpoint-640-lambda-0.5",
+    }
+
+
+def test_a_merge_of_a_merge_is_made_again_when_the_first_changes(spec: specs.Spec) -> None:
+    """The first merge has a manifest of its own: what it says of its weights is not believed."""
+    one = specs.with_values(spec, {"agent": "./run/checkpoint-640"}, "spec")
+    merge_one(MergeJob(one, Path("first"), "spec"), MergeSettings(reply=False))
+    second = specs.with_values(spec, {"agent": "./first"}, "spec")
+
+    def state() -> str:
+        (result,) = sweep(second, "spec", Path("grid"), [0.5], [], MergeSettings(reply=False))
+        return result.state
+
+    assert (state(), state()) == ("made", "kept")
+    weights = load_file("first/model.safetensors")
+    weights["model.norm.weight"] += 1
+    save_file(weights, "first/model.safetensors", metadata={"format": "pt"})
+    assert state() == "made"
+    Path("grid/lambda-0.5/model.safetensors").write_bytes(b"damaged")
+    assert state() == "made"
+
+
+def test_a_sweep_does_not_replace_its_own_checkpoints(spec: specs.Spec) -> None:
+    before = Path("run/checkpoint-640/model.safetensors").read_bytes()
+    (result,) = sweep(spec, "spec", Path("run"), [], ["run/checkpoint-640"], MergeSettings(reply=False))
+    assert "run/checkpoint-640" in result.state and result.state not in ("made", "kept")
+    assert Path("run/checkpoint-640/model.safetensors").read_bytes() == before

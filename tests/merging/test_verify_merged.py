@@ -1,10 +1,12 @@
 """A plain mergekit-yaml output is proven from its inputs, gets its manifest, and is caught when a value is off."""
 
 import contextlib
+import json
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -114,3 +116,76 @@ def test_other_methods_are_proven_too(here: Path, method: str) -> None:
     with pytest.raises(UserError, match=r"lm_head\.weight differs in 1 of"):
         verify(merged, {})
     assert {path.name for path in here.iterdir()} == {"base", "agent", "instruct", "merged", "spec.yml"}
+
+
+def change_json(path: Path, **values: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def drop_token(merged: Path) -> None:
+    content = json.loads((merged / "tokenizer.json").read_text())
+    content["added_tokens"][0]["lstrip"] = not content["added_tokens"][0]["lstrip"]
+    (merged / "tokenizer.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda merged: change_json(merged / "config.json", rms_norm_eps=0.5), "config.json has rms_norm_eps 0.5, and"),
+        (
+            lambda merged: change_json(merged / "config.json", eos_token_id=9),
+            "config.json has eos_token_id 9, which is",
+        ),
+        (lambda merged: change_json(merged / "config.json", dtype="float32"), "config.json says dtype float32"),
+        (
+            lambda merged: (
+                shutil.copy("instruct/generation_config.json", merged)
+                and change_json(merged / "generation_config.json", temperature=9.0)
+            ),
+            "generation_config.json has other values than that of instruct: temperature",
+        ),
+        (drop_token, "tokenizer.json has another added_tokens"),
+        (
+            lambda merged: change_json(merged / "tokenizer_config.json", pad_token="<|end|>"),
+            r"the tokenizer's pad_token is <\|end\|>",
+        ),
+        (
+            lambda merged: (merged / "modeling_custom.py").write_text("import os"),
+            "modeling_custom.py belongs to no merge",
+        ),
+        (lambda merged: (merged / "more.safetensors").write_bytes(b""), "more.safetensors belongs to no merge"),
+        (
+            lambda merged: (merged / "preprocessor_config.json").write_text("{}"),
+            "preprocessor_config.json is not that of",
+        ),
+    ],
+    ids=["config", "eos", "dtype", "generation", "tokenizer", "special token", "code", "weights", "processor"],
+)
+def test_every_file_is_compared_with_the_inputs(merged: Path, change: Callable[[Path], object], said: str) -> None:
+    change(merged)
+    with pytest.raises(UserError, match=said):
+        verify(merged, {}, reply=False)
+    assert not (merged / manifest.NAME).exists()
+
+
+def test_notes_beside_inputs_and_a_finished_card_change_nothing(merged: Path) -> None:
+    verify(merged, {}, reply=False)
+    Path("base/README.md").write_text("# The base model")
+    Path("agent/.cache/huggingface").mkdir(parents=True)
+    Path("agent/.cache/huggingface/download.json").write_text("{}")
+    Path("agent/trainer_state.json").write_text("{}")
+    (merged / "README.md").write_text("# A merge\n\nEvaluated on validation tasks.")
+    assert not verify(merged, {}, reply=False).first
+
+
+def test_what_the_manifest_claims_is_compared(merged: Path) -> None:
+    verify(merged, {}, reply=False)
+    content = manifest.read(merged)
+    claimed = content | {"config": content["config"] | {"lambda": 0.9}}
+    (merged / manifest.NAME).write_text(json.dumps(claimed))
+    with pytest.raises(UserError, match=r"its manifest says lambda = 0\.9, and mergekit_config\.yml 0\.4"):
+        verify(merged, {}, reply=False)
+    del content["inputs"]["agent"]
+    (merged / manifest.NAME).write_text(json.dumps(content))
+    with pytest.raises(UserError, match="its manifest does not name the agent model"):
+        verify(merged, {}, reply=False)

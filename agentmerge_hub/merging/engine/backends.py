@@ -14,7 +14,9 @@ def streaming_formula(spec: Spec, inputs: MergeInputs) -> Formula | None:
     formula = formula_of(spec)
     if formula is None or inputs.rows.aligned_by_mergekit or inputs.architecture.forced_dtypes:
         return None
-    if not inputs.architecture.same_layout and (formula.method == "ties" or formula.has_filters):
+    if inputs.architecture.separate_experts and formula.method == "ties":
+        return None
+    if formula.has_filters and (inputs.architecture.separate_experts or not inputs.architecture.same_names):
         return None
     return formula
 

@@ -49,6 +49,8 @@ def run(spec: Spec, out: Path, inputs: MergeInputs, *, shard_bytes: int, device:
             command += ["--random-seed", str(spec.seed)]
         done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONHASHSEED": "0"})
     if done.returncode:
+        if source := _not_finite_input(inputs):
+            raise UserError(f"{source} holds values that are not finite (NaN or infinity): it cannot be merged")
         output = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
         raise UserError(f"mergekit could not merge: {output[-1].strip()}")
     for path in out.iterdir():
@@ -63,20 +65,20 @@ def not_finite(folder: Path, inputs: MergeInputs) -> str | None:
     with TensorReader() as reader:
         for tensor in tensors_of(folder).values():
             if tensor.dtype in TORCH_DTYPES and not all(_finite_chunks(tensor, reader)):
-                return (
-                    f"{tensor.name} of the merge holds values that are not finite (NaN or infinity){_culprit(inputs)}"
-                )
+                source = _not_finite_input(inputs)
+                cause = f"{source} does" if source else "the inputs are finite, the merge overflows its out_dtype"
+                return f"{tensor.name} of the merge holds values that are not finite (NaN or infinity): {cause}"
     return None
 
 
-def _culprit(inputs: MergeInputs) -> str:
-    """The input tensor that is not finite, if one is."""
+def _not_finite_input(inputs: MergeInputs) -> str | None:
+    """The first input tensor that is not finite, and its model; None if all are."""
     with TensorReader() as reader:
         for reference, model in inputs.models.items():
             for name, tensor in model.tensors.items():
                 if not all(_finite_chunks(tensor, reader)):
-                    return f": {name} of {reference} does, it cannot be merged"
-    return ": the inputs are finite, the merge overflows its out_dtype"
+                    return f"{name} of {reference}"
+    return None
 
 
 def _finite_chunks(tensor: Tensor | AdaptedTensor, reader: TensorReader) -> Iterator[bool]:

@@ -62,8 +62,10 @@ class Architecture:
     """Where config.json gives the number of those rows, e.g. ``text_config.vocab_size``."""
     processor_files: tuple[str, ...]
     """Files beside the tokenizer that the model needs, e.g. ``preprocessor_config.json``."""
-    same_layout: bool
-    """Whether mergekit merges exactly these tensors: not where it fuses experts or renames."""
+    same_names: bool
+    """Whether mergekit's definition has these names: filters look at its names."""
+    separate_experts: bool
+    """Whether experts are stored one by one, which mergekit fuses before it merges."""
     forced_dtypes: bool
     """Whether mergekit writes some tensors in a type of their own."""
     embeddings: str | None = field(default=None)
@@ -109,10 +111,6 @@ def architecture_of(config: Mapping[str, Any], shapes: Shapes) -> Architecture:
         if (match is not None and match[0].vocabulary) or (_is_vocabulary(tensor) and shapes[tensor][:1] == (size,))
     }
     embeddings = [tensor for tensor in shapes if tensor in vocabulary and not tensor.endswith(_HEADS)]
-    if definition:
-        same = all(match is not None for match in matched.values())
-    else:
-        same = not any(_EXPERT.search(tensor) for tensor in shapes)
     return Architecture(
         name=name,
         defined=definition is not None,
@@ -120,7 +118,8 @@ def architecture_of(config: Mapping[str, Any], shapes: Shapes) -> Architecture:
         vocabulary=frozenset(vocabulary),
         vocabulary_key=key,
         processor_files=tuple((definition or {}).get("tagalong_files") or ()),
-        same_layout=same,
+        same_names=definition is None or all(match is not None for match in matched.values()),
+        separate_experts=any(_EXPERT.search(tensor) for tensor in shapes),
         forced_dtypes=any(match is not None and match[0].forced_dtype for match in matched.values()),
         embeddings=embeddings[0] if embeddings else None,
     )

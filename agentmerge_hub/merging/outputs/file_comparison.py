@@ -96,23 +96,42 @@ def _without_version(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tokenizer(folder: Path, inputs: MergeInputs) -> list[str]:
-    """Differences in how text becomes tokens; a union that mergekit built has its own."""
+    """Differences in how text becomes tokens; a union that mergekit built is its own."""
     if inputs.rows.aligned_by_mergekit:
         return []
     from transformers import PreTrainedTokenizerFast
 
     found, expected = (PreTrainedTokenizerFast.from_pretrained(path) for path in (folder, inputs.donor))
-    wrong = []
+    wrong = _tokenizer_differences(found, expected, inputs.donor)
+    if wrong:  # mergekit saves what transformers' class for the model makes of the donor's files
+        rebuilt = _rebuilt(inputs.donor)
+        if rebuilt is not None and not _tokenizer_differences(found, rebuilt, inputs.donor):
+            return []
+    return wrong
+
+
+def _rebuilt(donor: Path) -> Any:
+    """The donor's tokenizer as its own class builds it; None where that fails."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(donor)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return tokenizer if getattr(tokenizer, "backend_tokenizer", None) is not None else None
+
+
+def _tokenizer_differences(found: Any, expected: Any, donor: Path) -> list[str]:
     ours, theirs = _backend(found), _backend(expected)
-    for part in sorted(ours.keys() | theirs.keys()):
-        if ours.get(part) != theirs.get(part):
-            wrong.append(f"tokenizer.json has another {part} than that of {inputs.donor}")
+    wrong = [
+        f"tokenizer.json has another {part} than that of {donor}"
+        for part in sorted(ours.keys() | theirs.keys())
+        if ours.get(part) != theirs.get(part)
+    ]
     for name in _SPECIAL_TOKENS:
-        if str(getattr(found, name, None)) != str(getattr(expected, name, None)):
-            wrong.append(
-                f"the tokenizer's {name} is {getattr(found, name, None)}, and that of {inputs.donor} "
-                f"{getattr(expected, name, None)}"
-            )
+        token, wanted = getattr(found, name, None), getattr(expected, name, None)
+        if str(token) != str(wanted):
+            wrong.append(f"the tokenizer's {name} is {token}, and that of {donor} {wanted}")
     return wrong
 
 

@@ -64,7 +64,7 @@ def _command(spec: Spec) -> str:
 def _is_plain(spec: Spec, inputs: MergeInputs) -> bool:
     """Whether mergekit-yaml gives these very weights: not with adapters, whose update it rounds to the base's type, and not
     where it stores other tensors or splits a path."""
-    return inputs.architecture.same_layout and not any(
+    return inputs.architecture.same_names and not any(
         model.is_adapter or any(character in reference for character in "+@")
         for reference, model in inputs.models.items()
     )

@@ -60,8 +60,9 @@ def test_the_vocabulary_tensors_are_found_where_the_config_says() -> None:
 def test_experts_that_mergekit_fuses_are_another_layout() -> None:
     fused = {"model.layers.0.mlp.experts.gate_up_proj": (4, 8, 4)}
     apart = {"model.layers.0.block_sparse_moe.experts.0.w1.weight": (8, 4)}
-    assert architecture_of(MIXTRAL, fused).same_layout and not architecture_of(MIXTRAL, apart).same_layout
-    assert not architecture_of(UNKNOWN, {"net.block.0.experts.1.w": (4,)}).same_layout
+    assert architecture_of(MIXTRAL, fused).same_names and not architecture_of(MIXTRAL, apart).same_names
+    assert not architecture_of(MIXTRAL, fused).separate_experts and architecture_of(MIXTRAL, apart).separate_experts
+    assert architecture_of(UNKNOWN, {"net.block.0.experts.1.w": (4,)}).separate_experts
 
 
 @pytest.mark.parametrize(
