@@ -4,7 +4,7 @@ import difflib
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
@@ -73,6 +73,9 @@ class RunArguments:
     preflight: bool = field(default=False, metadata={"help": "Check the rows and print the plan; train nothing."})
 
 
+_KINDS = (ScriptArguments, SFTConfig, ModelConfig, RunArguments)
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """A run's settings. The fields that TRL leaves optional and a run cannot do without are set here."""
@@ -98,7 +101,7 @@ def parse_args(args: Sequence[str] | None = None) -> RunConfig:
     Raises:
         UserError: for a recipe that does not exist or is not a mapping, an unknown key, or a value of the wrong type.
     """
-    parser = _Parser((ScriptArguments, SFTConfig, ModelConfig, RunArguments), allow_abbrev=False)  # type: ignore[arg-type] # TrlParser takes any iterable of dataclasses
+    parser = _Parser(_KINDS, allow_abbrev=False)  # type: ignore[arg-type] # TrlParser takes any iterable of dataclasses
     args = list(sys.argv[1:] if args is None else args)
     try:
         given = _given(args)
@@ -110,7 +113,7 @@ def parse_args(args: Sequence[str] | None = None) -> RunConfig:
     except yaml.YAMLError as error:
         raise UserError(f"the recipe is not valid YAML: {' '.join(str(error).split())}") from error
     except (ValueError, TypeError) as error:
-        raise UserError(_explain(error, parser)) from error
+        raise UserError(_explain(error)) from error
     return _checked(script, sft, model, options, frozenset(given))
 
 
@@ -180,16 +183,12 @@ class _Parser(TrlParser):
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}: run with --help to see every option")
 
-    def option_names(self) -> list[str]:
-        fields: list[Any] = [each for group in self.dataclass_types for each in group.__dataclass_fields__]
-        return fields
 
-
-def _explain(error: Exception, parser: _Parser) -> str:
+def _explain(error: Exception) -> str:
     """TRL's message; for an unknown option, its name and the closest known one."""
     text = " ".join(str(error).split())
     unknown = re.search(r"(?:not used by the HfArgumentParser|Unknown arguments from config file).*?--(\w+)", text)
     if not unknown:
         return text
-    near = difflib.get_close_matches(unknown[1], parser.option_names(), 1)
+    near = difflib.get_close_matches(unknown[1], [each.name for kind in _KINDS for each in fields(kind)], 1)
     return f"no option is called {unknown[1]!r}" + (f": did you mean {near[0]}?" if near else ": --help lists them")

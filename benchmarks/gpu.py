@@ -1,0 +1,348 @@
+"""One GPU in eight minutes: training is right there, how fast it is, what it takes of memory; one JSON line a part.
+
+    python benchmarks/gpu.py --out gpu.jsonl                # one H100 or H200
+    python benchmarks/gpu.py --out toy.jsonl --toy          # the same parts at toy size on a CPU, to see that they run
+    python benchmarks/gpu.py --out gpu.jsonl --part full-1b --part full-3b
+
+Parts: `correct` (loss on the GPU = on the CPU, packed = apart, killed and resumed = uninterrupted), `full-1b`, `full-3b` and
+`lora-8b` (rows of 8,192 tokens, this package's settings against TRL's defaults: tokens/s, MFU, peak memory against
+preflight's estimate), `likelihood`, `merge` (1B). Every part runs in processes of its own and is written when it ends, so that
+a limit on time loses one part at most. TRL's side keeps its defaults but for one row a device, as 8 rows of 8,192 tokens fit
+nowhere, and no truncation. Needs this package's [train] and [merge] extras; no network: models have random weights.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PEAK_FLOPS = {"H100": 989e12, "H200": 989e12}
+"""bfloat16, dense, by NVIDIA's data sheets."""
+SHAPES = {  # hidden, inner, layers, heads, key-value heads, vocabulary, tied: Llama 3.2 1B and 3B, Llama 3.1 8B
+    "1b": (2048, 8192, 16, 32, 8, 128_256, True),
+    "3b": (3072, 8192, 28, 24, 8, 128_256, True),
+    "8b": (4096, 14_336, 32, 32, 8, 128_256, False),
+    "toy": (32, 64, 2, 2, 1, 512, True),
+}
+PARTS = ("correct", "full-1b", "full-3b", "lora-8b", "likelihood", "merge")
+GOALS = {"mfu": 0.40, "ratio": 1.3, "estimate_error": 0.15}
+
+
+def model_config(shape: str) -> Any:
+    from transformers import LlamaConfig
+
+    hidden, inner, layers, heads, key_values, vocabulary, tied = SHAPES[shape]
+    return LlamaConfig(
+        hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers, num_attention_heads=heads,
+        num_key_value_heads=key_values, vocab_size=vocabulary, tie_word_embeddings=tied, max_position_embeddings=16_384,
+        bos_token_id=1, eos_token_id=2, pad_token_id=0,
+    )  # fmt: skip
+
+
+def write_tokenizer(folder: Path, vocabulary: int) -> None:
+    """Words `w3`, `w4` … and a chat template whose turns end with `</s>`."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = {"<pad>": 0, "<s>": 1, "</s>": 2} | {f"w{index}": index for index in range(3, vocabulary)}
+    backend = Tokenizer(models.WordLevel(words, unk_token="w3"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    special = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **special)
+    tokenizer.chat_template = (
+        "{% for m in messages %}<s> {{ m.role }} {{ m.content }}</s>{% endfor %}"
+        "{% if add_generation_prompt %}<s> assistant {% endif %}"
+    )
+    tokenizer.save_pretrained(folder)
+
+
+def write_model(folder: Path, shape: str, dtype: str = "float32", seed: int = 0) -> Path:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with torch.device(device):
+        model = AutoModelForCausalLM.from_config(model_config(shape), dtype=getattr(torch, dtype))
+    model.save_pretrained(folder)
+    write_tokenizer(folder, SHAPES[shape][5])
+    return folder
+
+
+def write_rows(folder: Path, prompt: int, answer: int, rows: int, spread: bool) -> Path:
+    """Prompt/completion chat rows of random words; with `spread`, prompts of a quarter to the whole length."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng = np.random.default_rng(0)
+
+    def text(words: int) -> str:
+        return " ".join(f"w{word}" for word in rng.integers(3, 500, words))
+
+    def row(index: int) -> dict[str, Any]:
+        length = prompt - (prompt * (index % 4) // 5 if spread else 0)
+        return {
+            "prompt": [{"role": "user", "content": text(length)}],
+            "completion": [{"role": "assistant", "content": text(answer)}],
+            "sample_id": str(index), "task": "task", "cot": False,
+        }  # fmt: skip
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in ("train", "inter_task"):
+        pq.write_table(pa.Table.from_pylist([row(index) for index in range(rows)]), folder / f"{split}.parquet")
+    return folder
+
+
+def sft_command(model: Path, data: Path, out: Path, **options: Any) -> list[str]:
+    settings = {
+        "model_name_or_path": model, "dataset_name": data, "output_dir": out, "per_device_train_batch_size": 1,
+        "learning_rate": 1e-3, "lr_scheduler_type": "constant", "seed": 0, "logging_steps": 1, "report_to": "none",
+        "max_length": "null",
+    } | options  # fmt: skip
+    recipe = out.with_suffix(".yaml")
+    recipe.write_text("".join(f"{key}: {value}\n" for key, value in settings.items()))
+    return [sys.executable, str(ROOT / "recipes/sft.py"), "--config", str(recipe)]
+
+
+def run_part(name: str, args: argparse.Namespace, work: Path) -> dict[str, Any]:
+    shape = "toy" if args.toy else name.rpartition("-")[2]
+    match name:
+        case "correct":
+            return correct(work, args.toy)
+        case "full-1b" | "full-3b" | "lora-8b":
+            return speed(work, shape, args.toy, lora=name.startswith("lora"))
+        case "likelihood":
+            return likelihood(work, "toy" if args.toy else "1b", args.toy)
+        case _:
+            return merge(work, "toy" if args.toy else "1b")
+
+
+def correct(work: Path, toy: bool) -> dict[str, Any]:
+    """Loss and weights of a tiny model: between devices, packed or not, resumed or not."""
+    import torch
+    from safetensors.torch import load_file
+
+    model, data = write_model(work / "model", "toy"), write_rows(work / "rows", 96, 24, 16, spread=True)
+    cuda = torch.cuda.is_available()
+
+    def train(name: str, **options: Any) -> Path:
+        quiet = {"stdout": subprocess.DEVNULL, "check": True}
+        subprocess.run(sft_command(model, data, work / name, **{"use_cpu": not cuda, "bf16": False} | options), **quiet)
+        return work / name
+
+    def loss(run: Path) -> float:
+        state = json.loads((run / "checkpoint-1/trainer_state.json").read_text())
+        return next(entry["loss"] for entry in state["log_history"] if "loss" in entry)
+
+    first = {"max_steps": 1, "checkpoint_samples": 1}
+    together = {"per_device_train_batch_size": 16} | first
+    on_cpu = loss(train("cpu", use_cpu=True, **together))
+    on_device = loss(train("device", **together))
+    packed = loss(train("packed", packing=True, max_length=4096, **first))
+    long = {"max_steps": 40 if cuda else 12, "checkpoint_samples": 4, "save_total_limit": 2}
+    whole = load_file(train("whole", **long) / "model.safetensors")
+    killed = work / "killed"
+    command = sft_command(model, data, killed, use_cpu=not cuda, bf16=False, **long)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not any(killed.glob("checkpoint-*/manifest.json")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    interrupted = not (killed / "manifest.json").exists()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    resumed = load_file(killed / "model.safetensors")
+    return {
+        "loss_cpu": on_cpu, "loss_device": on_device, "loss_packed": packed, "interrupted": interrupted,
+        "device_equal": abs(on_device - on_cpu) < 1e-3, "packed_equal": abs(packed - on_device) < 1e-3,
+        "resumed_equal": all(whole[key].equal(resumed[key]) for key in whole),
+    }  # fmt: skip
+
+
+def speed(work: Path, shape: str, toy: bool, lora: bool) -> dict[str, Any]:
+    """Both sides in processes of their own, so that each has the whole memory."""
+    prompt, answer = (200, 40) if toy else (7900, 280)  # with the turns' own tokens about 8,192
+    write_model(work / "model", shape)
+    write_rows(work / "rows", prompt, answer, 4 if toy else 16, spread=False)
+    sides: dict[str, Any] = {}
+    for side in ("ours", "trl"):
+        words = [sys.executable, __file__, "--side", side, "--work", str(work), *(["--lora"] if lora else [])]
+        done = subprocess.run([*words, *(["--toy"] if toy else [])], stdout=subprocess.PIPE, text=True, check=False)
+        lines = done.stdout.splitlines()
+        sides[side] = json.loads(lines[-1]) if done.returncode == 0 else {"failed": lines[-3:]}
+    ours, trl = sides["ours"], sides["trl"]
+    if "tokens_per_s" in ours and "tokens_per_s" in trl:
+        sides["ratio"] = ours["tokens_per_s"] / trl["tokens_per_s"]
+    return sides
+
+
+def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
+    """Train some steps; the first ones are not measured."""
+    import torch
+    from transformers import AutoConfig, TrainerCallback
+
+    from agentmerge_hub.training import model_loading, preflight, rows
+    from agentmerge_hub.training.arguments import parse_args
+    from agentmerge_hub.training.trainer import new_trainer
+
+    warm, measured = (1, 2) if toy else (3, 8)
+    options: dict[str, Any] = {
+        "model_name_or_path": work / "model", "dataset_name": work / "rows", "output_dir": work / side, "max_length": 16_384,
+        "max_steps": warm + measured, "per_device_train_batch_size": 1, "seed": 0, "report_to": "none", "bf16": True,
+        "use_cpu": toy,
+    }  # fmt: skip
+    if lora:
+        options |= {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear"}
+    config = parse_args([word for key, value in options.items() for word in (f"--{key}", str(value))])
+    tokenizer, template = model_loading.load_tokenizer(config)
+    split = rows.load_split(config.dataset_name, None, "train")
+    dataset = rows.tokenize(split, tokenizer, template, None)
+    plan = preflight.plan(dataset, config)
+    if side == "ours":
+        # Activations are computed again only where the estimate says that they do not fit.
+        available = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else float("inf")
+        config.sft.gradient_checkpointing = False
+        plan = preflight.plan(dataset, config)
+        if plan.needs.memory > 0.9 * available:
+            config.sft.gradient_checkpointing = True
+            plan = preflight.plan(dataset, config)
+        trainer = new_trainer(config, tokenizer, dataset, [])
+    else:
+        from trl import SFTConfig, SFTTrainer
+
+        sft = SFTConfig(
+            str(work / side), per_device_train_batch_size=1, max_length=None, max_steps=warm + measured, save_strategy="no",
+            use_cpu=toy, report_to="none",
+        )  # fmt: skip
+        trainer = SFTTrainer(
+            str(work / "model"), args=sft, train_dataset=dataset, processing_class=tokenizer, peft_config=config.peft
+        )
+
+    class Clock(TrainerCallback):
+        started = ended = 0.0
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if state.global_step == warm:
+                self.started = time.perf_counter()
+            self.ended = time.perf_counter()
+
+    clock = Clock()
+    trainer.add_callback(clock)
+    trainer.train()
+    length = len(dataset[0]["input_ids"])
+    speed = measured * length / (clock.ended - clock.started)
+    model = AutoConfig.from_pretrained(work / "model")
+    # 6 operations a parameter and token (4 where only an adapter is trained), and causal attention; recomputation not counted.
+    attention = 6 * model.num_hidden_layers * model.hidden_size * length
+    flops = (4 if lora else 6) * plan.parameters + (attention * 2 // 3 if lora else attention)
+    result: dict[str, Any] = {
+        "tokens_per_s": speed, "row": length, "checkpointing": bool(trainer.args.gradient_checkpointing),
+        "estimate_gb": plan.needs.memory / 1e9,
+    }  # fmt: skip
+    if torch.cuda.is_available():
+        name, peak = torch.cuda.get_device_name(), torch.cuda.max_memory_allocated() / 1e9
+        result |= {"peak_gb": peak, "estimate_error": plan.needs.memory / 1e9 / peak - 1}
+        if limit := next((value for card, value in PEAK_FLOPS.items() if card in name), None):
+            result["mfu"] = flops * speed / limit
+    return result
+
+
+def likelihood(work: Path, shape: str, toy: bool) -> dict[str, Any]:
+    import torch
+
+    from agentmerge_hub.training.likelihood.score_likelihood import LikelihoodArgs, score_likelihood
+
+    model = write_model(work / "model", shape)
+    data = write_rows(work / "rows", 200 if toy else 6000, 40 if toy else 150, 8 if toy else 64, spread=True)
+    started = time.perf_counter()
+    args = LikelihoodArgs(str(model), str(data), config="default", splits=("inter_task",), bf16=not toy)
+    table = score_likelihood(args, work / "likelihood.parquet")
+    seconds = time.perf_counter() - started
+    peak = torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None
+    return {"rows": table.num_rows, "seconds": seconds, "rows_per_s": table.num_rows / seconds, "peak_gb": peak}
+
+
+def merge(work: Path, shape: str) -> dict[str, Any]:
+    for seed, name in enumerate(("base", "agent", "instruct")):
+        write_model(work / name, shape, "bfloat16", seed)
+    spec = (ROOT / "recipes/merge/agentmerge.yml").read_text()
+    (work / "spec.yml").write_text(spec)
+    command = [
+        sys.executable,
+        "-m",
+        "agentmerge_hub.cli",
+        "merge",
+        str(work / "spec.yml"),
+        "-o",
+        str(work / "merged"),
+        "--quick",
+    ]
+    for name in ("base", "agent", "instruct"):
+        command += ["--set", f"{name}={work / name}"]
+    started = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+    size = sum(path.stat().st_size for path in (work / "merged").glob("*.safetensors"))
+    return {"seconds": seconds, "gb_written": size / 1e9}
+
+
+def device() -> str:
+    import torch
+
+    return (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"CPU ({torch.backends.cpu.get_cpu_capability()})"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--out", type=Path, default=Path("gpu.jsonl"), help="one JSON line a part, appended as each ends"
+    )
+    parser.add_argument("--part", action="append", choices=PARTS, help="run these only")
+    parser.add_argument("--seconds", type=float, default=480, help="no part is started after this time")
+    parser.add_argument("--toy", action="store_true", help="toy sizes, on a CPU too")
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=["ours", "trl"], help=argparse.SUPPRESS)
+    parser.add_argument("--lora", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    if args.side:
+        return print(json.dumps(one_side(args.side, args.work, args.toy, args.lora)))
+    started = time.monotonic()
+    for name in args.part or PARTS:
+        if time.monotonic() - started > args.seconds:
+            entry: dict[str, Any] = {"skipped": "no time left"}
+        else:
+            work, began = Path(tempfile.mkdtemp(prefix="agentmerge-gpu-")), time.monotonic()
+            try:
+                entry = run_part(name, args, work)
+            except Exception as error:  # a part that fails must not lose the others
+                traceback.print_exc()
+                entry = {"failed": f"{type(error).__name__}: {error}"}
+            entry["seconds_of_part"] = round(time.monotonic() - began, 1)
+            shutil.rmtree(work, ignore_errors=True)
+        with args.out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"part": name, "device": device(), "toy": args.toy} | entry) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        print(name, json.dumps(entry), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""A run is resumed only with the settings and rows that it began with, by one writer, from a complete checkpoint."""
+
+import json
+import resource
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import LORA, run_config, save_model
+from safetensors.torch import load_file
+
+from agentmerge_hub import locks
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.training import checkpoints, finetune
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("same") / "model", tiny_model)
+
+
+@pytest.fixture(scope="module")
+def finished(model: Path, traces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("same") / "run"
+    finetune.run(run_config(model, traces, out))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"weight_decay": 0.1}, r"weight_decay is 0.1, was 0.0"),
+        ({"optim": "sgd"}, r"optim is 'sgd'"),
+        ({"warmup_steps": 2}, r"warmup_steps is 2.0, was 0.05"),
+        ({"loss_type": "dft"}, r"loss_type is 'dft'"),
+        ({"bf16": True}, r"bf16 is True"),
+        ({"dtype": "bfloat16"}, r"dtype is 'bfloat16'"),
+        ({"completion_only_loss": False}, r"completion_only_loss is False"),
+        ({"dataset_train_split": "inter_task"}, r"sha256 of the rows"),
+        ({"per_device_train_batch_size": 2}, r"batch is 2, was 4"),
+        (LORA, r"lora_r is 2, was 16"),
+        ({"chat_template_path": "plain.jinja"}, r"sha256 of the chat template"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_another_run_is_never_mixed_in(
+    finished: Path, model: Path, traces: Path, tmp_path: Path, options: dict[str, Any], says: str
+) -> None:
+    if "chat_template_path" in options:
+        path = tmp_path / "plain.jinja"
+        path.write_text((model / "chat_template.jinja").read_text() + "{# another #}")
+        options = {"chat_template_path": path}
+    before = (finished / "model.safetensors").stat().st_mtime_ns
+    with pytest.raises(UserError, match=says):
+        finetune.run(run_config(model, traces, finished, **options))
+    assert (finished / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_what_changes_no_result_may_differ(
+    finished: Path, model: Path, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    options = {
+        "logging_steps": 2,
+        "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 2,
+        "save_total_limit": 1,
+    }
+    moved = shutil.copytree(model, tmp_path / "elsewhere")
+    finetune.run(run_config(moved, traces, finished, **options))
+    assert "finished already" in capsys.readouterr().out
+
+
+def test_a_second_writer_and_a_file_in_the_way_are_refused(model: Path, traces: Path, tmp_path: Path) -> None:
+    with (
+        locks.lock_folder(tmp_path / "run", "train"),
+        pytest.raises(UserError, match=r"is being written by `train` on .* \(process \d+"),
+    ):
+        finetune.run(run_config(model, traces, tmp_path / "run"))
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="file"):
+        finetune.run(run_config(model, traces, tmp_path / "file"))
+    assert (tmp_path / "file").read_text() == "mine"
+    with pytest.raises(UserError, match="model"):
+        finetune.run(run_config(model, traces, model))
+
+
+def test_a_kill_while_old_checkpoints_are_deleted_loses_nothing(
+    model: Path, traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With save_total_limit 1 a complete checkpoint exists at every moment."""
+    options = {"save_total_limit": 1, "max_steps": 8}
+    finetune.run(run_config(model, traces, tmp_path / "whole", **options))
+    out, deleted = tmp_path / "killed", []
+
+    class Killed(BaseException):
+        pass
+
+    def rmtree(folder: Path) -> None:
+        deleted.append(folder.name)
+        next(folder.glob("*.safetensors")).unlink()
+        raise Killed
+
+    monkeypatch.setattr(checkpoints.shutil, "rmtree", rmtree)
+    with pytest.raises(Killed):
+        finetune.run(run_config(model, traces, out, **options))
+    monkeypatch.undo()
+    assert deleted == ["checkpoint-2"]
+    latest = checkpoints.latest_complete(out)
+    assert latest is not None and latest.name == "checkpoint-4"
+    finetune.run(run_config(model, traces, out, **options))
+    expected, found = (load_file(folder / "model.safetensors") for folder in (tmp_path / "whole", out))
+    assert all(expected[name].equal(found[name]) for name in expected)
+    assert [path.name for path in out.glob("checkpoint-*")] == ["checkpoint-8"]
+
+
+def test_a_checkpoint_larger_than_files_may_be_is_a_sentence(model: Path, traces: Path, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
+    try:
+        with pytest.raises(UserError, match=r"file size limit|ulimit -f"):
+            finetune.run(run_config(model, traces, tmp_path / "run", max_steps=2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert checkpoints.latest_complete(tmp_path / "run") is None
+    finetune.run(run_config(model, traces, tmp_path / "run", max_steps=2))
+    assert json.loads((tmp_path / "run/manifest.json").read_text())["counts"]["steps"] == 2

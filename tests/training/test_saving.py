@@ -1,0 +1,42 @@
+"""Full and LoRA runs save the same surroundings: the end of turn that was trained, and the template that was used."""
+
+import json
+from pathlib import Path
+
+import pytest
+from runs import LORA, run_config, save_model
+from transformers import AutoTokenizer, GenerationConfig
+
+from agentmerge_hub.training import finetune
+
+TEMPLATE = (
+    "{{ style }}{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    "{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+"""With a setting, and without a system role."""
+
+
+@pytest.mark.parametrize("options", [{}, LORA], ids=["full", "lora"])
+def test_what_is_saved_beside_the_weights(tiny_model: Path, traces: Path, tmp_path: Path, options: dict) -> None:
+    model = save_model(tmp_path / "model", tiny_model)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    other = tokenizer.convert_tokens_to_ids("<|user|>")
+    config = json.loads((model / "config.json").read_text()) | {"eos_token_id": other, "pad_token_id": other}
+    (model / "config.json").write_text(json.dumps(config))
+    GenerationConfig(eos_token_id=[other], do_sample=True, temperature=0.6).save_pretrained(model)
+    (tmp_path / "template.jinja").write_text(TEMPLATE)
+
+    settings = {"chat_template_path": tmp_path / "template.jinja", "chat_template_kwargs": '{"style": "<|bos|>"}'}
+    finetune.run(run_config(model, traces, tmp_path / "run", max_steps=1, **settings, **options))
+    for name in ("config.json", "generation_config.json"):
+        saved = json.loads((tmp_path / "run" / name).read_text())
+        assert saved["eos_token_id"] == tokenizer.eos_token_id and saved["pad_token_id"] == tokenizer.pad_token_id
+    assert json.loads((tmp_path / "run/generation_config.json").read_text())["temperature"] == 0.6
+    saved_tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run")
+    assert saved_tokenizer.eos_token == "<|end|>"
+    messages = [{"role": "system", "content": "Rules."}, {"role": "user", "content": "Go."}]
+    rendered = saved_tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert rendered == "<|bos|><|user|>Rules.\n\nGo.<|end|><|assistant|>"
+    manifest = json.loads((tmp_path / "run/manifest.json").read_text())["config"]["chat_template"]
+    assert manifest["settings"] == {"style": "<|bos|>"} and manifest["system_in_user_turn"]
+    assert manifest["end_of_turn"] == "<|end|>"

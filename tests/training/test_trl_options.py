@@ -1,0 +1,109 @@
+"""Options of TRL and transformers are applied, or refused in a sentence before anything is written."""
+
+import json
+from pathlib import Path
+
+import pytest
+from datasets import load_dataset
+from runs import run_config, save_model
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.training import finetune, memory_estimate, model_loading, rows
+from agentmerge_hub.training.trl_options import check_options
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("options") / "model", tiny_model)
+
+
+def test_held_out_loss_the_best_checkpoint_and_early_stopping(model: Path, traces: Path, tmp_path: Path) -> None:
+    options = {
+        "eval_strategy": "steps", "eval_steps": 1, "save_steps": 1, "checkpoint_samples": None, "save_total_limit": 1,
+        "dataset_test_split": "inter_task", "load_best_model_at_end": True, "early_stopping_patience": 1, "max_steps": 8,
+        "learning_rate": 30.0, "assistant_only_loss": True,
+    }  # fmt: skip
+    finetune.run(run_config(model, traces, tmp_path / "run", **options))
+    state = json.loads(next((tmp_path / "run").glob("checkpoint-*/trainer_state.json")).read_text())
+    saved = sorted(path.name for path in (tmp_path / "run").glob("checkpoint-*"))
+    manifest = json.loads((tmp_path / "run/manifest.json").read_text())
+    assert all("eval_loss" in entry for entry in state["log_history"] if entry.get("step") and "loss" not in entry)
+    assert manifest["counts"]["steps"] < 8  # at such a learning rate the loss gets worse
+    assert len(saved) <= 2 and "checkpoint-1" in saved  # the best and the newest
+
+
+def test_dataloader_drop_last_counts_what_is_seen(
+    model: Path, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    options = {"max_steps": -1, "num_train_epochs": 2, "per_device_train_batch_size": 16, "checkpoint_samples": 32}
+    finetune.run(run_config(model, traces, tmp_path / "run", dataloader_drop_last=True, **options))
+    assert "4 steps of 16 samples, 64 samples in all (dataloader_drop_last drops 8 an epoch)" in capsys.readouterr().out
+    manifest = json.loads((tmp_path / "run/manifest.json").read_text())
+    assert manifest["config"]["samples_seen"] == 64 and manifest["counts"]["steps"] == 4
+    saved = {path.name for path in (tmp_path / "run").glob("checkpoint-*")}
+    assert saved == {"checkpoint-2", "checkpoint-4"}
+    with pytest.raises(UserError, match="drops the only batch"):
+        options["per_device_train_batch_size"] = 64
+        finetune.run(run_config(model, traces, tmp_path / "none", dataloader_drop_last=True, **options))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"dataset_streaming": True}, "dataset_streaming is True and cannot be applied"),
+        ({"dataset_kwargs": '{"add_special_tokens": true}'}, "dataset_kwargs"),
+        ({"dataset_text_field": "prompt"}, "dataset_text_field is 'prompt'"),
+        ({"truncation_mode": "keep_end"}, "no row is ever truncated"),
+        ({"save_only_model": True}, "could not be resumed"),
+        ({"push_to_hub": True}, "`agentmerge push` publishes"),
+        ({"trust_remote_code": True}, "only models whose code is in transformers"),
+        ({"auto_find_batch_size": True}, "set per_device_train_batch_size"),
+        ({"resume_from_checkpoint": "x"}, "resumes from the newest complete checkpoint by itself"),
+        ({"model_init_kwargs": '{"dtype": "bfloat16"}'}, "set dtype instead"),
+        ({"early_stopping_patience": 2}, "needs load_best_model_at_end"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    model: Path, traces: Path, tmp_path: Path, options: dict, says: str
+) -> None:
+    with pytest.raises(UserError, match=says):
+        check_options(run_config(model, traces, tmp_path / "run", **options))
+
+
+def test_two_save_schedules_are_refused(model: Path, traces: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="checkpoint_samples and save_steps are both set"):
+        finetune.run(run_config(model, traces, tmp_path / "run", save_steps=2, preflight=True))
+
+
+def test_prompts_are_trained_where_completion_only_loss_is_off(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    tokenizer, template = model_loading.load_tokenizer(run_config(tiny_model, traces, tmp_path / "run"))
+    split = load_dataset(str(traces), "all", split="inter_task")
+    for row in rows.tokenize(split, tokenizer, template, None, completion_only=False):
+        assert row["labels"] == row["input_ids"]
+
+
+def test_narrow_weights_are_warned_of_with_the_arithmetic(model: Path, traces: Path, tmp_path: Path) -> None:
+    warning = memory_estimate.dtype_warning(
+        run_config(model, traces, tmp_path / "run", dtype="bfloat16", learning_rate=1e-6)
+    )
+    assert warning and "8 significant bits" in warning and "8e-05" in warning and "1e-06" in warning
+    assert memory_estimate.dtype_warning(run_config(model, traces, tmp_path / "run")) is None
+
+
+def test_bfloat16_is_chosen_by_the_processor_where_it_is_not_set(
+    model: Path, traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agentmerge_hub.training import arguments
+
+    for supported in (True, False):
+        monkeypatch.setattr(arguments, "has_fast_bfloat16", lambda supported=supported: supported)
+        words = [
+            "--model_name_or_path",
+            str(model),
+            "--dataset_name",
+            str(traces),
+            "--output_dir",
+            str(tmp_path / "run"),
+        ]
+        assert arguments.parse_args([*words, "--use_cpu", "true"]).sft.bf16 is supported
+        assert arguments.parse_args([*words, "--use_cpu", "true", "--bf16", "false"]).sft.bf16 is False
