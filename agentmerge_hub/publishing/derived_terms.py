@@ -9,6 +9,7 @@ from agentmerge_hub.licenses.license_terms import License, ordered
 from agentmerge_hub.licenses.license_texts import missing_clauses
 from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
 from agentmerge_hub.publishing.cards.model_card import Input
+from agentmerge_hub.publishing.model_folder import TRAINED
 from agentmerge_hub.publishing.publish_checks.dataset_folder import splits_of, terms_of_rows
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content
 
@@ -84,11 +85,11 @@ def _lineage(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _unknown_data(content: Mapping[str, Any], inputs: Sequence[Input]) -> list[str]:
     """What it learned from where no folder of `build` is named for it."""
-    if content["stage"] == "sft":
+    if content["stage"] in TRAINED:
         return [i.name for i in inputs if i.role == "dataset"] or ["data that its manifest does not name"]
     local = [i.name for i in inputs if not i.on_hub and not i.made_by]
     # A run on a dataset of the Hub has no folder of it among its inputs.
-    local += [entry["name"] for entry in _lineage(content) if entry.get("stage") == "sft"]
+    local += [entry["name"] for entry in _lineage(content) if entry.get("stage") in TRAINED]
     return [f"data that the lineage of {', '.join(local)} does not name"] if local else []
 
 

@@ -14,7 +14,10 @@ from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.publishing.cards.model_card import Input
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content
 
-STAGES = ("merge", "sft", "graft")
+TRAINED = ("sft", "preference")
+"""Stages that train a model."""
+
+STAGES = ("merge", *TRAINED, "graft")
 """Stages whose folders are published as models."""
 SPEC = "mergekit_config.yml"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -33,7 +36,7 @@ def relation_of(folder: Path, stage: str) -> str:
 def files_to_publish(folder: Path, content: Mapping[str, Any]) -> list[str]:
     """Names of the files to publish; of a training run the final model only, without checkpoints and trainer state."""
     names = sorted(content["outputs"])
-    if content["stage"] == "sft":
+    if content["stage"] in TRAINED:
         names = [name for name in names if "/" not in name and not name.startswith("rng_state")]
         names = [name for name in names if name not in _OF_TRAINING and not name.endswith(".parquet")]
     return [name for name in names if (folder / name).is_file()]
@@ -54,7 +57,7 @@ def inputs_of(folder: Path, content: Mapping[str, Any]) -> list[Input]:
         name = str(names[role]).partition("@")[0] if from_cache else entry["name"]
         inputs.append(Input(role, name, entry["name"] if from_cache else "", entry["sha256"], made_by, from_cache))
     # Inputs that a run read from the Hub are in its config and have no folder to hash.
-    keys = {"model": "model", "dataset": "dataset", "replay": "replay_dataset"} if content["stage"] == "sft" else {}
+    keys = {"model": "model", "dataset": "dataset", "replay": "replay_dataset"} if content["stage"] in TRAINED else {}
     read = {role: config.get(key) for role, key in keys.items() if role not in content["inputs"]}
     return [*inputs, *(Input(role, name, "", "", "", True) for role, name in read.items() if name)]
 

@@ -73,9 +73,6 @@ class RunArguments:
     preflight: bool = field(default=False, metadata={"help": "Check the rows and print the plan; train nothing."})
 
 
-_KINDS = (ScriptArguments, SFTConfig, ModelConfig, RunArguments)
-
-
 @dataclass(frozen=True)
 class RunConfig:
     """A run's settings. The fields that TRL leaves optional and a run cannot do without are set here."""
@@ -91,17 +88,23 @@ class RunConfig:
     """Names of the options that the recipe or the command line set."""
     script: ScriptArguments
     sft: SFTConfig
+    """TRL's settings of the trainer; a `preference.arguments.PreferenceConfig` has all of these fields too."""
     model: ModelConfig
     options: RunArguments
 
 
-def parse_args(args: Sequence[str] | None = None) -> RunConfig:
+def parse_args(args: Sequence[str] | None = None, trainer_config: type = SFTConfig) -> RunConfig:
     """Parse ``--config recipe.yaml --key value …`` (the process's own arguments if None).
+
+    Args:
+        args: the words of the command line.
+        trainer_config: TRL's settings of the trainer.
 
     Raises:
         UserError: for a recipe that does not exist or is not a mapping, an unknown key, or a value of the wrong type.
     """
-    parser = _Parser(_KINDS, allow_abbrev=False)  # type: ignore[arg-type] # TrlParser takes any iterable of dataclasses
+    kinds = (ScriptArguments, trainer_config, ModelConfig, RunArguments)
+    parser = _Parser(kinds, allow_abbrev=False)  # type: ignore[arg-type] # TrlParser takes any iterable of dataclasses
     args = list(sys.argv[1:] if args is None else args)
     try:
         given = _given(args)
@@ -113,7 +116,7 @@ def parse_args(args: Sequence[str] | None = None) -> RunConfig:
     except yaml.YAMLError as error:
         raise UserError(f"the recipe is not valid YAML: {' '.join(str(error).split())}") from error
     except (ValueError, TypeError) as error:
-        raise UserError(_explain(error)) from error
+        raise UserError(_explain(error, kinds)) from error
     return _checked(script, sft, model, options, frozenset(given))
 
 
@@ -184,11 +187,11 @@ class _Parser(TrlParser):
         raise UserError(f"{message}: run with --help to see every option")
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: Exception, kinds: Sequence[type]) -> str:
     """TRL's message; for an unknown option, its name and the closest known one."""
     text = " ".join(str(error).split())
     unknown = re.search(r"(?:not used by the HfArgumentParser|Unknown arguments from config file).*?--(\w+)", text)
     if not unknown:
         return text
-    near = difflib.get_close_matches(unknown[1], [each.name for kind in _KINDS for each in fields(kind)], 1)
+    near = difflib.get_close_matches(unknown[1], [each.name for kind in kinds for each in fields(kind)], 1)
     return f"no option is called {unknown[1]!r}" + (f": did you mean {near[0]}?" if near else ": --help lists them")

@@ -66,7 +66,7 @@ def write_manifest(
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
     manifest.write(
         folder,
-        "sft",
+        lineage.stage,
         inputs=lineage.inputs,
         config=lineage.config | {"samples_seen": seen},
         counts=lineage.counts

@@ -9,8 +9,7 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase
-from trl import SFTTrainer
+from transformers import PreTrainedTokenizerBase, Trainer
 
 from agentmerge_hub import atomic_write, content_hash, locks, manifest, output_folder
 from agentmerge_hub.chat_template import ChatTemplate
@@ -29,6 +28,7 @@ from agentmerge_hub.training import (
 )
 from agentmerge_hub.training.arguments import RunConfig, check_packages
 from agentmerge_hub.training.likelihood import results, scoring
+from agentmerge_hub.training.method import Method
 from agentmerge_hub.training.save_schedule import SaveSchedule
 from agentmerge_hub.training.trainer import initialize_weights, new_trainer, set_stop_token, trained_model
 
@@ -37,31 +37,35 @@ _ENDING_ROWS = 16
 _LIKELY = 0.5
 
 
-def run(config: RunConfig) -> None:
+def run(config: RunConfig, method: Method | None = None) -> None:
     """Check, train or resume, save. See `arguments` for the settings.
+
+    Args:
+        config: the run's settings.
+        method: the way of training; supervised fine-tuning if None.
 
     Raises:
         UserError: for every mistake that a user can mend, and for errors of the operating system.
     """
     with os_errors_as_sentences(), _torch_write_errors():
-        _run(config)
+        _run(config, method or SFT)
 
 
-def _run(config: RunConfig) -> None:
+def _run(config: RunConfig, method: Method) -> None:
     started = time.time()
     check_packages(config)
     trl_options.check_options(config)
     folder, main = config.output_dir, PartialState().is_main_process
     tokenizer, template = model_loading.load_tokenizer(config)
-    max_length, completion_only = config.sft.max_length, config.sft.completion_only_loss is not False
     with PartialState().main_process_first():
-        split, replayed = _load_rows(config)
-        dataset = rows.tokenize(split, tokenizer, template, max_length, completion_only)
+        split, replayed = _load_rows(config, method)
+        dataset = method.tokenize(split, tokenizer, template, config)
         held_out = None
         if trl_options.evaluates(config):
-            loaded = rows.load_split(config.dataset_name, config.dataset_config, config.script.dataset_test_split)
-            held_out = rows.tokenize(loaded, tokenizer, template, max_length, completion_only)
-    plan = preflight.plan(dataset, config, replayed)
+            held_out = method.tokenize(
+                _load(config, method, config.script.dataset_test_split), tokenizer, template, config
+            )
+    plan = preflight.plan(dataset, config, replayed, method.longest(dataset))
     if main:
         print(preflight.describe(plan))
         for warning in filter(None, _warnings(config, plan, template)):
@@ -70,7 +74,7 @@ def _run(config: RunConfig) -> None:
     if config.options.preflight:
         return
     schedule = SaveSchedule.of(config, plan.batches)
-    lineage = run_dir.lineage(config, plan, template, hashed=main)
+    lineage = run_dir.lineage(config, plan, template, method.stage, hashed=main)
     output_folder.check_not_input(folder, lineage.inputs.values())
     with locks.lock_folder(folder, "train") if main else contextlib.nullcontext():
         if main:
@@ -82,31 +86,34 @@ def _run(config: RunConfig) -> None:
             return
         limit = config.sft.save_total_limit
         callback = checkpoints.CheckpointCallback(schedule, lineage, limit)
-        trainer = new_trainer(config, tokenizer, dataset, [callback], schedule.strategy, held_out)
-        callback.score = _scorer(config, tokenizer, template, trainer)
+        trainer = method.new_trainer(config, tokenizer, dataset, [callback], schedule.strategy, held_out)
+        callback.score = method.new_scorer(method, config, tokenizer, template, trainer)
         if main:
             checkpoints.remove_incomplete(folder)
         PartialState().wait_for_everyone()
         latest = checkpoints.latest_complete(folder)
         trainer.train(resume_from_checkpoint=str(latest) if latest else None)
-        _save(config, trainer, tokenizer, template, dataset, plan, schedule, lineage, started)
+        ending = _ending_rows(config, method, tokenizer, template, split)
+        _save(config, trainer, tokenizer, ending, plan, schedule, lineage, started)
 
 
 def _save(
     config: RunConfig,
-    trainer: SFTTrainer,
+    trainer: Trainer,
     tokenizer: PreTrainedTokenizerBase,
-    template: ChatTemplate,
-    dataset: Dataset,
+    ending: Dataset,
     plan: preflight.Plan,
     schedule: SaveSchedule,
     lineage: run_dir.Lineage,
     started: float,
 ) -> None:
-    """Write the final model, its card and, last, its manifest."""
+    """Write the final model, its card and, last, its manifest.
+
+    Args:
+        ending: tokenized rows on which the probability of the end-of-turn token is measured.
+    """
     folder = config.output_dir
     model = trained_model(trainer)
-    ending = _ending_rows(config, tokenizer, template, dataset)
     ends_turn = special_tokens.end_of_turn_probability(model, ending)
     if config.peft:
         _merge_adapter(trainer, config, tokenizer)
@@ -137,9 +144,13 @@ def _warnings(config: RunConfig, plan: preflight.Plan, template: ChatTemplate) -
     ]
 
 
-def _load_rows(config: RunConfig) -> tuple[Dataset, int]:
+def _load(config: RunConfig, method: Method, split: str) -> Dataset:
+    return rows.load_split(config.dataset_name, config.dataset_config, split, ("prompt", *method.answers))
+
+
+def _load_rows(config: RunConfig, method: Method) -> tuple[Dataset, int]:
     """The training split with the rows that are replayed, and the number of these."""
-    split = rows.load_split(config.dataset_name, config.dataset_config, config.script.dataset_train_split)
+    split = _load(config, method, config.script.dataset_train_split)
     if not config.options.replay_dataset:
         return split, 0
     replayed = rows.load_split(config.options.replay_dataset, None, "train")
@@ -148,27 +159,40 @@ def _load_rows(config: RunConfig) -> tuple[Dataset, int]:
 
 
 def _ending_rows(
-    config: RunConfig, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, trained: Dataset
+    config: RunConfig, method: Method, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, trained: Dataset
 ) -> Dataset:
-    """A few tokenized rows: held-out ones, or trained ones if there are none."""
+    """A few tokenized rows with the expert's answer: held-out ones, or trained ones if there are none."""
     try:
-        held_out = rows.load_split(config.dataset_name, config.dataset_config, "inter_task")
+        chosen = _load(config, method, "inter_task")
     except UserError:
-        return trained.select(range(min(_ENDING_ROWS, len(trained))))
-    return rows.tokenize(held_out.select(range(min(_ENDING_ROWS, len(held_out)))), tokenizer, template, None)
+        chosen = trained
+    few = chosen.select(range(min(_ENDING_ROWS, len(chosen))))
+    return rows.tokenize(expert_answers(few, method), tokenizer, template, None)
 
 
-def _scorer(
-    config: RunConfig, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, trainer: SFTTrainer
+def expert_answers(rows_: Dataset, method: Method) -> Dataset:
+    """Rows with the expert's answer in the column ``completion``."""
+    answer = method.answers[0]
+    return rows_ if answer == "completion" else rows_.rename_column(answer, "completion")
+
+
+def held_out_rows(config: RunConfig, method: Method) -> dict[str, Dataset]:
+    """`likelihood_samples` rows of each held-out split that there is."""
+    held_out = {}
+    for name in ("inter_task", "cross_task"):
+        with contextlib.suppress(UserError):  # a split may be missing
+            loaded = _load(config, method, name)
+            held_out[name] = loaded.select(range(min(config.options.likelihood_samples, len(loaded))))
+    return held_out
+
+
+def _new_likelihood_scorer(
+    method: Method, config: RunConfig, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, trainer: Trainer
 ) -> checkpoints.Scorer | None:
     """Expert likelihood of a checkpoint, in the precision of training."""
     if not config.options.likelihood_samples:
         return None
-    held_out = {}
-    for name in ("inter_task", "cross_task"):
-        with contextlib.suppress(UserError):  # a split may be missing
-            loaded = rows.load_split(config.dataset_name, config.dataset_config, name)
-            held_out[name] = loaded.select(range(min(config.options.likelihood_samples, len(loaded))))
+    held_out = held_out_rows(config, method)
 
     def score(model: torch.nn.Module, seen: int, folder: Path | None) -> None:
         with trainer.accelerator.autocast():
@@ -182,7 +206,12 @@ def _scorer(
     return score
 
 
-def _merge_adapter(trainer: SFTTrainer, config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+def _tokenize(split: Dataset, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, config: RunConfig) -> Dataset:
+    completion_only = config.sft.completion_only_loss is not False
+    return rows.tokenize(split, tokenizer, template, config.sft.max_length, completion_only)
+
+
+def _merge_adapter(trainer: Trainer, config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> None:
     """Save the adapter, and beside it the whole model with the adapter merged in float32, also if the base was quantized."""
     folder = config.output_dir
     trainer.save_model(str(folder / "adapter"))
@@ -207,3 +236,14 @@ def _torch_write_errors():
             "a checkpoint could not be written: the disk is full, or the file is larger than the limit (`ulimit -f`); make room and "
             "run the same command again"
         ) from error
+
+
+SFT = Method(
+    stage="sft",
+    answers=("completion",),
+    tokenize=_tokenize,
+    longest=lambda dataset: max(map(len, dataset["input_ids"])),
+    new_trainer=new_trainer,
+    new_scorer=_new_likelihood_scorer,
+)
+"""Supervised fine-tuning on expert answers."""

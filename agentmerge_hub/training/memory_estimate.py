@@ -51,6 +51,8 @@ def estimate(model: Any, config: RunConfig, tokens: int, labels: int, checkpoint
     weights = width * embedding.numel() + _QUANTIZED * (total - embedding.numel()) if quantized else width * total
     # Autocast keeps copies of weights that are trained only; frozen ones are cast for each product.
     copies = 2 * trained if config.sft.bf16 or config.sft.fp16 else 0
+    if not config.peft and getattr(config.sft, "loads_reference", False):  # of preference optimization
+        copies += width * total
     sharded = any(os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true" for name in ("FSDP", "DEEPSPEED"))
     state = weights + copies + (width + _moments(config, width)) * trained
     state /= int(os.environ.get("WORLD_SIZE", "1")) if sharded else 1

@@ -35,7 +35,14 @@ def draft(name: str, config: dict[str, Any], hashes: dict[str, str], counts: dic
         base_model=None if "model" in hashes else config["model"],
         base_model_relation=None if "model" in hashes else "finetune",
         datasets=None if "dataset" in hashes else [config["dataset"]],
-        tags=["trl", "sft", "agentmerge", "web-agents", "browsergym", *(["lora"] if config["lora_r"] else [])],
+        tags=[
+            "trl",
+            config["method"],
+            "agentmerge",
+            "web-agents",
+            "browsergym",
+            *(["lora"] if config["lora_r"] else []),
+        ],
     )
     licensed = {"license": license} if license == model_licenses.UNKNOWN else license_terms.metadata([license])
     for key, value in licensed.items():

@@ -41,8 +41,14 @@ class Plan:
     """Over the token ids and labels of all rows, in order: identifies them wherever the dataset came from."""
 
 
-def plan(dataset: Dataset, config: RunConfig, replayed: int = 0) -> Plan:
+def plan(dataset: Dataset, config: RunConfig, replayed: int = 0, longest: int | None = None) -> Plan:
     """Count what `rows.tokenize` made.
+
+    Args:
+        dataset: the tokenized rows.
+        config: the run's settings.
+        replayed: of the rows, those of general instructions.
+        longest: tokens of the longest sequence, if rows hold several sequences.
 
     Raises:
         UserError: for a way of packing that cuts rows, rows that the model cannot take, or a model that does not exist.
@@ -55,10 +61,10 @@ def plan(dataset: Dataset, config: RunConfig, replayed: int = 0) -> Plan:
     batches = count_batches(len(lengths), _items(dataset, sft), sft)
     steps = batches.steps(sft)
     model = model_loading.empty_model(config)
-    _check_model(model, config, int(lengths.max()), max(int(row.max()) for row in ids))
+    _check_model(model, config, longest or int(lengths.max()), max(int(row.max()) for row in ids))
     parameters = list(model.parameters())
     together = min(sft.per_device_train_batch_size, batches.items)
-    longest = sft.max_length if sft.packing and sft.max_length else int(lengths.max())
+    largest = sft.max_length if sft.packing and sft.max_length else int(lengths.max())
     answers = int(labels.max()) * math.ceil(len(lengths) / batches.items) * together
     checkpoints = SaveSchedule.of(config, batches).count(steps)
     return Plan(
@@ -67,13 +73,13 @@ def plan(dataset: Dataset, config: RunConfig, replayed: int = 0) -> Plan:
         replayed=replayed,
         tokens=int(lengths.sum()),
         trained_tokens=int(labels.sum()),
-        longest=int(lengths.max()),
+        longest=longest or int(lengths.max()),
         batches=batches,
         steps=steps,
         padding=_padding(lengths, sft),
         parameters=sum(each.numel() for each in parameters),
         trained_parameters=sum(each.numel() for each in parameters if each.requires_grad),
-        needs=memory_estimate.estimate(model, config, longest * together, answers, checkpoints),
+        needs=memory_estimate.estimate(model, config, largest * together, answers, checkpoints),
         rows_sha256=hashlib.sha256(b"".join(row.astype("<i4").tobytes() for row in (*ids, *all_labels))).hexdigest(),
     )
 

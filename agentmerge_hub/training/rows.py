@@ -4,6 +4,7 @@ A row that breaks the rule of `agentmerge_hub.chat_template` is refused here, be
 """
 
 import errno
+from collections.abc import Sequence
 
 from datasets import Dataset, concatenate_datasets, get_dataset_config_names, load_dataset
 from transformers import PreTrainedTokenizerBase
@@ -15,11 +16,14 @@ IGNORED = -100
 """Label of a token without loss, as in torch.nn.functional.cross_entropy."""
 
 
-def load_split(name: str, config: str | None, split: str) -> Dataset:
-    """One split of a dataset of prompt/completion chat rows, from a local folder or the Hub.
+def load_split(name: str, config: str | None, split: str, columns: Sequence[str] = ("prompt", "completion")) -> Dataset:
+    """One split of a dataset of chat rows, from a local folder or the Hub.
+
+    Args:
+        columns: that its rows need.
 
     Raises:
-        UserError: if the dataset, its config or split does not exist, or its rows are not prompt and completion.
+        UserError: if the dataset, its config or split does not exist, or its rows lack a column.
     """
     try:
         rows = load_dataset(name, config, split=split)
@@ -31,9 +35,9 @@ def load_split(name: str, config: str | None, split: str) -> Dataset:
         raise UserError(
             f"no dataset at {name!r}: no such folder, and no dataset that can be reached on the Hub"
         ) from error
-    missing = {"prompt", "completion"} - set(rows.column_names)
+    missing = set(columns) - set(rows.column_names)
     if missing:
-        raise UserError(f"{name} has no column {' or '.join(sorted(missing))}: rows must be prompt and completion")
+        raise UserError(f"{name} has no column {' or '.join(sorted(missing))}: rows must have {', '.join(columns)}")
     if not len(rows):
         raise UserError(f"{name}, config {config}, split {split} has no rows")
     return rows

@@ -44,6 +44,8 @@ _NO_EFFECT = frozenset(
 class Lineage:
     """What a run's manifests say of where it comes from."""
 
+    stage: str
+    """The way of training, as in the manifest."""
     inputs: dict[str, Path]
     """Local folders that are read, by role."""
     hashes: dict[Path, dict[str, str]]
@@ -56,13 +58,16 @@ class Lineage:
     """What decides which rows a step sees, on any number of devices."""
 
 
-def lineage(config: RunConfig, plan: preflight.Plan, template: ChatTemplate, *, hashed: bool = True) -> Lineage:
+def lineage(
+    config: RunConfig, plan: preflight.Plan, template: ChatTemplate, stage: str = "sft", *, hashed: bool = True
+) -> Lineage:
     """Settings and figures of the run's manifest.
 
     Args:
         config: the run's settings, as parsed.
         plan: of preflight.
         template: that the rows were rendered with.
+        stage: the way of training, for the manifest.
         hashed: hash local inputs; only the process that writes manifests needs it.
     """
     named = {"model": config.model_name, "dataset": config.dataset_name, "tokenizer": config.tokenizer_name}
@@ -75,9 +80,11 @@ def lineage(config: RunConfig, plan: preflight.Plan, template: ChatTemplate, *, 
     del options["preflight"]
     sft = config.sft
     return Lineage(
+        stage=stage,
         inputs=inputs,
         hashes={path: content_hash.file_hashes(path) for path in inputs.values()} if hashed else {},
         config={
+            "method": {"sft": "sft", "preference": "dpo"}[stage],
             "model": config.model_name,
             "model_revision": None if "model" in inputs else config.model.model_revision,
             "dataset": config.dataset_name,

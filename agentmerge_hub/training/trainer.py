@@ -9,6 +9,7 @@ from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    Trainer,
     TrainerCallback,
     TrainerControl,
     TrainerState,
@@ -60,25 +61,12 @@ def new_trainer(
         UserError: if there is no such model.
     """
     sft = config.sft
-    model_loading.load_config(config.model_name, config.model.model_revision)
-    sft.save_strategy = save_strategy
-    sft.save_total_limit = None  # CheckpointCallback deletes old checkpoints, after the newer one is complete
-    sft.pad_token = sft.eos_token = sft.chat_template_path = None  # the tokenizer has them
+    callbacks = prepare(config, tokenizer, callbacks, save_strategy)
+    sft.eos_token = sft.chat_template_path = None  # the tokenizer has them
     sft.completion_only_loss = sft.assistant_only_loss = False  # the labels already exclude the prompt
     sft.max_length = (
         sft.max_length if sft.packing or sft.eval_packing else None
     )  # nothing is cut: the rows were checked
-    init = {
-        "revision": config.model.model_revision,
-        "attn_implementation": config.model.attn_implementation,
-        "dtype": config.model.dtype,
-    }
-    given = sft.model_init_kwargs
-    sft.model_init_kwargs = init | (given if isinstance(given, dict) else {})
-    callbacks = [*callbacks, _StopTokens(tokenizer)]
-    if config.options.early_stopping_patience:
-        sft.restore_callback_states_from_checkpoint = True
-        callbacks.append(EarlyStoppingCallback(config.options.early_stopping_patience))
     trainer = _Trainer(
         model=config.model_name,
         args=sft,
@@ -97,7 +85,34 @@ def new_trainer(
     return trainer
 
 
-def trained_model(trainer: SFTTrainer) -> PreTrainedModel | PeftModel:
+def prepare(
+    config: RunConfig, tokenizer: PreTrainedTokenizerBase, callbacks: list[TrainerCallback], save_strategy: str
+) -> list[TrainerCallback]:
+    """Adapt what all of TRL's trainers share in `config.sft`, and return the callbacks of the run.
+
+    Raises:
+        UserError: if there is no such model.
+    """
+    sft = config.sft
+    model_loading.load_config(config.model_name, config.model.model_revision)
+    sft.save_strategy = save_strategy
+    sft.save_total_limit = None  # CheckpointCallback deletes old checkpoints, after the newer one is complete
+    sft.pad_token = None  # the tokenizer has it
+    init = {
+        "revision": config.model.model_revision,
+        "attn_implementation": config.model.attn_implementation,
+        "dtype": config.model.dtype,
+    }
+    given = sft.model_init_kwargs
+    sft.model_init_kwargs = init | (given if isinstance(given, dict) else {})
+    callbacks = [*callbacks, _StopTokens(tokenizer)]
+    if config.options.early_stopping_patience:
+        sft.restore_callback_states_from_checkpoint = True
+        callbacks.append(EarlyStoppingCallback(config.options.early_stopping_patience))
+    return callbacks
+
+
+def trained_model(trainer: Trainer) -> PreTrainedModel | PeftModel:
     """The trainer's model, with its adapter if it has one."""
     model = trainer.model
     if not isinstance(model, PreTrainedModel | PeftModel):
@@ -105,7 +120,7 @@ def trained_model(trainer: SFTTrainer) -> PreTrainedModel | PeftModel:
     return model
 
 
-def base_model(trainer: SFTTrainer) -> PreTrainedModel:
+def base_model(trainer: Trainer) -> PreTrainedModel:
     """The trainer's model without its adapter."""
     model = trained_model(trainer)
     base = model.get_base_model() if isinstance(model, PeftModel) else model

@@ -1,0 +1,32 @@
+"""Teach a fine-tuned or merged model to prefer expert answers, on the pairs that `agentmerge build --preferences` wrote.
+
+accelerate launch -q --config_file recipes/accelerate/cpu.yaml recipes/preference.py --config recipes/preference/tiny/agent.yaml [--key value …]
+
+Keys are those of TRL's DPOConfig, ModelConfig and ScriptArguments, of agentmerge_hub.training.arguments and of
+agentmerge_hub.training.preference.arguments. The same command resumes an interrupted run; --preflight true only checks the
+pairs and prints the plan.
+"""
+
+from sft import exit_with
+
+from agentmerge_hub.errors import UserError, os_error_sentence, require
+
+
+def main() -> None:
+    require("train", "torch", "trl", "accelerate", "datasets", "peft")
+    from agentmerge_hub.training import finetune
+    from agentmerge_hub.training.preference.arguments import parse_preference_args
+    from agentmerge_hub.training.preference.method import DPO
+
+    finetune.run(parse_preference_args(), DPO)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        exit_with(str(error))
+    except OSError as error:
+        if (sentence := os_error_sentence(error)) is None:
+            raise
+        exit_with(sentence)
