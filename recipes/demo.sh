@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole of AgentMerge on a laptop CPU, offline, in about 15 minutes. Its twin for 8 GPUs and an instance is paper.sh.
-# Everything is written to demo-out/. Run it again and it goes on: episodes, models and runs that are finished are kept.
+# Everything is written to demo-out/. Run it again to continue: finished episodes, models and runs are kept.
 set -euo pipefail
 cd "$(dirname "$0")/.." && mkdir -p demo-out && cd demo-out
 

@@ -2,7 +2,7 @@
 # The whole paper, from collecting on a WorkArena instance to the report, on 8 GPUs of 80 GB. Its twin on a laptop is demo.sh.
 # Needs: SNOW_INSTANCE_URL, SNOW_INSTANCE_UNAME and SNOW_INSTANCE_PWD (or access to the instances on the Hub), endpoints that
 # serve the experts (each recipe in recipes/collect says how), a Hub login for the Llama weights, and 4 TB of disk.
-# Every stage can be run alone, on another machine, or again: what is finished is kept.
+# Every stage can run alone, on another machine, or again: finished work is kept.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

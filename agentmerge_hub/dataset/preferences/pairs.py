@@ -27,7 +27,7 @@ FAILED_EPISODE = "failed_episode"
 
 ORIGINS = {
     FAILED_EPISODE: "an unsuccessful episode of the same task and seed, at the step where it parts from the successful one",
-    REFUSED_ANSWER: "an answer of the same step that could not be read and was asked for again",
+    REFUSED_ANSWER: "an answer of the same step that could not be parsed, so that the agent was prompted again",
 } | counterfactuals.ORIGINS
 """Origin of a rejected answer → what it is."""
 
