@@ -17,6 +17,7 @@ PACKAGE_OF = {
     "collect": "agents",
     "build": "dataset",
     "inspect": "dataset",
+    "export": "dataset",
     "tiny-pair": "training",
     "recipes": "training",
     "likelihood": "training",

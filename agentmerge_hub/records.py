@@ -93,6 +93,8 @@ class Episode:
     """Pages open when the run ended."""
     image_goal: bool = False
     """Whether the goal has images, which no prompt here shows."""
+    unmapped: tuple[str, ...] = ()
+    """What the recording holds and no field here keeps, e.g. ``screenshots``."""
 
 
 @dataclass(frozen=True)

@@ -48,3 +48,12 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizer")
     fast.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def wild_traces() -> Path:
+    """The folder of public trajectories in other formats; tests that need it are skipped without it."""
+    folder = Path(os.environ.get("AGENTMERGE_WILD_TRACES", Path(__file__).parents[2] / "shared" / "wild-traces"))
+    if not folder.is_dir():
+        pytest.skip(f"no trajectories at {folder}: set AGENTMERGE_WILD_TRACES")
+    return folder

@@ -135,7 +135,8 @@ def _reading_counts(entries: list[CacheEntry]) -> dict:
 
 
 def _nothing_left_message(counts: dict, traces: Sequence[Path]) -> str:
-    rules = sorted(counts["dropped"].items(), key=lambda pair: (-pair[1], pair[0]))
+    dropped = {rule: n for rule, n in counts["dropped"].items() if rule != "not_mapped"}
+    rules = sorted(dropped.items(), key=lambda pair: (-pair[1], pair[0]))
     if not rules:
         return f"no sample is left of the {counts['episodes_found']} episodes in {_listed(traces)}"
     others = "".join(f", {rule} {number}" for rule, number in rules[1:])

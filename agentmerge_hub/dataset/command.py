@@ -1,4 +1,4 @@
-"""`agentmerge build` and `agentmerge inspect`."""
+"""`agentmerge build`, `agentmerge export` and `agentmerge inspect`."""
 
 import os
 from pathlib import Path
@@ -189,3 +189,23 @@ def inspect(dataset, config, split, episode, row, whole) -> None:
     from agentmerge_hub.dataset.inspect import print_samples
 
     print_samples(dataset, config=config, split=split, episode=episode, row=row, whole=whole)
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder to write, one file an episode."
+)
+@click.option(
+    "--format",
+    "format_name",
+    required=True,
+    type=click.Choice(["atif", "adp", "session-trace"]),
+    help="ATIF v1.7, the Agent Data Protocol's standard 1.2.0, or session traces, which the Hub's trace viewer shows.",
+)
+def export(dataset, out, format_name) -> None:
+    """Write the episodes of DATASET in the format of other tools. `agentmerge build` reads them back."""
+    from agentmerge_hub.dataset.export.write import export as write
+
+    n = write(dataset, out, format_name)
+    click.echo(f"{n} episodes written to {out} as {format_name}")

@@ -14,6 +14,7 @@ EPISODE_RULES = {
     "crashed": "the run ended in an exception of the agent or the environment",
     "no_summary": "the run has no summary: it was interrupted and its reward is unknown",
     "empty": "the run has no decision",
+    "not_mapped": "a part of the recording has no place in a row; the rows are made without it",
     "unsuccessful": "the reward is below the threshold",
     "not_validated": "the run has a reward, but the task's own validation did not end it",
     "image_goal": "the goal has an image, which no prompt shows",

@@ -43,8 +43,10 @@ def program_hash() -> str:
 def episode_key(found: Found) -> str:
     """Identifies an episode by its source and the content of its files."""
     try:
-        if found.folder.is_file():  # an episode of a built dataset: its source names it inside the file
-            content = combined_hash({found.folder.name: _hashes_of(found.folder.parent)[found.folder.name]})
+        if found.folder.is_file():  # which holds several episodes: the source says which
+            hashes = _hashes_of(found.folder.parent)
+            names = (found.folder.name, f"{found.folder.stem}.metadata.json")
+            content = combined_hash({name: hashes[name] for name in names if name in hashes})
         else:
             content = folder_hash(found.folder, _is_read)
     except OSError as error:  # the reader reports it
@@ -54,12 +56,13 @@ def episode_key(found: Found) -> str:
 
 @lru_cache(maxsize=8)
 def _hashes_of(folder: Path) -> dict[str, str]:
-    return file_hashes(folder)
+    return file_hashes(folder, _is_read)
 
 
 def _is_read(name: str) -> bool:
     """Whether a file of an episode's folder is read: no screenshot, video or log, and nothing hidden."""
-    return "/" not in name and not name.startswith(".") and not name.lower().endswith(_NOT_READ)
+    in_folder = "/" not in name or name.startswith(("events/", "steps/"))  # of CUBE
+    return in_folder and not name.startswith(".") and not name.lower().endswith(_NOT_READ)
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,10 @@ def _process(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, sca
             return rows
     episode, secrets = redact_episode(_without_unused_html(episode, settings), scanner)
     rows.status = EpisodeStatus(episode.source, redacted=dict(secrets))
+    if episode.unmapped:
+        rows.dropped.append(
+            Dropped(episode.source, episode.episode_id, None, "not_mapped", ", ".join(episode.unmapped))
+        )
     made = make_samples(episode, settings, tokenizer)
     key = goal_key(episode.steps[0].observation.goal)
     recorded = {step.index for step in episode.steps if step.messages and not settings.rebuild_prompts}

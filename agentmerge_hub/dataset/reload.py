@@ -41,7 +41,7 @@ def find_inputs(roots: Iterable[Path]) -> list[Found]:
             source = episode.source
             if len(roots) > 1 and not is_dataset:
                 source = f"{label}/{source.removeprefix(root.resolve().name + '/')}"
-            identity = source if is_dataset else episode.folder.resolve()
+            identity = source if is_dataset else episode.identity
             found.setdefault(identity, replace(episode, source=_printable(source)))
     return sorted(found.values(), key=lambda episode: episode.source)
 

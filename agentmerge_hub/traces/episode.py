@@ -1,11 +1,12 @@
 """Read one episode of any format, within limits. Whatever is wrong with it, the other episodes are not affected."""
 
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Episode
-from agentmerge_hub.traces import browsergym
+from agentmerge_hub.traces import adp, atif, browsergym, cube, documents, session_trace
 from agentmerge_hub.traces.files import Refused
-from agentmerge_hub.traces.find import Found
+from agentmerge_hub.traces.find import Found, FoundIn
 from agentmerge_hub.traces.limits import LimitExceeded, memory_limit, time_limit
-from agentmerge_hub.traces.values import first_line
+from agentmerge_hub.traces.values import OutOfRange, first_line
 
 
 class Unreadable(ValueError):
@@ -20,9 +21,11 @@ def read_episode(found: Found) -> Episode:
     """
     try:
         with time_limit(), memory_limit():
-            return browsergym.read(found.folder, found.source)
-    except Refused as error:
-        raise Unreadable(str(error)) from None
+            return _read(found)
+    except UserError:
+        raise
+    except (Refused, OutOfRange) as error:
+        raise Unreadable(str(error) if isinstance(error, Refused) else f"{found.folder.name} {error}") from None
     except LimitExceeded as error:
         raise Unreadable(f"the episode {error} to read") from None
     except MemoryError:
@@ -31,3 +34,16 @@ def read_episode(found: Found) -> Episode:
         raise Unreadable(
             f"the episode cannot be read ({type(error).__name__}: {first_line(str(error))[:120]})"
         ) from None
+
+
+def _read(found: Found) -> Episode:
+    if not isinstance(found, FoundIn):
+        return browsergym.read(found.folder, found.source)
+    if found.format == "cube":
+        return cube.read(found.folder, found.source)
+    document, identity = documents.load(found.folder, found.number)
+    if atif.is_document(document):
+        return atif.read(document, found.source, identity, found.folder.parent)
+    if adp.is_document(document):
+        return adp.read(document, found.source, identity)
+    return session_trace.read(document, found.source, identity)

@@ -1,11 +1,12 @@
-"""Find episodes under folders, however deep, by the files that each format writes."""
+"""Find episodes under folders, however deep and in whatever mixture of formats, by what each format writes."""
 
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.traces import browsergym
+from agentmerge_hub.traces import browsergym, cube, documents
 
 
 @dataclass(frozen=True, order=True)
@@ -14,35 +15,82 @@ class Found:
 
     source: str
     folder: Path
+    """The folder of the episode, or the file that holds it."""
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """Equal for the same episode, however it was reached."""
+        return str(self.folder.resolve()), 0
+
+
+@dataclass(frozen=True, order=True)
+class FoundIn(Found):
+    """One episode of another format than BrowserGym's."""
+
+    format: str = ""
+    """``cube``, ``atif``, ``adp`` or ``session-trace``."""
+    number: int = 0
+    """Which document of the file it is."""
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        return str(self.folder.resolve()), self.number
 
 
 def find_episodes(roots: list[Path]) -> list[Found]:
     """Episodes under the roots, sorted by source. Links to folders are not followed.
 
     With several roots, the root's own name is the first part of the source, so that equal names stay apart. Episodes that
-    AgentLab ran again, whose folders it renamed to ``_…``, are left out.
+    AgentLab or CUBE ran again, whose folders they renamed, are left out.
 
     Raises:
         UserError: if a root is missing or holds no episode.
     """
-    found: dict[Path, Found] = {}
+    found: dict[tuple[str, int], Found] = {}
     for root in roots:
         if not root.is_dir():
-            raise UserError(f"no folder {root}: give a folder of AgentLab or BrowserGym results")
+            raise UserError(f"no folder {root}: give a folder of traces")
         before = len(found)
-        for parent, folders, files in os.walk(root):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            folder = Path(parent)
-            if browsergym.is_episode(files) and (folder == root or not browsergym.is_superseded(folder)):
-                source = folder.relative_to(root).as_posix()
-                if source == "." or len(roots) > 1:
-                    source = f"{root.resolve().name}/{source}".removesuffix("/.")
-                found.setdefault(folder.resolve(), Found(_as_utf8(source), folder))
-        if len(found) == before and not any(path.is_relative_to(root.resolve()) for path in found):
+        for one in _episodes(root, several=len(roots) > 1):
+            found.setdefault(one.identity, one)
+        if len(found) == before and not any(Path(path).is_relative_to(root.resolve()) for path, _ in found):
             raise UserError(
-                f"no traces in {root}: expected folders with exp_args.pkl and step_0.pkl.gz, as AgentLab writes them"
+                f"no traces in {root}: expected folders with exp_args.pkl and step_0.pkl.gz, as AgentLab writes them, or "
+                "trajectories of CUBE, ATIF or the Agent Data Protocol"
             )
-    return sorted(found.values())
+    return sorted(found.values(), key=lambda one: one.source)
+
+
+def _episodes(root: Path, several: bool) -> Iterator[Found]:
+    def source(path: Path) -> str:
+        name = path.relative_to(root).as_posix()
+        if name == "." or several:
+            name = f"{root.resolve().name}/{name}".removesuffix("/.")
+        return _as_utf8(name)
+
+    for parent, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and ".archived_" not in name)
+        folder = Path(parent)
+        if browsergym.is_episode(files):
+            if folder == root or not browsergym.is_superseded(folder):
+                yield Found(source(folder), folder)
+        elif cube.is_episode(files):
+            folders.clear()
+            yield FoundIn(source(folder), folder, "cube")
+        else:
+            yield from _in_files(folder, files, source)
+
+
+def _in_files(folder: Path, files: list[str], source: Callable[[Path], str]) -> Iterator[Found]:
+    """Episodes that are files, or documents in files."""
+    for name in sorted(files):
+        path = folder / name
+        if cube.is_trajectory(name, files):
+            yield FoundIn(source(path), path, "cube")
+        elif name.endswith(documents.SUFFIXES) and (kind := documents.format_of(path)):
+            n = documents.count(path)
+            for number in range(n):
+                yield FoundIn(source(path) if n == 1 else f"{source(path)}#{number}", path, kind, number)
 
 
 def _as_utf8(name: str) -> str:

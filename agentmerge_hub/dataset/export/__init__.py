@@ -1,0 +1,1 @@
+"""Episodes of a built dataset in the formats of other tools."""

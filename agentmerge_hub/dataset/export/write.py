@@ -1,0 +1,61 @@
+"""Write the episodes of a built dataset, one file each, in another tool's format."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from agentmerge_hub import manifest, output_folder
+from agentmerge_hub.dataset import reload
+from agentmerge_hub.dataset.export import adp, atif, session_trace
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.records import Episode
+
+STAGE = "export"
+
+
+def _one_line(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+FORMATS: dict[str, tuple[str, Callable[[Episode], str]]] = {
+    "atif": (".json", lambda episode: json.dumps(atif.document(episode), ensure_ascii=False, indent=1) + "\n"),
+    "adp": (".jsonl", lambda episode: _one_line(adp.document(episode))),
+    "session-trace": (".jsonl", lambda episode: "".join(map(_one_line, session_trace.lines(episode)))),
+}
+"""Name of a format → ending of its files, and the text of an episode in it."""
+
+
+def export(dataset: Path, out: Path, format_name: str) -> int:
+    """Write the folder `out` and return the number of episodes.
+
+    Raises:
+        UserError: if `dataset` is no built dataset, has no episodes, or `out` cannot be written.
+    """
+    started = time.time()
+    if not (dataset / "data" / "episodes").is_dir():
+        raise UserError(f"{dataset} has no data/episodes: give the folder that `agentmerge build` wrote")
+    ending, text_of = FORMATS[format_name]
+    n = 0
+    with output_folder.new_folder(out, STAGE, [dataset]) as folder:
+        for episode in _episodes(dataset):
+            (folder / f"{episode.episode_id}{ending}").write_text(text_of(episode), encoding="utf-8")
+            n += 1
+        if not n:
+            raise UserError(f"{dataset} has no episodes")
+        manifest.write(
+            folder,
+            STAGE,
+            inputs={"dataset": dataset},
+            config={"format": format_name},
+            counts={"episodes": n},
+            started=started,
+        )
+    return n
+
+
+def _episodes(dataset: Path) -> Iterator[Episode]:
+    for found in reload.find_inputs([dataset]):
+        episode = reload.read_input(found)
+        if episode.steps:
+            yield episode

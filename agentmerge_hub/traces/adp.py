@@ -1,0 +1,97 @@
+"""Read trajectories of the Agent Data Protocol's standard files (1.0 to 1.3).
+
+They say nothing of model, seed and reward, so that an episode counts as unfinished unless this package wrote it. The page
+before an action is the last web observation before it.
+"""
+
+from typing import Any
+
+from agentmerge_hub.records import Episode
+from agentmerge_hub.traces import episode_json
+from agentmerge_hub.traces.atif import finish_message, unquoted
+from agentmerge_hub.traces.tool_calls import Turns, call_text
+from agentmerge_hub.traces.values import as_dict, as_text
+
+_ITEMS = {"text_observation", "web_observation", "image_observation", "api_action", "code_action", "message_action"}
+_ENTER = ("1", 1, True)
+
+
+def is_document(document: Any) -> bool:
+    """Whether a JSON value is a trajectory of the protocol."""
+    content = document.get("content") if isinstance(document, dict) else None
+    return isinstance(content, list) and bool(content) and as_dict(content[0]).get("class_") in _ITEMS
+
+
+def read(document: dict[str, Any], source: str, episode_id: str) -> Episode:
+    """Read one trajectory.
+
+    Raises:
+        OutOfRange: for a value that must not be guessed.
+    """
+    items, details = [as_dict(item) for item in document["content"]], as_dict(document.get("details"))
+    facts = details.get(episode_json.KEY)
+    if episode_json.is_facts(facts):
+        pages = [
+            (as_text(i.get("axtree")), as_text(i.get("html"))) for i in items if i.get("class_") == "web_observation"
+        ]
+        return episode_json.from_facts(facts, pages, episode_id=episode_id, source=source)
+    turns, unmapped = Turns(), set[str]()
+    for item in items:
+        _add(item, turns, unmapped)
+    collection = as_text(details.get("source")) or "adp"
+    return Episode(
+        episode_id=episode_id,
+        source=source,
+        benchmark=collection,
+        task=f"{collection}.{as_text(document.get('id'))}",
+        seed=-1,
+        agent="",
+        teacher="",
+        reward=0.0,
+        terminated=False,
+        truncated=False,
+        error="",
+        complete=False,
+        steps=tuple(turns.steps),
+        unmapped=tuple(sorted(unmapped)),
+    )
+
+
+def _add(item: dict[str, Any], turns: Turns, unmapped: set[str]) -> None:
+    kind, content = item.get("class_"), as_text(item.get("content"))
+    thought = as_text(item.get("reasoning_content")).strip() or as_text(item.get("description")).strip() or None
+    if kind == "text_observation":
+        if item.get("source") == "user" and not turns.goal:
+            turns.goal = content
+        else:
+            unmapped.add("messages after the goal")
+    elif kind == "web_observation":
+        turns.see(axtree=as_text(item.get("axtree")), html=as_text(item.get("html")), url=as_text(item.get("url")))
+        if item.get("image_observation"):
+            unmapped.add("images")
+    elif kind == "api_action":
+        calls = _calls(as_text(item.get("function")), unquoted(as_dict(item.get("kwargs"))))
+        turns.act(calls, thought=thought)
+    elif kind == "message_action" and (final := finish_message(content)) is not None:
+        turns.act([call_text("send_msg_to_user", {"text": final})], answer=content, thought=thought)
+    elif kind == "message_action":
+        unmapped.add("messages that are no action")
+    else:
+        unmapped.add("images" if kind == "image_observation" else "code")
+
+
+def _calls(function: str, arguments: dict[str, Any]) -> list[str]:
+    """The calls of BrowserGym for a function of BrowserGym or of WebArena."""
+    if function == "type" and {"bid", "text"} <= set(arguments):
+        bid = arguments["bid"]
+        enter = (
+            [call_text("press", {"bid": bid, "key_comb": "Enter"})]
+            if arguments.get("press_enter_after") in _ENTER
+            else []
+        )
+        return [call_text("fill", {"bid": bid, "value": arguments["text"]}), *enter]
+    if function == "stop":
+        return [call_text("send_msg_to_user", {"text": as_text(arguments.get("answer") or arguments.get("text"))})]
+    if function == "scroll" and arguments.get("direction") in ("down", "up"):
+        return [call_text("scroll", {"delta_x": 0, "delta_y": 500 if arguments["direction"] == "down" else -500})]
+    return [call_text(function, arguments)]

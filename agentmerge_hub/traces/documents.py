@@ -1,0 +1,85 @@
+"""Files that hold episodes as JSON documents: one document, a list of them, or one a line."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub.traces import adp, atif, session_trace
+from agentmerge_hub.traces.files import Refused, read_file
+
+SUFFIXES = (".json", ".jsonl")
+_SIGNS = (b"ATIF-v1.", b'"class_"', b'"agentmerge"')
+_HEAD = 64 * 2**10
+
+
+def format_of(path: Path) -> str:
+    """``atif``, ``adp`` or ``session-trace`` by a file's beginning; empty for any other file. Only its first bytes are read."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return ""
+    if b'"session"' in head[:200] and _SIGNS[2] in head:
+        return "session-trace"
+    return "atif" if _SIGNS[0] in head else "adp" if _SIGNS[1] in head else ""
+
+
+def count(path: Path) -> int:
+    """How many documents a file holds; 1 where it cannot be read, so that reading it says why."""
+    try:
+        return len(_documents(path, _version(path)))
+    except Refused:
+        return 1
+
+
+def load(path: Path, number: int) -> tuple[Any, str]:
+    """The document with this number in the file, and the identity of its content.
+
+    Raises:
+        Refused: if the file cannot be read.
+    """
+    documents = _documents(path, _version(path))
+    if number >= len(documents):
+        raise Refused(f"{path.name} has changed while it was read")
+    document = documents[number]
+    text = json.dumps(document, sort_keys=True, ensure_ascii=True)
+    return document, hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _version(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+@lru_cache(maxsize=2)
+def _documents(path: Path, _version: int) -> list[Any]:
+    try:
+        text = read_file(path).decode("utf-8", "replace")
+        values = _values(path, text)
+    except Refused as refused:
+        raise Refused(f"{path.name} {refused}") from None
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"{path.name} is not JSON ({str(error)[:80]})") from None
+    if session_trace.is_document(values):
+        return [values]
+    documents = [value for value in values if atif.is_document(value) or adp.is_document(value)]
+    if not documents:
+        raise Refused(f"{path.name} holds no document of a known format")
+    return documents
+
+
+def _values(path: Path, text: str) -> list[Any]:
+    if path.suffix == ".jsonl":
+        return list(_lines(text))
+    value = json.loads(text)
+    return value if isinstance(value, list) else [value]
+
+
+def _lines(text: str) -> Iterator[Any]:
+    for line in text.split("\n"):
+        if line.strip():
+            yield json.loads(line)

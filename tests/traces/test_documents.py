@@ -1,0 +1,128 @@
+"""Documents of ATIF and of the Agent Data Protocol are found among other files and read as episodes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agentmerge_hub.records import Episode
+from agentmerge_hub.traces.episode import Unreadable, read_episode
+from agentmerge_hub.traces.find import find_episodes
+
+TREE = "RootWebArea 'Map', focused, url='http://maps/'\n\t[149] link 'Directions'"
+LATER = "RootWebArea 'Directions', url='http://maps/directions'\n\t[158] textbox 'From'"
+
+
+def web(axtree: str) -> dict:
+    return {"html": None, "axtree": axtree, "url": None, "image_observation": None, "viewport_size": None}
+
+
+ADP = {
+    "id": "7",
+    "content": [
+        {"class_": "text_observation", "content": "Find the way.", "source": "user"},
+        {"class_": "web_observation"} | web(TREE),
+        {"class_": "api_action", "function": "click", "kwargs": {"bid": '"149"'}, "description": "I open it."},
+        {"class_": "web_observation"} | web(LATER),
+        {
+            "class_": "api_action",
+            "function": "type",
+            "kwargs": {"bid": '"158"', "text": '"Rome"', "press_enter_after": "1"},
+        },
+        {"class_": "code_action", "language": "python", "content": "1"},
+        {"class_": "message_action", "content": '<finish> "42 km" </finish>', "description": "It says so."},
+    ],
+    "details": {"source": "walks"},
+}
+RESULT = {"source_call_id": "call_1", "content": "", "extra": {"web": web(LATER)}}
+ATIF = {
+    "schema_version": "ATIF-v1.7",
+    "session_id": "s",
+    "trajectory_id": "t",
+    "agent": {"name": "walker", "version": "1", "model_name": "gpt"},
+    "steps": [
+        {"step_id": 1, "source": "user", "message": "Old.", "is_copied_context": True},
+        {"step_id": 2, "source": "user", "message": "Find the way.", "timestamp": "2026-06-24T14:39:44.732Z"},
+        {"step_id": 3, "source": "agent", "message": "", "llm_call_count": 0, "observation": {"results": [{"content": TREE}]}},
+        {"step_id": 4, "source": "agent", "message": "I open it.", "metrics": {"prompt_tokens": 9, "completion_tokens": 2},
+         "tool_calls": [{"tool_call_id": "call_1", "function_name": "click", "arguments": {"bid": "149"}}],
+         "observation": {"results": [RESULT]}},
+        {"step_id": 5, "source": "agent", "message": "", "reasoning_content": "I type it.",
+         "tool_calls": [{"tool_call_id": "call_2", "function_name": "fill", "arguments": {"bid": "158", "value": '"Rome"'}}]},
+    ],
+}  # fmt: skip
+
+
+def episodes(root: Path) -> list[Episode]:
+    return [read_episode(found) for found in find_episodes([root])]
+
+
+def test_a_trajectory_of_the_agent_data_protocol(tmp_path: Path) -> None:
+    (tmp_path / "std.json").write_text(json.dumps([ADP]))
+    (episode,) = episodes(tmp_path)
+    assert (episode.benchmark, episode.task, episode.teacher, episode.complete) == ("walks", "walks.7", "", False)
+    assert [step.action for step in episode.steps] == [
+        "click(bid='149')",
+        "fill(bid='158', value='Rome')\npress(bid='158', key_comb='Enter')",
+        "send_msg_to_user(text='42 km')",
+    ]
+    assert [step.thought for step in episode.steps] == ["I open it.", None, "It says so."]
+    assert [step.observation.axtree for step in episode.steps] == [TREE, LATER, LATER]
+    assert episode.steps[1].observation.title == "Directions" and episode.steps[0].observation.url == "http://maps/"
+    assert all(step.observation.goal == "Find the way." for step in episode.steps)
+    assert episode.unmapped == ("code",)
+
+
+def test_a_document_of_atif(tmp_path: Path) -> None:
+    (tmp_path / "trajectory.json").write_text(json.dumps(ATIF))
+    (episode,) = episodes(tmp_path)
+    assert (episode.agent, episode.teacher, episode.date) == ("walker", "gpt", "2026-06-24T14:39:44")
+    assert (episode.reward, episode.complete) == (0.0, False)
+    first, second = episode.steps
+    assert (first.action, first.thought, first.prompt_tokens) == ("click(bid='149')", "I open it.", 9)
+    assert (second.action, second.thought) == ("fill(bid='158', value='\"Rome\"')", "I type it.")
+    assert (first.observation.axtree, second.observation.axtree) == (TREE, LATER)
+    assert second.observation.last_action == first.action
+    assert episode.unmapped == ("steps copied from an earlier document",)
+
+
+def test_harbors_result_beside_a_document_says_how_it_ended(tmp_path: Path) -> None:
+    (tmp_path / "trial" / "agent").mkdir(parents=True)
+    (tmp_path / "trial" / "agent" / "trajectory.json").write_text(json.dumps(ATIF))
+    result = {"task_name": "walks.rome", "verifier_result": {"rewards": {"reward": 1.0}}}
+    (tmp_path / "trial" / "result.json").write_text(json.dumps(result))
+    (episode,) = episodes(tmp_path)
+    assert (episode.task, episode.benchmark, episode.reward) == ("walks.rome", "walks", 1.0)
+    assert episode.terminated and episode.complete
+
+
+def test_formats_are_told_apart_by_content_in_a_mixture(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(ATIF))
+    (tmp_path / "b.jsonl").write_text(json.dumps(ADP) + "\n" + json.dumps(ADP | {"id": "8"}) + "\n")
+    (tmp_path / "c.json").write_text('{"schema_version": "1", "content": []}')
+    (tmp_path / "d.jsonl").write_text('{"type": "session", "harness": "other", "id": "x"}\n')
+    found = find_episodes([tmp_path])
+    assert [(one.source, one.format) for one in found] == [
+        ("a.json", "atif"),
+        ("b.jsonl#0", "adp"),
+        ("b.jsonl#1", "adp"),
+    ]
+    tasks = [read_episode(one).task for one in found]
+    assert tasks == ["s", "walks.7", "walks.8"]
+    assert len({read_episode(one).episode_id for one in found}) == 3
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"class_": ', '{"class_": 3}', "[" * 5000 + '"class_"', '[{"schema_version": "ATIF-v1.7"']
+)
+def test_a_damaged_document_is_set_aside(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.json").write_text(text)
+    (found,) = find_episodes([tmp_path])
+    with pytest.raises(Unreadable, match=r"x.json (is not JSON|holds no document)"):
+        read_episode(found)
+
+
+def test_public_files_of_every_format_are_read(wild_traces: Path) -> None:
+    read = [read_episode(found) for found in find_episodes([wild_traces])]
+    assert len(read) > 40 and sum(len(episode.steps) for episode in read) > 100
+    assert sum(bool(step.action) for episode in read for step in episode.steps) > 60
