@@ -37,7 +37,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub.dataset.partial_tables import make_partial_tables
-from agentmerge_hub.dataset.redaction.rules import rules
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.fit import fit
@@ -283,7 +282,7 @@ def on_both_cores(function: Callable, jobs: list[tuple]) -> list:
 def _rows_of(found: list, name: str, window: int, ready) -> tuple[int, float]:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     tokenizer, scanner, settings = ChatTokenizer(name), LineScanner(), Settings(window=window)
-    tokenizer.count("warm"), rules()
+    tokenizer.count("warm"), scanner.scan(["warm"])
     episodes = {one.source: read_episode(one) for one in found}
     ready.wait()
     started, n_tokens = time.perf_counter(), 0
