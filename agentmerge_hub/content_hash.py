@@ -5,6 +5,7 @@ Hashes of unchanged files are remembered in the user's cache folder, by path, si
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -43,9 +44,17 @@ def file_hashes(folder: Path, select: Callable[[str], bool] | None = None) -> di
     """sha256 of the files of a folder that a stage reads, by name relative to the folder.
 
     Args:
+        folder: the folder, or a single file.
         select: takes a file's name and says whether it is read. The default is, for a model, what `is_model_file` says, for
             any other folder what `is_data_file` says.
+
+    Raises:
+        OSError: if it is missing or a file cannot be read.
     """
+    if folder.is_file():
+        return {folder.name: file_hash(folder)}
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such input", str(folder))
     select = select or (is_model_file if is_model(folder) else is_data_file)
     present = _files(folder)
     names = [name for name in present if select(name)]

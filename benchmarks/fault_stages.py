@@ -61,7 +61,9 @@ class Stage:
     def has_started(self, folder: Path) -> bool:
         if self.started:
             return self.started(folder)
-        return any(path.name == self.out or path.name.startswith(f".{self.out}.") for path in folder.iterdir())
+        out = folder / self.out
+        beside = any(path.name.startswith(f".{self.out}.") for path in folder.iterdir())
+        return beside or (out.is_dir() and any(out.iterdir()))
 
     def process_environment(self, folder: Path) -> dict[str, str]:
         """Environment of a run; its caches are its own, so that none helps another."""

@@ -262,11 +262,11 @@ def two_writers(stage: Stage, clean: Clean, work: Path, prefix: tuple[str, ...] 
         ).returncode
     os.killpg(first.pid, signal.SIGCONT)
     ended = first.wait(LIMIT)
-    if code == 0 or not refused(second) or "is being written by" not in log_file(second).read_text(encoding="utf-8"):
+    if code and not (refused(second) and "is being written by" in log_file(second).read_text(encoding="utf-8")):
         return f"WRONG, the second writer: {log(second)}"
     if ended or stage.fingerprint(folder) != clean.fingerprint or stage.corrupt(folder) or leftovers(folder):
         return f"WRONG, the first writer: {log(folder)} {leftovers(folder)}"
-    return "second refused"
+    return "second refused" if code else "both ended well"
 
 
 def both_pid_1(stage: Stage, clean: Clean, work: Path) -> str:

@@ -54,6 +54,13 @@ def test_only_what_a_stage_reads_is_hashed(folder: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_single_file_is_hashed_and_a_missing_input_is_an_error(folder: Path) -> None:
+    sha = hashlib.sha256(b"optimizer.pt").hexdigest()
+    assert content_hash.file_hashes(folder / "optimizer.pt") == {"optimizer.pt": sha}
+    with pytest.raises(FileNotFoundError):
+        content_hash.folder_hash(folder / "missing")
+
+
 def test_a_file_that_did_not_change_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = reads(monkeypatch)
     age(monkeypatch)

@@ -77,6 +77,8 @@ def write(folders: list[Path], out: Path, options: Options) -> Written:
         UserError: if an input cannot be read or `out` is taken.
     """
     started = time.time()
+    inputs = options.inputs(folders)
+    output_folder.check_not_input(out, inputs.values())
     output_folder.check_replaceable(out, STAGE)
     plan = plan_file.read(options.plan_file) if options.plan_file else None
     results = episodes.read(folders, options.benchmark, options.validation_tasks)
@@ -91,7 +93,7 @@ def write(folders: list[Path], out: Path, options: Options) -> Written:
     answer = verdicts.answer(compared, focus)
     outcome = plan_file.compare(plan, compared) if plan else None
     nodes = lineage.tree(folders)
-    with output_folder.new_folder(out, STAGE) as folder:
+    with output_folder.new_folder(out, STAGE, inputs.values()) as folder:
         pages = trace_pages.write(folder, results.rows, options.traces)
         trace_pages.write_lists(folder, results, pages)
         notes += limits.about_traces(pages)
@@ -131,7 +133,6 @@ def write(folders: list[Path], out: Path, options: Options) -> Written:
             nodes=nodes,
             files=sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".parquet", ".svg", ".png")),
         )
-        inputs = options.inputs(folders)
         manifest.write(
             folder,
             STAGE,
@@ -139,7 +140,6 @@ def write(folders: list[Path], out: Path, options: Options) -> Written:
             config={"command": options.command(folders, out), **_plan_hash(options.plan_file)},
             counts={"episodes": len(results.rows), "candidates": len(results.by_candidate())},
             started=started,
-            known={path: {path.name: content_hash.file_hash(path)} for path in inputs.values() if path.is_file()},
         )
     return Written(found["table1"], answer)
 

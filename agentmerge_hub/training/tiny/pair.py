@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from agentmerge_hub import manifest, output_folder
+from agentmerge_hub import locks, manifest, output_folder
 from agentmerge_hub.training.tiny import batches
 from agentmerge_hub.training.tiny.model import new_model
 from agentmerge_hub.training.tiny.tokenizer import new_tokenizer
@@ -27,6 +27,11 @@ def make(out: Path, seed: int, base_steps: int = BASE_STEPS, instruct_steps: int
     """Write ``out/base`` and ``out/instruct``, each with its manifest."""
     for name in ("base", "instruct"):
         output_folder.check_replaceable(out / name, "tiny-pair")
+    with locks.lock_folder(out, "tiny-pair"):
+        _make(out, seed, base_steps, instruct_steps)
+
+
+def _make(out: Path, seed: int, base_steps: int, instruct_steps: int) -> None:
     started = time.time()
     torch.manual_seed(seed)
     tokenizer = new_tokenizer(seed)
