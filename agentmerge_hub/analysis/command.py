@@ -51,7 +51,7 @@ from agentmerge_hub.errors import require
 def analyse(results: tuple[Path, ...], out: Path, **options: Any) -> None:
     """Compare the methods scored in RESULTS (folders of `evaluate`) and write a report.
 
-    The report is one HTML page with the figures inside; every figure and table is also a file beside it.
+    The report is one HTML page with the figures inside; every figure and table is also a file in its folder.
     """
     require("analysis", "scipy", "matplotlib")
     from agentmerge_hub.analysis.report import terminal, writer

@@ -6,7 +6,7 @@ Two claims are tested, each with its own estimate of error (`statistics.crossed_
 - *same tasks* (inter_task and others): the tasks stay, their seeds are a random sample, and so are training runs.
 
 ``low``, ``high`` and ``p`` are those of the split's own claim. With fewer than three training runs on a side, runs cannot be
-a sample: the numbers then speak about these models only, and there is no verdict on methods.
+a sample: the numbers then hold for these models only, and there is no verdict on methods.
 """
 
 from collections.abc import Callable
@@ -227,7 +227,7 @@ def table(
 
 
 def judge(rows: list[dict]) -> list[dict]:
-    """Add ``p_holm`` over all rows, and ``verdict``: *better* or *worse* only where the data tell the methods apart.
+    """Add ``p_holm`` over all rows, and ``verdict``: *better* or *worse* only where the data separate the methods.
 
     Lost episodes are filled in four ways (IMPUTATIONS), each with Holm's correction of its own; a verdict needs the same
     answer from the finished episodes and from all of these.

@@ -86,7 +86,7 @@ def read(folders: list[Path], benchmark: str | None = None, validation_tasks: tu
         validation_tasks: tasks whose episodes choose λ and checkpoint instead of being reported.
 
     Raises:
-        UserError: if a folder has no readable results, or their rewards can't be averaged together.
+        UserError: if a folder has no readable results, or their rewards cannot be averaged together.
     """
     rows = [row for folder in folders for row in _read(Path(folder))]
     found = sorted({row["benchmark"] or "" for row in rows})
@@ -100,7 +100,7 @@ def read(folders: list[Path], benchmark: str | None = None, validation_tasks: tu
         )
     _check_identity(rows)
     rows, notes = _without_repeats(rows)
-    notes += [note for folder in folders if (note := _unsure(Path(folder)))]
+    notes += [note for folder in folders if (note := _unconfirmed(Path(folder)))]
     if unknown := set(validation_tasks) - {row["task"] for row in rows}:
         raise UserError(f"--validation-task names {sorted(unknown)[0]!r}, of which there is no episode")
     for row in rows:
@@ -138,8 +138,8 @@ def _read(folder: Path) -> list[Row]:
     return rows
 
 
-def _unsure(folder: Path) -> str:
-    """A sentence if the folder can't vouch for its results, empty otherwise."""
+def _unconfirmed(folder: Path) -> str:
+    """A sentence if the manifest does not confirm the results, empty otherwise."""
     if not (folder / manifest.NAME).is_file():
         return f"{folder} has no {manifest.NAME}: its study was not finished, or was copied in part, and its lineage is unknown."
     written = manifest.read(folder).get("outputs", {}).get(FILE, {}).get("sha256")
@@ -182,6 +182,11 @@ def _without_repeats(rows: list[Row]) -> tuple[list[Row], list[str]]:
         if old is None or (old["status"] != "done" and row["status"] == "done"):
             kept[key] = row
         elif old["status"] == row["status"] == "done" and old["reward"] != row["reward"]:
+            if old["folder"] == row["folder"]:
+                raise UserError(
+                    f"{row['folder'] / FILE}: {row['method']} on {row['task']} seed {row['seed']} is there twice, with rewards "
+                    f"{old['reward']:g} and {row['reward']:g}: evaluate this study again"
+                )
             raise UserError(
                 f"{row['method']} on {row['task']} seed {row['seed']} has reward {old['reward']:g} in {old['folder']} and "
                 f"{row['reward']:g} in {row['folder']}: leave out the folder that is wrong"

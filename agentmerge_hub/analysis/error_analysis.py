@@ -1,4 +1,4 @@
-"""Error analysis: what a model did, along its checkpoints, as rates that each lead back to their episodes.
+"""Error analysis: what a model did at each checkpoint, as rates with the episodes behind them.
 
 The paper's questions: does it still think before it acts, and does it copy the prompt's example ``click('a324')``?
 """
@@ -12,7 +12,7 @@ from agentmerge_hub.analysis.episodes import Results, Row, done
 from agentmerge_hub.prompt import EXAMPLE_BID
 
 LOOP = 3
-"""An episode loops when one action stands this many times in a row."""
+"""An episode is a loop if one action is repeated this many times in a row."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def longest_repeat(actions: list[str | None]) -> int:
 def table(results: Results) -> list[dict]:
     """A row for each candidate and split: every rate with its standard error over episodes, checkpoints in order.
 
-    Rates over nothing (no answer at all, or a trace that isn't there to count loops in) are None.
+    A rate without a denominator (no answers, or no trace to count loops in) is None.
     """
     rows = []
     for split in results.splits:
@@ -130,7 +130,7 @@ def table(results: Results) -> list[dict]:
 
 
 def _rate(episodes: list[Row], measure: Measure) -> tuple[float | None, float | None]:
-    """A ratio of sums and its standard error over episodes (linearised)."""
+    """A ratio of sums and its standard error over episodes (linearized)."""
     counts = np.array([measure.count(row) for row in episodes])
     sizes = np.array([measure.per(row) for row in episodes])
     if sizes.sum() == 0:

@@ -1,4 +1,4 @@
-"""General ability before and after: scores that lm-evaluation-harness wrote, model beside model.
+"""General ability before and after fine-tuning: scores of lm-evaluation-harness for several models.
 
 `lm_eval --model hf --model_args pretrained=MODEL --tasks … --output_path DIR` writes results_*.json; its `results` hold,
 task by task, ``metric,filter`` and ``metric_stderr,filter``.

@@ -1,7 +1,7 @@
-"""How likely a model finds the expert's held-out answers: samples in, a row for each checkpoint and split out.
+"""Likelihood of the expert's held-out answers under a model: samples in, a row for each checkpoint and split out.
 
-`agentmerge likelihood MODEL -o FILE` writes a row for each sample. Which method, learning rate and checkpoint the model
-stands for is looked up in the results, by the model's name.
+`agentmerge likelihood MODEL -o FILE` writes a row for each sample. The model's method, learning rate and checkpoint are looked
+up in the results by its name.
 """
 
 import csv
@@ -34,7 +34,7 @@ def summarise(words: tuple[str, ...], episodes: list[Row]) -> list[dict]:
         episodes: rows of the results.
 
     Raises:
-        UserError: if a file can't be read, a column is missing, or the results know no such model.
+        UserError: if a file cannot be read, a column is missing, or the results have no such model.
     """
     groups: dict[tuple, list[dict]] = {}
     summaries: list[dict] = []

@@ -1,4 +1,4 @@
-"""Read a Parquet file that another stage wrote, or say in a sentence why it cannot be used."""
+"""Read a Parquet file that another stage wrote, or raise a sentence that says why it cannot be used."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ def read_table(path: Path, needed: Sequence[str], otherwise: str) -> pa.Table:
     Args:
         path: of the Parquet file.
         needed: columns it must have.
-        otherwise: what to say of a file that lacks one, e.g. ``it is not a table of `agentmerge evaluate```.
+        otherwise: the end of the sentence for a file that lacks one, e.g. ``it is not a table of `agentmerge evaluate```.
 
     Raises:
         UserError: if it is not Parquet, or a column is absent.

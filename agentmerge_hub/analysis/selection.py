@@ -24,7 +24,7 @@ def choose(results: Results, on: str = "validation") -> Choice:
     """One candidate for each (agent, method, learning rate).
 
     Of those with episodes to choose on, the highest mean reward on the episodes that all of them finished; at a tie fewer
-    samples, then λ nearer ½. Candidates without reported episodes are scored beside them but cannot be chosen. Where none
+    samples, then λ nearer ½. Candidates without reported episodes are scored too but cannot be chosen. Where none
     has episodes to choose on: the last checkpoint, and every λ stays, because the reported episodes must not choose it.
 
     Args:
@@ -111,7 +111,7 @@ def _ties_and_edges(best: Candidate, rows: list[dict], names: dict[Candidate, st
             f"{names[best]} was taken by rule (fewer samples, then λ nearer ½)."
         )
     tried = sorted({row["merge_lambda"] for row in rows if row["merge_lambda"] is not None})
-    if len(tried) > 2 and best.merge_lambda in (tried[0], tried[-1]):
+    if len(tried) > 1 and best.merge_lambda in (tried[0], tried[-1]):
         side = "smaller" if best.merge_lambda == tried[0] else "larger"
         notes.append(
             f"The chosen λ {best.merge_lambda:g} of {names[best]} is at the edge of the values tried "

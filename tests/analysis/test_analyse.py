@@ -53,9 +53,9 @@ def made(results: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 
 
 def test_the_terminal_shows_the_table_and_ends_with_the_path(made: tuple[Path, str]) -> None:
-    out, said = made
-    assert said.splitlines()[-1] == str(out / "report.html")
-    assert "AgentMerge" in said and "inter-task" in said and "±" in said
+    out, output = made
+    assert output.splitlines()[-1] == str(out / "report.html")
+    assert "AgentMerge" in output and "inter-task" in output and "±" in output
 
 
 def test_means_are_those_of_finished_episodes_and_the_lost_are_counted(made: tuple[Path, str], results: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_results_folder_given_twice_counts_once(tmp_path: Path) -> None:
     assert "already describes" in (tmp_path / "report2" / "report.html").read_text()
 
 
-def test_results_that_cannot_be_vouched_for_are_used_and_said_to_be(tmp_path: Path) -> None:
+def test_results_that_differ_from_their_manifest_are_used_with_a_note(tmp_path: Path) -> None:
     rows = simulated.study(METHODS, splits={"cross_task": 3})
     changed = simulated.write(tmp_path / "changed", rows)
     pq.write_table(pq.read_table(changed / "results.parquet").slice(4), changed / "results.parquet")

@@ -159,3 +159,27 @@ def test_loops_are_runs_of_the_same_action() -> None:
     assert error_analysis.longest_repeat([]) == 0
     assert error_analysis.longest_repeat([None, None, None]) == 0
     assert error_analysis.longest_repeat(["a", "a", None, "a", "b", "b", "b"]) == 3
+
+
+TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter(
+    e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
+SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll('body *')].filter(
+    e => [...e.childNodes].some(n => n.nodeType == 3 && n.textContent.trim())).map(e => parseFloat(getComputedStyle(e).fontSize)))"""
+SCALE = """() => Math.min(...[...document.querySelectorAll('figure img')].map(i => i.clientWidth / i.naturalWidth))"""
+
+
+@pytest.mark.browser
+def test_the_report_is_legible_at_three_widths(sweep: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = pytest.importorskip("agentmerge_hub.agents.browser.chromium")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
+        for width in (390, 768, 1280):
+            page = browser.new_page(viewport={"width": width, "height": 900})
+            page.goto((sweep / "report.html").as_uri())
+            page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+            assert page.evaluate(TOO_WIDE) == []
+            assert page.evaluate(SMALLEST_TEXT) >= 10
+            assert page.evaluate(SCALE) >= 0.8  # the smallest text of a figure has 7 points, 9.3 px
+            assert page.evaluate("document.querySelector('figure').getBoundingClientRect().top") < 400
+        browser.close()

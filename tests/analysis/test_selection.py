@@ -40,7 +40,8 @@ def test_settings_without_validation_take_no_part_in_the_choice(tmp_path: Path) 
     chosen = selection.choose(read(tmp_path, rows))
     assert [(c.merge_lambda, c.samples_seen) for c in chosen.candidates] == [(0.7, 80)]
     assert [row["merge_lambda"] for row in chosen.table] == [0.3, 0.7]
-    (note,) = chosen.notes
+    assert "at the edge of the values tried (0.3, 0.7)" in chosen.notes[0]
+    note = chosen.notes[1]
     assert "Without validation episodes" in note and "λ 0.7, 40 samples" in note
     rows = fixed("agent", {"validation": 0.25, "cross_task": 0.5}, samples_seen=40)
     rows += fixed("agent", {"cross_task": 0.5}, samples_seen=80)

@@ -47,7 +47,7 @@ def test_pages_hold_no_secret_of_the_trace(real_traces: Path, tmp_path: Path) ->
     assert "service-now.com" not in page.read_text()
 
 
-def test_no_more_trace_pages_than_asked_for(real_traces: Path, tmp_path: Path) -> None:
+def test_no_more_trace_pages_than_the_option_allows(real_traces: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     shutil.copytree(real_traces / EPISODE, results / "traces" / "one")
     rows = [simulated.episode(method=m, seed=s, trace="traces/one", folder=results) for m in "ab" for s in range(2)]

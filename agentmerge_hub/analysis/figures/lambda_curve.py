@@ -6,7 +6,7 @@ from typing import Any
 from agentmerge_hub.analysis import labels, tables
 from agentmerge_hub.analysis.candidates import Candidate, candidate_in
 from agentmerge_hub.analysis.episodes import Results
-from agentmerge_hub.analysis.figures.plotting import INK, MARKERS, SERIES, Picture, draw, is_narrow, panels, run_means
+from agentmerge_hub.analysis.figures.plotting import INK, MARKERS, SERIES, Picture, draw, draw_runs, is_narrow, panels
 
 ENDS = {"instruct": 0.0, "agent": 1.0}
 
@@ -78,8 +78,7 @@ def draw_lambda(folder: Path, rows: list[dict], choices: list[dict], focus: str)
                 style = {"color": color, "marker": marker, "capsize": 2, "elinewidth": 0.9}
                 _points(axis, on_line, style, label=_name(line, lines))
                 for row in mine:
-                    means = run_means(row)
-                    axis.plot([row["merge_lambda"]] * len(means), means, ".", color=color, markersize=4, alpha=0.6)
+                    draw_runs(axis, row["merge_lambda"], row, color)
                     if row not in on_line:
                         _points(axis, [row], style | {"linestyle": "none", "markerfacecolor": "none"}, label=None)
                         place = (row["merge_lambda"], row["reward"])

@@ -13,9 +13,9 @@ from agentmerge_hub.analysis.figures.plotting import (
     SERIES,
     Picture,
     draw,
+    draw_runs,
     is_narrow,
     panels,
-    run_means,
 )
 
 PANELS = ("inter_task", "cross_task")
@@ -44,8 +44,8 @@ def table(results: Results, chosen: list[Candidate]) -> list[dict]:
     rows = []
     for split in PANELS:
         for (agent, rate), candidates in lines.items():
-            untouched = tuple(c for c in found if (c.method, c.agent) == ("instruct", agent))
-            line = tables.on_same_episodes(results, candidates, split, untouched)
+            instruct = tuple(c for c in found if (c.method, c.agent) == ("instruct", agent))
+            line = tables.on_same_episodes(results, candidates, split, instruct)
             rows += [row | {"learning_rate": rate} for row in line]
     return rows
 
@@ -71,13 +71,13 @@ def learning_curves(folder: Path, along: list[dict], likelihood: list[dict]) -> 
     for method, agent in sorted(found, key=lambda pair: pair[0] != labels.BASELINE):
         rows = [row for row in along if (row["method"], row["agent"]) == (method, agent)]
         expert = [row for row in likelihood if row["method"] == method]
-        untouched = [row for row in along if (row["method"], row["agent"]) == ("instruct", agent)]
-        pictures.append(_ablation(folder, method, agent, rows, expert, untouched))
+        instruct = [row for row in along if (row["method"], row["agent"]) == ("instruct", agent)]
+        pictures.append(_ablation(folder, method, agent, rows, expert, instruct))
     return pictures
 
 
 def _ablation(
-    folder: Path, method: str, agent: str, rows: list[dict], likelihood: list[dict], untouched: list[dict]
+    folder: Path, method: str, agent: str, rows: list[dict], likelihood: list[dict], instruct: list[dict]
 ) -> Picture:
     rates = _rates(rows)
     splits = [split for split in PANELS if any(row["split"] == split for row in rows)]
@@ -91,7 +91,7 @@ def _ablation(
                 _band(axis, mine, number, f"lr {labels.rate(rate)}" if rate is not None else labels.method(method))
                 if right is not None:
                     _likelihood(right, _line(likelihood, split, rate), number)
-            for reward in sorted({row["reward"] for row in untouched if row["split"] == split}):
+            for reward in sorted({row["reward"] for row in instruct if row["split"] == split}):
                 axis.axhline(reward, color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label="instruct")
             axis.set_title(labels.split(split))
             axis.set_xlabel("samples seen")
@@ -183,8 +183,7 @@ def _band(axis: Any, rows: list[dict], number: int, label: str) -> None:
     x, y = _x(rows), [row["reward"] for row in rows]
     error = [row["se"] or 0.0 for row in rows]
     for row in rows:
-        means = run_means(row)
-        axis.plot([row["samples_seen"]] * len(means), means, ".", color=_color(number), markersize=4, alpha=0.6)
+        draw_runs(axis, row["samples_seen"], row, _color(number))
     style = {
         "color": _color(number),
         "marker": MARKERS[number % len(MARKERS)],

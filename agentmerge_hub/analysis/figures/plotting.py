@@ -1,4 +1,4 @@
-"""How every figure looks, and its files: NAME.svg and NAME.png for print; the report holds a light and a dark SVG."""
+"""The style of every figure, and its files: NAME.svg and NAME.png for print; a light and a dark SVG in two widths for the report."""
 
 import base64
 import io
@@ -105,6 +105,15 @@ def panels(figure: Any, count: int, **options: Any) -> Any:
 def run_means(row: dict[str, Any]) -> list[float]:
     """Mean reward of each training run of a table row with several."""
     return [float(mean) for mean in (row.get("reward_by_run") or "").split()]
+
+
+def draw_runs(axis: Any, x: float, row: dict[str, Any], color: str) -> None:
+    """Mean of each training run behind a point at `x`, as dots slightly right of it."""
+    from matplotlib.transforms import offset_copy
+
+    means = run_means(row)
+    moved = offset_copy(axis.transData, fig=axis.figure, x=5, units="points")
+    axis.plot([x] * len(means), means, ".", color=color, markersize=5, alpha=0.8, transform=moved)
 
 
 def _svg(paint: Callable[[Any], None], size: tuple[float, float], png: Path | None) -> str:

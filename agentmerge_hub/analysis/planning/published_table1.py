@@ -1,4 +1,4 @@
-"""The paper's Table 1 as published, through the unpaired test that means and errors allow.
+"""The paper's Table 1 as published, with the unpaired test that its means and errors allow.
 
 Numbers: Thakkar et al., "AgentMerge: Enhancing Generalization in Fine-Tuned LLM Agents", NeurIPS 2024 AFM workshop. The
 errors are printed to two digits, so each p-value is a range.

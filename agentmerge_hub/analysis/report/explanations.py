@@ -1,4 +1,4 @@
-"""What goes along with a difference: how the two models act, and in which categories of tasks they part.
+"""What differs along with a score: how the two models act, and in which categories of tasks their rewards differ most.
 
 These are contrasts, not causes; the page says so.
 """
@@ -20,7 +20,7 @@ OUTCOMES = ("early", "out_of_steps")
 def sentences(comparisons: list[dict], behaviour: list[dict], by_task: list[dict]) -> list[str]:
     """A sentence or two for each comparison with the paper's baseline (with all others where it is absent)."""
     rows = [row for row in comparisons if row["method_b"] == labels.BASELINE] or comparisons
-    said = []
+    found = []
     for row in (row for row in rows if row["pairs"]):
         a, b = (Candidate(row["agent"], *(row[f"{key}_{side}"] for key in Candidate._fields[1:])) for side in "ab")
         names = short_labels([a, b])
@@ -29,8 +29,8 @@ def sentences(comparisons: list[dict], behaviour: list[dict], by_task: list[dict
         ]
         if parts:
             where = ", ".join(part for part in (labels.split(row["split"]), _setting(a)) if part)
-            said.append(f"{names[a]} against {names[b]} ({where}): {'; '.join(parts)}.")
-    return said
+            found.append(f"{names[a]} against {names[b]} ({where}): {'; '.join(parts)}.")
+    return found
 
 
 def _setting(candidate: Candidate) -> str:

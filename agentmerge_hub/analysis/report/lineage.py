@@ -16,7 +16,7 @@ def tree(folders: list[Path]) -> list[dict[str, Any]]:
 
 
 def _mark(node: dict[str, Any], seen: set[str]) -> None:
-    """Mark what stands higher up already, so that a page shows the way to it once."""
+    """Mark a node whose inputs are already shown higher up, so that a page shows them once."""
     node["again"] = bool(node["inputs"]) and node["sha256"] in seen
     seen.add(node["sha256"])
     for inner in node["inputs"]:

@@ -85,7 +85,7 @@ def _redactor() -> Callable[[Episode], Episode]:
 
 
 def trace_folder(row: Row) -> Path | None:
-    """Folder of an episode's trace; None if it has none, or its path leads out of the results."""
+    """Folder of an episode's trace; None if it has none, or its path is outside of the results folder."""
     if not row["trace"]:
         return None
     root = Path(row["folder"]).resolve()
@@ -110,7 +110,7 @@ def screenshots(folder: Path, out: Path, steps: list[int]) -> dict[int, str]:
 
 
 def _answers(episode: Episode) -> dict[int, str]:
-    """Answers that hold more than the thought and action shown beside them: those that could not be read."""
+    """Answers that could not be parsed, by step: the page shows them in full."""
     return {step.index: step.answer for step in episode.steps if step.answer and step.action is None}
 
 

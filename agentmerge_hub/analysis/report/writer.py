@@ -183,13 +183,13 @@ def _pictures(folder: Path, found: dict[str, Any], focus: str) -> list[Any]:
     return [picture for picture in drawn if picture is not None]
 
 
-def _focus(results: Results, wanted: str, notes: list[str]) -> str:
+def _focus(results: Results, method: str, notes: list[str]) -> str:
     """The method the report is about; where the default is absent, the last in the table, with a note."""
     methods = sorted({candidate.method for candidate in results.by_candidate()}, key=labels.rank)
-    if labels.canonical(wanted) in methods:
-        return labels.canonical(wanted)
-    if wanted != Options.method:
-        raise UserError(f"--method {wanted!r} is not in the results, which hold {', '.join(methods)}")
+    if labels.canonical(method) in methods:
+        return labels.canonical(method)
+    if method != Options.method:
+        raise UserError(f"--method {method!r} is not in the results, which hold {', '.join(methods)}")
     last = methods[-1]
-    notes.append(f"There is no method {wanted!r} in these results: {last!r} is compared instead (--method chooses).")
+    notes.append(f"There is no method {method!r} in these results: {last!r} is compared instead (--method chooses).")
     return last
