@@ -9,7 +9,6 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
@@ -126,7 +125,7 @@ def _cache_file(folder: Path) -> Path | None:
     if os.environ.get(SWITCH) == "0":
         return None
     key = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
-    return cache_folder() / "hashes" / f"{key}.json"
+    return cache_folder() / "hashes" / key[:2] / f"{key}.json"
 
 
 def _remembered(cache: Path | None) -> dict[str, tuple[_Stat, str]]:
@@ -141,19 +140,17 @@ def _remembered(cache: Path | None) -> dict[str, tuple[_Stat, str]]:
 
 
 def _remember(cache: Path | None, content: Mapping[str, tuple[_Stat, str]]) -> None:
-    """Replace a cache file whole; of several processes the last one counts. A cache that cannot be written is no error."""
+    """Replace a cache file whole; of several processes one counts. A cache that cannot be written is no error."""
     if cache is None:
         return
+    partial = cache.with_suffix(".partial")
     with contextlib.suppress(OSError):
         cache.parent.mkdir(parents=True, exist_ok=True)
-        for left in cache.parent.glob(f".{cache.stem}.*.partial"):
-            if time.time() - left.stat().st_mtime > 3600:
-                left.unlink()
-        descriptor, name = tempfile.mkstemp(dir=cache.parent, prefix=f".{cache.stem}.", suffix=".partial")
-        partial = Path(name)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            with partial.open("x", encoding="utf-8") as file:
                 json.dump(content, file)
+        except FileExistsError:  # another process is writing, or was killed while it did
+            if time.time() - partial.stat().st_mtime > _SETTLED:
+                partial.unlink()
+        else:
             partial.replace(cache)
-        finally:
-            partial.unlink(missing_ok=True)
