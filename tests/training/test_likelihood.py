@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from datasets import load_dataset
+from datasets import Dataset, load_dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agentmerge_hub.chat_template import ChatTemplate
@@ -49,6 +49,28 @@ def test_figures_equal_a_plain_computation(tiny_model: Path, traces: Path) -> No
         assert figures["mean_logprob"] == pytest.approx(sum(logprobs) / len(tail), abs=1e-4)
         assert sum(figures[f"{span}_tokens"] for span in SPANS) == len(tail)
         assert (figures["think_tokens"] > 0) == row["cot"] and figures["bid_tokens"] > 0
+
+
+def test_memory_is_in_proportion_to_answers_and_the_end_of_turn_is_the_last_token(
+    tiny_model: Path, traces: Path
+) -> None:
+    """Prompts of very different lengths; a template that writes a line break behind every turn."""
+    tokenizer, model = AutoTokenizer.from_pretrained(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model)
+    tokenizer.chat_template = tokenizer.chat_template.replace("'<|end|>'", "'<|end|>\n'")
+    rows = load_dataset(str(traces), "all", split="inter_task").to_list()
+    for index, row in enumerate(rows):
+        row["prompt"][1]["content"] += " 7" * 100 * index
+    computed = []
+    model.get_output_embeddings().register_forward_hook(lambda _m, _i, output: computed.append(output.numel()))
+    split = Dataset.from_list(rows)
+    table = scoring.score(model, tokenizer, ChatTemplate(tokenizer), split, "inter_task", batch=6).to_pylist()
+    vocabulary = model.config.vocab_size
+    for row, figures in zip(rows, table):
+        answer = tokenizer(row["completion"][0]["content"], add_special_tokens=False)["input_ids"]
+        assert figures["n_tokens"] == len(answer) + 1
+    assert sum(computed) <= 6 * (max(figures["n_tokens"] for figures in table) + 1) * vocabulary
+    alone = scoring.score(model, tokenizer, ChatTemplate(tokenizer), split, "inter_task", batch=1).to_pylist()
+    assert [row["mean_logprob"] for row in alone] == pytest.approx([row["mean_logprob"] for row in table], abs=1e-4)
 
 
 def test_a_model_that_always_agrees_matches_greedily(tiny_model: Path, traces: Path) -> None:
