@@ -32,7 +32,7 @@ _YES = click.option("--yes", is_flag=True, help="Publish. Without it, only show 
 @_YES
 def push_dataset(**options) -> None:
     """Publish FOLDER, a dataset that `agentmerge build` wrote."""
-    require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs")
+    require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs", "kingfisher")
     from agentmerge_hub.publishing.push import push_dataset
 
     push_dataset(**options)
@@ -79,7 +79,7 @@ def push_dataset(**options) -> None:
 @_YES
 def push_model(**options) -> None:
     """Publish FOLDER: a merged model, a fine-tuning run or one of its checkpoints, or an adapter."""
-    require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs")
+    require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs", "kingfisher")
     from agentmerge_hub.publishing.push import push_model
 
     push_model(**options)

@@ -19,6 +19,7 @@ from agentmerge_hub.publishing.hub.repository import Repository, check_id
 from agentmerge_hub.publishing.hub.upload import Content, Publication, publish
 from agentmerge_hub.publishing.publish_checks import files as file_checks
 from agentmerge_hub.publishing.publish_checks.dataset_folder import check_dataset, loaded_as
+from agentmerge_hub.publishing.publish_checks.file_types import DATASET_FILES, MODEL_FILES
 from agentmerge_hub.records import SCHEMA_VERSION
 
 CARD = "README.md"
@@ -37,7 +38,7 @@ def push_dataset(folder: Path, repo_id: str, private: bool, collection: str, yes
     if (folder / CARD).is_file():
         files[CARD] = _with_example((folder / CARD).read_text(encoding="utf-8"), repo_id).encode()
         files[manifest.NAME] = _manifest_of(content, files)
-    findings += file_checks.check_files(files, file_checks.DATASET_KINDS, content["config"].get("allow"))
+    findings += file_checks.check_files(files, DATASET_FILES, content["config"].get("allow"))
     if not findings:
         findings = check_dataset(folder, content)
     publication = Publication(repository, files, "build", f"v{SCHEMA_VERSION}", private, collection or None)
@@ -102,7 +103,7 @@ def push_model(
         )
         files[CARD] = model_card(repository, facts).encode()
     files[manifest.NAME] = _manifest_of(content, files)
-    findings += file_checks.check_files(files, file_checks.MODEL_KINDS)
+    findings += file_checks.check_files(files, MODEL_FILES)
     publication = Publication(repository, files, content["stage"], f"v{SCHEMA_VERSION}", private, collection or None)
     _show_and_send(publication, findings, yes)
 

@@ -4,13 +4,17 @@ A secret that was redacted in plain form can survive in an encoded one (the quer
 """
 
 import base64
+import bz2
 import contextlib
 import html
+import lzma
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import unquote_plus
+
+import pyarrow as pa
 
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _ENTITY = re.compile(r"&(?:#\d+|#x[0-9A-Fa-f]+|[A-Za-z]{2,8});")
@@ -79,10 +83,47 @@ def _from_base64(letters: str) -> bytes:
 
 def _strings(content: bytes) -> Iterator[str]:
     """The printable strings in some bytes, after decompression where they are compressed."""
-    for start, window in ((b"\x1f\x8b", 31), (b"\x78", 15)):
-        if content.startswith(start):
-            with contextlib.suppress(zlib.error):
-                content = zlib.decompressobj(window).decompress(content, _LONGEST)
+    content = _decompressed(content)
     for found in (_WORDS.findall(content), [wide[::2] for wide in _WIDE_WORDS.findall(content)]):
         if found:
             yield "\n".join(word.decode("ascii") for word in found)
+
+
+def texts_in_bytes(content: bytes) -> list[str]:
+    """The texts that some bytes hold: decompressed up to three times, then as UTF-8, UTF-16 and UTF-32, else printable strings."""
+    for _ in range(_DEPTH):
+        content = _decompressed(content)
+    texts = []
+    for encoding in ("utf-8", "utf-16-le", "utf-16-be", "utf-32"):
+        with contextlib.suppress(UnicodeDecodeError):
+            text = content.decode(encoding)
+            if encoding == "utf-8" or sum(letter.isascii() for letter in text) * 2 > len(text):
+                texts.append(text)
+    return texts if texts and "\0" not in texts[0] else [*texts, *_strings(content)]
+
+
+def _decompressed(content: bytes) -> bytes:
+    """The content of a compressed piece, at most `_LONGEST` bytes of it; the piece itself if it is not compressed."""
+    for start, codec in _CODECS:
+        if content.startswith(start):
+            with contextlib.suppress(zlib.error, lzma.LZMAError, OSError, EOFError, ValueError):
+                return codec(content)
+    return content
+
+
+def _zlib(window: int) -> Callable[[bytes], bytes]:
+    return lambda content: zlib.decompressobj(window).decompress(content, _LONGEST)
+
+
+def _arrow(codec: str) -> Callable[[bytes], bytes]:
+    return lambda content: pa.CompressedInputStream(pa.BufferReader(content), codec).read(_LONGEST)
+
+
+_CODECS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
+    (b"\x1f\x8b", _zlib(31)),
+    (b"\x78", _zlib(15)),
+    (b"BZh", lambda content: bz2.BZ2Decompressor().decompress(content, _LONGEST)),
+    (b"\xfd7zXZ", lambda content: lzma.LZMADecompressor().decompress(content, _LONGEST)),
+    (b"\x28\xb5\x2f\xfd", _arrow("zstd")),
+    (b"\x04\x22\x4d\x18", _arrow("lz4")),
+)

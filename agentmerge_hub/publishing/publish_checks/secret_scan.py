@@ -12,11 +12,15 @@ from pathlib import Path
 from agentmerge_hub.dataset.redaction.finding import Allowlist
 from agentmerge_hub.dataset.redaction.rules import KINDS
 from agentmerge_hub.dataset.redaction.scanner import find_secrets
+from agentmerge_hub.publishing.publish_checks.document_rules import document_findings
 from agentmerge_hub.publishing.publish_checks.encodings import decodings
+from agentmerge_hub.publishing.publish_checks.text_extraction import Text
 
 _SECRET_NAME = re.compile(r"token|secret|passw|api_?key|access_?key|credential|_pwd$|_auth$", re.IGNORECASE)
 _SHORTEST = 8
 """Characters; a shorter value would be found everywhere."""
+_ALLOWED_BY = {"local paths": "home", "passwords": "credentials"}
+"""Kind of a document finding → the kind of redaction that permits it."""
 _MOST_LINES = 1_000_000
 """Hashes of clean lines kept in memory: about 60 MB."""
 
@@ -35,34 +39,42 @@ def local_secrets(environment: Mapping[str, str] = os.environ) -> dict[str, str]
 
 
 def scan(
-    texts: Iterable[tuple[str, str]], local: Mapping[str, str], allowed: Mapping[str, str] | None = None
+    texts: Iterable[Text], local: Mapping[str, str], allowed: Mapping[str, str] | None = None
 ) -> Iterator[tuple[str, str]]:
     """Pairs of place and kind for every text with a secret in one of its decodings, each pair once.
 
     Args:
-        texts: pairs of place and text.
+        texts: what is to be published.
         local: this machine's secrets, value → description.
         allowed: kinds or values that may be published, with the reason.
     """
-    allowed = Allowlist(allowed or {})
-    clean: set[int] = set()
+    allowlist = Allowlist(allowed or {})
+    clean: set[tuple[bool, int]] = set()
     reported: set[tuple[str, str]] = set()
-    for where, text in texts:
+    for text in texts:
         # Pages repeat their lines from step to step: a clean line is scanned once.
-        lines = [line for line in dict.fromkeys(text.split("\n")) if hash(line) not in clean]
-        found = list(dict.fromkeys(_found("\n".join(lines), local, allowed))) if lines else []
+        keys = {line: (text.document, hash(line)) for line in text.text.split("\n")}
+        lines = [line for line, key in keys.items() if key not in clean]
+        found = list(dict.fromkeys(_found("\n".join(lines), text.document, local, allowlist))) if lines else []
         if not found:
             if len(clean) > _MOST_LINES:
                 clean.clear()
-            clean.update(map(hash, lines))
+            clean.update(keys.values())
         for what in found:
-            if (where, what) not in reported:
-                reported.add((where, what))
-                yield where, what
+            if (text.where, what) not in reported:
+                reported.add((text.where, what))
+                yield text.where, what
 
 
-def _found(text: str, local: Mapping[str, str], allowed: Allowlist) -> Iterator[str]:
+def _found(text: str, document: bool, local: Mapping[str, str], allowed: Allowlist) -> Iterator[str]:
     for decoded in decodings(text):
         yield from (what for value, what in local.items() if value in decoded)
         for finding in find_secrets(decoded, allowed):
-            yield f"{KINDS[finding.kind]} (sha256 {hashlib.sha256(finding.value.encode()).hexdigest()[:8]}…)"
+            yield _described(KINDS[finding.kind], finding.value)
+        for kind, value in document_findings(decoded) if document else ():
+            if value not in allowed and _ALLOWED_BY[kind] not in allowed:
+                yield _described(kind, value)
+
+
+def _described(kind: str, value: str) -> str:
+    return f"{kind} (sha256 {hashlib.sha256(value.encode()).hexdigest()[:8]}…)"

@@ -1,97 +1,110 @@
-"""Extracts every text of files: table cells, weight headers, image metadata, file names.
+"""Files → their texts, for the checks of secrets. A file whose content does not match its name is refused.
 
-Decides nothing: files.py checks the texts.
+Each extractor reads one type of file completely; what it cannot read is not published.
 """
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import yaml
 
 from agentmerge_hub.errors import UserError
 
 Content = Path | bytes
 
-_PRINTABLE = re.compile(rb"[\x20-\x7e\t]{8,}")
-_ROWS = 1024
+_CODE_KEYS = ("auto_map", "custom_pipelines")
+"""JSON keys by which transformers and diffusers load Python code from a repository."""
 
 
-def texts_of(files: Mapping[str, Content]) -> Iterator[tuple[str, str]]:
-    """Pairs of place (for a message) and text. A text that a column holds many times comes once per batch.
+@dataclass(frozen=True)
+class Text:
+    """One text of a file."""
 
-    Raises:
-        UserError: if the content of a file does not match its type.
-    """
-    for name, content in files.items():
-        yield f"the name of {name}", name
-        yield from ((f"{name}{where}", text) for where, text in _texts(name, content) if text)
-
-
-def _texts(name: str, content: Content) -> Iterator[tuple[str, str]]:
-    suffix = Path(name).suffix.lower()
-    try:
-        if suffix == ".parquet":
-            yield from _table(content)
-        elif suffix == ".safetensors":
-            yield "'s header", json.dumps(_header(content).get("__metadata__", {}))
-        elif name.rsplit("/", 1)[-1] == "tokenizer.json":
-            yield "", _tokenizer(_bytes(content))
-        else:
-            data = _bytes(content)
-            try:
-                yield "", data.decode("utf-8")
-            except UnicodeDecodeError:
-                yield "", "\n".join(run.decode() for run in _PRINTABLE.findall(data))
-    except (ValueError, KeyError, OSError, pa.ArrowException) as error:
-        raise UserError(f"{name} is damaged: {' '.join(str(error).split())[:200]}") from error
+    where: str
+    """Where in which file it is, for a message."""
+    text: str
+    document: bool = False
+    """True for prose and settings, which hold no recorded pages: local paths and passwords are refused there."""
 
 
-def _bytes(content: Content) -> bytes:
+def read_bytes(content: Content) -> bytes:
+    """The content of a file to publish."""
     return content if isinstance(content, bytes) else content.read_bytes()
 
 
-def _tokenizer(data: bytes) -> str:
-    """A tokenizer without vocabulary and merges."""
-    tokenizer = json.loads(data)
-    if isinstance(tokenizer.get("model"), dict):
-        tokenizer["model"] = {k: v for k, v in tokenizer["model"].items() if k not in ("vocab", "merges")}
-    return json.dumps(tokenizer, ensure_ascii=False)
+def document_texts(name: str, content: Content) -> Iterator[Text]:
+    """The text of a Markdown, license, template or plain text file.
+
+    Raises:
+        UserError: if it is not UTF-8 text.
+    """
+    yield Text(name, _utf8(name, content), document=True)
 
 
-def _header(content: Content) -> dict:
-    if isinstance(content, bytes):
-        return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    with content.open("rb") as file:
-        return json.loads(file.read(int.from_bytes(file.read(8), "little")))
+def json_texts(name: str, content: Content) -> Iterator[Text]:
+    """Every key and string of a JSON file, each pair as one line.
+
+    Raises:
+        UserError: if it is not JSON, or names code to load.
+    """
+    yield from (Text(name, line, document=True) for line in _lines(read_json(name, content), name))
 
 
-def _table(content: Content) -> Iterator[tuple[str, str]]:
-    table = pq.ParquetFile(pa.BufferReader(content) if isinstance(content, bytes) else content)
-    for key, value in (table.schema_arrow.metadata or {}).items():
-        yield f"'s schema ({key.decode(errors='replace')})", value.decode(errors="replace")
-    for batch in table.iter_batches(_ROWS):
-        for field, column in zip(batch.schema, batch.columns):
-            for path, strings in _strings(column, field.name):
-                yield from ((f", column {path}", text) for text in strings)
+def yaml_texts(name: str, content: Content) -> Iterator[Text]:
+    """A YAML file as text, and its keys and strings.
+
+    Raises:
+        UserError: if it is not plain YAML.
+    """
+    text = _utf8(name, content)
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"{name} is not plain YAML: {' '.join(str(error).split())[:150]}") from error
+    yield Text(name, text, document=True)
+    yield from (Text(name, line, document=True) for line in _lines(value, name))
 
 
-def _strings(column: pa.Array, path: str) -> Iterator[tuple[str, list[str]]]:
-    """Paths and distinct texts of a column, whatever it is nested in."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        yield from _strings(column.dictionary, path)
-    elif pa.types.is_struct(kind):
-        for index in range(kind.num_fields):
-            yield from _strings(column.field(index), f"{path}.{kind.field(index).name}")
-    elif pa.types.is_map(kind):
-        yield from _strings(column.keys, path)
-        yield from _strings(column.items, path)
-    elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        yield from _strings(column.flatten(), path)
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        yield path, [text for text in column.unique().to_pylist() if text]
-    elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        yield path, [value.decode("utf-8", "replace") for value in column.unique().to_pylist() if value]
+def read_json(name: str, content: Content) -> Any:
+    """A JSON value; objects are lists of (key, value) pairs, so that no duplicate key is lost.
+
+    Raises:
+        UserError: if it is not JSON.
+    """
+    try:
+        return json.loads(_utf8(name, content), object_pairs_hook=Pairs)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{name} is not JSON: {' '.join(str(error).split())[:150]}") from error
+
+
+class Pairs(list[tuple[str, Any]]):
+    """A JSON object as its pairs."""
+
+
+def _utf8(name: str, content: Content) -> str:
+    try:
+        text = read_bytes(content).decode("utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{name} is not UTF-8 text, which its name promises: remove it") from None
+    if any(letter < " " and letter not in "\t\n\r\f" for letter in text):
+        raise UserError(f"{name} holds control characters: remove them")
+    return text
+
+
+def _lines(value: Any, name: str, key: str = "") -> Iterator[str]:
+    """Lines ``"key": "value"`` for every string, number keys and nested values included."""
+    if isinstance(value, Pairs | dict):
+        for inner, item in value.items() if isinstance(value, dict) else value:
+            if inner in _CODE_KEYS and item:
+                raise UserError(f"{name} loads remote code ({inner}): publish a model that transformers includes")
+            if not isinstance(item, str):
+                yield str(inner)
+            yield from _lines(item, name, str(inner))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _lines(item, name, key)
+    elif isinstance(value, str):
+        yield f'"{key}": "{value}"' if key else value

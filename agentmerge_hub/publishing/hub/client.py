@@ -1,0 +1,53 @@
+"""The HTTP client for the Hub: every request has a time limit, and a request that exceeds it is not repeated."""
+
+import os
+
+import httpx
+from huggingface_hub import constants, set_client_factory
+from huggingface_hub.utils import hf_request_event_hook
+
+from agentmerge_hub.errors import UserError
+
+TIMEOUT_VARIABLE = "AGENTMERGE_HUB_TIMEOUT"
+DEFAULT_TIMEOUT = 30.0
+"""Seconds."""
+
+
+class HubTimeout(Exception):
+    """The Hub did not answer in time."""
+
+
+class _Client(httpx.Client):
+    def send(self, request: httpx.Request, **options) -> httpx.Response:
+        # huggingface_hub repeats timed-out requests several times; one limit has to be enough.
+        try:
+            return super().send(request, **options)
+        except httpx.TimeoutException as error:
+            raise HubTimeout(f"{request.method} {request.url.path}") from error
+
+
+def limit_requests(seconds: float | None = None) -> None:
+    """Set the time limit of every request of huggingface_hub in this process.
+
+    Args:
+        seconds: the limit; ``$AGENTMERGE_HUB_TIMEOUT`` or 30 if None.
+
+    Raises:
+        UserError: if the variable is not a positive number.
+    """
+    limit = seconds or timeout()
+    constants.HF_HUB_DOWNLOAD_TIMEOUT = constants.HF_HUB_ETAG_TIMEOUT = max(1, round(limit))
+    hooks = {"request": [hf_request_event_hook]}
+    set_client_factory(lambda: _Client(event_hooks=hooks, follow_redirects=True, timeout=limit))
+
+
+def timeout() -> float:
+    """Seconds that a request may take."""
+    text = os.environ.get(TIMEOUT_VARIABLE) or str(DEFAULT_TIMEOUT)
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = 0
+    if not 0 < limit < float("inf"):
+        raise UserError(f"{TIMEOUT_VARIABLE} is {text!r}: set it to a number of seconds, e.g. {DEFAULT_TIMEOUT:g}")
+    return limit

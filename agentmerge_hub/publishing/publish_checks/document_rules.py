@@ -1,0 +1,46 @@
+"""What prose and settings must not hold beside secrets of known forms: local paths and passwords.
+
+Recorded pages are not checked by these rules: they show paths and password fields of the sites themselves.
+"""
+
+import re
+from collections.abc import Iterator
+
+_ROOTS = (
+    r"home\d*|Users|users|u|network|scratch\w*|projects?|data\d*|fsx|lustre|gpfs|nfs\w*|mnt|media|work|workspace|root|tmp|var"
+    r"|private|Volumes|export|shared?|storage|efs|cluster|afs|vol\w*|srv|opt|net|autofs|run|raid\w*|ceph\w*|beegfs|wekafs"
+)
+"""First parts of paths under which people and projects have folders."""
+
+_LOCAL_PATHS = (
+    re.compile(
+        rf"(?:(?<![\w.:/~%)\]}}>-])|(?<=file://)|(?<=:))/(?:{_ROOTS})/(?P<rest>[\w.@+~-][^\s'\"`,;<>|)]*)"
+    ),
+    re.compile(r"(?<![\w?(\\])[A-Za-z]:(?:\\{1,2}|/)(?P<rest>[A-Za-z][\w .$-]*(?:\\{1,2}|/)[^\s'\"`,;<>|)]+)"),
+    re.compile(r"(?<!\\)(?:\\\\|\\{4})(?P<rest>[A-Za-z][\w.-]+\\{1,2}[\w$.-]{2,}[^\s'\"`,;<>|)]*)"),
+    re.compile(r"(?<![\w/.])~(?P<rest>[a-z][\w.-]*/[\w.-]+)"),
+)
+_PLACEHOLDER = re.compile(r"(?:^|[/\\])(?:user(?:-[0-9a-f]+)?|redacted-[\w-]+)(?:$|[/\\])")
+
+_PASSWORD = re.compile(
+    r"(?<![A-Za-z])(?:pass(?:word|wd|phrase|code)?|pwd|secret(?:[_-]?key)?|(?:api|access|private|encryption|signing)[_-]?key"
+    r"|(?:auth|access|refresh|api|bearer|client)[_-]?(?:token|secret)|credentials?)['\"]?\s*(?::|=>?)\s*['\"]?"
+    r"(?P<value>[^\s'\",;<>{}()\[\]]{6,})",
+    re.IGNORECASE,
+)
+_NO_VALUE = re.compile(
+    r"redacted|example|placeholder|your|xxx|\*\*\*|\.\.\.|^\$|os\.environ|none$|null$|true$|false$", re.IGNORECASE
+)
+_CLASSES = (r"[a-z]", r"[A-Z]", r"\d", r"[^A-Za-z\d]")
+
+
+def document_findings(text: str) -> Iterator[tuple[str, str]]:
+    """Pairs of kind and value in a document."""
+    for pattern in _LOCAL_PATHS:
+        for match in pattern.finditer(text):
+            if not _PLACEHOLDER.search(match["rest"]):
+                yield "local paths", match[0]
+    for match in _PASSWORD.finditer(text):
+        value = match["value"]
+        if not _NO_VALUE.search(value) and sum(bool(re.search(kind, value)) for kind in _CLASSES) > 1:
+            yield "passwords", value

@@ -1,0 +1,89 @@
+"""Parquet files → every text in them: values of every type, names, and all metadata."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import types
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.publishing.publish_checks.encodings import texts_in_bytes
+from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text
+
+_ROWS = 1024
+_LISTS = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
+_STRINGS = (types.is_string, types.is_large_string, types.is_string_view)
+_BYTES = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
+_NO_TEXT = (
+    types.is_null, types.is_boolean, types.is_integer, types.is_floating, types.is_decimal, types.is_temporal,
+)  # fmt: skip
+_ARROW_SCHEMA = b"ARROW:schema"
+"""A copy of the schema, which is read from the schema itself."""
+
+
+def parquet_texts(name: str, content: Content) -> Iterator[Text]:
+    """Every text of a Parquet file; a value that a column holds many times comes once per batch.
+
+    Raises:
+        UserError: if it is damaged, or has a column of an unknown type.
+    """
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content) if isinstance(content, bytes) else content)
+        yield Text(f"{name}'s metadata", file.metadata.created_by or "")
+        yield from _metadata(name, file.metadata.metadata)
+        yield from _metadata(name, file.schema_arrow.metadata)
+        for field in file.schema_arrow:
+            yield from _schema(name, field)
+        for batch in file.iter_batches(_ROWS):
+            for field, column in zip(batch.schema, batch.columns):
+                for path, values in _values(column, field.name):
+                    yield from (Text(f"{name}, column {path}", value) for value in values if value)
+    except (ValueError, KeyError, OSError, pa.ArrowException) as error:
+        raise UserError(f"{name} is damaged: {' '.join(str(error).split())[:200]}") from error
+
+
+def _metadata(name: str, metadata: dict[bytes, bytes] | None) -> Iterator[Text]:
+    for key, value in (metadata or {}).items():
+        if key != _ARROW_SCHEMA:
+            where = f"{name}'s schema ({key.decode(errors='replace')})"
+            yield from (Text(where, text) for data in (key, value) for text in texts_in_bytes(data))
+
+
+def _schema(name: str, field: pa.Field) -> Iterator[Text]:
+    yield Text(f"{name}'s column names", field.name)
+    yield from _metadata(name, field.metadata)
+    for index in range(field.type.num_fields):
+        yield from _schema(name, field.type.field(index))
+
+
+def _values(column: pa.Array, path: str) -> Iterator[tuple[str, list[str]]]:
+    """Paths and distinct texts of a column of any type."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        yield from _values(column.storage, path)
+    elif types.is_dictionary(kind):
+        yield from _values(column.dictionary, path)
+    elif types.is_run_end_encoded(kind):
+        yield from _values(column.values, path)
+    elif types.is_struct(kind):
+        for index in range(kind.num_fields):
+            yield from _values(column.field(index), f"{path}.{kind.field(index).name}")
+    elif types.is_map(kind):
+        yield from _values(column.keys, path)
+        yield from _values(column.items, path)
+    elif any(is_list(kind) for is_list in _LISTS):
+        if types.is_integer(kind.value_type):
+            yield path, [_from_codes(row) for row in column.to_pylist() if row]
+        yield from _values(column.flatten(), path)
+    elif any(is_string(kind) for is_string in _STRINGS):
+        yield path, column.cast(pa.large_string()).unique().to_pylist()
+    elif any(is_bytes(kind) for is_bytes in _BYTES):
+        distinct = column.cast(pa.large_binary()).unique().to_pylist()
+        yield path, [text for value in distinct if value for text in texts_in_bytes(value)]
+    elif not any(without_text(kind) for without_text in _NO_TEXT):
+        raise UserError(f"column {path} has the type {kind}, which is not published")
+
+
+def _from_codes(codes: list[int | None]) -> str:
+    """Numbers as the characters that they may stand for."""
+    return "".join(chr(code) for code in codes if code and 0 < code < 0xD800)

@@ -1,0 +1,50 @@
+"""A dataset's card and counts agree with its rows, and every row has a license."""
+
+from pathlib import Path
+
+import stage_outputs
+
+from agentmerge_hub import manifest
+from agentmerge_hub.publishing.publish_checks.dataset_folder import check_dataset
+
+
+def changed_card(folder: Path, old: str, new: str) -> list[str]:
+    text = (folder / "README.md").read_text()
+    assert old in text
+    (folder / "README.md").write_text(text.replace(old, new, 1))
+    return check_dataset(folder, manifest.read(folder))
+
+
+def test_figures_that_the_data_do_not_give_are_named(tmp_path: Path) -> None:
+    folder = stage_outputs.dataset(tmp_path / "traces")
+    assert changed_card(folder, "12 samples", "32,000 samples") == [
+        finding for finding in check_dataset(folder, manifest.read(folder)) if "32,000 samples" in finding
+    ]
+    assert changed_card(stage_outputs.dataset(tmp_path / "b"), "num_examples: 4", "num_examples: 5")
+    assert changed_card(stage_outputs.dataset(tmp_path / "c"), "Apache License 2.0", "MIT License")
+
+
+def test_counts_of_the_manifest_are_recomputed(tmp_path: Path) -> None:
+    folder = stage_outputs.dataset(tmp_path / "traces")
+    content = manifest.read(folder)
+    content["counts"] |= {"episodes": 99, "dropped": {"crashed": 7}}
+    findings = check_dataset(folder, content)
+    assert "manifest.json has episodes 99, the data have 4" in findings
+    assert "manifest.json has dropped {'crashed': 7}, the data have {}" in findings
+
+
+def test_rows_without_terms_stay_here(tmp_path: Path) -> None:
+    unknown = stage_outputs.dataset(
+        tmp_path / "a", [stage_outputs.sample(0, teacher="acme/agent-1", license="unknown"), stage_outputs.sample(1)]
+    )
+    assert "rows of acme/agent-1 have no license" in " ".join(check_dataset(unknown, manifest.read(unknown)))
+    wrong = stage_outputs.dataset(
+        tmp_path / "b", [stage_outputs.sample(0, teacher="meta-llama/Llama-3.1-70B-Instruct"), stage_outputs.sample(1)]
+    )
+    assert "have the license apache-2.0, its license is llama3.1" in " ".join(
+        check_dataset(wrong, manifest.read(wrong))
+    )
+    several = [stage_outputs.sample(0, teacher="meta-llama/Llama-3.1-70B-Instruct", license="llama3.1"),
+               stage_outputs.sample(1, teacher="mistralai/Mistral-Large-Instruct-2407", license="mistral-research-license")]  # fmt: skip
+    right = stage_outputs.dataset(tmp_path / "c", several)
+    assert check_dataset(right, manifest.read(right)) == []

@@ -1,0 +1,84 @@
+"""A secret is found in whatever encoding it is written."""
+
+import base64
+import bz2
+import gzip
+import html
+import json
+import lzma
+import zlib
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentmerge_hub.publishing.publish_checks.encodings import decodings, texts_in_bytes
+from agentmerge_hub.publishing.publish_checks.secret_scan import scan
+from agentmerge_hub.publishing.publish_checks.text_extraction import Text
+
+CANARY = "hf_" + "Canary0123456789" * 2 + "ab"
+
+
+def zstd(data: bytes) -> bytes:
+    return pa.compress(data, codec="zstd", asbytes=True)
+
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "percent": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    "percent twice": lambda text: quote("".join(f"%{byte:02x}" for byte in text.encode())),
+    "HTML": lambda text: "".join(f"&#{ord(letter)};" for letter in text),
+    "HTML hex": lambda text: html.escape("".join(f"&#x{ord(letter):x};" for letter in text)),
+    "backslash": lambda text: "".join(f"\\u{ord(letter):04x}" for letter in text),
+    "JSON in JSON": lambda text: json.dumps(json.dumps({"k": "".join(f"\\x{ord(letter):02x}" for letter in text)})),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 for URLs": lambda text: base64.urlsafe_b64encode(f"key?>~={text}".encode()).decode().rstrip("="),
+    "base64 in a path": lambda text: "abc/de/" + base64.b64encode(text.encode()).decode(),
+    "base64 over lines": lambda text: base64.encodebytes(
+        b"user: somebody at home, key: " + f"{text} ".encode() * 3
+    ).decode(),
+    "base64 twice": lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),
+    "hex behind a letter": lambda text: "f" + text.encode().hex(),
+    "hex": lambda text: text.encode().hex(),
+    "gzip": lambda text: base64.b64encode(gzip.compress(text.encode())).decode(),
+    "UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
+    "fullwidth": lambda text: "".join(chr(ord(letter) + 0xFEE0) for letter in text),
+    "zero width": lambda text: "\u200b".join(text),
+    "quoted-printable": lambda text: "".join(f"={byte:02X}" for byte in text.encode()),
+}
+
+
+@pytest.mark.parametrize("form", ENCODINGS)
+def test_a_secret_is_found_in_every_form(form: str) -> None:
+    text = f"[a1] link 'x', url='https://a.example/?q={ENCODINGS[form](CANARY)}&n=1'"
+    assert [what for _, what in scan([Text("here", text)], {})]
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=300))
+def test_reading_ends_whatever_the_text(text: str) -> None:
+    found = list(decodings(text))
+    assert found[0] == text and len(found) < 2000
+
+
+@given(
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=12, max_size=60),
+    st.sampled_from(sorted(ENCODINGS)),
+)
+def test_any_value_of_this_machine_is_found_in_every_form(value: str, form: str) -> None:
+    assert ("here", "mine") in list(scan([Text("here", f"a {ENCODINGS[form](value)} b")], {value: "mine"}))
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [gzip.compress, zlib.compress, bz2.compress, lzma.compress, zstd, lambda data: gzip.compress(bz2.compress(data))],
+)
+def test_compressed_bytes_are_read(pack: Callable[[bytes], bytes]) -> None:
+    assert texts_in_bytes(pack(CANARY.encode())) == [CANARY]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_bytes_in_unicode_encodings_are_read(encoding: str) -> None:
+    assert any(CANARY in text for text in texts_in_bytes(f"key {CANARY}".encode(encoding)))

@@ -1,0 +1,245 @@
+"""Files that are published hold no secret in any field, and are what their names promise."""
+
+import base64
+import gzip
+import json
+import os
+import pickle
+import struct
+import zlib
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import stage_outputs
+from click.testing import CliRunner
+from PIL import Image, PngImagePlugin
+from safetensors.numpy import save
+
+from agentmerge_hub import manifest
+from agentmerge_hub.cli import agentmerge
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.publishing.publish_checks import files as file_checks
+from agentmerge_hub.publishing.publish_checks.dataset_folder import check_dataset
+from agentmerge_hub.publishing.publish_checks.file_types import DATASET_FILES, MODEL_FILES
+from agentmerge_hub.publishing.publish_checks.secret_scan import local_secrets
+from agentmerge_hub.records import SAMPLE_SCHEMA
+
+CANARY = "hf_" + "Canary0123456789" * 2 + "ab"
+
+
+def findings_of(folder: Path) -> list[str]:
+    content = manifest.read(folder)
+    files = {name: folder / name for name in [*content["outputs"], "manifest.json"]}
+    return file_checks.check_files(files, DATASET_FILES, content["config"]["allow"])
+
+
+def test_a_clean_dataset_has_no_finding(tmp_path: Path) -> None:
+    folder = stage_outputs.dataset(tmp_path / "traces")
+    assert findings_of(folder) == [] and check_dataset(folder, manifest.read(folder)) == []
+
+
+@pytest.mark.parametrize("column", [field.name for field in SAMPLE_SCHEMA if not pa.types.is_primitive(field.type)])
+def test_canaries_in_every_text_column_are_found(tmp_path: Path, column: str) -> None:
+    row = stage_outputs.sample(1)
+    if isinstance(row[column], list):
+        changed = [row[column][0] | {"content": f"Go on.\nkey {CANARY}"}, *row[column][1:]]
+    else:
+        changed = f"{row[column]} {CANARY}"
+    folder = stage_outputs.dataset(tmp_path / "traces", [stage_outputs.sample(0), row | {column: changed}])
+    assert any(f"column {column}" in finding and "API tokens" in finding for finding in findings_of(folder))
+    assert not any(CANARY in finding for finding in findings_of(folder))
+
+
+def plant(folder: Path, name: str, content: bytes) -> list[str]:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(content)
+    return file_checks.check_files({name: folder / name}, DATASET_FILES)
+
+
+def test_canaries_beside_the_rows_are_found(tmp_path: Path) -> None:
+    dropped = {"source": "a", "episode_id": "e", "step": None, "rule": "crashed", "detail": f"Bearer {CANARY}"}
+    folder = stage_outputs.dataset(tmp_path / "traces", dropped=[dropped])
+    assert any("ledger.parquet, column detail" in finding for finding in findings_of(folder))
+    assert plant(tmp_path, "README.md", f"# Card\n<!-- {CANARY} -->".encode())
+    assert plant(tmp_path, "manifest.json", json.dumps({"config": {"api_base": f"https://x?k={CANARY}"}}).encode())
+    assert any("the name of" in finding for finding in plant(tmp_path, f"data/{CANARY}.md", b"nothing"))
+    table = pa.table({"a": [1]}).replace_schema_metadata({"made_by": CANARY})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    assert "schema (made_by)" in plant(tmp_path, "x.parquet", sink.getvalue().to_pybytes())[0]
+    note = PngImagePlugin.PngInfo()
+    note.add_text("Comment", f"drawn by {CANARY}")
+    Image.new("L", (4, 4)).save(tmp_path / "p.png", pnginfo=note)
+    assert plant(tmp_path, "p.png", (tmp_path / "p.png").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("write to jane.doe@servicenow.com", "e-mail addresses"),
+        ("https://dev12345.service-now.com/now/nav", "hosts of instances"),
+        ("login.do?user_name=admin&user_password=hunter22", "user names and passwords"),
+        ("cookie: glide_user=U0N2Mzo=; path", "cookies"),
+        ("/home/jane/traces/study", "user names in paths"),
+    ],
+)
+def test_personal_data_are_found(tmp_path: Path, text: str, what: str) -> None:
+    assert any(what in finding for finding in plant(tmp_path, "README.md", text.encode()))
+    assert any(what in finding for finding in plant(tmp_path, "README.md", quote(text, safe="").encode()))
+
+
+def test_what_the_card_allows_goes_through(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("Ask team@acme.org.")
+    files = {"README.md": tmp_path / "README.md"}
+    assert file_checks.check_files(files, DATASET_FILES)
+    assert file_checks.check_files(files, DATASET_FILES, {"team@acme.org": "the maintainers' own"}) == []
+
+
+def test_local_secrets_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    found = local_secrets({"SNOW_INSTANCE_PWD": "correct horse", "PWD": "/home/somebody", "OPENAI_API_KEY": "short"})
+    assert found == {"correct horse": "the value of SNOW_INSTANCE_PWD on this machine"}
+
+
+def test_files_that_could_hide_anything_are_refused(tmp_path: Path) -> None:
+    assert "traces.pkl is not a file that is published" in plant(tmp_path, "traces.pkl", b"\x80\x04")[0]
+    assert "is damaged" in plant(tmp_path, "rows.parquet", b"no table")[-1]
+
+
+def test_a_folder_of_another_stage_is_refused(tmp_path: Path) -> None:
+    folder = stage_outputs.dataset(tmp_path / "traces")
+    with pytest.raises(UserError, match="was written by `build`"):
+        file_checks.check_folder(folder, ["merge"])
+    result = CliRunner().invoke(agentmerge, ["push", "model", str(folder), "--repo-id", "a/b"])
+    assert isinstance(result.exception, UserError)
+
+
+def column_of(kind: str) -> pa.Array:
+    """A column of one row that holds the canary in this form."""
+    return {
+        "string_view": lambda: pa.array([CANARY], pa.string_view()),
+        "binary_view": lambda: pa.array([CANARY.encode()], pa.binary_view()),
+        "fixed_size_binary": lambda: pa.array([CANARY.encode()], pa.binary(len(CANARY))),
+        "map key": lambda: pa.array([[(CANARY, "x")]], pa.map_(pa.string(), pa.string())),
+        "map value": lambda: pa.array([[("x", CANARY)]], pa.map_(pa.string(), pa.string())),
+        "list of structs": lambda: pa.array([[{"a": {"b": [CANARY]}}]]),
+        "fixed-size list": lambda: pa.array([[CANARY, "x"]], pa.list_(pa.string(), 2)),
+        "dictionary": lambda: pa.array([CANARY]).dictionary_encode(),
+        "list of bytes": lambda: pa.array([list(CANARY.encode())], pa.list_(pa.uint8())),
+        "gzipped": lambda: pa.array([gzip.compress(CANARY.encode())]),
+        "UTF-16": lambda: pa.array([CANARY.encode("utf-16")]),
+        "base64 in gzip": lambda: pa.array([gzip.compress(base64.b64encode(CANARY.encode()))]),
+    }[kind]()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["string_view", "binary_view", "fixed_size_binary", "map key", "map value", "list of structs", "fixed-size list",
+     "dictionary", "list of bytes", "gzipped", "UTF-16", "base64 in gzip"],
+)  # fmt: skip
+def test_parquet_columns_of_every_type_are_read(tmp_path: Path, kind: str) -> None:
+    pq.write_table(pa.table({"note": column_of(kind)}), tmp_path / "x.parquet")
+    assert any(
+        "column note" in finding for finding in plant(tmp_path, "x.parquet", (tmp_path / "x.parquet").read_bytes())
+    )
+
+
+def test_parquet_names_and_field_metadata_are_read(tmp_path: Path) -> None:
+    inner = pa.field("a", pa.string(), metadata={"note": CANARY})
+    for schema in (pa.schema([inner]), pa.schema([pa.field("s", pa.struct([pa.field(CANARY, pa.string())]))])):
+        pq.write_table(schema.empty_table(), tmp_path / "x.parquet")
+        assert plant(tmp_path, "x.parquet", (tmp_path / "x.parquet").read_bytes())
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(CANARY.encode())),
+        chunk(b"iTXt", b"Comment\0\0\0en\0\0" + CANARY.encode()),
+        chunk(b"iTXt", b"Comment\0\1\0en\0\0" + zlib.compress(CANARY.encode())),
+        chunk(b"eXIf", b"MM\0*" + CANARY.encode()),
+        chunk(b"prVt", b"anything"),
+    ],
+)
+def test_png_chunks_of_every_type_are_read_or_refused(tmp_path: Path, extra: bytes) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "p.png")
+    data = (tmp_path / "p.png").read_bytes()
+    assert plant(tmp_path, "p.png", data) == []
+    assert plant(tmp_path, "p.png", data[:33] + extra + data[33:])
+    assert "behind its end" in plant(tmp_path, "p.png", data + CANARY.encode())[0]
+
+
+class Evil:
+    def __reduce__(self) -> tuple:
+        return print, ("this pickle ran",)
+
+
+TOKENIZER = {
+    "added_tokens": [{"id": 0, "content": "<|end|>"}],
+    "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []},
+}
+WEIGHTS = {"a": np.zeros(2, np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokenizer.json", json.dumps(TOKENIZER | {"model": {"vocab": {CANARY: 1}}}).encode()),
+        ("tokenizer.json", json.dumps(TOKENIZER | {"model": {"vocab": [[CANARY, -1.5]]}}).encode()),
+        ("tokenizer.json", json.dumps(TOKENIZER | {"added_tokens": [{"content": CANARY}]}).encode()),
+        ("vocab.json", json.dumps({CANARY: 1}).encode()),
+        ("merges.txt", f"a b\n{CANARY} c\n".encode()),
+        ("config.json", f'{{"a": "{CANARY}", "a": 1}}'.encode()),
+        ("config.json", json.dumps({CANARY: 1}).encode()),
+        ("config.json", gzip.compress(b"{}")),
+        ("config.json", pickle.dumps(Evil())),
+        ("tokenizer_config.json", json.dumps({"a": {"auto_map": {"AutoTokenizer": ["x--y.Z", None]}}}).encode()),
+        ("README.md", CANARY.encode("utf-16")),
+        ("README.md", base64.b64encode(b"key " + CANARY.encode())),
+        ("README.md", b"kept in /fsx/jane.roe/runs"),
+        ("chat_template.jinja", b'{# "password": "Wq8vRplQ2tm9" #}'),
+        ("mergekit_config.yml", b"!!python/object/apply:os.system [ls]"),
+        ("mergekit_config.yml", b"base_model: /scratch/jane.roe/base"),
+        ("model.safetensors", save(WEIGHTS | {CANARY: np.zeros(1, np.float32)})),
+        ("model.safetensors", save(WEIGHTS, {"note": CANARY})),
+        ("model.safetensors", save(WEIGHTS) + CANARY.encode()),
+        ("model.safetensors", save({"a": np.frombuffer(CANARY.encode(), np.uint8)})),
+        ("model.safetensors", pickle.dumps(Evil())),
+        ("tokenizer.model", pickle.dumps(Evil())),
+        ("LICENSE.py", b"import os\n"),
+        ("modeling_x.py", b"import os\n"),
+        ("figure.svg", b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'),
+        ("notes.html", b"<p>"),
+        ("LICENSE", pickle.dumps(Evil())),
+    ],
+)  # fmt: skip
+def test_model_files_with_secrets_or_code_are_refused(name: str, content: bytes) -> None:
+    findings = file_checks.check_files({name: content}, MODEL_FILES)
+    assert findings and not any(CANARY in finding for finding in findings)
+
+
+def test_clean_model_files_have_no_finding(tmp_path: Path) -> None:
+    files = {
+        "tokenizer.json": json.dumps(TOKENIZER).encode(),
+        "tokenizer.model": b"\x0a\x0c\x0a\x05<unk>\x15\0\0\0\0",
+        "config.json": b'{"eos_token": "<|end_of_text|>", "torch_dtype": "bfloat16"}',
+        "chat_template.jinja": b"{# https://demo.example.org/users/sign_in, one turn after the other #}",
+        "mergekit_config.yml": b"base_model: base # base\nmodels: []\n",
+        "model.safetensors": save(WEIGHTS, {"format": "pt"}),
+        "README.md": b"Password fields are filled; see [docs](docs/use.md) and /v1/chat/completions.",
+    }
+    assert file_checks.check_files(files, MODEL_FILES) == []
+
+
+def test_links_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("text")
+    (tmp_path / "README.md").symlink_to(tmp_path / "elsewhere")
+    assert "symbolic link" in file_checks.check_files({"README.md": tmp_path / "README.md"}, MODEL_FILES)[0]
