@@ -33,6 +33,7 @@ PACKAGE_OF = {
     "analyse": "analysis",
     "push": "publishing",
     "download": "publishing",
+    "yank": "publishing",
 }
 """Verb → the package whose command.py defines it, in the order of the pipeline."""
 

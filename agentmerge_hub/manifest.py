@@ -156,3 +156,11 @@ def verify(folder: Path, only: Collection[str] | None = None) -> list[str]:
         if name in present and file_hash(folder / name) != entry["sha256"]:
             findings.append(f"{name} was changed since it was written")
     return findings
+
+
+def update_output(folder: Path, name: str) -> None:
+    """Record the present content of one output, after a change that is allowed, e.g. an edited card."""
+    content = read(folder)
+    path = folder / name
+    content["outputs"][name] = {"sha256": file_hash(path), "bytes": path.stat().st_size}
+    write_text(folder / NAME, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")

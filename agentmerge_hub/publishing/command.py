@@ -11,7 +11,10 @@ from agentmerge_hub.errors import require
 def push() -> None:
     """Publish a dataset or a model on the Hugging Face Hub.
 
-    Without --yes nothing is sent: the files, the card and the findings are shown.
+    Without --yes nothing is sent: the files, the card and the findings are shown, and the token, its rights and the
+    repository are checked if the Hub can be reached.
+
+    AGENTMERGE_HUB_TIMEOUT sets the seconds that a request to the Hub may take (default 30).
     """
 
 
@@ -21,6 +24,12 @@ _PRIVATE = click.option("--private", is_flag=True, help="Make the repository pri
 _COLLECTION = click.option(
     "--collection", default="AgentMerge", show_default=True, help="Title of the collection to add it to; '' for none."
 )
+_OVERLAY = click.option(
+    "--overlay",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Markdown file with metadata (contact, tags, extra_gated_*) and text to add to the card.",
+)
+_REPLACE = click.option("--replace-edits", is_flag=True, help="Overwrite files that were edited on the Hub.")
 _YES = click.option("--yes", is_flag=True, help="Publish. Without it, only show what would be published.")
 
 
@@ -29,11 +38,13 @@ _YES = click.option("--yes", is_flag=True, help="Publish. Without it, only show 
 @_REPO
 @_PRIVATE
 @_COLLECTION
+@_OVERLAY
+@_REPLACE
 @_YES
 def push_dataset(**options) -> None:
     """Publish FOLDER, a dataset that `agentmerge build` wrote."""
     require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs", "kingfisher")
-    from agentmerge_hub.publishing.push import push_dataset
+    from agentmerge_hub.publishing.push_dataset import push_dataset
 
     push_dataset(**options)
 
@@ -76,31 +87,65 @@ def push_dataset(**options) -> None:
 )
 @_PRIVATE
 @_COLLECTION
+@_OVERLAY
+@_REPLACE
 @_YES
 def push_model(**options) -> None:
     """Publish FOLDER: a merged model, a fine-tuning run or one of its checkpoints, or an adapter."""
     require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs", "kingfisher")
-    from agentmerge_hub.publishing.push import push_model
+    from agentmerge_hub.publishing.push_model import push_model
 
     push_model(**options)
+
+
+_TYPE = click.option(
+    "--type", "kind", type=click.Choice(["model", "dataset"]), help="Needed only if a model and a dataset have this id."
+)
 
 
 @click.command()
 @click.argument("repo_id", metavar="ORG/NAME")
 @click.option("-r", "--revision", help="Branch, tag or commit, e.g. v1.0.0. [default: the newest]")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder to write. [default: Hugging Face's cache]")
-@click.option(
-    "--type", "kind", type=click.Choice(["model", "dataset"]), help="Needed only if a model and a dataset have this id."
-)
-def download(repo_id: str, revision: str | None, out: Path | None, kind: str | None) -> None:
-    """Fetch a published model or dataset and check every file against its manifest."""
+@_TYPE
+@click.option("--allow-withdrawn", is_flag=True, help="Fetch a release that its publisher has withdrawn.")
+def download(repo_id: str, revision: str | None, out: Path | None, kind: str | None, allow_withdrawn: bool) -> None:
+    """Fetch a published model or dataset and check every file against its manifest.
+
+    Files that the manifest does not list are not fetched. AGENTMERGE_HUB_TIMEOUT sets the seconds that a request to the
+    Hub may take (default 30).
+    """
     require("hub", "huggingface_hub")
+    from agentmerge_hub.publishing.hub.client import limit_requests
     from agentmerge_hub.publishing.hub.download import download
 
-    done = download(repo_id, kind, revision, out)
-    for name in done.unchecked:
-        click.echo(f"{name} is not in the manifest: not checked", err=True)
+    limit_requests()
+    done = download(repo_id, kind, revision, out, allow_withdrawn)
+    for name in done.foreign:
+        click.echo(f"{name} is not in the manifest: not downloaded", err=True)
+    if done.card_edited:
+        click.echo("README.md was edited on the Hub after it was published", err=True)
     click.echo(
         f"{done.folder}: the {done.kind} {repo_id} at {done.commit[:12]}, {done.n_files} files, "
         f"{done.n_bytes / 1e6:,.1f} MB, all equal to its manifest"
     )
+
+
+@click.command()
+@click.argument("repo_id", metavar="ORG/NAME")
+@click.argument("release", metavar="TAG")
+@click.option("--reason", required=True, help="Why it is withdrawn; the card and `agentmerge download` show it.")
+@click.option("--squash", is_flag=True, help="Also remove the release and its tag from the repository's history.")
+@_TYPE
+@click.option("--yes", is_flag=True, help="Do it. Without it, only show what would be done.")
+def yank(repo_id: str, release: str, reason: str, squash: bool, kind: str | None, yes: bool) -> None:
+    """Withdraw the release TAG of a published model or dataset: its card warns of it and `download` refuses it."""
+    require("hub", "huggingface_hub")
+    from agentmerge_hub.publishing.hub.client import limit_requests
+    from agentmerge_hub.publishing.hub.download import find_kind
+    from agentmerge_hub.publishing.hub.repository import Repository, check_id
+    from agentmerge_hub.publishing.hub.yank import yank
+
+    limit_requests()
+    repository = Repository(kind or find_kind(check_id(repo_id)), check_id(repo_id))
+    click.echo(yank(repository, release, reason, squash, yes))

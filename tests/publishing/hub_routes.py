@@ -123,6 +123,17 @@ def untag(h, account: Account | None, kind: str, repo: str, name: str) -> None:
     h.json({})
 
 
+@route("POST", f"/api/{_KIND}/{_REPO}/super-squash/(?P<branch>[^/]+)")
+def super_squash(h, account: Account | None, kind: str, repo: str, branch: str) -> None:
+    found = writable(h, kind, repo, account)
+    files = found.resolve(branch).files
+    kept = set(found.tags.values())
+    found.commits = {oid: commit for oid, commit in found.commits.items() if oid in kept}
+    found.head = ""
+    found.commit(h.payload().get("message") or "Super-squash branch 'main'", files)
+    h.json({})
+
+
 # Uploading
 
 

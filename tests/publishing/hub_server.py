@@ -5,6 +5,7 @@ site and the store of large files), ETags and redirects, ranges, pages, errors w
 cut connection or a failing server. Not spoken: Xet (set HF_HUB_DISABLE_XET=1), spaces, pull requests, discussions.
 """
 
+import io
 import json
 import re
 import threading
@@ -27,6 +28,10 @@ class Fault:
     status: int = 500
     times: int = 1
     after: Callable[[], None] | None = None
+    hang: float = 0.0
+    """Seconds without an answer, after which the connection is cut."""
+    lost: bool = False
+    """Whether the request is carried out before its answer is replaced by the failure."""
 
 
 class Hub:
@@ -36,6 +41,7 @@ class Hub:
         self.store = Store()
         self.requests: list[tuple[str, str, int]] = []
         self.faults: list[Fault] = []
+        self.stopping = threading.Event()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("HubHandler", (Handler,), {"hub": self}))
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
@@ -69,6 +75,7 @@ def running() -> Iterator[Hub]:
     try:
         yield hub
     finally:
+        hub.stopping.set()
         hub.server.shutdown()
         hub.server.server_close()
         thread.join()
@@ -94,25 +101,43 @@ class Handler(BaseHTTPRequestHandler):
         if fault := self.hub.fault(self.command, url.path):
             self.act_out(fault, url.path)
             return
+        self.carry_out(url.path)
+        self.hub.requests.append((self.command, url.path, self.status_sent))
+
+    def carry_out(self, path: str) -> None:
+        """Answer a request as the Hub does."""
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         try:
             account = self.account()
             for method, pattern, function in ROUTES:
-                if method == self.command.replace("HEAD", "GET") and (match := pattern.fullmatch(url.path)):
+                if method == self.command.replace("HEAD", "GET") and (match := pattern.fullmatch(path)):
                     with self.hub.store.lock:
                         function(self, account, **{k: unquote(v) for k, v in match.groupdict().items() if v})
                     break
             else:
-                raise Refused(404, f"no route {self.command} {url.path}")
+                raise Refused(404, f"no route {self.command} {path}")
         except Refused as error:
             headers = {"X-Error-Message": error.message} | ({"X-Error-Code": error.code} if error.code else {})
             self.json({"error": error.message}, error.status, headers)
-        self.hub.requests.append((self.command, url.path, self.status_sent))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer
 
     def act_out(self, fault: Fault, path: str) -> None:
-        if fault.status:
+        if fault.hang:
+            self.hub.stopping.wait(fault.hang)
+            self.close_connection = True
+            self.hub.requests.append((self.command, path, 0))
+            return
+        if fault.lost:
+            answer, self.wfile = self.wfile, io.BytesIO()  # type: ignore[assignment] # only written to
+            self.carry_out(path)
+            self.wfile = answer
+            if fault.status:
+                self.json({"error": "Bad Gateway"}, fault.status)
+            else:
+                self.close_connection = True
+                self.connection.close()
+        elif fault.status:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.json({"error": "Internal Error"}, fault.status)
         else:

@@ -149,7 +149,12 @@ def merged(out: Path, tokenizer: Path, traces: Path) -> Path:
 
 
 def finetuned(
-    out: Path, tokenizer: Path, traces: Path | None, rank: int | None = None, model: str = "acme/tiny-base"
+    out: Path,
+    tokenizer: Path,
+    traces: Path | None,
+    rank: int | None = None,
+    model: str = "acme/tiny-base",
+    model_folder: Path | None = None,
 ) -> Path:
     """A run as it lies on disk, with its trainer's state and a checkpoint; with a rank, its checkpoint is an adapter.
 
@@ -158,7 +163,8 @@ def finetuned(
     """
     config = {"model": model, "dataset": str(traces or "acme/workarena-traces"), "dataset_config": "all"}
     config |= {"learning_rate": 5e-6, "samples_seen": 48, "seed": 3, "batch": 4, "lora_r": rank}
-    lineage = {"inputs": {"dataset": traces} if traces else {}, "config": config}
+    inputs = ({"dataset": traces} if traces else {}) | ({"model": model_folder} if model_folder else {})
+    lineage = {"inputs": inputs, "config": config}
     checkpoint = out / "checkpoint-4"
     tiny_llama(tokenizer, out)
     (out / "run.json").write_text(json.dumps({"config": {"dataset": "/home/somebody/traces"}}))

@@ -42,7 +42,7 @@ def test_into_a_folder_and_into_the_cache(run, published: Path, tmp_path: Path) 
     assert manifest.verify(tmp_path / "copy") == []
     card = (published / "README.md").read_text(encoding="utf-8")
     loaded_from_there = card.replace('load_dataset("traces"', 'load_dataset("acme/traces"')
-    assert (tmp_path / "copy" / "README.md").read_text(encoding="utf-8") == loaded_from_there != card
+    assert (tmp_path / "copy" / "README.md").read_text(encoding="utf-8").startswith(loaded_from_there.rstrip())
     said = run("download", "acme/traces").stdout
     assert "hf-home/hub/datasets--acme--traces/snapshots/" in said
     run("download", "acme/traces", "-o", "copy")
@@ -59,10 +59,27 @@ def test_what_was_changed_on_the_hub_is_named_and_nothing_stands(
     assert "differs from its manifest" in run("download", "acme/traces", ok=False).stderr
 
 
-def test_files_beside_what_was_published_are_said_to_be_unchecked(hub: Hub, run, published: Path) -> None:
-    tamper(hub, "LICENSE", b"terms")
+def test_exactly_the_files_of_the_manifest_are_fetched(hub: Hub, run, published: Path, tmp_path: Path) -> None:
+    tamper(hub, "data/all/train-00001-of-00002.parquet", b"PAR1 other rows")
     done = run("download", "acme/traces", "-o", "copy")
-    assert done.stderr.strip() == "LICENSE is not in the manifest: not checked"
+    assert done.stderr.strip() == "data/all/train-00001-of-00002.parquet is not in the manifest: not downloaded"
+    assert manifest.verify(tmp_path / "copy") == []
+    said = run("download", "acme/traces").stdout
+    assert not (Path(said.split(":")[0]) / "data/all/train-00001-of-00002.parquet").exists()
+
+
+def test_an_edited_card_is_fetched_unless_it_loads_other_files(hub: Hub, run, published: Path, tmp_path: Path) -> None:
+    card = hub.store.repos["dataset", "acme/traces"].resolve("main").files["README.md"].content
+    tamper(hub, "README.md", card.replace(b"---\n", b"---\nextra_gated_prompt: Agree.\n", 1))
+    for place in (("-o", "copy"), ()):
+        assert "README.md was edited on the Hub" in run("download", "acme/traces", *place).stderr
+    assert b"extra_gated_prompt" in (tmp_path / "copy" / "README.md").read_bytes()
+    assert manifest.verify(tmp_path / "copy") == []
+    tamper(hub, "README.md", card.replace(b"data/cot/train-*", b"https://elsewhere.example/x"))
+    for place in (("-o", "other"), ()):
+        failed = run("download", "acme/traces", *place, ok=False)
+        assert "README.md was edited to load other files" in failed.stderr
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_cut_download_goes_on_where_it_stopped(
@@ -147,7 +164,8 @@ def test_what_no_disk_can_hold_is_refused_before_the_first_byte(hub: Hub, run, p
         (("acme/traces", "--type", "model"), "the model acme/traces does not exist"),
         (("acme traces",), "'acme traces' is not a name the Hub allows"),
         (("acme/plain",), "the model acme/plain has no manifest.json"),
-        (("acme/traces", "-o", "mine"), "mine already exists"),
+        (("acme/größe",), "'acme/größe' is not a name the Hub allows"),
+        (("acme/traces", "-o", "mine"), "{tmp_path}/mine already exists"),
     ],
 )
 def test_what_a_user_may_get_wrong_is_one_sentence(
@@ -157,7 +175,9 @@ def test_what_a_user_may_get_wrong_is_one_sentence(
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     failed = run("download", *arguments, ok=False)
-    assert failed.returncode == 1 and failed.stderr.splitlines()[-1].startswith(f"Error: {sentence}")
+    assert failed.returncode == 1 and failed.stderr.splitlines()[-1].startswith(
+        f"Error: {sentence.format(tmp_path=tmp_path)}"
+    )
     assert "Traceback" not in failed.stderr and (tmp_path / "mine" / "notes.txt").read_text() == "mine"
 
 

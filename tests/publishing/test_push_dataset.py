@@ -12,6 +12,7 @@ import pytest
 import stage_outputs
 from hub_server import Fault, Hub
 from hub_store import File
+from huggingface_hub import DatasetCard
 
 PUSH = ("push", "dataset", "traces", "--repo-id", "acme/workarena-traces")
 
@@ -25,11 +26,51 @@ def repo(hub: Hub):
     return hub.store.repos["dataset", "acme/workarena-traces"]
 
 
-def test_without_yes_everything_is_shown_and_nothing_asked_of_the_hub(hub: Hub, run, traces: Path) -> None:
+def add(hub: Hub, name: str, content: bytes) -> str:
+    """Commit a file by hand."""
+    return repo(hub).commit("by hand", repo(hub).resolve("main").files | {name: File(content, False)}).oid
+
+
+def card(hub: Hub) -> str:
+    return repo(hub).resolve("main").files["README.md"].content.decode()
+
+
+def more_rows(traces: Path, number: int = 6) -> None:
+    stage_outputs.dataset(traces, [stage_outputs.sample(row) for row in range(number)])
+
+
+def test_without_yes_everything_is_shown_and_the_hub_is_only_read(hub: Hub, run, traces: Path) -> None:
     shown = run(*PUSH).stdout
     assert "data/cot/train-00000-of-00001.parquet" in shown and "# traces" in shown and "no finding" in shown
-    assert "Add --yes to publish" in shown
-    assert hub.requests == []
+    assert "(public), tagged v1.0.0" in shown and "Add --yes to publish" in shown
+    assert {method for method, _, _ in hub.requests} == {"GET"} and hub.store.repos == {}
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"HF_TOKEN": "hf_wrong"}, "The Hub does not accept the token"),
+        ({"HF_TOKEN": "hf_read"}, "The token of alice can only read"),
+        ({"HF_TOKEN": "hf_bob"}, "bob cannot publish under 'acme'"),
+    ],
+)
+def test_without_yes_token_and_rights_are_checked(run, traces: Path, environment, sentence: str) -> None:
+    failed = run(*PUSH, ok=False, **environment)
+    assert failed.returncode == 1 and sentence in failed.stdout and "nothing was sent" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    "environment", [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}, {"HF_TOKEN": ""}]
+)
+def test_without_yes_a_hub_that_cannot_be_asked_is_a_note(run, traces: Path, environment) -> None:
+    assert "token, rights and visibility were not checked" in run(*PUSH, **environment).stdout
+
+
+def test_without_yes_the_state_of_the_repository_is_shown(hub: Hub, run, traces: Path) -> None:
+    run(*PUSH, "--private", "--yes")
+    assert "(private), tagged v1.0.0" in run(*PUSH).stdout
+    add(hub, "train.csv", b"a,b\n")
+    assert "files that this package did not publish (train.csv)" in run(*PUSH, ok=False).stdout
 
 
 def test_the_script_is_the_verb(hub: Hub, run, traces: Path, client_environment) -> None:
@@ -59,8 +100,8 @@ def test_one_commit_a_tag_a_collection_and_nothing_the_second_time(hub: Hub, run
     ]
     sent = {name: file.content for name, file in repo(hub).resolve("main").files.items() if name != ".gitattributes"}
     made = {p.relative_to(traces).as_posix(): p.read_bytes() for p in traces.rglob("*") if p.is_file()}
-    card = made["README.md"].replace(b'load_dataset("traces"', b'load_dataset("acme/workarena-traces"')
-    assert sent["README.md"] == card != made["README.md"]
+    published = made["README.md"].replace(b'load_dataset("traces"', b'load_dataset("acme/workarena-traces"')
+    assert sent["README.md"].startswith(published.rstrip()) and b"## Contact" in sent["README.md"]
     assert {n: c for n, c in sent.items() if n not in ("README.md", "manifest.json")} == {
         n: c for n, c in made.items() if n not in ("README.md", "manifest.json")
     }
@@ -74,8 +115,9 @@ def test_a_downloaded_copy_can_be_published_elsewhere(hub: Hub, run, traces: Pat
     run(*PUSH, "--yes")
     run("download", "acme/workarena-traces", "-o", "copy")
     run("push", "dataset", "copy", "--repo-id", "alice/copy", "--yes")
-    card = hub.store.repos["dataset", "alice/copy"].resolve("main").files["README.md"].content.decode()
-    assert 'load_dataset("alice/copy", "cot", split="train")' in card and "acme" not in card
+    copied = hub.store.repos["dataset", "alice/copy"].resolve("main").files["README.md"].content.decode()
+    assert 'load_dataset("alice/copy", "cot", split="train")' in copied and "acme" not in copied
+    assert copied.count("## Contact") == 1
 
 
 def test_built_again_to_the_same_bytes_makes_no_commit(hub: Hub, run, traces: Path) -> None:
@@ -89,19 +131,133 @@ def test_built_again_to_the_same_bytes_makes_no_commit(hub: Hub, run, traces: Pa
     assert repo(hub).head == head
 
 
-def test_new_rows_replace_old_files_and_the_tag_moves_on(hub: Hub, run, traces: Path) -> None:
+def test_new_rows_get_a_new_tag_and_the_first_release_stays(hub: Hub, run, traces: Path) -> None:
     run(*PUSH, "--yes")
-    first = repo(hub)
-    first.commit("by hand", first.resolve("main").files | {"LICENSE": File(b"terms", False)})
-    shards = stage_outputs.dataset(traces, [stage_outputs.sample(number) for number in range(6)]) / "data" / "cot"
+    first = repo(hub).head
+    more_rows(traces)
+    shards = traces / "data" / "cot"
     (shards / "train-00000-of-00001.parquet").rename(shards / "train-00000-of-00002.parquet")
     content = json.loads((traces / "manifest.json").read_text())
     old, new = (f"data/cot/train-00000-of-0000{n}.parquet" for n in (1, 2))
     content["outputs"][new] = content["outputs"].pop(old)
     (traces / "manifest.json").write_text(json.dumps(content))
-    assert "1 removed" in run(*PUSH, "--yes").stdout
-    files = repo(hub).resolve("v1.0.0").files
-    assert repo(hub).tags["v1.0.0"] == repo(hub).head and "LICENSE" in files and new in files and old not in files
+    assert "1 removed, tagged v1.1.0" in run(*PUSH, "--yes").stdout
+    files = repo(hub).resolve("v1.1.0").files
+    assert repo(hub).tags == {"v1.0.0": first, "v1.1.0": repo(hub).head} and new in files and old not in files
+    run("download", "acme/workarena-traces", "-r", "v1.0.0", "-o", "first")
+    assert (traces.parent / "first" / old).is_file()
+
+
+def test_a_corrected_card_is_no_new_release(hub: Hub, run, traces: Path) -> None:
+    run(*PUSH, "--yes")
+    first = repo(hub).head
+    (traces.parent / "overlay.md").write_text("---\ncontact: data@acme.org\n---\n## Thanks\n\nTo all.\n")
+    assert "tagged v1.0.0" in run(*PUSH, "--overlay", "overlay.md", "--yes").stdout
+    assert repo(hub).head != first and repo(hub).tags == {"v1.0.0": first} and "write to data@acme.org" in card(hub)
+
+
+def test_foreign_files_are_never_tagged(hub: Hub, run, traces: Path) -> None:
+    run(*PUSH, "--yes")
+    first = repo(hub).head
+    add(hub, "data/all/train-00001-of-00002.parquet", b"PAR1")
+    more_rows(traces)
+    failed = run(*PUSH, "--yes", ok=False)
+    assert "did not publish (data/all/train-00001-of-00002.parquet)" in failed.stderr
+    assert repo(hub).tags == {"v1.0.0": first} and "train-00001" in "".join(repo(hub).resolve("main").files)
+
+
+def test_edits_of_the_card_are_kept(hub: Hub, run, traces: Path) -> None:
+    run(*PUSH, "--yes")
+    edited = card(hub).replace("---\n", "---\nextra_gated_prompt: Please agree.\n", 1)
+    add(hub, "README.md", edited.encode())
+    more_rows(traces)
+    failed = run(*PUSH, "--yes", ok=False)
+    assert "README.md of the dataset acme/workarena-traces was edited on the Hub" in failed.stderr
+    assert "was edited on the Hub" in run(*PUSH, ok=False).stdout and card(hub) == edited
+    (traces.parent / "overlay.md").write_text("---\nextra_gated_prompt: Please agree.\n---\n")
+    run(*PUSH, "--overlay", "overlay.md", "--replace-edits", "--yes")
+    assert DatasetCard(card(hub)).data.to_dict()["extra_gated_prompt"] == "Please agree."
+    more_rows(traces, 8)
+    assert "was edited on the Hub" in run(*PUSH, "--yes", ok=False).stderr  # without the overlay, the gate would go
+    run(*PUSH, "--overlay", "overlay.md", "--yes")
+    assert "extra_gated_prompt" in card(hub) and len(repo(hub).tags) == 3
+
+
+@pytest.mark.parametrize(
+    ("overlay", "sentence"),
+    [
+        (
+            "---\nlicense: mit\n---\n",
+            "overlay.md sets license: an overlay can set contact, tags and extra_gated_* keys",
+        ),
+        ("---\na: [\n---\n", "The metadata of overlay.md is not YAML"),
+        ("key hf_" + "Canary0123456789" * 2 + "ab", "finding above"),
+    ],
+)
+def test_an_overlay_is_checked(run, traces: Path, overlay: str, sentence: str) -> None:
+    (traces.parent / "overlay.md").write_text(overlay)
+    assert sentence in run(*PUSH, "--overlay", "overlay.md", ok=False).stderr
+
+
+def test_a_collection_that_cannot_be_changed_is_a_warning(hub: Hub, run, traces: Path) -> None:
+    hub.faults.append(Fault("POST", "/api/collections$", 403, times=9))
+    said = run(*PUSH, "--yes").stdout
+    assert "was not added to the collection 'AgentMerge'" in " ".join(said.split()) and repo(hub).tags
+
+
+def test_a_tag_that_failed_is_made_by_the_next_run(hub: Hub, run, traces: Path) -> None:
+    hub.faults.append(Fault("POST", "/tag/", 500, times=9))
+    failed = run(*PUSH, "--yes", ok=False)
+    assert "the files are at" in failed.stderr and "no tag names them yet" in failed.stderr and repo(hub).tags == {}
+    hub.faults.clear()
+    assert "nothing new, tagged v1.0.0" in run(*PUSH, "--yes").stdout
+    assert repo(hub).tags == {"v1.0.0": repo(hub).head}
+
+
+@pytest.mark.parametrize("status", [0, 502])
+@pytest.mark.parametrize("path", ["/commit/", "/tag/", "/api/repos/create"])
+def test_after_a_lost_reply_the_state_is_looked_up(hub: Hub, run, traces: Path, path: str, status: int) -> None:
+    hub.faults.append(Fault("POST", path, status, lost=True))
+    assert "tagged v1.0.0" in run(*PUSH, "--yes").stdout
+    assert len(repo(hub).history()) == 2 and repo(hub).tags == {"v1.0.0": repo(hub).head}
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/api/whoami-v2"), ("POST", "/preupload/"), ("POST", "/commit/")])
+def test_a_hub_that_does_not_answer_is_one_sentence(hub: Hub, run, traces: Path, method: str, path: str) -> None:
+    hub.faults.append(Fault(method, path, hang=100, times=9))
+    failed = run(*PUSH, "--yes", ok=False, AGENTMERGE_HUB_TIMEOUT="2")
+    assert f"did not answer {method} /api/" in failed.stderr and "AGENTMERGE_HUB_TIMEOUT" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert "set it to a number of seconds" in run(*PUSH, ok=False, AGENTMERGE_HUB_TIMEOUT="soon").stderr
+
+
+@pytest.mark.parametrize("content", [b"[1, 2]", b'{"stage": "build"}', b"\xff"])
+def test_a_broken_manifest_is_one_sentence(hub: Hub, run, traces: Path, content: bytes) -> None:
+    run(*PUSH, "--yes")
+    add(hub, "manifest.json", content)
+    for failed in (run(*PUSH, "--yes", ok=False), run("download", "acme/workarena-traces", "-o", "copy", ok=False)):
+        assert failed.stderr.startswith("Error: ") and "manifest" in failed.stderr and "Traceback" not in failed.stderr
+    (traces / "manifest.json").write_bytes(content)
+    failed = run(*PUSH, ok=False)
+    assert failed.stderr.startswith("Error: ") and "Traceback" not in failed.stderr
+
+
+def test_a_withdrawn_release_is_refused(hub: Hub, run, traces: Path) -> None:
+    run(*PUSH, "--yes")
+    yank = ("yank", "acme/workarena-traces", "v1.0.0", "--reason", "names were left in")
+    assert "has no release v9" in run(*yank[:2], "v9", *yank[3:], ok=False).stderr
+    assert "Add --yes" in run(*yank).stdout and "withdrawn.json" not in repo(hub).resolve("main").files
+    run(*yank, "--yes")
+    failed = run("download", "acme/workarena-traces", "-r", "v1.0.0", "-o", "copy", ok=False)
+    assert "was withdrawn on" in failed.stderr and "names were left in" in failed.stderr
+    run("download", "acme/workarena-traces", "-r", "v1.0.0", "-o", "copy", "--allow-withdrawn")
+    assert "push the corrected release first" in run(*yank, "--squash", "--yes", ok=False).stderr
+    more_rows(traces)
+    run(*PUSH, "--yes")
+    assert "**Withdrawn: v1.0.0**" in card(hub)
+    run("download", "acme/workarena-traces", "-o", "new")
+    run(*yank, "--squash", "--yes")
+    assert list(repo(hub).tags) == ["v1.1.0"] and len(repo(hub).history()) == 1
 
 
 def test_every_loader_of_the_ecosystem_reads_it(run, traces: Path) -> None:
@@ -149,6 +305,7 @@ def test_a_failing_hub_is_one_sentence_and_the_next_run_sends_only_the_rest(hub:
         ({"HF_TOKEN": "hf_read"}, PUSH, "The token of alice can only read"),
         ({"HF_TOKEN": "hf_bob"}, PUSH, "bob cannot publish under 'acme': use one of bob"),
         ({"HF_HUB_OFFLINE": "1"}, PUSH, "HF_HUB_OFFLINE is set"),
+        ({}, (*PUSH[:4], "acme/größe"), "'acme/größe' is not a name the Hub allows"),
         ({}, (*PUSH[:4], "my traces"), "'my traces' is not a name the Hub allows"),
         ({}, (*PUSH[:4], "acme/--x"), "'acme/--x' is not a name the Hub allows"),
         ({}, ("push", "dataset", "nowhere", *PUSH[3:]), "nowhere has no manifest.json"),
@@ -174,7 +331,7 @@ def test_other_content_is_left_alone(hub: Hub, run, traces: Path) -> None:
     failed = run(*PUSH, "--yes", ok=False)
     assert "has other content" in failed.stderr and other.head == head
     failed = run(*PUSH, "--private", "--yes", ok=False)
-    assert "is public already" in failed.stderr and other.head == head
+    assert "has other content" in failed.stderr and other.head == head
 
 
 def test_a_commit_made_meanwhile_is_not_written_over(hub: Hub, run, traces: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import stage_outputs
-import yaml
 from hub_server import Hub
 from huggingface_hub import ModelCard
 from license_copies import license_copy
@@ -65,9 +64,9 @@ def test_the_card_tells_all_and_huggingface_hub_accepts_it(hub: Hub, run, merged
         "standard_error": pytest.approx((4 / 3 * 4) ** 0.5 / 8, abs=1e-4),
         "standard_error_over": "new tasks",
     }
-    for told in ("base + λ·(agent − base)", "λ = 0.4", "mergekit 0.1.5", "| agent | base-all |", "`sft` from traces"):
+    for told in ("base + λ·(agent − base)", "λ = 0.4", "mergekit 0.1.5", "| agent | agent |", "`sft` from dataset"):
         assert told in card.text
-    assert weights_hash(merged) in card.text and yaml.safe_load(stage_outputs.SPEC)["merge_method"] in card.text
+    assert weights_hash(merged) in card.text and "base_model: base # base" in card.text
 
 
 def test_transformers_loads_it_and_its_manifest_holds(run, merged: Path) -> None:
@@ -107,7 +106,7 @@ def test_a_llama_keeps_its_license_and_name(hub: Hub, run, merged: Path) -> None
     llama = (*PUSH[:-1], "meta-llama/Llama-3.1-8B", "--traces", "traces")
     told = refusal(run, *llama)
     assert "requires a model name that starts with 'Llama'" in told and "--license-file" in told
-    assert hub.requests == []
+    assert hub.store.repos == {}
     named = ("push", "model", "merged", "--repo-id", "acme/Llama-3.1-8B-AgentMerge", *llama[5:])
     (merged.parent / "license.txt").write_text("Llama 3.1 Community License")
     assert "requires a copy of its complete text" in refusal(run, *named, "--license-file", "license.txt")
@@ -148,7 +147,7 @@ def test_what_is_missing_is_asked_for(run, merged: Path) -> None:
     content = manifest.read(merged)
     del content["inputs"]["agent"]["stage"], content["inputs"]["agent"]["inputs"]
     (merged / "manifest.json").write_text(json.dumps(content))
-    assert "data that the lineage of base-all, base, instruct does not name" in refusal(run, *PUSH[:5])
+    assert "data that the lineage of agent, base, instruct does not name" in refusal(run, *PUSH[:5])
     assert "the license of acme/tiny-base is not known here" in refusal(run, *PUSH, "--traces", "traces")
 
 
@@ -162,7 +161,7 @@ def test_weights_that_are_not_safe_or_not_whole_stay_here(hub: Hub, run, merged:
     assert "model.safetensors was changed since it was written" in refusal(run, *PUSH, *MORE)
     remade(merged)
     told = refusal(run, *PUSH, *MORE)
-    assert "model.safetensors" in told and hub.requests == []
+    assert "model.safetensors" in told and hub.store.repos == {}
 
 
 def test_scores_of_another_model_do_not_count(run, merged: Path) -> None:

@@ -32,7 +32,9 @@ def test_a_run_goes_without_its_trainers_state(hub: Hub, run, traces: Path, toke
     assert set(json.loads(files["manifest.json"])["outputs"]) == set(files) - {"manifest.json"}
     card = ModelCard(files["README.md"].decode())
     assert card.data.base_model == ["acme/tiny-base"] and card.data.base_model_relation == "finetune"
-    assert "| learning rate | 5e-06 |" in card.text and "| samples seen | 48 |" in card.text
+    assert (
+        "| learning rate | 5e-06 |" in card.text and "| samples seen | 48 |" in card.text and "epochs" not in card.text
+    )
     run("download", "acme/agent", "-o", "copy")
     assert manifest.verify(tmp_path / "copy") == []
     run(
@@ -116,5 +118,48 @@ def test_a_graft_is_loaded_on_the_instruct_model(hub: Hub, run, traces: Path, to
         "--traces", "traces", "--yes")  # fmt: skip
     files = files_of(hub, "acme/graft")
     card = ModelCard(files["README.md"].decode())
-    assert card.data.base_model == ["acme/tiny-instruct"] and card.data.base_model_relation == "adapter"
+    assert card.data.base_model == ["acme/tiny-base", "acme/tiny-instruct"]
+    assert card.data.base_model_relation == "adapter"
     assert json.loads(files["adapter_config.json"])["base_model_name_or_path"] == "acme/tiny-instruct"
+
+
+def test_a_base_model_that_contradicts_the_lineage_is_refused(
+    run, traces: Path, tokenizer_folder, tmp_path: Path
+) -> None:
+    stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces)
+    push = ("push", "model", "run", "--repo-id", "acme/agent", *LICENSE, "--traces", "traces")
+    run(*push, "--base-model", "acme/tiny-base")
+    failed = run(*push, "--base-model", "acme/other", ok=False)
+    assert "--base-model acme/other contradicts the lineage, which names acme/tiny-base" in failed.stdout
+
+
+def test_no_local_path_goes_out(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "scratch" / "j" / "jane.doe" / "base"
+    stage_outputs.finetuned(place, tokenizer_folder, traces)
+    folder = stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces, model=str(place), model_folder=place)
+    run("push", "model", "run", "--repo-id", "acme/agent", "--base-model", "acme/tiny-base", *LICENSE, "--traces", "traces",
+        "--yes")  # fmt: skip
+    content = b"".join(files_of(hub, "acme/agent").values())
+    assert b"jane.doe" not in content and str(tmp_path).encode() not in content
+    published = json.loads(files_of(hub, "acme/agent")["manifest.json"])
+    assert published["config"]["model"] == "model" and published["inputs"]["model"]["name"] == "model"
+    assert manifest.verify(folder) == []
+
+
+def test_the_adapter_folder_of_a_run_goes_alone(hub: Hub, run, traces: Path, tokenizer_folder, tmp_path: Path) -> None:
+    folder = stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces, rank=2)
+    (folder / "checkpoint-4" / "manifest.json").unlink()
+    (folder / "checkpoint-4").rename(folder / "adapter")
+    content = manifest.read(folder)
+    (folder / "manifest.json").unlink()
+    manifest.write(folder, "sft", inputs={"dataset": traces}, config=content["config"], counts=content["counts"])
+    push = ("push", "model", "run/adapter", "--repo-id", "acme/lora", *LICENSE, "--traces", "traces", "--yes")
+    run(*push)
+    files = files_of(hub, "acme/lora")
+    assert json.loads(files["adapter_config.json"])["base_model_name_or_path"] == "acme/tiny-base"
+    assert ModelCard(files["README.md"].decode()).data.base_model_relation == "adapter"
+    run("download", "acme/lora", "-o", "copy")
+    assert manifest.verify(tmp_path / "copy") == []
+    config = folder / "adapter" / "adapter_config.json"
+    config.write_text(f"{config.read_text()}\n")
+    assert "adapter_config.json was changed since it was written" in run(*push, ok=False).stdout

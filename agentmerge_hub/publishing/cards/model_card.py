@@ -16,11 +16,8 @@ from agentmerge_hub.publishing.cards.scores import Score
 from agentmerge_hub.publishing.hub.repository import Repository
 
 TEMPLATE = "model.md.jinja"
-TAGS = {
-    "merge": ["mergekit", "merge", "agentmerge", "web-agents", "browsergym", "agentlab"],
-    "finetune": ["trl", "sft", "agentmerge", "web-agents", "browsergym", "agentlab"],
-    "adapter": ["peft", "lora", "agentmerge", "web-agents", "browsergym", "agentlab"],
-}
+_TAGS = ("agentmerge", "web-agents", "browsergym")
+_STAGE_TAGS = {"merge": ("mergekit", "merge"), "graft": ("merge",), "sft": ("trl", "sft"), "preference": ("trl", "dpo")}
 _COMMENT_LINES = 3
 """Leading comment lines of a spec: formula, use, inputs."""
 
@@ -57,6 +54,12 @@ class Model:
     """License id → sources under it."""
     weights_hash: str
     scores: Sequence[Score]
+    parameters: int
+    """In the published weights."""
+    benchmarks: Sequence[str]
+    """Of the rows it was trained on, where they are known."""
+    tokenizer: str
+    """A sentence on the published tokenizer."""
 
 
 def model_card(repository: Repository, model: Model) -> str:
@@ -72,24 +75,25 @@ def model_card(repository: Repository, model: Model) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    config, counts = model.manifest["config"], model.manifest["counts"]
+    config = model.manifest["config"]
     known = license_terms.ordered(model.terms)
-    parameters = counts.get("parameters")
     text = environment.get_template(TEMPLATE).render(
         name=repository.name,
         repo_id=repository.id,
         hub=constants.ENDPOINT,
         relation=model.relation,
+        stage=model.manifest["stage"],
         metadata=_metadata(repository, model).to_yaml().strip(),
         notices=[license.notice for license in known if license.notice],
         formula=_spec_comments(model.spec),
         spec=model.spec.strip(),
         config=config,
-        settings=_settings(config),
+        settings=_settings(model.manifest),
         mergekit=config.get("mergekit", model.manifest["versions"].get("mergekit", "")),
         inputs=model.inputs,
         base_models=model.base_models,
-        parameters=f"{parameters:,} parameters; " if parameters else "",
+        parameters=f"{model.parameters:,}",
+        tokenizer=model.tokenizer,
         weights_hash=model.weights_hash,
         scores=model.scores,
         number=lambda value: "unknown" if math.isnan(value) else f"{value:.3f}",
@@ -101,14 +105,13 @@ def model_card(repository: Repository, model: Model) -> str:
     return text
 
 
-def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's settings that shape its weights, as its manifest holds them."""
+def _settings(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What shaped a run's weights, from its manifest: its settings, and what it really read."""
+    config, counts = content["config"], content["counts"]
     names = {
         "learning_rate": "learning rate",
         "lr_scheduler_type": "schedule",
-        "epochs": "epochs",
-        "batch": "samples a step",
-        "samples_seen": "samples seen",
+        "batch": "samples per step",
         "replay_ratio": "replayed rows per row",
         "trained_parameters": "trained parameters",
         "freeze": "frozen",
@@ -116,10 +119,13 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "lora_r": "rank of the adapter",
         "seed": "seed",
     }
-    settings = {name: config[key] for key, name in names.items() if config.get(key) not in (None, [])}
+    measured = {"steps": "steps", "samples_seen": "samples seen", "rows": "rows in the dataset"}
+    found = {"samples_seen": config.get("samples_seen")} | counts
+    facts = {name: config[key] for key, name in names.items() if config.get(key) not in (None, [])}
+    facts |= {name: found[key] for key, name in measured.items() if found.get(key) is not None}
     if not config.get("replay_dataset"):
-        settings.pop("replayed rows per row", None)
-    return {name: ", ".join(value) if isinstance(value, list) else value for name, value in settings.items()}
+        facts.pop("replayed rows per row", None)
+    return {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in facts.items()}
 
 
 def _spec_comments(spec: str) -> list[str]:
@@ -142,11 +148,18 @@ def _metadata(repository: Repository, model: Model) -> ModelCardData:
         base_model=list(model.base_models) or None,
         base_model_relation=model.relation,
         datasets=list(model.datasets) or None,
-        tags=TAGS[model.relation],
+        tags=_tags(model),
         model_name=repository.name if results else None,
         eval_results=results or None,
         **licenses,
     )
+
+
+def _tags(model: Model) -> list[str]:
+    """Tags of what was done: the stage, the kind of weights, the benchmarks whose rows it learned from or was scored on."""
+    adapter = ("peft", "lora") if model.relation == "adapter" else ()
+    benchmarks = sorted({*model.benchmarks, *(score.benchmark for score in model.scores)})
+    return list(dict.fromkeys([*_STAGE_TAGS[model.manifest["stage"]], *adapter, *_TAGS, *benchmarks]))
 
 
 def _eval_result(score: Score) -> EvalResult:

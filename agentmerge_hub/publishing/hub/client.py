@@ -3,8 +3,8 @@
 import os
 
 import httpx
-from huggingface_hub import constants, set_client_factory
-from huggingface_hub.utils import hf_request_event_hook
+from huggingface_hub import constants, is_offline_mode, set_client_factory
+from huggingface_hub.errors import OfflineModeIsEnabled
 
 from agentmerge_hub.errors import UserError
 
@@ -19,6 +19,8 @@ class HubTimeout(Exception):
 
 class _Client(httpx.Client):
     def send(self, request: httpx.Request, **options) -> httpx.Response:
+        if is_offline_mode():
+            raise OfflineModeIsEnabled("HF_HUB_OFFLINE is set")
         # huggingface_hub repeats timed-out requests several times; one limit has to be enough.
         try:
             return super().send(request, **options)
@@ -37,8 +39,7 @@ def limit_requests(seconds: float | None = None) -> None:
     """
     limit = seconds or timeout()
     constants.HF_HUB_DOWNLOAD_TIMEOUT = constants.HF_HUB_ETAG_TIMEOUT = max(1, round(limit))
-    hooks = {"request": [hf_request_event_hook]}
-    set_client_factory(lambda: _Client(event_hooks=hooks, follow_redirects=True, timeout=limit))
+    set_client_factory(lambda: _Client(follow_redirects=True, timeout=limit))
 
 
 def timeout() -> float:

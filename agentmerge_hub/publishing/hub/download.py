@@ -1,69 +1,105 @@
-"""A published dataset or model → a local folder whose files all have the hashes of its manifest.
+"""A published dataset or model → a local folder with exactly the files of its manifest, each with its hash.
 
 Resumes interrupted downloads. The output folder appears only when it is complete and checked.
 """
 
+import glob
+import json
+import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import yaml
 from huggingface_hub import HfApi, RepoFile, constants, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from agentmerge_hub import manifest, output_folder
-from agentmerge_hub.errors import UserError
-from agentmerge_hub.publishing.hub.repository import FULL, Repository, causes, check_id, sentences
+from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.publishing.hub.errors import FULL, causes, sentences
+from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, Repository, check_id, read_on_hub
+from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, content_id, read_withdrawn
 
-ADDED_BY_HUB = [".gitattributes"]
-"""Files that the Hub adds to every repository."""
+CARD = "README.md"
+_RESUME = "run the same command again to resume"
 
 
 @dataclass(frozen=True)
 class Downloaded:
-    """A checked folder; `unchecked` names files that the repository holds beside what was published."""
+    """A checked folder."""
 
     folder: Path
     kind: str
     commit: str
     n_files: int
     n_bytes: int
-    unchecked: tuple[str, ...]
+    foreign: tuple[str, ...]
+    """Files of the repository that its manifest does not list: they were not downloaded."""
+    card_edited: bool
+    """Whether the card was edited on the Hub after the push."""
 
 
-def download(repo_id: str, kind: str | None = None, revision: str | None = None, out: Path | None = None) -> Downloaded:
-    """Fetch a repository and check it.
+def download(
+    repo_id: str,
+    kind: str | None = None,
+    revision: str | None = None,
+    out: Path | None = None,
+    allow_withdrawn: bool = False,
+) -> Downloaded:
+    """Fetch a release and check it.
 
     Args:
         repo_id: ``ORG/NAME``.
         kind: ``model`` or ``dataset``; looked up if None.
         revision: a branch, tag or commit; the newest state of main if None.
         out: a folder to write; Hugging Face's cache if None.
+        allow_withdrawn: whether a withdrawn release is fetched.
 
     Raises:
-        UserError: no such repository or revision, one that this package did not publish, a full disk, a broken
-            connection, or files that differ from the manifest. `out` is then not written.
+        UserError: no such repository or revision, one that this package did not publish, a withdrawn release, a full disk,
+            a broken connection, or files that differ from the manifest. `out` is then not written.
     """
     api = HfApi()
-    repository = Repository(kind or _kind(api, check_id(repo_id)), repo_id)
-    kept = "run the same command again to resume"
-    with sentences(repository, kept):
-        commit = api.repo_info(repo_id, repo_type=repository.kind, revision=revision).sha
+    repository = Repository(kind or find_kind(check_id(repo_id)), check_id(repo_id))
+    with sentences(repository, _RESUME):
+        commit = str(api.repo_info(repo_id, repo_type=repository.kind, revision=revision).sha)
         names = api.list_repo_files(repo_id, repo_type=repository.kind, revision=commit)
-    if manifest.NAME not in names:
-        raise UserError(
-            f"{repository} has no {manifest.NAME} to check it against, so agentmerge has not published it: "
-            f"fetch it with `hf download {repo_id}`."
-        )
-    fetch = _to_cache if out is None else _to_folder
-    folder, unchecked = fetch(repository, revision or "main", commit, out)
-    outputs = manifest.read(folder)["outputs"]
+        if manifest.NAME not in names:
+            raise UserError(
+                f"{repository} has no {manifest.NAME} to check it against, so agentmerge has not published it: "
+                f"fetch it with `hf download {repo_id}`."
+            )
+        listing = hf_hub_download(repo_id, manifest.NAME, repo_type=repository.kind, revision=commit)
+        content = manifest.read(Path(listing).parent)
+        if not allow_withdrawn:
+            _check_not_withdrawn(api, repository, content)
+    files = [manifest.NAME, *content["outputs"]]
+    check_space(repository, commit, files, out)
+    if out is None:
+        folder = _to_cache(repository, commit, files)
+    else:
+        folder = _to_folder(repository, commit, files, content, out)
+    edited = CARD in content["outputs"] and manifest.read(folder)["outputs"] != content["outputs"]
     return Downloaded(
-        folder, repository.kind, commit, len(outputs), sum(entry["bytes"] for entry in outputs.values()), unchecked
+        folder,
+        repository.kind,
+        commit,
+        len(content["outputs"]),
+        sum((folder / name).stat().st_size for name in content["outputs"]),
+        tuple(sorted(set(names) - set(files) - ADDED_BY_HUB - {WITHDRAWN})),
+        edited or bool(_card_differs(folder)),
     )
 
 
-def _kind(api: HfApi, repo_id: str) -> str:
-    found = []
+def find_kind(repo_id: str) -> str:
+    """``model`` or ``dataset``, whichever of this id exists.
+
+    Raises:
+        UserError: if none or both exist.
+    """
+    api, found = HfApi(), []
     for kind in ("model", "dataset"):
         with sentences(Repository(kind, repo_id), "nothing was downloaded"):
             try:
@@ -81,85 +117,95 @@ def _kind(api: HfApi, repo_id: str) -> str:
     return found[0]
 
 
-def _to_cache(repository: Repository, revision: str, commit: str, _: None) -> tuple[Path, tuple[str, ...]]:
-    check_space(repository, commit, Path(constants.HF_HUB_CACHE))
-    with sentences(repository, "run the same command again to resume"):
-        folder = Path(snapshot_download(repository.id, repo_type=repository.kind, revision=revision))
-        if folder.name != commit:
-            raise UserError(f"{repository} changed while it was downloaded: run the same command again.")
-    findings, unchecked = differences(folder)
+def _check_not_withdrawn(api: HfApi, repository: Repository, content: dict[str, Any]) -> None:
+    if not api.file_exists(repository.id, WITHDRAWN, repo_type=repository.kind):
+        return
+    entries = read_withdrawn(read_on_hub(api, repository, WITHDRAWN, "main"))
+    for tag, entry in entries.items():
+        if entry["content"] == content_id(content["outputs"]):
+            raise UserError(
+                f"The release {tag} of {repository} was withdrawn on {entry['date']} ({entry['reason']}): choose another "
+                "--revision, or pass --allow-withdrawn; nothing was downloaded."
+            )
+
+
+def _to_cache(repository: Repository, commit: str, files: list[str]) -> Path:
+    with sentences(repository, _RESUME):
+        folder = Path(_fetch(repository, commit, files))
+    findings = _differences(folder, files)
     if findings:
         raise UserError(
             f"{repository} differs from its manifest ({'; '.join(findings)}): its copy in the cache is damaged or the "
-            f"repository was changed by hand; remove {folder.parents[1]} and download again, or don't use it."
+            f"repository was changed by hand; download to a folder with -o, or remove {folder.parents[1]} and try again."
         )
-    return folder, unchecked
+    return folder
 
 
-def _to_folder(repository: Repository, revision: str, commit: str, out: Path) -> tuple[Path, tuple[str, ...]]:
+def _to_folder(repository: Repository, commit: str, files: list[str], content: dict[str, Any], out: Path) -> Path:
     beside = out.with_name(f".{out.name}.download")
-    with sentences(repository, "no output was written"):
-        stage = manifest.read(_only_manifest(repository, commit))["stage"]
-    output_folder.check_replaceable(out, stage)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    check_space(repository, commit, out.parent, beside)
-    try:
-        with sentences(repository, f"{out} was not written; run the same command again to resume"):
-            snapshot_download(
-                repository.id,
-                repo_type=repository.kind,
-                revision=commit,
-                local_dir=beside,
-                ignore_patterns=ADDED_BY_HUB,
+    with output_folder.new_folder(out, content["stage"]) as folder:
+        try:
+            with sentences(repository, f"{out} was not written; {_RESUME}"):
+                _fetch(repository, commit, files, beside)
+        except UserError as error:
+            if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes(error)):
+                shutil.rmtree(beside, ignore_errors=True)
+            raise
+        shutil.rmtree(beside / ".cache", ignore_errors=True)
+        _remove_others(beside, files)
+        if findings := _differences(beside, files):
+            shutil.rmtree(beside)
+            raise UserError(
+                f"{repository} differs from its manifest ({'; '.join(findings)}): it was changed after it was published, or "
+                f"damaged on the way; {out} was not written."
             )
-    except UserError as error:
-        if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes(error)):
-            shutil.rmtree(beside, ignore_errors=True)
-        raise
-    shutil.rmtree(beside / ".cache", ignore_errors=True)
-    findings, unchecked = differences(beside)
-    if findings:
-        shutil.rmtree(beside)
-        raise UserError(
-            f"{repository} differs from its manifest ({'; '.join(findings)}): it was changed after it was published, or "
-            f"damaged on the way; {out} was not written."
-        )
-    _put_in_place(beside, out)
-    return out, unchecked
+        if _card_differs(beside):
+            manifest.update_output(beside, CARD)
+        for path in beside.iterdir():
+            path.rename(folder / path.name)
+        beside.rmdir()
+    return out
 
 
-def _only_manifest(repository: Repository, commit: str) -> Path:
-    return Path(hf_hub_download(repository.id, manifest.NAME, repo_type=repository.kind, revision=commit)).parent
+def _fetch(repository: Repository, commit: str, files: Iterable[str], folder: Path | None = None) -> str:
+    """Exactly these files; into the cache if no folder is given."""
+    exact = [glob.escape(name) for name in files]
+    return snapshot_download(
+        repository.id, repo_type=repository.kind, revision=commit, local_dir=folder, allow_patterns=exact
+    )
 
 
-def _put_in_place(beside: Path, out: Path) -> None:
-    old = out.with_name(f".{out.name}.replaced")
-    if out.exists():
-        out.rename(old)
-    beside.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
+def _remove_others(folder: Path, files: list[str]) -> None:
+    """Remove what an interrupted download of another commit left."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+        elif path.is_file() and path.relative_to(folder).as_posix() not in files:
+            path.unlink()
 
 
-def check_space(repository: Repository, commit: str, place: Path, begun: Path | None = None) -> None:
-    """Raise UserError unless the disk at `place` has space for the rest of the download.
+def check_space(repository: Repository, commit: str, files: Iterable[str], out: Path | None) -> None:
+    """Raise UserError unless the disk has space for the rest of the download.
 
     Args:
-        begun: the folder of an interrupted download; Hugging Face's cache if None.
+        out: the folder to write; Hugging Face's cache if None.
     """
-    kind = repository.kind
+    kind, wanted = repository.kind, set(files)
     with sentences(repository, "nothing was downloaded"):
         tree = HfApi().list_repo_tree(repository.id, repo_type=kind, revision=commit, recursive=True)
-        sizes = {file.path: file.size for file in tree if isinstance(file, RepoFile)}
+        sizes = {file.path: file.size for file in tree if isinstance(file, RepoFile) and file.path in wanted}
 
     def is_there(name: str) -> bool:
-        if begun is not None:
-            return (begun / name).is_file()
+        if out is not None:
+            return (out.with_name(f".{out.name}.download") / name).is_file()
         return isinstance(try_to_load_from_cache(repository.id, name, revision=commit, repo_type=kind), str)
 
     needed = sum(size for name, size in sizes.items() if not is_there(name))
+    place = Path(constants.HF_HUB_CACHE) if out is None else out.absolute().parent
     while not place.exists():
         place = place.parent
-    free = shutil.disk_usage(place).free
+    with os_errors_as_sentences():
+        free = shutil.disk_usage(place).free
     if needed > free:
         raise UserError(
             f"{repository} needs {needed / 1e9:.2f} GB and the disk of {place} has {free / 1e9:.2f} GB left: "
@@ -167,9 +213,35 @@ def check_space(repository: Repository, commit: str, place: Path, begun: Path | 
         )
 
 
-def differences(folder: Path) -> tuple[list[str], tuple[str, ...]]:
-    """Differences from the manifest, one clause each, and the files that the manifest does not list."""
-    findings = manifest.verify(folder)
-    extra = [finding for finding in findings if finding.endswith(" is not in the manifest")]
-    unknown = [finding.removesuffix(" is not in the manifest") for finding in extra]
-    return [f for f in findings if f not in extra], tuple(n for n in unknown if n not in ADDED_BY_HUB)
+def _differences(folder: Path, files: list[str]) -> list[str]:
+    """Differences from the manifest, one clause each. An edited card differs only if it changes which files are loaded."""
+    findings = [finding for finding in manifest.verify(folder, files) if not finding.startswith(f"{CARD} was changed")]
+    findings += [f"{name} is not in the manifest" for name in _foreign(folder, files)]
+    if _card_differs(folder) and (reason := _loads_elsewhere(folder / CARD)):
+        findings.append(reason)
+    return findings
+
+
+def _foreign(folder: Path, files: list[str]) -> list[str]:
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return sorted(present - set(files) - ADDED_BY_HUB - {WITHDRAWN})
+
+
+def _card_differs(folder: Path) -> bool:
+    return any(finding.startswith(f"{CARD} was changed") for finding in manifest.verify(folder, [CARD]))
+
+
+def _loads_elsewhere(card: Path) -> str | None:
+    """Whether the card's metadata lets `load_dataset` read files outside of data/."""
+    block = re.match(r"\s*---\n(.*?)\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    try:
+        metadata = yaml.safe_load(block[1]) if block else {}
+    except yaml.YAMLError:
+        return f"{CARD} has broken metadata"
+    configs = metadata.get("configs") or [] if isinstance(metadata, dict) else []
+    paths = re.findall(r'"(?:path|data_dir)": "([^"]*)"', json.dumps(configs, default=str))
+    if len(paths) < json.dumps(configs, default=str).count('"data_files"') or any(
+        not path.startswith("data/") or ".." in path for path in paths
+    ):
+        return f"{CARD} was edited to load other files"
+    return None

@@ -1,20 +1,18 @@
-"""Access to the Hub: repository ids, accounts, file listings, and errors as one sentence."""
+"""Repositories on the Hub: their ids, the account's rights, their files and tags."""
 
-import errno
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
-import httpx
-from huggingface_hub import HfApi, RepoFile, constants, errors
+from huggingface_hub import HfApi, RepoFile, constants
 
 from agentmerge_hub.errors import UserError
 
-_NAME = re.compile(r"[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?")
+_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Error numbers of a full disk, an exceeded quota and a file-size limit."""
+ADDED_BY_HUB = frozenset({".gitattributes"})
+"""Files that the Hub adds to every repository."""
 
 
 @dataclass(frozen=True)
@@ -72,64 +70,14 @@ def files_on_hub(api: HfApi, repository: Repository, revision: str) -> dict[str,
     return {f.path: f.lfs.sha256 if f.lfs else f.blob_id for f in tree if isinstance(f, RepoFile)}
 
 
-@contextmanager
-def sentences(repository: Repository, then: str) -> Iterator[None]:
-    """Turn errors of the Hub, the network and the disk inside the block into one UserError.
-
-    Args:
-        then: the state of the work and what to do next, e.g. ``"nothing was published"``.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        for cause in causes(error):
-            if sentence := _sentence(cause, repository):
-                raise UserError(f"{sentence}; {then}.") from error
-        raise
+def tags_on_hub(api: HfApi, repository: Repository) -> dict[str, str]:
+    """Tag → commit."""
+    refs = api.list_repo_refs(repository.id, repo_type=repository.kind)
+    return {ref.name: ref.target_commit for ref in refs.tags}
 
 
-def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and its causes."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _sentence(error: BaseException, repository: Repository) -> str | None:
-    if isinstance(error, errors.LocalTokenNotFoundError):
-        return "No Hugging Face token was found: run `hf auth login`, or set HF_TOKEN to a token with write access"
-    if isinstance(error, errors.GatedRepoError):
-        return f"{repository} is gated: ask for access at {repository.url}, with the account of your token"
-    if isinstance(error, errors.RevisionNotFoundError):
-        return f"{repository} has no such revision: its branches and tags are at {repository.url}/tree/main"
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return f"{repository} does not exist, or your token may not see it (`hf auth whoami` shows its account)"
-    if isinstance(error, errors.HfHubHTTPError):
-        return _status(error, repository)
-    if isinstance(error, errors.OfflineModeIsEnabled):
-        return f"HF_HUB_OFFLINE is set, so {constants.ENDPOINT} is not contacted: unset it"
-    if isinstance(error, httpx.TransportError):
-        return f"The connection to {constants.ENDPOINT} failed ({type(error).__name__}: {error})"
-    if isinstance(error, OSError) and error.errno in FULL:
-        return f"The disk is full ({error.strerror})"
-    if isinstance(error, ValueError) and "metadata in README.md" in str(error):
-        return f"The Hub does not accept the card: {' '.join(str(error).split())}"
-    return None
-
-
-def _status(error: errors.HfHubHTTPError, repository: Repository) -> str:
-    status = error.response.status_code
-    message = error.server_message or error.response.reason_phrase
-    if status == 401:
-        return "The Hub does not accept the token: run `hf auth login`, or set HF_TOKEN to a valid one"
-    if status == 403:
-        return (
-            f"The token may not write to {repository} ({message}): use one with write access to {repository.namespace}"
-        )
-    if status in (409, 412):
-        return f"{repository} was changed by someone else meanwhile ({message})"
-    if status == 429:
-        return f"The Hub limits the rate of requests ({message})"
-    return f"The Hub answered {status} ({message})"
+def read_on_hub(api: HfApi, repository: Repository, name: str, revision: str) -> bytes:
+    """The content of a small file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = api.hf_hub_download(repository.id, name, repo_type=repository.kind, revision=revision, local_dir=folder)
+        return Path(path).read_bytes()

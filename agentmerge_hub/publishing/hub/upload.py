@@ -1,43 +1,33 @@
-"""Files → one commit on the Hub. Sends only what changed; a release appears whole or not at all.
+"""Files → one commit and one tag on the Hub. Sends only what changed; a release appears whole or not at all.
 
-Large files are sent first, by content hash, so that the next run after an interruption sends only the rest.
+Large files are sent first, by content hash, so that the next run after an interruption sends only the rest. After a lost
+reply, the true state is looked up.
 """
 
-import json
-import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.utils import sha
 
-from agentmerge_hub import content_hash, manifest
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.publishing.hub.repository import Repository, check_account, files_on_hub, sentences
+from agentmerge_hub.publishing.hub.errors import describe, is_unreachable, sentences
+from agentmerge_hub.publishing.hub.releases import content_of, newest_tag, next_tag
+from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, check_account, files_on_hub, tags_on_hub
+from agentmerge_hub.publishing.hub.state import (
+    CARD,
+    Content,
+    HubState,
+    Publication,
+    changes,
+    identities,
+    obstacles,
+    read_state,
+)
+from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, with_card, with_warning
 
-Content = Path | bytes
-_ADDED_BY_HUB = {".gitattributes"}
-
-
-@dataclass(frozen=True)
-class Publication:
-    """The wanted state of a repository: all files by path, manifest.json included."""
-
-    repository: Repository
-    files: Mapping[str, Content]
-    stage: str
-    tag: str
-    private: bool = False
-    collection: str | None = None
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Bytes of each file."""
-        return {
-            name: len(content) if isinstance(content, bytes) else content.stat().st_size
-            for name, content in self.files.items()
-        }
+_NOTHING = "nothing was published by this run; run the same command again to send only the rest"
 
 
 @dataclass(frozen=True)
@@ -46,119 +36,171 @@ class Published:
 
     url: str
     commit: str
+    tag: str
     sent: tuple[str, ...]
     removed: tuple[str, ...]
     collection: str | None
+    warning: str | None
+    """Why the collection could not be changed."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a push would meet on the Hub."""
+
+    findings: tuple[str, ...]
+    note: str | None
+    """Why the Hub was not checked."""
+    tag: str | None
+    private: bool
+
+
+def preview(publication: Publication) -> Preview:
+    """Check token, name, rights, visibility and the repository's state, without changing anything."""
+    api, repository = HfApi(), publication.repository
+    try:
+        check_account(api, repository.namespace)
+        state = read_state(api, repository)
+        if state is None:
+            return Preview((), None, next_tag({}, publication.major), publication.private)
+        found = obstacles(api, publication, state)
+        newest = newest_tag(state.tags, publication.major)
+        same = newest and not any(content_of(dict.fromkeys(names, "")) for names in changes(publication, state))
+        return Preview(tuple(found), None, newest if same else next_tag(state.tags, publication.major), state.private)
+    except UserError as error:
+        return Preview((str(error).rstrip("."),), None, None, publication.private)
+    except Exception as error:
+        sentence = describe(error, repository)
+        if sentence is None:
+            raise
+        if is_unreachable(error):
+            note = f"{sentence}: token, rights and visibility were not checked"
+            return Preview((), note, None, publication.private)
+        return Preview((sentence,), None, None, publication.private)
 
 
 def publish(publication: Publication) -> Published:
-    """Bring a repository to the state of `publication` in one commit, then set its tag and collection.
+    """Bring a repository to the state of `publication` in one commit, then create its tag and add it to its collection.
 
     A second call resumes an interrupted one, and does nothing if nothing is new.
 
     Raises:
-        UserError: no token or no write access, a repository with other content, a failing Hub or connection.
+        UserError: no token or no write access, a repository with other content, foreign files or edits, a failing Hub.
     """
     api, repository = HfApi(), publication.repository
-    again = "nothing was published by this run; run the same command again to send only the rest"
-    with sentences(repository, again):
+    with sentences(repository, _NOTHING):
         check_account(api, repository.namespace)
+        state = read_state(api, repository) or _create(api, publication)
+        if found := obstacles(api, publication, state):
+            raise UserError(f"{'; '.join(found)}. {_NOTHING[0].upper()}{_NOTHING[1:]}.")
+        publication = replace(publication, files=_marked(publication.files, state))
+        sent, removed = changes(publication, state)
+    commit = _commit(api, publication, state, sent, removed)
+    then = f"the files are at {repository.url}, and no tag names them yet; run the same command again"
+    with sentences(repository, then):
+        tag = _tag(api, publication, commit)
+    collection, warning = _collect(api, publication)
+    return Published(repository.url, commit, tag, tuple(sent), tuple(removed), collection, warning)
+
+
+def _create(api: HfApi, publication: Publication) -> HubState:
+    repository = publication.repository
+    try:
         api.create_repo(repository.id, repo_type=repository.kind, private=publication.private, exist_ok=True)
-        info = api.repo_info(repository.id, repo_type=repository.kind)
-        if publication.private and not info.private:
-            raise UserError(f"{repository} is public already: leave --private out, or change it at {repository.url}.")
-        sent, removed = _changes(api, publication, info.sha)
-        head = _commit(api, publication, sent, removed, info.sha)
-    with sentences(repository, f"the files are at {repository.url}; run the same command again for the rest"):
-        _tag(api, publication, head)
-        collection = _collect(api, publication)
-    return Published(repository.url, head, tuple(sent), tuple(removed), collection)
+    except Exception:
+        state = read_state(api, repository)
+        if state is None:
+            raise
+        return state
+    state = read_state(api, repository)
+    if state is None:
+        raise UserError(f"{repository} was created, and the Hub does not show it yet: run the same command again.")
+    return state
 
 
-def _changes(api: HfApi, publication: Publication, head: str) -> tuple[list[str], list[str]]:
-    """Paths to send and paths to remove. Files that others added stay."""
-    on_hub = files_on_hub(api, publication.repository, head)
-    sent = [name for name, content in publication.files.items() if on_hub.get(name) not in _identities(content)]
-    if not set(on_hub) - _ADDED_BY_HUB:
-        return sent, []
-    earlier = _manifest_on_hub(api, publication.repository, head)
-    if earlier.get("stage") != publication.stage:
-        raise UserError(
-            f"{publication.repository} has other content (no manifest.json of `{publication.stage}`): "
-            "choose another --repo-id."
-        )
-    removed = sorted((set(earlier["outputs"]) & set(on_hub)) - set(publication.files))
-    if sent == [manifest.NAME] and _same_but_run(earlier, publication.files[manifest.NAME]):
-        sent = []
-    return sent, removed
+def _marked(files: Mapping[str, Content], state: HubState) -> dict[str, Content]:
+    """The files, their card warning of withdrawn releases."""
+    card, listing = files.get(CARD), files[manifest.NAME]
+    if not state.withdrawn or card is None:
+        return dict(files)
+    text = card.decode("utf-8") if isinstance(card, bytes) else card.read_text(encoding="utf-8")
+    marked = with_warning(text, state.withdrawn).encode()
+    listing = listing if isinstance(listing, bytes) else listing.read_bytes()
+    return {**files, CARD: marked, manifest.NAME: with_card(listing, marked)}
 
 
-def _identities(content: Content) -> tuple[str, str]:
-    """The ids the Hub may give this content: as a small file, as a large file."""
-    if isinstance(content, bytes):
-        return sha.git_hash(content), sha.sha256(content).hexdigest()
-    with content.open("rb") as file:
-        small = sha.git_hash(file.read()) if content.stat().st_size < 2**25 else ""
-    return small, content_hash.file_hash(content)
-
-
-def _manifest_on_hub(api: HfApi, repository: Repository, revision: str) -> dict:
-    if not api.file_exists(repository.id, manifest.NAME, repo_type=repository.kind, revision=revision):
-        return {}
-    with tempfile.TemporaryDirectory() as folder:
-        path = api.hf_hub_download(
-            repository.id, manifest.NAME, repo_type=repository.kind, revision=revision, local_dir=folder
-        )
-        try:
-            return json.loads(Path(path).read_text(encoding="utf-8"))
-        except ValueError:
-            return {}
-
-
-def _same_but_run(earlier: dict, content: Content) -> bool:
-    """Whether two manifests differ only in the time of the run: a second build gave the same bytes."""
-    ours = json.loads(content if isinstance(content, bytes) else content.read_bytes())
-    return {**ours, "run": None} == {**earlier, "run": None}
-
-
-def _commit(api: HfApi, publication: Publication, sent: list[str], removed: list[str], head: str) -> str:
+def _commit(api: HfApi, publication: Publication, state: HubState, sent: list[str], removed: list[str]) -> str:
     if not sent and not removed:
-        return head
+        return state.head
     repository = publication.repository
     additions = [CommitOperationAdd(name, publication.files[name]) for name in sent]
-    made = api.create_commit(
-        repository.id,
-        [*additions, *(CommitOperationDelete(name) for name in removed)],
-        commit_message=f"{publication.tag}: {len(sent)} files new or changed, {len(removed)} removed",
-        repo_type=repository.kind,
-        # A commit by someone else since then is never overwritten.
-        parent_commit=head,
+    try:
+        made = api.create_commit(
+            repository.id,
+            [*additions, *(CommitOperationDelete(name) for name in removed)],
+            commit_message=f"{publication.stage}: {len(sent)} files new or changed, {len(removed)} removed",
+            repo_type=repository.kind,
+            # A commit by someone else since then is never overwritten.
+            parent_commit=state.head,
+        )
+        return made.oid
+    except Exception as error:
+        unknown = f"whether the files were published is unknown: see {repository.url} and run the same command again"
+        with sentences(repository, unknown):
+            head = str(api.repo_info(repository.id, repo_type=repository.kind).sha)
+            if head != state.head and _holds(api, publication, head):
+                return head
+        with sentences(repository, _NOTHING):
+            raise error
+
+
+def _holds(api: HfApi, publication: Publication, commit: str) -> bool:
+    """Whether a commit has exactly the files of the publication."""
+    there = {name: id for name, id in files_on_hub(api, publication.repository, commit).items() if not _is_extra(name)}
+    return set(there) == set(publication.files) and all(
+        there[name] in identities(content) for name, content in publication.files.items()
     )
-    return made.oid
 
 
-def _tag(api: HfApi, publication: Publication, commit: str) -> None:
-    """Set the tag to this commit: loaders that pin a schema version get its newest data."""
-    repository, tag = publication.repository, publication.tag
-    refs = api.list_repo_refs(repository.id, repo_type=repository.kind)
-    at = {ref.name: ref.target_commit for ref in refs.tags}.get(tag)
-    if at == commit:
-        return
-    if at is not None:
-        api.delete_tag(repository.id, tag=tag, repo_type=repository.kind)
-    api.create_tag(repository.id, tag=tag, revision=commit, repo_type=repository.kind)
+def _is_extra(name: str) -> bool:
+    return name in ADDED_BY_HUB or name == WITHDRAWN
 
 
-def _collect(api: HfApi, publication: Publication) -> str | None:
-    """Add the repository to the collection of that title, creating it if needed; returns its URL."""
+def _tag(api: HfApi, publication: Publication, commit: str) -> str:
+    """The tag of this content: the newest one if that names the same content, else a new one on this commit."""
+    repository = publication.repository
+    tags, files = tags_on_hub(api, repository), files_on_hub(api, repository, commit)
+    newest = newest_tag(tags, publication.major)
+    if newest and content_of(files_on_hub(api, repository, tags[newest])) == content_of(files):
+        return newest
+    if foreign := [name for name in files if name not in publication.files and not _is_extra(name)]:
+        raise UserError(
+            f"{repository} has files that this package did not publish ({', '.join(foreign)}): remove them."
+        )
+    tag = next_tag(tags, publication.major)
+    try:
+        api.create_tag(repository.id, tag=tag, revision=commit, repo_type=repository.kind)
+    except Exception:
+        if tags_on_hub(api, repository).get(tag) != commit:
+            raise
+    return tag
+
+
+def _collect(api: HfApi, publication: Publication) -> tuple[str | None, str | None]:
+    """Add the repository to the collection of that title, creating it if needed; its URL, or a warning."""
     repository, title = publication.repository, publication.collection
     if not title:
-        return None
-    found = [c for c in api.list_collections(owner=repository.namespace) if c.title == title]
-    collection = found[0] if found else None
-    if collection is None:
-        collection = api.create_collection(title, namespace=repository.namespace, private=publication.private)
-    items = {(item.item_type, item.item_id) for item in api.get_collection(collection.slug).items}
-    if (repository.kind, repository.id) not in items:
-        api.add_collection_item(collection.slug, repository.id, repository.kind, exists_ok=True)
-    return collection.url
+        return None, None
+    try:
+        found = [c for c in api.list_collections(owner=repository.namespace) if c.title == title]
+        collection = found[0] if found else None
+        if collection is None:
+            collection = api.create_collection(title, namespace=repository.namespace, private=publication.private)
+        items = {(item.item_type, item.item_id) for item in api.get_collection(collection.slug).items}
+        if (repository.kind, repository.id) not in items:
+            kind: Literal["dataset", "model"] = "dataset" if repository.kind == "dataset" else "model"
+            api.add_collection_item(collection.slug, repository.id, kind, exists_ok=True)
+        return collection.url, None
+    except Exception as error:
+        sentence = describe(error, repository) or f"{type(error).__name__}: {error}"
+        return None, f"{repository} was not added to the collection {title!r}: {sentence}"

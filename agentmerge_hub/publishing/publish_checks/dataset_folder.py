@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import DatasetCard
+from jinja2 import TemplateError
 
 from agentmerge_hub.dataset.card.croissant import FILE as CROISSANT
 from agentmerge_hub.dataset.card.croissant import croissant
@@ -18,6 +19,7 @@ from agentmerge_hub.dataset.card.readme import card_text
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.dataset.split import SPLITS
 from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
+from agentmerge_hub.publishing.overlay import generated_part
 from agentmerge_hub.records import SCHEMA_VERSION
 
 Splits = dict[tuple[str, str], list[Path]]
@@ -69,14 +71,27 @@ def _check_card(folder: Path, content: Mapping[str, Any], splits: Splits) -> Ite
     except (ValueError, yaml.YAMLError) as error:
         yield f"README.md is no dataset card: {' '.join(str(error).split())}"
         return
-    rebuilt = card_text(name, written, dict(content["counts"]), dict(content["config"]), loaded_as(text))
+    try:
+        rebuilt = card_text(name, written, dict(content["counts"]), dict(content["config"]), loaded_as(text))
+    except (TemplateError, KeyError, TypeError) as error:
+        yield f"manifest.json lacks what the card shows ({error}): it is of another version of this package, so build again"
+        return
     described = folder / CROISSANT
     if not described.is_file() or described.read_text(encoding="utf-8") != croissant(name, written):
         yield f"{CROISSANT} does not agree with the data: build again"
+    try:
+        (published, body), (expected, expected_body) = generated_part(text), generated_part(rebuilt)
+    except yaml.YAMLError as error:
+        yield f"README.md is no dataset card: {' '.join(str(error).split())}"
+        return
+    for key in sorted(set(published) | set(expected)):
+        missing = key == "tags" and set(expected[key]) - set(published.get(key) or ())
+        if missing or (key != "tags" and published.get(key) != expected.get(key)):
+            yield f"README.md's metadata {key} does not agree with the data: build again"
     # The manifest keeps its keys sorted, so that lists in the card can come out in another order.
-    published, expected = Counter(text.splitlines()), Counter(rebuilt.splitlines())
+    found_lines, right_lines = Counter(body.splitlines()), Counter(expected_body.splitlines())
     for wrong, right in zip_longest(
-        list((published - expected).elements())[:_MOST], list((expected - published).elements())[:_MOST]
+        list((found_lines - right_lines).elements())[:_MOST], list((right_lines - found_lines).elements())[:_MOST]
     ):
         found = f"has {wrong.strip()!r}" if wrong is not None else "lacks a line"
         yield (
@@ -139,6 +154,11 @@ def terms_of_rows(splits: Splits) -> dict[tuple[str, str], int]:
                 for row in groups.aggregate([([], "count_all")]).to_pylist():
                     total[row["teacher"] or "", row["license"] or ""] += row["count_all"]
     return dict(total)
+
+
+def benchmarks_of(splits: Splits) -> list[str]:
+    """Benchmarks of the rows of the config `all`."""
+    return sorted(set(_columns(splits, "all", ["benchmark"])["benchmark"].unique().to_pylist()))
 
 
 def _check_licenses(splits: Splits, declared: Mapping[str, str]) -> Iterator[str]:

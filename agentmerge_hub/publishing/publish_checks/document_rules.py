@@ -13,9 +13,7 @@ _ROOTS = (
 """First parts of paths under which people and projects have folders."""
 
 _LOCAL_PATHS = (
-    re.compile(
-        rf"(?:(?<![\w.:/~%)\]}}>-])|(?<=file://)|(?<=:))/(?:{_ROOTS})/(?P<rest>[\w.@+~-][^\s'\"`,;<>|)]*)"
-    ),
+    re.compile(rf"(?:(?<![\w.:/~%)\]}}>-])|(?<=file://)|(?<=:))/(?:{_ROOTS})/(?P<rest>[\w.@+~-][^\s'\"`,;<>|)]*)"),
     re.compile(r"(?<![\w?(\\])[A-Za-z]:(?:\\{1,2}|/)(?P<rest>[A-Za-z][\w .$-]*(?:\\{1,2}|/)[^\s'\"`,;<>|)]+)"),
     re.compile(r"(?<!\\)(?:\\\\|\\{4})(?P<rest>[A-Za-z][\w.-]+\\{1,2}[\w$.-]{2,}[^\s'\"`,;<>|)]*)"),
     re.compile(r"(?<![\w/.])~(?P<rest>[a-z][\w.-]*/[\w.-]+)"),

@@ -1,0 +1,103 @@
+"""An overlay: a Markdown file with hand-written metadata and text that is merged into the generated card of a push.
+
+Its metadata can set ``contact`` (an address for requests of removal), every ``extra_gated_*`` key of the Hub, and ``tags``;
+its text becomes the end of the card.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.publishing.hub.repository import Repository
+from agentmerge_hub.publishing.hub.withdrawn import with_warning
+
+_BLOCK = re.compile(r"---\n(.*?)\n---\n?", re.DOTALL)
+_PUBLISHER = "<!-- added by the publisher -->\n\n"
+"""Starts the part of a card that is not generated from the data."""
+_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What is added to a card."""
+
+    metadata: dict[str, Any] = field(default_factory=dict)
+    contact: str = ""
+    text: str = ""
+
+    @property
+    def allowed(self) -> dict[str, str]:
+        """The contact's addresses, which may be published, with the reason."""
+        return dict.fromkeys(_ADDRESS.findall(self.contact), "contact of the publisher")
+
+
+def read_overlay(path: Path | None) -> Overlay:
+    """The overlay of a file; an empty one if there is none.
+
+    Raises:
+        UserError: if it cannot be read, or sets metadata that the card generates.
+    """
+    if path is None:
+        return Overlay()
+    with os_errors_as_sentences():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise UserError(f"{path} is not UTF-8 text: save it as UTF-8") from None
+    block = _BLOCK.match(text)
+    try:
+        metadata = yaml.safe_load(block[1]) if block else {}
+    except yaml.YAMLError as error:
+        raise UserError(f"The metadata of {path} is not YAML: {' '.join(str(error).split())[:150]}") from None
+    metadata = metadata or {}
+    if not isinstance(metadata, dict):
+        raise UserError(f"The metadata of {path} is not a mapping: write lines `key: value` between two lines `---`.")
+    contact = str(metadata.pop("contact", ""))
+    unknown = [key for key in metadata if key != "tags" and not str(key).startswith("extra_gated_")]
+    if unknown:
+        raise UserError(
+            f"{path} sets {', '.join(map(str, unknown))}: an overlay can set contact, tags and extra_gated_* keys; the card "
+            "generates the rest."
+        )
+    return Overlay(metadata, contact, (text[block.end() :] if block else text).strip())
+
+
+def apply_overlay(card: str, overlay: Overlay, repository: Repository) -> str:
+    """The card with the overlay's metadata, a section with the contact, and the overlay's text."""
+    card = card.partition(_PUBLISHER)[0]
+    block = _BLOCK.match(card)
+    if block and overlay.metadata:
+        metadata = yaml.safe_load(block[1]) or {}
+        extra = {key: value for key, value in overlay.metadata.items() if key != "tags"}
+        tags = [tag for tag in overlay.metadata.get("tags", []) if tag not in metadata.get("tags", [])]
+        lines = block[1]
+        if extra:
+            lines += "\n" + yaml.safe_dump(extra, allow_unicode=True, sort_keys=False).strip()
+        if tags:
+            lines = re.sub(r"^tags:\n", "tags:\n" + "".join(f"- {tag}\n" for tag in tags), lines, flags=re.MULTILINE)
+        card = f"---\n{lines}\n---\n{card[block.end() :]}"
+    write_to = (
+        f"write to {overlay.contact}" if overlay.contact else f"open a discussion at {repository.url}/discussions"
+    )
+    section = f"## Contact\n\nTo report a problem, or to ask for the removal of something about you, {write_to}.\n"
+    added = "\n\n".join([section.rstrip(), *([overlay.text] if overlay.text else [])])
+    return f"{card.rstrip()}\n\n{_PUBLISHER}{added}\n"
+
+
+def generated_part(card: str) -> tuple[dict[str, Any], str]:
+    """Metadata and text of a card without what an overlay added.
+
+    Raises:
+        yaml.YAMLError: if the metadata is broken.
+    """
+    card = with_warning(card, {}).partition(_PUBLISHER)[0]
+    block = _BLOCK.match(card)
+    metadata = yaml.safe_load(block[1]) if block else {}
+    kept = metadata if isinstance(metadata, dict) else {}
+    return {key: value for key, value in kept.items() if not str(key).startswith("extra_gated_")}, (
+        card[block.end() :] if block else card
+    )

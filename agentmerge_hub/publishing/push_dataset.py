@@ -1,0 +1,62 @@
+"""`agentmerge push dataset`: the files of a build, its card with the repository's id, checks, publication."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub import manifest
+from agentmerge_hub.publishing.hub.repository import Repository, check_id
+from agentmerge_hub.publishing.hub.state import CARD, Content, Publication
+from agentmerge_hub.publishing.overlay import apply_overlay, read_overlay
+from agentmerge_hub.publishing.publish_checks.dataset_folder import check_dataset, loaded_as
+from agentmerge_hub.publishing.publish_checks.file_types import DATASET_FILES
+from agentmerge_hub.publishing.publish_checks.files import check_files, check_folder
+from agentmerge_hub.publishing.published_manifest import published_manifest
+from agentmerge_hub.publishing.show import show_and_publish
+from agentmerge_hub.records import SCHEMA_VERSION
+
+
+def push_dataset(
+    folder: Path,
+    repo_id: str,
+    private: bool,
+    collection: str,
+    overlay: Path | None,
+    replace_edits: bool,
+    yes: bool,
+) -> None:
+    """Show, and with `yes` publish, a folder of `agentmerge build`; in its card, the example names the repository.
+
+    Args:
+        overlay: hand-written metadata and text for the card.
+        replace_edits: whether files that others edited on the Hub are overwritten.
+
+    Raises:
+        UserError: if a check fails, or the Hub refuses.
+    """
+    repository = Repository("dataset", check_id(repo_id))
+    added = read_overlay(overlay)
+    findings = check_folder(folder, ["build"])
+    content = manifest.read(folder)
+    files = _files(folder, content)
+    if (folder / CARD).is_file():
+        card = (folder / CARD).read_text(encoding="utf-8", errors="replace")
+        files[CARD] = apply_overlay(_with_example(card, repo_id), added, repository).encode()
+        files[manifest.NAME] = published_manifest(content, files)
+    allowed = {**content["config"].get("allow", {}), **added.allowed}
+    findings += check_files(files, DATASET_FILES, allowed)
+    if not findings:
+        findings = check_dataset(folder, content)
+    major = int(SCHEMA_VERSION.split(".")[0])
+    publication = Publication(repository, files, "build", major, private, collection or None, replace_edits)
+    show_and_publish(publication, findings, yes)
+
+
+def _with_example(card: str, repo_id: str) -> str:
+    """The card with the repository's id in its example."""
+    return card.replace(f'load_dataset("{loaded_as(card)}"', f'load_dataset("{repo_id}"')
+
+
+def _files(folder: Path, content: Mapping[str, Any]) -> dict[str, Content]:
+    """The files of the manifest, and the manifest."""
+    return {name: folder / name for name in [*sorted(content["outputs"]), manifest.NAME] if (folder / name).is_file()}

@@ -1,0 +1,92 @@
+"""`agentmerge push model`: the files of a model, its generated card, its licenses, checks, publication."""
+
+from pathlib import Path
+
+from agentmerge_hub import manifest
+from agentmerge_hub.agents.weights import weights_hash
+from agentmerge_hub.publishing import derived_terms, model_folder
+from agentmerge_hub.publishing.cards.model_card import Model, model_card
+from agentmerge_hub.publishing.cards.scores import scores_of
+from agentmerge_hub.publishing.hub.repository import Repository, check_id
+from agentmerge_hub.publishing.hub.state import CARD, Content, Publication
+from agentmerge_hub.publishing.overlay import apply_overlay, read_overlay
+from agentmerge_hub.publishing.publish_checks.dataset_folder import benchmarks_of, splits_of
+from agentmerge_hub.publishing.publish_checks.file_types import MODEL_FILES
+from agentmerge_hub.publishing.publish_checks.files import check_files
+from agentmerge_hub.publishing.published_manifest import published_manifest, published_spec
+from agentmerge_hub.publishing.show import show_and_publish
+
+_MAJOR = 1
+"""Major version of models: the layout of their folder."""
+
+
+def push_model(
+    folder: Path,
+    repo_id: str,
+    base_models: tuple[str, ...],
+    datasets: tuple[str, ...],
+    traces: Path | None,
+    results: Path | None,
+    license: str | None,
+    license_files: tuple[Path, ...],
+    replay_license: str | None,
+    private: bool,
+    collection: str,
+    overlay: Path | None,
+    replace_edits: bool,
+    yes: bool,
+) -> None:
+    """Show, and with `yes` publish, a model with a card made from its files, its manifest, its spec and its scores.
+
+    Args:
+        folder: what `merge`, `sweep`, `graft` or a fine-tuning run wrote, one of its checkpoints, or its adapter.
+
+    Raises:
+        UserError: if a check fails, or the Hub refuses.
+    """
+    repository = Repository("model", check_id(repo_id))
+    added = read_overlay(overlay)
+    content = model_folder.read_model_manifest(folder)
+    names = model_folder.files_to_publish(folder, content)
+    findings = model_folder.check_unchanged(folder, content, names) + model_folder.check_weights(folder, names)
+    inputs = model_folder.inputs_of(folder, content)
+    bases, base_findings = model_folder.base_models_of(inputs, list(map(check_id, base_models)))
+    trained_on = [entry.name for entry in inputs if entry.on_hub and entry.role in model_folder.DATA_ROLES]
+    published_data = list(dict.fromkeys([*trained_on, *map(check_id, datasets)]))
+    licenses, license_findings = derived_terms.terms_of(bases, inputs, content, traces, license, replay_license)
+
+    files: dict[str, Content] = {name: folder / name for name in names if name != CARD}
+    files |= {f"LICENSE{f'-{number}' if number else ''}": path for number, path in enumerate(license_files)}
+    hub_ids = {*bases, *published_data}
+    spec = ""
+    if model_folder.SPEC in files:
+        text = (folder / model_folder.SPEC).read_text(encoding="utf-8")
+        spec = published_spec(text, model_folder.model_names(folder), hub_ids)
+        files[model_folder.SPEC] = spec.encode()
+    if bases:
+        files |= model_folder.renamed_base(folder, bases[-1])
+    if notice := derived_terms.notice(licenses):
+        files["NOTICE"] = notice
+    copies = {name: text for name, text in files.items() if name.startswith("LICENSE")}
+    findings += [*base_findings, *license_findings, *derived_terms.check_terms(repository.name, licenses, copies)]
+    if not findings:
+        weights = weights_hash(folder)
+        facts = Model(
+            relation=model_folder.relation_of(folder, content["stage"]),
+            manifest=content,
+            spec=spec,
+            inputs=inputs,
+            base_models=bases,
+            datasets=published_data,
+            terms=licenses,
+            weights_hash=weights,
+            scores=scores_of(results, weights) if results else (),
+            parameters=model_folder.parameters_of(files),
+            benchmarks=benchmarks_of(splits_of(traces)) if traces else (),
+            tokenizer=model_folder.tokenizer_facts(files),
+        )
+        files[CARD] = apply_overlay(model_card(repository, facts), added, repository).encode()
+    files[manifest.NAME] = published_manifest(content, files, hub_ids)
+    findings += check_files(files, MODEL_FILES, added.allowed)
+    publication = Publication(repository, files, content["stage"], _MAJOR, private, collection or None, replace_edits)
+    show_and_publish(publication, findings, yes)
