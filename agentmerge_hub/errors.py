@@ -62,8 +62,8 @@ _SHORT_WRITE = re.compile(r"inline_container\.cc.*unexpected pos|PytorchStreamWr
 def os_error_sentence(error: BaseException) -> str | None:
     """One sentence for an error of the operating system, also inside another library's exception; else None."""
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
-        shown = error.object.encode("utf-8", "backslashreplace").decode()
-        return f"{_short(shown)} holds a file name that is not UTF-8: rename the file"
+        word = re.split(r"\s", error.object[: error.start])[-1] + re.split(r"\s", error.object[error.start :])[0]
+        return f"the name `{_text(word[-200:])}` is not UTF-8: rename the file"
     text = _short(str(error))
     number = error.errno if isinstance(error, OSError) else None
     if number is None and (found := _NUMBER.search(text)):
@@ -106,6 +106,7 @@ def _paths(error: BaseException) -> list[str | bytes]:
 
 
 def _text(path: str | bytes) -> str:
+    """A path to show: bytes that are not UTF-8 as ``\\xff``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

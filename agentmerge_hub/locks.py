@@ -36,6 +36,7 @@ def lock_folder(folder: Path, stage: str) -> Iterator[None]:
     """
     with os_errors_as_sentences(folder):
         folder = folder.resolve()
+        str(folder).encode()  # a name that is not UTF-8: the libraries that write the files cannot use it
         made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -58,6 +58,7 @@ def check_replaceable(out: Path, stage: str) -> None:
     """
     with os_errors_as_sentences(out):
         out = _resolved(out)
+        str(out).encode()  # a name that is not UTF-8: the libraries that write the files cannot use it
         parent = next(path for path in out.parents if path.exists())
         if not parent.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "", str(out.parent))

@@ -71,6 +71,7 @@ def test_a_symbolic_link_as_output_is_followed(tmp_path: Path) -> None:
     [
         ("file/out", "file: a part of the path is a file"),
         ("file/new/out", "file/new: a part of the path is a file"),
+        (os.fsdecode(b"\xff"), r"is not UTF-8: rename the file"),
         ("n" * 300, "the name is too long"),
         ("n" * 240, "the name is too long"),
     ],
