@@ -27,6 +27,7 @@ PACKAGE_OF = {
     "verify": "merging",
     "serve": "agents",
     "evaluate": "agents",
+    "watch": "agents",
     "xray": "agents",
     "check-pairs": "agents",
     "plan": "analysis",

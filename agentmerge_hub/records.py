@@ -191,6 +191,7 @@ RESULT_SCHEMA = pa.schema(
         ("method", pa.string()),
         ("model", pa.string()),
         ("weights_hash", pa.string()),
+        ("endpoint_model", pa.string()),
         ("learning_rate", pa.float64()),
         ("samples_seen", pa.int64()),
         ("merge_lambda", pa.float64()),

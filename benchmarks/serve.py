@@ -12,7 +12,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from agentmerge_hub.agents.serving import endpoint, server
+from agentmerge_hub.agents.serving import endpoint
+from agentmerge_hub.agents.serving.server import serve_model
 
 SIDES = {
     "llama.cpp": ("llama.cpp", "auto", ["--parallel", "8", "--ctx-size", "4096", "--threads", "2"]),
@@ -51,15 +52,15 @@ def main() -> None:
 
 def _measure(side: str, folder: str, prompts: list, at_once: int, answer: int) -> float:
     engine, dtype, arguments = SIDES[side]
-    with server.serve_model(folder, engine, dtype=dtype, arguments=arguments) as address:
+    with serve_model(folder, engine, dtype=dtype, arguments=arguments) as address:
         endpoint.configure(address)
         endpoint.complete(folder, [{"role": "user", "content": "Hello."}], 1, 0.0)  # loads the model
         with ThreadPoolExecutor(at_once) as pool:
             start = time.monotonic()
             replies = list(pool.map(lambda prompt: endpoint.complete(folder, prompt, answer, 0.0), prompts))
             taken = time.monotonic() - start
-    prompt_tokens = sum(reply.prompt_tokens for reply in replies) / len(replies)
-    completion_tokens = sum(reply.completion_tokens for reply in replies) / len(replies)
+    prompt_tokens = sum(reply.prompt_tokens or 0 for reply in replies) / len(replies)
+    completion_tokens = sum(reply.completion_tokens or 0 for reply in replies) / len(replies)
     print(f"{'':22} {prompt_tokens:.0f} + {completion_tokens:.0f} tokens", flush=True)
     return taken / len(prompts)
 

@@ -1,9 +1,14 @@
-"""BrowserGym action sets for the action spaces of `agentmerge_hub.actions`."""
+"""BrowserGym action sets for the action spaces of `agentmerge_hub.actions`, and which of them a benchmark needs."""
 
 from functools import cache
 
 from agentmerge_hub.actions import ACTION_SPACES
-from agentmerge_hub.agents.browser.agentlab_api import HighLevelActionSet, functions
+from agentmerge_hub.agents.browser.agentlab_api import Benchmark, HighLevelActionSet, functions
+
+LARGEST = "all"
+
+_CHAT = ("send_msg_to_user", "report_infeasible")
+_TABS = ("tab_focus", "new_tab", "tab_close")
 
 
 @cache
@@ -13,3 +18,20 @@ def make_action_set(name: str, multi_actions: bool) -> HighLevelActionSet:
     return HighLevelActionSet(
         subsets=["custom"], custom_actions=calls, multiaction=multi_actions, strict=False, retry_with_force=True
     )
+
+
+def default_action_space(benchmark: Benchmark) -> str:
+    """The smallest action space with every call of the benchmark's own set; the largest one if none has them all."""
+    needed = _calls_of(benchmark)
+    fitting = [name for name, calls in ACTION_SPACES.items() if needed <= set(calls)]
+    return min(fitting, key=lambda name: len(ACTION_SPACES[name]), default=LARGEST)
+
+
+def lacking_calls(benchmark: Benchmark, action_space: str) -> list[str]:
+    """Calls without which tasks of the benchmark cannot be answered: messages, infeasibility reports, tabs, navigation."""
+    lacking = _calls_of(benchmark) - set(ACTION_SPACES[action_space])
+    return [name for name in (*_CHAT, *_TABS, "goto", "go_back", "go_forward") if name in lacking]
+
+
+def _calls_of(benchmark: Benchmark) -> set[str]:
+    return set(benchmark.high_level_action_set_args.make_action_set().action_set)

@@ -2,16 +2,19 @@
 
 from copy import deepcopy
 
-from agentmerge_hub.agents.browser.agentlab_api import AgentArgs
+from agentmerge_hub.agents.action_sets import default_action_space
+from agentmerge_hub.agents.browser.agentlab_api import AgentArgs, Benchmark
 from agentmerge_hub.agents.chat_agent import ChatAgentArgs
 from agentmerge_hub.agents.expert import ExpertArgs
 from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Recipe
+from agentmerge_hub.agents.serving.engines import request_name
 from agentmerge_hub.agents.solvers.solver import SOLVERS
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.prompt import Flags
 
 
-def make_agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig) -> AgentArgs:
-    """The agent arguments of one candidate with one agent config.
+def make_agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig, benchmark: Benchmark) -> AgentArgs:
+    """The agent arguments of one candidate with one agent config. Flags that the recipe does not set follow the benchmark.
 
     Raises:
         UserError: for a preset that AgentLab does not have.
@@ -19,20 +22,26 @@ def make_agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig) ->
     name = f"{candidate.name}-{agent.name}"
     if agent.flags is None:
         return _generic_agent_args(recipe, candidate, agent, name)
-    flags = agent.flags.model_dump()
     if candidate.scripted:
-        return ExpertArgs(agent_name=name, flags=flags)
-    model = candidate.path or candidate.model
+        return ExpertArgs(agent_name=name, flags=agent.flags.model_dump())
+    flags = _for_benchmark(agent.flags, benchmark).model_dump()
     return ChatAgentArgs(
         agent_name=name,
-        model=model,
+        model=request_name(candidate.path, recipe.engine) if candidate.path else candidate.model,
         flags=flags,
-        tokenizer=candidate.tokenizer or model,
+        tokenizer=candidate.tokenizer or candidate.path or candidate.model,
         window=recipe.window,
         answer=recipe.answer,
         temperature=recipe.temperature,
         max_retry=recipe.max_retry,
+        chat_template_kwargs=recipe.chat_template_kwargs | candidate.chat_template_kwargs,
     )
+
+
+def _for_benchmark(flags: Flags, benchmark: Benchmark) -> Flags:
+    """The flags with the benchmark's action space and its tabs, unless the recipe sets them."""
+    defaults = {"action_space": default_action_space(benchmark), "use_tabs": benchmark.is_multi_tab}
+    return flags.model_copy(update={key: value for key, value in defaults.items() if key not in flags.model_fields_set})
 
 
 def tasks_without_solver(tasks: set[str]) -> list[str]:
@@ -54,7 +63,7 @@ def _generic_agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig
         raise UserError(f"the scripted expert {candidate.name!r} cannot run as GenericAgent: give the agent flags")
     # The vllm backend reads the endpoint's address and key from the environment, so the trace contains neither.
     model = SelfHostedModelArgs(
-        model_name=candidate.path or candidate.model,
+        model_name=request_name(candidate.path, recipe.engine) if candidate.path else candidate.model,
         max_total_tokens=recipe.window,
         max_input_tokens=recipe.window - recipe.answer,
         max_new_tokens=recipe.answer,

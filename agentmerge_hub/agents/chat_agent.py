@@ -1,10 +1,10 @@
 """The chat agent for collecting and evaluating: observation → prompt → endpoint → answer → action.
 
-It renders with `prompt.py` and trims with `fit.py`, as the dataset does, so that a model gets the prompts it was trained on.
+It renders with `prompt` and trims with `fit`, as the dataset does, so that a model gets the prompts it was trained on.
 The endpoint's address and key come from the environment and are never saved.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -12,7 +12,8 @@ from agentmerge_hub.agents import history, observations
 from agentmerge_hub.agents.action_sets import make_action_set
 from agentmerge_hub.agents.browser.agentlab_api import Agent, AgentArgs, AgentInfo
 from agentmerge_hub.agents.serving import endpoint
-from agentmerge_hub.fit import DoesNotFit, Window, fit
+from agentmerge_hub.agents.serving.reply import Reply
+from agentmerge_hub.fit import DoesNotFit, Fitted, Window, fit
 from agentmerge_hub.prompt import Answer, Flags, ParseError, Prompt, parse, render
 from agentmerge_hub.records import Message
 from agentmerge_hub.tokenizer import ChatTokenizer
@@ -32,6 +33,7 @@ class ChatAgentArgs(AgentArgs):
     answer: int = 1024
     temperature: float = 0.0
     max_retry: int = 4
+    chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
 
     def prepare(self) -> None:
         """Load the tokenizer once, before the workers fork."""
@@ -67,6 +69,7 @@ class ChatAgent(Agent):
             stats={
                 "n_retry": exchange.retries,
                 "busted_retry": int(exchange.answer is None),
+                "overflow": int(exchange.overflow),
                 "input_tokens": exchange.prompt_tokens,
                 "output_tokens": exchange.completion_tokens,
             },
@@ -75,7 +78,8 @@ class ChatAgent(Agent):
                 "flags": self.flags.model_dump(),
                 "window": self.window.total,
                 "answer": self.window.answer,
-                "lines_cut": exchange.lines_cut,
+                "chat_template_kwargs": self.args.chat_template_kwargs,
+                "lines_cut": exchange.truncated_lines,
                 "parse_error": exchange.parse_error,
             },
         )
@@ -83,40 +87,75 @@ class ChatAgent(Agent):
 
     def _exchange(self, prompt: Prompt) -> "Exchange":
         """Send the prompt until an answer can be parsed, at most `max_retry` more times. A retry contains the last answer and
-        its error, and a shorter page where they need the tokens."""
+        its error."""
         exchange = Exchange()
-        budget = self.window.prompt
-        retry: list[Message] = []
         failed: list[Message] = []
         for attempt in range(self.args.max_retry + 1):
             try:
-                fitted = fit(prompt, self.tokenizer, budget)
+                fitted, retry = self._fit(prompt, failed[-2:])
             except DoesNotFit as error:
-                exchange.parse_error = f"The prompt does not fit: {error}"
+                exchange.overflow, exchange.parse_error = True, f"The prompt does not fit: {error}"
                 break
             exchange.retries = attempt
-            exchange.lines_cut = fitted.truncated_lines
+            exchange.truncated_lines = fitted.truncated_lines
             request = [*fitted.prompt.messages(), *retry]
-            reply = endpoint.complete(self.args.model, request, self.window.answer, self.args.temperature)
-            exchange.prompt_tokens += reply.prompt_tokens
-            exchange.completion_tokens += reply.completion_tokens
-            message = Message(role="assistant", content=reply.text)
+            reply = self._complete(request)
+            exchange.add_usage(reply, self.tokenizer, request)
+            message = Message(role="assistant", content=_with_reasoning(reply))
             exchange.messages = [*fitted.prompt.messages(), *failed, message]
             try:
-                exchange.answer = parse(reply.text, self.flags)
+                answer = parse(reply.text, self.flags)
+                exchange.answer = replace(answer, thought=_join(reply.reasoning, answer.thought))
                 exchange.parse_error = ""
                 break
             except ParseError as error:
                 exchange.parse_error = str(error)
-                retry = [message, Message(role="user", content=str(error))]
-                failed += retry
-                budget = self.window.prompt - self._count_added(fitted.prompt, retry)
+                failed += [Message(role="assistant", content=reply.text), Message(role="user", content=str(error))]
         return exchange
+
+    def _complete(self, request: list[Message]) -> Reply:
+        args = self.args
+        return endpoint.complete(
+            args.model, request, self.window.answer, args.temperature, chat_template_kwargs=args.chat_template_kwargs
+        )
+
+    def _fit(self, prompt: Prompt, retry: list[Message]) -> tuple[Fitted, list[Message]]:
+        """The prompt and the messages of a retry, trimmed to the window.
+
+        The page is trimmed first. A failed answer that is longer than an answer may be, or that leaves no tokens for the
+        prompt, is shortened.
+
+        Raises:
+            DoesNotFit: if the prompt does not fit even without the page.
+        """
+        if not retry:
+            return fit(prompt, self.tokenizer, self.window.prompt), []
+        limit = self.window.answer
+        while True:
+            shown = [Message(role="assistant", content=self._shorten(retry[0]["content"], limit)), retry[1]]
+            try:
+                return fit(prompt, self.tokenizer, self.window.prompt - self._count_added(prompt, shown)), shown
+            except DoesNotFit:
+                if limit == 0:
+                    raise
+                limit //= 4
 
     def _count_added(self, prompt: Prompt, messages: list[Message]) -> int:
         """Tokens that the messages add to a prompt."""
-        total = self.tokenizer.count(self.tokenizer.render([*prompt.messages(), *messages]))
-        return total - self.tokenizer.count(self.tokenizer.render(prompt.messages()))
+        start = prompt.messages()
+        total = self.tokenizer.count(self.tokenizer.render([*start, *messages]))
+        return total - self.tokenizer.count(self.tokenizer.render(start))
+
+    def _shorten(self, text: str, limit: int) -> str:
+        """The beginning and the end of a text, with at most `limit` tokens besides the marker between them."""
+        count, kept = self.tokenizer.count(text), len(text)
+        short = text
+        while count > limit and kept:
+            kept = min(kept - 1, kept * limit // count)
+            parts = (text[: kept - kept // 2], text[len(text) - kept // 2 :])
+            count = sum(map(self.tokenizer.count, parts))
+            short = f"{parts[0]}\n… ({len(text) - kept} characters removed) …\n{parts[1]}"
+        return short
 
 
 @dataclass
@@ -128,8 +167,29 @@ class Exchange:
     retries: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    lines_cut: dict[str, int] = field(default_factory=dict)
+    truncated_lines: dict[str, int] = field(default_factory=dict)
     parse_error: str = ""
+    overflow: bool = False
+    """The prompt or a retry did not fit into the window."""
+
+    def add_usage(self, reply: Reply, tokenizer: ChatTokenizer, request: list[Message]) -> None:
+        """Add the tokens of a request, counted here where the server does not report them."""
+        prompt_tokens, completion_tokens = reply.prompt_tokens, reply.completion_tokens
+        if prompt_tokens is None:
+            prompt_tokens = tokenizer.count(tokenizer.render(request))
+        if completion_tokens is None:
+            completion_tokens = tokenizer.count(_with_reasoning(reply))
+        self.prompt_tokens += prompt_tokens
+        self.completion_tokens += completion_tokens
+
+
+def _with_reasoning(reply: Reply) -> str:
+    """The reply as one text, in the form that the model is trained on: the reasoning as its think step."""
+    return f"<think>\n{reply.reasoning}\n</think>\n\n{reply.text}" if reply.reasoning else reply.text
+
+
+def _join(reasoning: str, thought: str | None) -> str | None:
+    return "\n".join(part for part in (reasoning, thought) if part) or None
 
 
 _tokenizer = cache(ChatTokenizer)

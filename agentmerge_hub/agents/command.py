@@ -1,4 +1,4 @@
-"""Verbs of `agentmerge`: collect, evaluate, serve, xray."""
+"""Verbs of `agentmerge`: collect, evaluate, watch, serve, xray."""
 
 import signal
 from pathlib import Path
@@ -49,10 +49,26 @@ def evaluate(recipe: Path, out: Path | None, dry_run: bool) -> None:
 
 
 @click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--seconds", default=2.0, show_default=True, help="Time between two updates.")
+def watch(out: Path, seconds: float) -> None:
+    """Show a study while it runs: episodes, success, errors by class, tokens, cost and time left.
+
+    OUT is the folder of `collect` or `evaluate`. Where the output is no terminal, the state is printed once.
+    """
+    from agentmerge_hub.agents.live_view import watch as show
+
+    show(out, seconds=seconds)
+
+
+@click.command()
 @click.argument("model")
 @click.option("--port", default=8000, show_default=True)
 @click.option(
-    "--engine", type=click.Choice(["auto", "vllm", "transformers", "llama.cpp"]), default="auto", show_default=True
+    "--engine",
+    type=click.Choice(["auto", "vllm", "sglang", "transformers", "llama.cpp"]),
+    default="auto",
+    show_default=True,
 )
 @click.option(
     "--dtype",
@@ -69,12 +85,15 @@ def serve(model: str, port: int, engine: str, dtype: str, arguments: tuple[str, 
     """
     import time
 
-    from agentmerge_hub.agents.serving import server
+    from agentmerge_hub.agents.serving.engines import request_name, select_engine
+    from agentmerge_hub.agents.serving.model_folder import check_model_folder
+    from agentmerge_hub.agents.serving.server import serve_model
 
-    server.check_model_folder(model)
+    engine = select_engine(engine)
+    check_model_folder(model, engine)
     _stop_on_terminate()
-    with server.serve_model(model, server.select_engine(engine), port, dtype=dtype, arguments=arguments) as address:
-        click.echo(f"{model} answers at {address} (Ctrl-C stops it)")
+    with serve_model(model, engine, port, dtype=dtype, arguments=arguments) as address:
+        click.echo(f"{request_name(model, engine)} answers at {address} (Ctrl-C stops it)")
         try:
             while True:
                 time.sleep(3600)

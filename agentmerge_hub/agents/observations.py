@@ -5,6 +5,7 @@ from typing import Any
 
 from agentmerge_hub.agents.browser.agentlab_api import flatten_axtree_to_str, flatten_dom_to_str, prune_html
 from agentmerge_hub.prompt import Flags
+from agentmerge_hub.prompt.tabs import list_tabs
 from agentmerge_hub.records import Observation
 
 _RAW = ("axtree_object", "dom_object", "extra_element_properties")
@@ -45,7 +46,8 @@ def to_observation(obs: dict[str, Any]) -> Observation:
     """The flattened observation in the form that `prompt.render` takes."""
     goal = obs.get("goal_object") or ()
     texts = [message["text"] for message in goal if message.get("type") == "text"]
-    titles = obs.get("open_pages_titles") or ("",)
+    urls, titles = obs.get("open_pages_urls") or (), obs.get("open_pages_titles") or ("",)
+    active = int(obs["active_page_index"][0]) if "active_page_index" in obs else 0
     return Observation(
         goal="\n".join(texts) if texts else obs.get("goal", ""),
         axtree=obs.get("axtree_txt", ""),
@@ -54,5 +56,6 @@ def to_observation(obs: dict[str, Any]) -> Observation:
         last_action=obs.get("last_action", ""),
         last_action_error=obs.get("last_action_error", ""),
         url=obs.get("url", ""),
-        title=titles[int(obs["active_page_index"][0])] if "active_page_index" in obs else "",
+        title=titles[active],
+        tabs=list_tabs(urls, titles, active),
     )

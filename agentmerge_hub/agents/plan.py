@@ -4,13 +4,15 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from agentmerge_hub.agents.agent_args import make_agent_args, tasks_without_solver
-from agentmerge_hub.agents.browser.agentlab_api import DEFAULT_BENCHMARKS, Benchmark, EnvArgs, ExpArgs
+from agentmerge_hub.agents.browser.agentlab_api import DEFAULT_BENCHMARKS, AgentArgs, Benchmark, EnvArgs, ExpArgs
 from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Group, Recipe
-from agentmerge_hub.agents.serving import server
-from agentmerge_hub.agents.weights import weights_hash
+from agentmerge_hub.agents.serving.engines import select_engine
+from agentmerge_hub.agents.weights import served_hash, settings_hash
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.prompt import Flags
 
 SILENT = 100
 """A logging level above all others: the console shows the progress line, and AgentLab's messages go to experiment.log."""
@@ -59,36 +61,49 @@ def plan(recipe: Recipe, *, hashed: bool = True) -> Plan:
     unsolvable = tasks_without_solver({env_args.task_name for _, env_args in pairs})
     if unsolvable and any(candidate.scripted for candidate in recipe.candidates):
         raise UserError(f"the scripted expert has no solver for {', '.join(unsolvable)}: leave it out of the recipe")
-    folders = {candidate.path for candidate in recipe.candidates if candidate.path}
-    hashes = {path: weights_hash(Path(path)) for path in folders} if hashed else {}
+    hashes = _hash_folders(recipe) if hashed else {}
     episodes = []
     for candidate in recipe.candidates:
-        digest = hashes.get(candidate.path, "")
+        weights, settings = hashes.get(candidate.path, ("", ""))
         for agent in recipe.agents:
-            args = make_agent_args(recipe, candidate, agent)
+            args = make_agent_args(recipe, candidate, agent, benchmark)
+            content = _what_decides(recipe, candidate, agent, args) | {"weights": weights, "settings": settings}
             for group, env_args in pairs:
                 run = ExpArgs(
                     args, env_args, logging_level_stdout=SILENT, logging_level=30, save_screenshot=recipe.screenshots
                 )
-                run.exp_id = _run_id(recipe, candidate, digest, agent, env_args)
-                episodes.append(Episode(candidate, agent.name, group, run, digest))
+                run.exp_id = _run_id(content | {"environment": asdict(env_args)})
+                episodes.append(Episode(candidate, agent.name, group, run, weights))
     return Plan(recipe, benchmark, tuple(episodes))
 
 
-def _run_id(recipe: Recipe, candidate: Candidate, digest: str, agent: AgentConfig, env_args: EnvArgs) -> str:
-    """Hash of what a run depends on: the weights (not their path), the prompt and sampling settings, the task and the seed.
+def _hash_folders(recipe: Recipe) -> dict[str, tuple[str, str]]:
+    """Hashes of the weights and of the settings of each model folder."""
+    folders = {candidate.path for candidate in recipe.candidates if candidate.path}
+    engine = select_engine(recipe.engine) if folders and not recipe.endpoint else recipe.engine
+    return {path: (served_hash(Path(path), engine), settings_hash(Path(path))) for path in folders}
 
-    AgentLab saves it with the run, so that a later call finds the runs that are done. Flags at their defaults are left out,
-    so that a flag that a later version adds changes no run; so is the number of jobs."""
-    content = {
-        "who": digest or candidate.model_dump(include={"path", "model", "revision", "scripted"}),
-        "tokenizer": candidate.tokenizer,
-        "agent": agent.model_dump(exclude={"name"}, exclude_defaults=True, mode="json"),
-        "asked": recipe.model_dump(include={"window", "answer", "temperature", "max_retry"})
-        | recipe.model_dump(include={"dtype"}, exclude_defaults=True)
-        | ({"gguf": server.gguf_file(candidate.path).name} if recipe.engine == "llama.cpp" and digest else {}),
-        "where": asdict(env_args),
+
+def _what_decides(recipe: Recipe, candidate: Candidate, agent: AgentConfig, args: AgentArgs) -> dict[str, Any]:
+    """What an episode depends on besides the weights and the environment: the model, the prompt and the sampling.
+
+    A folder counts by its content, wherever it is. Flags at their defaults are left out, so that a flag that a later version
+    adds changes no run; so is the number of jobs.
+    """
+    tokenizer = Path(candidate.tokenizer)
+    flags = args.flags if isinstance(args.flags, dict) else None
+    return {
+        "model": candidate.model_dump(include={"model", "revision", "scripted"}),
+        "tokenizer": settings_hash(tokenizer) if candidate.tokenizer and tokenizer.is_dir() else candidate.tokenizer,
+        "agent": agent.generic if flags is None else Flags(**flags).model_dump(exclude_defaults=True),
+        "sampling": recipe.model_dump(include={"window", "answer", "temperature", "max_retry"})
+        | recipe.model_dump(include={"dtype"}, exclude_defaults=True),
+        "chat_template": recipe.chat_template_kwargs | candidate.chat_template_kwargs,
     }
+
+
+def _run_id(content: dict[str, Any]) -> str:
+    """AgentLab saves it with the run, so that a later call finds the runs that are done."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
@@ -102,7 +117,10 @@ def _benchmark(name: str) -> Benchmark:
     name = ALIASES.get(name, name)
     if name not in DEFAULT_BENCHMARKS:
         raise UserError(f"there is no benchmark {name!r}: use one of {', '.join(sorted(DEFAULT_BENCHMARKS))}")
-    return DEFAULT_BENCHMARKS[name]()
+    try:
+        return DEFAULT_BENCHMARKS[name]()
+    except ModuleNotFoundError as error:
+        raise UserError(f"the benchmark {name!r} needs the Python module {error.name}: install it") from None
 
 
 def _env_args(benchmark: Benchmark, group: Group, recipe: Recipe) -> list[EnvArgs]:

@@ -4,9 +4,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from agentmerge_hub.agents.action_sets import default_action_space, lacking_calls
 from agentmerge_hub.agents.browser import chromium
+from agentmerge_hub.agents.plan import Plan
 from agentmerge_hub.agents.recipe import Recipe
-from agentmerge_hub.agents.serving import endpoint, server
+from agentmerge_hub.agents.serving import endpoint, engines
+from agentmerge_hub.agents.serving.model_folder import check_model_folder, context_length
 from agentmerge_hub.errors import UserError
 
 WORKARENA_VARIABLES = ("SNOW_INSTANCE_URL", "SNOW_INSTANCE_UNAME", "SNOW_INSTANCE_PWD")
@@ -22,6 +25,31 @@ def list_problems(recipe: Recipe) -> list[str]:
     return list(_problems(recipe))
 
 
+def list_warnings(planned: Plan) -> list[str]:
+    """A sentence for each agent config whose action space lacks calls that tasks of the benchmark need."""
+    warnings = {}
+    for episode in planned.episodes:
+        flags = episode.run.agent_args.flags
+        if episode.candidate.scripted or not isinstance(flags, dict) or episode.agent_name in warnings:
+            continue
+        if lacking := lacking_calls(planned.benchmark, flags["action_space"]):
+            warnings[episode.agent_name] = (
+                f"agent {episode.agent_name!r} cannot answer every task of {planned.recipe.benchmark}: its action space "
+                f"{flags['action_space']!r} lacks {_describe(lacking, planned)}; remove action_space from its flags, or set it "
+                f"to {default_action_space(planned.benchmark)!r}"
+            )
+    return list(warnings.values())
+
+
+def _describe(lacking: list[str], planned: Plan) -> str:
+    """The lacking calls, with the number of tasks that need an infeasibility report."""
+    tasks = {episode.run.env_args.task_name for episode in planned.episodes}
+    infeasible = sum("infeasible" in task for task in tasks)
+    notes = {"report_infeasible": f" ({infeasible} of {len(tasks)} tasks are infeasible)" if infeasible else ""}
+    notes["tab_focus"] = " (tabs)"
+    return ", ".join(call + notes.get(call, "") for call in lacking)
+
+
 def _problems(recipe: Recipe) -> Iterator[str]:
     try:
         chromium.find()
@@ -29,23 +57,50 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         yield str(error)
     if recipe.benchmark.startswith("workarena"):
         yield from _workarena_problems()
+    try:
+        engine = engines.select_engine(recipe.engine) if not recipe.endpoint and _has_folders(recipe) else recipe.engine
+    except UserError as error:
+        yield str(error)
+        return
     for candidate in recipe.candidates:
         try:
             if candidate.path:
-                server.check_model_folder(candidate.path)
-                if recipe.engine == "llama.cpp":
-                    server.gguf_file(candidate.path)
+                check_model_folder(candidate.path, engine)
+                check_context(candidate.path, context_length(candidate.path), recipe.window)
         except UserError as error:
             yield f"candidate {candidate.name}: {error}"
-    try:
-        if recipe.endpoint:
-            endpoint.list_models(recipe.endpoint, endpoint_key(recipe))
-        elif any(candidate.model for candidate in recipe.candidates):
-            yield "a candidate with `model` needs the recipe's `endpoint`: the base URL of an OpenAI-compatible API"
-        elif any(candidate.path for candidate in recipe.candidates):
-            server.select_engine(recipe.engine)
-    except UserError as error:
-        yield str(error)
+    names = {candidate.path or candidate.model for candidate in recipe.candidates if not candidate.scripted}
+    if recipe.endpoint:
+        try:
+            check_served(endpoint.list_models(recipe.endpoint, endpoint_key(recipe)), names, recipe.window)
+        except UserError as error:
+            yield str(error)
+    elif any(candidate.model for candidate in recipe.candidates):
+        yield "a candidate with `model` needs the recipe's `endpoint`: the base URL of an OpenAI-compatible API"
+
+
+def _has_folders(recipe: Recipe) -> bool:
+    return any(candidate.path for candidate in recipe.candidates)
+
+
+def check_served(models: list[endpoint.ServedModel], names: set[str], window: int) -> None:
+    """Raise UserError if an endpoint lists its models and one of the names is not among them, or its context is too short."""
+    listed = {model.name: model for model in models}
+    for name in sorted(names) if listed else ():
+        if name not in listed:
+            others = ", ".join(sorted(listed)[:5]) + (" …" if len(listed) > 5 else "")
+            raise UserError(
+                f"the endpoint does not serve {name!r} but {others}: correct the candidate's model or the server"
+            )
+        check_context(name, listed[name].context_length, window)
+
+
+def check_context(name: str, length: int | None, window: int) -> None:
+    """Raise UserError if a model's context length is known and shorter than the window."""
+    if length is not None and length < window:
+        raise UserError(
+            f"{name} has a context of {length} tokens and the recipe's window is {window}: set window to {length} or less"
+        )
 
 
 def _workarena_problems() -> Iterator[str]:

@@ -25,12 +25,21 @@ def _flags(value: Any) -> Any:
         presets = {"advanced": ADVANCED, "basic": BASIC}
         if value["preset"] not in presets:
             raise ValueError(f"no preset {value['preset']!r}: use advanced or basic")
-        return presets[value["preset"]].model_dump() | {k: v for k, v in value.items() if k != "preset"}
+        # These stay unset, so that they follow the benchmark.
+        preset = presets[value["preset"]].model_dump(exclude={"action_space", "use_tabs"})
+        return preset | {k: v for k, v in value.items() if k != "preset"}
     return value
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Price(_Strict):
+    """What a hosted model costs."""
+
+    prompt: float = Field(0.0, ge=0, description="Dollars for a million prompt tokens.")
+    completion: float = Field(0.0, ge=0, description="Dollars for a million completion tokens.")
 
 
 class Candidate(_Strict):
@@ -45,6 +54,16 @@ class Candidate(_Strict):
     revision: str = Field("", description="Revision of a served model, for the record.")
     scripted: bool = Field(False, description="The scripted expert, for MiniWoB.")
     tokenizer: str = Field("", description="Folder or Hub id; the model's own by default.")
+    chat_template_kwargs: dict[str, Any] = Field(
+        {}, description="Variables of the chat template, in addition to the recipe's, e.g. {enable_thinking: false}."
+    )
+    learning_rate: float | None = Field(
+        None, description="Learning rate of the training run; from the manifest of a folder."
+    )
+    samples_seen: int | None = Field(None, description="Training samples seen; from the manifest of a folder.")
+    merge_lambda: float | None = Field(None, description="λ of the merge; from the manifest of a folder.")
+    run_seed: int | None = Field(None, description="Seed of the training run; from the manifest of a folder.")
+    price: Price | None = Field(None, description="Price of a hosted model, for `agentmerge watch`.")
 
     @model_validator(mode="after")
     def _one_source(self) -> "Candidate":
@@ -93,13 +112,16 @@ class Recipe(_Strict):
     window: int = Field(8192, description="Context window: tokens of prompt and answer.")
     answer: int = Field(1024, description="Most tokens of an answer.")
     temperature: float = Field(0.0, description="Sampling temperature; 0 is greedy.")
+    chat_template_kwargs: dict[str, Any] = Field(
+        {}, description="Variables of the chat template, sent with each request, e.g. {enable_thinking: false}."
+    )
     max_retry: int = Field(4, description="Most retries after an answer that cannot be parsed.")
     max_steps: int | None = Field(None, description="Most steps of an episode; the benchmark's by default.")
     endpoint: str = Field(
         "", description="OpenAI-compatible base URL; if empty, model folders are served on this machine."
     )
     api_key_variable: str = Field("", description="Environment variable that holds the endpoint's key.")
-    engine: Literal["auto", "vllm", "transformers", "llama.cpp"] = Field(
+    engine: Literal["auto", "vllm", "sglang", "transformers", "llama.cpp"] = Field(
         "auto", description="Engine that serves model folders; llama.cpp serves the GGUF file in each."
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(

@@ -1,7 +1,6 @@
 """Traces → results.parquet: one row for each episode of the recipe, whatever its status."""
 
 import json
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub.actions import parse_calls
-from agentmerge_hub.agents import run_status
 from agentmerge_hub.agents.plan import Episode as Planned
 from agentmerge_hub.agents.plan import Plan
+from agentmerge_hub.agents.recipe import Candidate
+from agentmerge_hub.agents.run_status import RunStatus, list_runs
 from agentmerge_hub.agents.weights import read_provenance
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import EXAMPLE_BID, html_bids, tree_bids
 from agentmerge_hub.records import RESULT_SCHEMA, Episode, Step
 from agentmerge_hub.traces.episode import Unreadable, read_episode
@@ -24,14 +25,14 @@ NAME = "results.parquet"
 
 def write(planned: Plan, out: Path) -> dict[str, int]:
     """Write results.parquet, whole or not at all, from the traces under `out`. Returns counts by status."""
-    runs = run_status.list_runs(out / "traces")
+    runs = list_runs(out / "traces")
     categories = _categories(planned)
     provenance = {c.path: read_provenance(Path(c.path)) for c in planned.recipe.candidates if c.path}
     rows = []
     for episode in planned.episodes:
         run = runs.get(episode.run.exp_id)
         row = _planned_columns(episode, provenance.get(episode.candidate.path, {}), categories)
-        rows.append(row | (_outcome_columns(run.folder, out) if run else {"status": "missing"}))
+        rows.append(row | (_outcome_columns(run, out) if run else {"status": "missing"}))
     table = pa.Table.from_pylist(rows, schema=RESULT_SCHEMA)
     partial = out / f".{NAME}.partial"
     pq.write_table(table, partial)
@@ -57,32 +58,32 @@ def _planned_columns(episode: Planned, source: dict[str, Any], categories: dict[
         "method": candidate.method or source.get("method") or candidate.name,
         "model": candidate.name,
         "weights_hash": episode.weights_hash or candidate.revision,
-        "learning_rate": source.get("learning_rate"),
-        "samples_seen": source.get("samples_seen"),
-        "merge_lambda": source.get("lambda"),
-        "run_seed": source.get("seed"),
+        "endpoint_model": candidate.model,
+        "learning_rate": _declared(candidate, "learning_rate", source),
+        "samples_seen": _declared(candidate, "samples_seen", source),
+        "merge_lambda": _declared(candidate, "merge_lambda", source),
+        "run_seed": _declared(candidate, "run_seed", source),
         "agent": episode.agent_name,
         "flags": json.dumps(flags if isinstance(flags, dict) else asdict(flags), sort_keys=True, default=str),
     }
 
 
-def _outcome_columns(folder: Path, out: Path) -> dict[str, Any]:
+def _outcome_columns(run: RunStatus, out: Path) -> dict[str, Any]:
     """The columns read from the trace."""
-    trace = folder.relative_to(out).as_posix()
+    trace = run.folder.relative_to(out).as_posix()
     try:
-        episode = read_episode(Found(trace, folder))
+        episode = read_episode(Found(trace, run.folder))
     except Unreadable as error:
         return {"status": "crashed", "error_class": f"unreadable trace: {error}", "trace": trace}
-    crashed = bool(episode.error)
     answered = [step for step in episode.steps if step.answer]
     copied = [step for step in answered if EXAMPLE_BID in _bids(step)]
-    done = episode.complete and not crashed
+    done = run.status == "done"
     return {
-        "status": "done" if done else "crashed" if crashed else "missing",
-        "reward": episode.reward if done else None,
-        "success": episode.reward > 0 if done else None,
+        "status": run.status,
+        "reward": run.reward if done else None,
+        "success": run.reward > 0 if done else None,
         "steps": len(episode.steps),
-        "error_class": _error_class(episode),
+        "error_class": run.error_class or _unparsed(episode),
         "truncated": episode.truncated,
         "answers": len(answered),
         "think_answers": sum(step.thought is not None for step in answered),
@@ -93,19 +94,32 @@ def _outcome_columns(folder: Path, out: Path) -> dict[str, Any]:
         "invalid_bid_actions": sum(bool(_bids(step) - _page_bids(step)) for step in answered),
         "prompt_tokens": sum(step.prompt_tokens for step in episode.steps),
         "completion_tokens": sum(step.completion_tokens for step in episode.steps),
-        "seconds": _seconds(folder),
+        "seconds": _seconds(run.folder),
         "trace": trace,
     }
 
 
-def _error_class(episode: Episode) -> str:
-    """Name of the exception of a crash; ``parse`` where no answer could be parsed; else empty."""
-    if episode.error:
-        names = re.findall(
-            r"\b\w*(?:Error|Exception|Interrupt)\b", episode.error.partition("in task")[2] or episode.error
-        )
-        return names[0] if names else "Error"
+def _unparsed(episode: Episode) -> str:
+    """``parse`` where an episode ended because no answer could be parsed."""
     return "parse" if episode.steps and episode.steps[-1].action is None else ""
+
+
+def _declared(candidate: Candidate, name: str, source: dict[str, Any]) -> Any:
+    """A setting of the training run or the merge: from the recipe, else from the folder's manifest.
+
+    Raises:
+        UserError: if they differ.
+    """
+    declared, recorded = getattr(candidate, name), source.get(_IN_MANIFEST.get(name, name))
+    if declared is not None and recorded is not None and declared != recorded:
+        raise UserError(
+            f"candidate {candidate.name}: the recipe says {name} {declared} and the manifest of {candidate.path} says "
+            f"{recorded}: remove it from the recipe"
+        )
+    return recorded if declared is None else declared
+
+
+_IN_MANIFEST = {"merge_lambda": "lambda", "run_seed": "seed"}
 
 
 def _bids(step: Step) -> set[str]:

@@ -1,10 +1,17 @@
 """A study's folder → the status of each run in it. Pickles are read with an allow-list; nothing in a trace is executed."""
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from agentmerge_hub.traces.unpickle import Refused, load
+
+ERROR_CLASS = "agentmerge_error_class"
+"""Key in a run's summary for a failure that AgentLab has no field for."""
+
+_EXCEPTION = re.compile(r"\b\w*(?:Error|Exception|Interrupt)\b")
 
 
 @dataclass(frozen=True)
@@ -15,21 +22,45 @@ class RunStatus:
     status: str
     reward: float = 0.0
     error: str = ""
-    tokens: int = 0
-    """Prompt and completion tokens."""
+    """Message of a crash."""
+    error_class: str = ""
+    """The exception of a crash. Of a done run, the model's failure: ``parse`` (no answer could be parsed), ``overflow`` (the
+    prompt exceeds the window) or ``hang`` (an action did not end)."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    agent: str = ""
+    """AgentLab's agent name."""
+    ended: float = 0.0
+    """time.time() when the summary was written."""
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
 
 
-def list_runs(root: Path) -> dict[str, RunStatus]:
-    """The runs under a folder by AgentLab's `exp_id`, which `plan` derives from what the run depends on."""
+def list_runs(root: Path, ended: dict[Path, tuple[str, RunStatus]] | None = None) -> dict[str, RunStatus]:
+    """The runs under a folder by AgentLab's `exp_id`, which `plan` derives from what the run depends on.
+
+    Args:
+        root: folder of AgentLab's studies.
+        ended: cache for repeated calls; runs that have ended are added and not read again.
+    """
+    ended = {} if ended is None else ended
     runs: dict[str, RunStatus] = {}
     for path in sorted(root.glob("*/*/exp_args.pkl")):
         if path.parent.name.startswith(("_", ".")):  # AgentLab's mark for a run that was replaced
             continue
-        try:
-            exp_id = load(path)[0].get("exp_id")
-        except (Refused, AttributeError):  # the file is incomplete: the run counts as missing
-            continue
-        run = read_status(path.parent)
+        if path.parent in ended:
+            exp_id, run = ended[path.parent]
+        else:
+            try:
+                args = load(path)[0]
+                exp_id, agent = args.get("exp_id"), (args.get("agent_args") or {}).get("agent_name")
+            except (Refused, AttributeError):  # the file is incomplete: the run counts as missing
+                continue
+            run = replace(read_status(path.parent), agent=agent if isinstance(agent, str) else "")
+            if run.status != "missing":
+                ended[path.parent] = exp_id, run
         if exp_id not in runs or runs[exp_id].status != "done":
             runs[exp_id] = run
     return runs
@@ -37,14 +68,32 @@ def list_runs(root: Path) -> dict[str, RunStatus]:
 
 def read_status(folder: Path) -> RunStatus:
     """The status of the run in a folder, from its summary."""
+    path = folder / "summary_info.json"
     try:
-        summary = json.loads((folder / "summary_info.json").read_text(encoding="utf-8"))
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        ended = path.stat().st_mtime
         reward = float(summary.get("cum_reward") or 0)
-        tokens = sum(int(summary.get(f"stats.cum_{side}_tokens") or 0) for side in ("input", "output"))
-    except (OSError, ValueError, AttributeError, TypeError):
+        prompt_tokens, completion_tokens = _stat(summary, "input_tokens"), _stat(summary, "output_tokens")
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return RunStatus(folder, "missing")
+    status, error, error_class = "missing", "", ""
     if summary.get("err_msg"):
         lines = str(summary["err_msg"]).splitlines()
-        return RunStatus(folder, "crashed", reward, " ".join(lines[1:] or lines)[:300], tokens)
-    ended = summary.get("terminated") or summary.get("truncated")
-    return RunStatus(folder, "done" if ended else "missing", reward, tokens=tokens)
+        status, error = "crashed", " ".join(lines[1:] or lines)[:300]
+        names = _EXCEPTION.findall(error)
+        error_class = names[0] if names else "Error"
+    elif summary.get("terminated") or summary.get("truncated"):
+        status, error_class = "done", _model_failure(summary)
+    return RunStatus(folder, status, reward, error, error_class, prompt_tokens, completion_tokens, ended=ended)
+
+
+def _model_failure(summary: dict[str, Any]) -> str:
+    if isinstance(summary.get(ERROR_CLASS), str):
+        return summary[ERROR_CLASS]
+    if _stat(summary, "overflow"):
+        return "overflow"
+    return "parse" if _stat(summary, "busted_retry") else ""
+
+
+def _stat(summary: dict[str, Any], name: str) -> int:
+    return int(summary.get(f"stats.cum_{name}") or 0)

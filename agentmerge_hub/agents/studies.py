@@ -1,9 +1,11 @@
 """Run a study: plan it, run what is missing or crashed, write its manifest. Running it again continues it."""
 
+import contextlib
 import shutil
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,11 @@ from agentmerge_hub.agents.plan import Episode, Plan, plan
 from agentmerge_hub.agents.progress import BudgetSpent, Progress
 from agentmerge_hub.agents.recipe import Recipe, read
 from agentmerge_hub.agents.serving.sessions import served_batches
+from agentmerge_hub.agents.study_info import write_info
+from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.locks import is_empty, lock_folder
+from agentmerge_hub.output_folder import check_not_input
 
 RECIPE_NAME = "recipe.yaml"
 """Written first. A folder with it is a study's, finished or not, and can be continued."""
@@ -23,24 +29,24 @@ RECIPE_NAME = "recipe.yaml"
 
 def run_collect(recipe_path: Path, out: Path) -> dict[str, int]:
     """Run a recipe; the traces are written under `out` in AgentLab's layout. Returns counts by status."""
-    started = time.time() - _earlier_seconds(out)
-    recipe, planned = _start(recipe_path, out)
-    _run(planned, out, "collect")
-    runs = run_status.list_runs(out)
-    statuses = [runs[e.run.exp_id].status if e.run.exp_id in runs else "missing" for e in planned.distinct()]
-    counts = {status: statuses.count(status) for status in ("done", "crashed", "missing")}
-    manifest.write(out, "collect", config=_config(recipe), counts=counts, started=started)
+    recipe, planned = _plan_and_check(recipe_path, out)
+    with _study_folder(recipe_path, out, planned, "collect") as started:
+        _run(planned, out, "collect")
+        runs = run_status.list_runs(out)
+        statuses = [runs[e.run.exp_id].status if e.run.exp_id in runs else "missing" for e in planned.distinct()]
+        counts = {status: statuses.count(status) for status in ("done", "crashed", "missing")}
+        manifest.write(out, "collect", config=_config(recipe), counts=counts, started=started)
     return counts
 
 
 def run_evaluate(recipe_path: Path, out: Path) -> dict[str, int]:
     """Run a recipe and write results.parquet beside its traces. Returns counts by status."""
-    started = time.time() - _earlier_seconds(out)
-    recipe, planned = _start(recipe_path, out)
-    _run(planned, out / "traces", "evaluate")
-    counts = results.write(planned, out)
-    inputs = {candidate.name: Path(candidate.path) for candidate in recipe.candidates if candidate.path}
-    manifest.write(out, "evaluate", inputs=inputs, config=_config(recipe), counts=counts, started=started)
+    recipe, planned = _plan_and_check(recipe_path, out)
+    with _study_folder(recipe_path, out, planned, "evaluate") as started:
+        _run(planned, out / "traces", "evaluate")
+        counts = results.write(planned, out)
+        inputs = {candidate.name: Path(candidate.path) for candidate in recipe.candidates if candidate.path}
+        manifest.write(out, "evaluate", inputs=inputs, config=_config(recipe), counts=counts, started=started)
     return counts
 
 
@@ -54,6 +60,7 @@ def dry_run(recipe_path: Path) -> list[str]:
     )
     lines = [f"{' · '.join(names)}: {number} episodes" for names, number in numbers.items()]
     lines.append(f"{len(planned.episodes)} episodes of {len({names[3] for names in numbers})} tasks")
+    lines += [f"warning: {warning}" for warning in preflight.list_warnings(planned)]
     return lines + [f"missing: {problem}" for problem in preflight.list_problems(recipe)]
 
 
@@ -62,24 +69,38 @@ def _earlier_seconds(out: Path) -> float:
     return manifest.read(out)["run"]["seconds"] or 0.0 if (out / manifest.NAME).is_file() else 0.0
 
 
-def _start(recipe_path: Path, out: Path) -> tuple[Recipe, Plan]:
-    """Read and check everything, then create the study's folder, or open the one that exists.
+def _plan_and_check(recipe_path: Path, out: Path) -> tuple[Recipe, Plan]:
+    """Read and check everything.
 
     Raises:
         UserError: before anything is written.
     """
     recipe = read(recipe_path)
-    if out.exists() and not (out.is_dir() and ((out / RECIPE_NAME).is_file() or not any(out.iterdir()))):
+    if out.exists() and not (out.is_dir() and ((out / RECIPE_NAME).is_file() or is_empty(out))):
         raise UserError(f"{out} already exists and is not a study's folder: choose another folder or move it away")
     planned = plan(recipe, hashed=False)
     if problems := preflight.list_problems(recipe):
         raise UserError(problems[0])
-    planned = plan(recipe)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / manifest.NAME).unlink(missing_ok=True)
-    if recipe_path.resolve() != (out / RECIPE_NAME).resolve():
-        shutil.copyfile(recipe_path, out / RECIPE_NAME)
-    return recipe, planned
+    for warning in preflight.list_warnings(planned):
+        print(f"warning: {warning}", file=sys.stderr)
+    check_not_input(out, [Path(candidate.path) for candidate in recipe.candidates if candidate.path])
+    return recipe, plan(recipe)
+
+
+@contextlib.contextmanager
+def _study_folder(recipe_path: Path, out: Path, planned: Plan, verb: str) -> Iterator[float]:
+    """Be the only writer in the study's folder, which is created, or continued if it exists.
+
+    Yields:
+        time.time() at the start, less the time that the study took before.
+    """
+    with lock_folder(out, verb):
+        started = time.time() - _earlier_seconds(out)
+        if recipe_path.resolve() != (out / RECIPE_NAME).resolve():
+            write_text(out / RECIPE_NAME, recipe_path.read_text(encoding="utf-8"))
+        (out / manifest.NAME).unlink(missing_ok=True)
+        write_info(planned, out, verb)
+        yield started
 
 
 def _config(recipe: Recipe) -> dict:

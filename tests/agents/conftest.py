@@ -23,10 +23,11 @@ SHORT = {
 
 
 class ChatServer:
-    """`answer` maps the request's messages to a text, or to a status code and a body."""
+    """`answer` maps the request's messages to a text, to fields of the message, or to a status code and a body."""
 
     def __init__(self) -> None:
-        self.answer: Callable[[list[dict]], str | tuple[int, str]] = lambda messages: "hello"
+        self.answer: Callable[[list[dict]], str | dict | tuple[int, str]] = lambda messages: "hello"
+        self.models: list[dict] = [{"id": "m", "object": "model"}]
         self.requests: list[dict] = []
         self.keys: list[str] = []
 
@@ -35,7 +36,7 @@ class ChatServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._send(200, json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}]}))
+                self._send(200, json.dumps({"object": "list", "data": chat.models}))
 
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -44,7 +45,7 @@ class ChatServer:
                 answer = chat.answer(request["messages"])
                 if isinstance(answer, tuple):
                     return self._send(*answer)
-                message = {"role": "assistant", "content": answer}
+                message = {"role": "assistant"} | (answer if isinstance(answer, dict) else {"content": answer})
                 choice = {"index": 0, "message": message, "finish_reason": "stop"}
                 usage = {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107}
                 body = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}

@@ -1,5 +1,6 @@
 """The chat agent against a real HTTP endpoint: its requests, its reading of answers, its trace."""
 
+import json
 import pickle
 import shutil
 
@@ -70,6 +71,61 @@ def test_after_four_more_attempts_the_episode_ends(chat_server, make_agent) -> N
     assert action is None
     assert len(chat_server.requests) == 5
     assert (info.stats["n_retry"], info.stats["busted_retry"]) == (4, 1)
+
+
+def test_reasoning_is_the_thought_in_trace_and_history(chat_server, make_agent) -> None:
+    def message(messages: list[dict]) -> dict:
+        return {"reasoning_content": "Go is there.", "content": "<action>\nclick('a1')\n</action>"}
+
+    chat_server.answer = message
+    agent = make_agent()
+    _, info = agent.get_action(obs())
+    assert info.think == "Go is there."
+    assert list(info.chat_messages)[-1]["content"] == answer("click('a1')", "Go is there.")
+    agent.get_action(obs())
+    assert "Go is there." in chat_server.requests[1]["messages"][1]["content"]
+
+
+def test_empty_choices_are_requested_once_more(chat_server, make_agent) -> None:
+    replies = iter([(200, '{"choices": []}'), answer("click('a1')")])
+    chat_server.answer = lambda messages: next(replies)
+    action, info = make_agent().get_action(obs())
+    assert action == "click('a1')" and info.stats["n_retry"] == 0 and len(chat_server.requests) == 2
+
+
+def test_tokens_are_counted_where_the_server_does_not_report_them(chat_server, make_agent) -> None:
+    said = answer("click('a1')", "Go is there.")
+    chat_server.answer = lambda messages: (200, json.dumps({"choices": [{"message": {"content": said}}]}))
+    agent = make_agent()
+    _, info = agent.get_action(obs())
+    rendered = agent.tokenizer.render(chat_server.requests[0]["messages"])
+    assert info.stats["input_tokens"] == agent.tokenizer.count(rendered)
+    assert info.stats["output_tokens"] == agent.tokenizer.count(said)
+
+
+def test_a_failed_answer_that_overflows_the_window_is_shortened(chat_server, make_agent) -> None:
+    replies = iter(["BEGIN " + "word " * 20_000 + " END", answer("click('a1')")])
+    chat_server.answer = lambda messages: next(replies)
+    agent = make_agent(window=2048)
+    action, info = agent.get_action(obs())
+    assert action == "click('a1')" and info.stats["n_retry"] == 1
+    shown = chat_server.requests[1]["messages"][2]["content"]
+    assert shown.startswith("BEGIN") and shown.endswith("END") and "characters removed" in shown
+    assert agent.tokenizer.count(agent.tokenizer.render(chat_server.requests[1]["messages"])) <= 2048 - 128
+
+
+def test_a_prompt_that_does_not_fit_ends_the_episode_as_an_overflow(chat_server, make_agent) -> None:
+    action, info = make_agent(window=256).get_action(obs())
+    assert action is None and chat_server.requests == []
+    assert (info.stats["overflow"], info.stats["busted_retry"]) == (1, 1)
+
+
+def test_variables_of_the_chat_template_are_sent(chat_server, make_agent) -> None:
+    chat_server.answer = lambda messages: answer("click('a1')")
+    make_agent(chat_template_kwargs={"enable_thinking": False}).get_action(obs())
+    make_agent().get_action(obs())
+    assert chat_server.requests[0]["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "chat_template_kwargs" not in chat_server.requests[1]
 
 
 def test_history_and_errors_are_shown(chat_server, make_agent) -> None:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pydantic import BaseModel
 
 from agentmerge_hub.agents.command import collect
 from agentmerge_hub.agents.plan import plan
 from agentmerge_hub.agents.preflight import WORKARENA_VARIABLES
-from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Group, Recipe, read
+from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Group, Price, Recipe, read
 from agentmerge_hub.agents.solvers.solver import SOLVERS
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.package_data import data_folder
@@ -31,7 +32,8 @@ def test_shipped_recipes_can_be_planned(path: Path) -> None:
 
 def test_the_recipes_readme_lists_every_key_with_its_description() -> None:
     table = (data_folder("recipes") / "README.md").read_text(encoding="utf-8")
-    for model, prefix in ((Recipe, ""), (Candidate, "candidates: "), (AgentConfig, "agents: "), (Group, "episodes: ")):
+    sections: dict[type[BaseModel], str] = {Recipe: "", Candidate: "candidates: ", Price: "candidates: price: "}
+    for model, prefix in (sections | {AgentConfig: "agents: ", Group: "episodes: "}).items():
         for name, field in model.model_fields.items():
             assert f"| `{prefix}{name}` | {field.description} |" in table
 

@@ -114,20 +114,31 @@ def test_a_server_that_breaks_on_some_episodes(
     write_recipe, chat_server, tokenizer_folder: Path, tmp_path: Path
 ) -> None:
     def reply(messages: list[dict]) -> str | tuple[int, str]:
-        return (200, "<nonsense>") if "Focus" in messages[1]["content"] else press_first_button(messages)
+        page = messages[1]["content"]
+        if "Click button ONE" in page:
+            return answer("noop(1e9)")
+        return (200, "<nonsense>") if "Focus" in page else press_first_button(messages)
 
     chat_server.answer = reply
     candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}]
-    episodes = [{"split": "train", "tasks": ["focus-text", "click-test"], "seeds": [1, 2]}]
-    recipe = write_recipe(candidates=candidates, episodes=episodes, endpoint=chat_server.address, answer=64)
+    episodes = [
+        {"split": "train", "tasks": ["focus-text", "click-test"], "seeds": [1, 2]},
+        {"split": "train", "tasks": ["click-test-2"], "seeds": [1]},
+    ]
+    agents = [{"name": "basic", "flags": {"preset": "basic", "action_space": "miniwob"}}]
+    common = {"candidates": candidates, "agents": agents, "endpoint": chat_server.address, "answer": 64}
+    recipe = write_recipe(**common, episodes=episodes, step_seconds=12)
     out = tmp_path / "results"
-    assert studies.run_evaluate(recipe, out) == {"done": 2, "crashed": 2, "missing": 0}
+    assert studies.run_evaluate(recipe, out) == {"done": 3, "crashed": 2, "missing": 0}
+    (hang,) = [row for row in rows(out) if row["task"] == "miniwob.click-test-2"]
+    assert (hang["reward"], hang["success"], hang["error_class"]) == (0.0, False, "hang")  # the model's own failure
+    assert (hang["answers"], hang["prompt_tokens"]) == (1, 100) and hang["endpoint_model"] == "m"
     crashed = [row for row in rows(out) if row["status"] == "crashed"]
     assert [(row["task"], row["reward"], row["error_class"]) for row in crashed] == [
         ("miniwob.focus-text", None, "EndpointError")
     ] * 2
     chat_server.answer = press_first_button_or_box
-    assert studies.run_evaluate(recipe, out) == {"done": 4, "crashed": 0, "missing": 0}
+    assert studies.run_evaluate(recipe, out) == {"done": 5, "crashed": 0, "missing": 0}
 
 
 def press_first_button_or_box(messages: list[dict]) -> str:

@@ -17,9 +17,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.agents import run_status
+from agentmerge_hub.agents import activity, run_status
+from agentmerge_hub.agents.backends.run_summary import record_crash, record_timeout
+from agentmerge_hub.agents.backends.scratch import scratch_folder
 from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.browser.agentlab_api import ExpArgs
+from agentmerge_hub.agents.child_process import end_with_parent
 
 # A fork keeps the imports, which take seconds; outside of Linux it is not safe with a browser's libraries.
 _PROCESSES: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
@@ -40,7 +43,7 @@ def run_episodes(
         runs: the episodes; each gets its own folder.
         root: the study's folder.
         jobs: episodes at once.
-        step_seconds: an episode that writes no step for so long is ended and recorded as crashed.
+        step_seconds: time limit of one request, of one action and of one observation.
         screenshots: whether to take them.
         ended: called after each episode, however it ended.
     """
@@ -50,42 +53,26 @@ def run_episodes(
         args.prepare()
     left = list(reversed(runs))
     workers: list[_Worker] = []
-    # Killed browsers leave their profiles in this folder, which is removed at the end.
-    scratch = tempfile.TemporaryDirectory(prefix="agentmerge-", ignore_cleanup_errors=True)
-    try:
-        while left or any(worker.run for worker in workers):
-            while left and len(workers) < jobs:
-                workers.append(_Worker.start(screenshots, scratch.name))
+    with scratch_folder() as scratch:
+        try:
+            while left or any(worker.run for worker in workers):
+                while left and len(workers) < jobs:
+                    workers.append(_Worker.start(screenshots, scratch))
+                for worker in workers:
+                    if left and worker.run is None:
+                        worker.start_run(left.pop(), root)
+                wait([worker.pipe for worker in workers], timeout=1)
+                for worker in list(workers):
+                    run = worker.run
+                    if run is None or not worker.poll(step_seconds):
+                        continue
+                    ended(run)
+                    if not worker.usable:
+                        worker.kill()
+                        workers.remove(worker)
+        finally:
             for worker in workers:
-                if left and worker.run is None:
-                    worker.start_run(left.pop(), root)
-            wait([worker.pipe for worker in workers], timeout=1)
-            for worker in list(workers):
-                if worker.run is None:
-                    continue
-                run = worker.run
-                if not worker.poll(step_seconds):
-                    continue
-                ended(run)
-                if not worker.usable:
-                    worker.kill()
-                    workers.remove(worker)
-    finally:
-        for worker in workers:
-            worker.kill()
-        scratch.cleanup()
-
-
-def record_crash(run: ExpArgs, problem: str) -> None:
-    """Write the summary of a run that could not write it, in AgentLab's format.
-
-    Args:
-        run: the run; its folder may be missing.
-        problem: the error's class, a colon, and on the next line what happened.
-    """
-    with contextlib.suppress(OSError):
-        message = f"Exception uncaught by agent or environment in task {run.env_args.task_name}.\n{problem}"
-        run.save_summary_info([], Path(run.exp_dir), message, None)
+                worker.kill()
 
 
 def _import_for_workers() -> None:
@@ -108,7 +95,7 @@ class _Worker:
     usable: bool = True
 
     @classmethod
-    def start(cls, screenshots: bool, scratch: str) -> "_Worker":
+    def start(cls, screenshots: bool, scratch: Path) -> "_Worker":
         parent_end, worker_end = _PROCESSES.Pipe()
         process = _PROCESSES.Process(
             target=_run_worker, args=(worker_end, os.getpid(), screenshots, scratch), daemon=False
@@ -124,23 +111,23 @@ class _Worker:
 
     def poll(self, step_seconds: float) -> bool:
         """Whether the episode has ended, by itself, with its process, or at its time limit."""
-        assert self.run is not None
-        problem = ""
+        run = self.run
+        assert run is not None
         try:
             if self.pipe.poll():
                 self.pipe.recv()
-                # After an error the browser's state is unknown: the next episode gets a new process.
-                self.usable = run_status.read_status(Path(self.run.exp_dir)).status == "done"
-            elif time.time() - max(self.since, Path(self.run.exp_dir).stat().st_mtime) > step_seconds:
-                problem = f"HungError:\nno step within {step_seconds:g} seconds"
+                # After a failure the browser's state is unknown: the next episode gets a new process.
+                self.usable = run_status.read_status(Path(run.exp_dir)).status == "done"
+            elif activity.is_overdue(Path(run.exp_dir), self.since, step_seconds):
+                self.usable = False
+                self.kill()
+                record_timeout(run, step_seconds)
             else:
                 return False
         except (EOFError, ConnectionError):
-            problem = "WorkerError:\nthe worker process died"
-        if problem:
             self.usable = False
             self.kill()
-            record_crash(self.run, problem)
+            record_crash(run, "WorkerError:\nthe worker process died")
         self.run = None
         return True
 
@@ -153,10 +140,11 @@ class _Worker:
         self.pipe.close()
 
 
-def _run_worker(pipe: Connection, parent: int, screenshots: bool, scratch: str) -> None:
+def _run_worker(pipe: Connection, parent: int, screenshots: bool, scratch: Path) -> None:
     """The worker process: run the episodes that arrive through the pipe while the parent lives."""
     os.setpgid(0, 0)
-    os.environ["TMPDIR"] = tempfile.tempdir = scratch
+    end_with_parent()
+    os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     # A fork does not copy the threads of a tokenizer's pool; the child would wait for them forever.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -167,5 +155,6 @@ def _run_worker(pipe: Connection, parent: int, screenshots: bool, scratch: str) 
         while os.getppid() == parent:  # the pipe stays open after a killed parent: its other workers hold the end too
             if pipe.poll(2):
                 run = pipe.recv()
-                run.run()
+                with activity.reporting(Path(run.exp_dir)):
+                    run.run()
                 pipe.send("ended")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.agents.backends.process_backend import record_crash
+from agentmerge_hub.agents import activity
+from agentmerge_hub.agents.backends.run_summary import record_crash, record_timeout
 from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.browser.agentlab_api import ExpArgs
 from agentmerge_hub.agents.serving import endpoint
@@ -35,7 +36,7 @@ def run_episodes(
         root: the study's folder, under the same path on every machine.
         address: the cluster's, as `ray.init` takes it; empty starts Ray on this machine.
         jobs: episodes at once.
-        step_seconds: an episode that writes no step for so long is ended and recorded as crashed.
+        step_seconds: time limit of one request, of one action and of one observation.
         screenshots: whether to take them.
         ended: called after each episode, however it ended.
 
@@ -87,10 +88,10 @@ def _run(runs: list, root: Path, jobs: int, step_seconds: float, task: Any, scre
         for reference in waiting:
             run, since = running[reference]
             started = Path(run.exp_dir, "experiment.log").exists()
-            if started and time.time() - max(since, Path(run.exp_dir).stat().st_mtime) > step_seconds:
+            if started and activity.is_overdue(Path(run.exp_dir), since, step_seconds):
                 ray.cancel(reference, force=True)
                 del running[reference]
-                record_crash(run, f"HungError:\nno step within {step_seconds:g} seconds")
+                record_timeout(run, step_seconds)
                 ended(run)
 
 
@@ -99,4 +100,5 @@ def _run_episode(run: ExpArgs, screenshots: bool) -> None:
     from agentmerge_hub.agents.browser import browsergym_patches
 
     browsergym_patches.apply(screenshots=screenshots)
-    run.run()
+    with activity.reporting(Path(run.exp_dir)):
+        run.run()

@@ -9,7 +9,7 @@ environment.prepare()
 
 from agentlab.agents.agent_args import AgentArgs  # noqa: E402
 from agentlab.experiments import loop  # noqa: E402
-from agentlab.experiments.loop import EnvArgs, ExpArgs  # noqa: E402
+from agentlab.experiments.loop import EnvArgs, ExpArgs, StepInfo  # noqa: E402
 from agentlab.experiments.study import Study  # noqa: E402
 from bgym import DEFAULT_BENCHMARKS, Benchmark  # noqa: E402
 from browsergym.core import _get_global_playwright as global_playwright  # noqa: E402
@@ -30,6 +30,7 @@ __all__ = [
     "EnvArgs",
     "ExpArgs",
     "HighLevelActionSet",
+    "StepInfo",
     "Study",
     "env",
     "flatten_axtree_to_str",

@@ -12,6 +12,7 @@ import time
 import types
 from typing import Any
 
+from agentmerge_hub.agents import activity
 from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.browser.agentlab_api import (
     env,
@@ -29,15 +30,33 @@ def apply(*, screenshots: bool = False) -> None:
     Args:
         screenshots: whether the study needs them, for an agent with vision or for AgentXray.
     """
+    from agentlab.llm.chat_api import ChatModel
+
     chromium.prepare()
     env._get_global_playwright = functools.cache(_ReusedPlaywright)
     env.Chat = HeadlessChat
+    env.execute_python_code = _reporting(env.execute_python_code, activity.ACTION)
+    ChatModel.__call__ = _reporting(ChatModel.__call__, activity.REQUEST)
     if not screenshots:
         env.extract_screenshot = lambda page: None
     fast_inspect: Any = types.SimpleNamespace(**vars(inspect) | {"stack": _stack})
     playwright_connection.inspect = playwright_sync.inspect = fast_inspect
     # Listing the installed packages takes as long as a step, and the list cannot change within a process.
     loop.save_package_versions = _CachedPackageVersions(loop.save_package_versions)
+
+
+def _reporting(function: Any, what: str) -> Any:
+    """The function with a report before and after it, for the time limits."""
+
+    @functools.wraps(function)
+    def reported(*args: Any, **kwargs: Any) -> Any:
+        activity.report(what)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            activity.report(activity.PAGE)
+
+    return reported
 
 
 def _stack() -> list[inspect.FrameInfo]:

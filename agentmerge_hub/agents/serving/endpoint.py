@@ -1,11 +1,13 @@
 """Client of an OpenAI-compatible endpoint. Address and key are kept in environment variables, which child processes inherit."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from agentmerge_hub.agents import activity
+from agentmerge_hub.agents.serving.reply import Reply, read_reply
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
 
@@ -18,18 +20,20 @@ _FOR_GENERIC_AGENT = ("VLLM_API_URL", "VLLM_API_KEY")
 SECONDS = 300.0
 """Time limit of one request."""
 
+_CONTEXT_KEYS = ("max_model_len", "context_length", "context_window", "max_context_length")
+"""Where a model list gives the context length: vLLM and SGLang, OpenRouter, Groq, Mistral."""
+
 
 class EndpointError(Exception):
     """The endpoint gave no completion. The message contains no address and no key."""
 
 
 @dataclass(frozen=True)
-class Reply:
-    """One completion and its token counts."""
+class ServedModel:
+    """A model that an endpoint lists. `context_length` is in tokens, None if it is not listed."""
 
-    text: str
-    prompt_tokens: int
-    completion_tokens: int
+    name: str
+    context_length: int | None = None
 
 
 def configure(address: str, key: str = "") -> None:
@@ -45,8 +49,8 @@ def configure(address: str, key: str = "") -> None:
         os.environ[name] = key or "none"
 
 
-def list_models(address: str, key: str = "") -> list[str]:
-    """Names of the models that an endpoint serves.
+def list_models(address: str, key: str = "") -> list[ServedModel]:
+    """The models that an endpoint lists; empty if it has no list.
 
     Raises:
         UserError: if no server answers at the address.
@@ -55,43 +59,68 @@ def list_models(address: str, key: str = "") -> list[str]:
 
     client = openai.OpenAI(base_url=address, api_key=key or "none", timeout=20, max_retries=1)
     try:
-        return [model.id for model in client.models.list().data]
-    except openai.OpenAIError as error:
+        body = client.models.with_raw_response.list().http_response.json()
+    except openai.NotFoundError:
+        return []
+    except (openai.OpenAIError, ValueError) as error:
         raise UserError(
             f"no model answers at the endpoint {address}: {_reason(error)}; start a server, or `agentmerge serve MODEL`"
         ) from error
+    entries = body.get("data") if isinstance(body, dict) else body
+    models = []
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict) and isinstance(entry.get("id"), str):
+            lengths = [entry[key] for key in _CONTEXT_KEYS if isinstance(entry.get(key), int)]
+            models.append(ServedModel(entry["id"], lengths[0] if lengths else None))
+    return models
 
 
-def complete(model: str, messages: Sequence[Message], max_tokens: int, temperature: float) -> Reply:
+def complete(
+    model: str,
+    messages: Sequence[Message],
+    max_tokens: int,
+    temperature: float,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
+) -> Reply:
     """Request one completion, up to three times while the server is unreachable or busy.
+
+    A reply without a message, e.g. with empty `choices`, is requested once more.
 
     Raises:
         EndpointError: if the server stays unreachable, or its reply is not a completion.
     """
     import openai
 
-    try:
-        response = _client(os.environ[ADDRESS], os.environ[KEY], os.getpid()).chat.completions.create(
-            model=model,
-            messages=[dict(message) for message in messages],
-            max_tokens=max_tokens,
-            temperature=temperature,
-        )
-    except (openai.OpenAIError, ValueError) as error:
-        raise EndpointError(f"the endpoint gave no completion: {_reason(error)}") from None
-    try:
-        text, usage = response.choices[0].message.content or "", response.usage
-    except (AttributeError, IndexError, TypeError):
-        raise EndpointError("the endpoint's reply is not a chat completion") from None
-    return Reply(text, getattr(usage, "prompt_tokens", None) or 0, getattr(usage, "completion_tokens", None) or 0)
+    extra = {"chat_template_kwargs": dict(chat_template_kwargs)} if chat_template_kwargs else None
+    for _ in range(2):
+        try:
+            response = _client(
+                os.environ[ADDRESS], os.environ[KEY], os.getpid()
+            ).chat.completions.with_raw_response.create(
+                model=model,
+                messages=[dict(message) for message in messages],
+                max_tokens=max_tokens,
+                temperature=temperature,
+                extra_body=extra,
+            )
+            body = response.http_response.json()
+        except (openai.OpenAIError, ValueError) as error:
+            raise EndpointError(f"the endpoint gave no completion: {_reason(error)}") from None
+        reply = read_reply(body)
+        if reply is not None:
+            return reply
+    raise EndpointError("the endpoint's reply is not a chat completion")
 
 
 @cache
 def _client(address: str, key: str, process: int) -> Any:
-    """The client of this process; connections must not be shared across a fork."""
+    """The client of this process; connections must not be shared across a fork. Every attempt restarts the time limit."""
+    import httpx
     import openai
 
-    return openai.OpenAI(base_url=address, api_key=key, timeout=SECONDS, max_retries=2)
+    hooks = {"request": [lambda request: activity.report(activity.REQUEST)]}
+    transport = httpx.Client(event_hooks=hooks, timeout=SECONDS, follow_redirects=True)
+    return openai.OpenAI(base_url=address, api_key=key, timeout=SECONDS, max_retries=2, http_client=transport)
 
 
 def _reason(error: Exception) -> str:

@@ -1,66 +1,21 @@
-"""Serve a model folder behind an OpenAI-compatible endpoint with vLLM, `transformers serve` or llama.cpp."""
+"""Run an inference server for a model folder, behind an OpenAI-compatible endpoint, while a block runs."""
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
-from agentmerge_hub.errors import UserError, require
+from agentmerge_hub.agents.child_process import end_with_parent
+from agentmerge_hub.agents.serving.engines import server_command
+from agentmerge_hub.errors import UserError
 
 START_SECONDS = 900.0
 """vLLM compiles and loads for minutes. A server process that ends is noticed at once."""
-
-
-def select_engine(engine: str = "auto") -> str:
-    """``vllm``, ``transformers`` or ``llama.cpp``; ``auto`` is vLLM where it is installed, else transformers.
-
-    Raises:
-        UserError: if the engine is not installed.
-    """
-    if engine == "auto":
-        engine = "vllm" if find_spec("vllm") else "transformers"
-    if engine == "vllm":
-        require("agents", "vllm")
-    elif engine == "llama.cpp":
-        _program("llama-server")
-    else:
-        require("agents", "fastapi", "uvicorn")
-    return engine
-
-
-def check_model_folder(path: str) -> None:
-    """Raise UserError unless the path is a model folder with a chat template."""
-    if not Path(path).is_dir():
-        raise UserError(f"there is no model folder {path}")
-    if not (Path(path) / "config.json").is_file():
-        raise UserError(f"{path} has no config.json: it is not a model folder")
-    settings = Path(path) / "tokenizer_config.json"
-    inside = settings.is_file() and '"chat_template"' in settings.read_text(encoding="utf-8", errors="replace")
-    if not inside and not (Path(path) / "chat_template.jinja").is_file():
-        raise UserError(f"{path} has no chat template: copy the instruct model's chat_template.jinja into it")
-
-
-def gguf_file(folder: str) -> Path:
-    """The GGUF file of a model folder, which llama.cpp serves.
-
-    Raises:
-        UserError: unless there is exactly one.
-    """
-    files = sorted(Path(folder).glob("*.gguf"))
-    if len(files) != 1:
-        raise UserError(
-            f"{folder} has {len(files) or 'no'} .gguf {'files' if files else 'file'}, and llama.cpp serves one: llama.cpp's "
-            "convert_hf_to_gguf.py makes it"
-        )
-    return files[0]
 
 
 @contextlib.contextmanager
@@ -85,17 +40,16 @@ def serve_model(
             that the engine cannot serve.
     """
     port = port or _free_port()
-    if engine == "llama.cpp" and dtype != "auto":
-        raise UserError(f"llama.cpp computes in the data type of the GGUF file: remove dtype {dtype}")
-    command = [*_command(model, engine, port), *([] if engine == "llama.cpp" else ["--dtype", dtype]), *arguments]
-    address = f"http://127.0.0.1:{port}/v1"
+    command = [*server_command(model, engine, port, dtype), *arguments]
     with tempfile.NamedTemporaryFile("w+", suffix=".log") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        server = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=end_with_parent
+        )
         try:
             if not _healthy(f"http://127.0.0.1:{port}/health", server):
                 lines = [line for line in Path(log.name).read_text(errors="replace").splitlines() if line.strip()]
                 raise UserError(f"{engine} did not start: {lines[-1].strip() if lines else 'its log is empty'}")
-            yield address
+            yield f"http://127.0.0.1:{port}/v1"
         finally:
             stop(server)
 
@@ -122,37 +76,6 @@ def stop(server: subprocess.Popen) -> None:
             os.killpg(server.pid, signal_number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.wait(seconds)
-
-
-def _command(model: str | None, engine: str, port: int) -> list[str]:
-    if engine == "vllm":
-        return [_program("vllm"), "serve", str(model), "--served-model-name", str(model), *_address_arguments(port)]
-    if engine == "llama.cpp":
-        return [
-            _program("llama-server"),
-            "--model",
-            str(gguf_file(str(model))),
-            "--alias",
-            str(model),
-            *_address_arguments(port),
-        ]
-    command = [_program("transformers"), "serve"]
-    return [*command, *([model] if model else []), *_address_arguments(port), "--log-level", "warning"]
-
-
-def _address_arguments(port: int) -> list[str]:
-    return ["--host", "127.0.0.1", "--port", str(port)]
-
-
-def _program(name: str) -> str:
-    """The program in this Python's folder, else on the PATH."""
-    sibling = Path(sys.executable).with_name(name)
-    path = str(sibling) if sibling.is_file() else shutil.which(name)
-    if path is None:
-        raise UserError(
-            f"the program `{name}` is neither in the folder of {sys.executable} nor on the PATH: install it"
-        )
-    return path
 
 
 def _free_port() -> int:

@@ -10,7 +10,10 @@ from typing import Any
 import psutil
 import pytest
 
-from agentmerge_hub.agents.serving import endpoint, server
+from agentmerge_hub.agents.serving import endpoint
+from agentmerge_hub.agents.serving.engines import select_engine
+from agentmerge_hub.agents.serving.model_folder import check_model_folder
+from agentmerge_hub.agents.serving.server import serve_model
 from agentmerge_hub.errors import UserError
 
 
@@ -36,7 +39,8 @@ def test_serve_answers_until_it_is_stopped(
             monkeypatch.setenv(name, "")
         endpoint.configure(f"http://127.0.0.1:{port}/v1")
         reply = endpoint.complete(str(model_folder), [{"role": "user", "content": "Hello"}], 5, 0.0)
-        assert reply.prompt_tokens > 1 and 0 < reply.completion_tokens <= 5
+        assert reply.prompt_tokens and reply.prompt_tokens > 1
+        assert reply.completion_tokens and 0 < reply.completion_tokens <= 5
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal_number)
         assert process.wait(30) == 0
@@ -47,19 +51,19 @@ def test_serve_answers_until_it_is_stopped(
 
 def test_a_folder_that_cannot_be_served_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no model folder"):
-        server.check_model_folder(str(tmp_path / "none"))
+        check_model_folder(str(tmp_path / "none"))
     with pytest.raises(UserError, match=r"has no config\.json"):
-        server.check_model_folder(str(tmp_path))
+        check_model_folder(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match="has no chat template: copy the instruct model's"):
-        server.check_model_folder(str(tmp_path))
+        check_model_folder(str(tmp_path))
 
 
 def test_a_server_that_dies_is_reported_with_the_last_line_of_its_log(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with (
         pytest.raises(UserError, match=r"transformers did not start: .+"),
-        server.serve_model(str(tmp_path), "transformers"),
+        serve_model(str(tmp_path), "transformers"),
     ):
         pass
 
@@ -67,17 +71,17 @@ def test_a_server_that_dies_is_reported_with_the_last_line_of_its_log(tmp_path: 
 def test_llama_cpp_serves_the_gguf_file_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     with pytest.raises(UserError, match="`llama-server` is neither in the folder"):
-        server.select_engine("llama.cpp")
+        select_engine("llama.cpp")
     program = tmp_path / "bin" / "llama-server"
     program.parent.mkdir()
     program.write_text('#!/bin/sh\necho "started with $*"\n')
     program.chmod(0o755)
-    assert server.select_engine("llama.cpp") == "llama.cpp"
+    assert select_engine("llama.cpp") == "llama.cpp"
     model = tmp_path / "model"
     model.mkdir()
 
     def message(**options: Any) -> str:
-        with pytest.raises(UserError) as error, server.serve_model(str(model), "llama.cpp", 8001, **options):
+        with pytest.raises(UserError) as error, serve_model(str(model), "llama.cpp", 8001, **options):
             pass
         return str(error.value)
 

@@ -1,0 +1,89 @@
+"""The JSON body of a chat completion → text, reasoning and token counts. Any body is accepted; nothing here raises."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from agentmerge_hub.prompt import answer
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One completion. Token counts are None where the server reports no usage."""
+
+    text: str
+    reasoning: str = ""
+    """The thought that a reasoning parser separated from the text."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+def read_reply(body: Any) -> Reply | None:
+    """Read a response body.
+
+    Content may be a string or a list of parts. Reasoning is `reasoning_content` (vLLM until 0.11, SGLang, DeepSeek) or
+    `reasoning` (vLLM, OpenRouter). Tool calls become an ``<action>`` block.
+
+    Returns:
+        None if the body holds no message.
+    """
+    choices = _dict(body).get("choices")
+    message = _dict(choices[0]).get("message") if isinstance(choices, list) and choices else None
+    if not isinstance(message, dict):
+        return None
+    text, reasoning = _read_content(message.get("content"))
+    for key in ("reasoning_content", "reasoning"):
+        if not reasoning and isinstance(message.get(key), str):
+            reasoning = message[key].strip()
+    calls = [call for entry in _tool_calls(message) if (call := _call_text(entry))]
+    if calls and "<action>" not in text:
+        text = answer("\n".join(calls), text.strip() or None)
+    usage = _dict(_dict(body).get("usage"))
+    return Reply(text, reasoning, _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
+
+
+def _read_content(content: Any) -> tuple[str, str]:
+    """Text and reasoning of a message's content."""
+    if isinstance(content, str):
+        return content, ""
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict):
+            is_thought = part.get("type") in ("thinking", "reasoning")
+            value = part.get("text") or part.get("thinking") or part.get("reasoning")
+            if isinstance(value, list):  # Mistral nests text parts in a thinking part
+                value = "".join(inner["text"] for inner in value if isinstance(_dict(inner).get("text"), str))
+            if isinstance(value, str):
+                (thoughts if is_thought else texts).append(value)
+    return "".join(texts), "\n".join(thoughts).strip()
+
+
+def _tool_calls(message: dict) -> list:
+    calls = message.get("tool_calls")
+    if isinstance(calls, list) and calls:
+        return [_dict(call).get("function") for call in calls]
+    return [message["function_call"]] if message.get("function_call") else []
+
+
+def _call_text(function: Any) -> str:
+    """A tool call as a Python call, e.g. ``click(bid='a51')``; empty if its arguments are not a JSON object."""
+    name, arguments = _dict(function).get("name"), _dict(function).get("arguments")
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments or "{}")
+        except (ValueError, RecursionError):
+            return ""
+    if not isinstance(name, str) or not isinstance(arguments, dict):
+        return ""
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
+
+
+def _dict(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

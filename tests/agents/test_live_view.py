@@ -1,0 +1,65 @@
+"""`agentmerge watch` shows the state of a study from its files."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from agentmerge_hub import manifest
+from agentmerge_hub.agents.command import watch
+from agentmerge_hub.agents.study_info import NAME
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.locks import lock_folder
+
+
+def write_run(study: Path, number: int, **summary: object) -> None:
+    folder = study / "traces" / "study" / f"run{number}"
+    folder.mkdir(parents=True)
+    (folder / "exp_args.pkl").write_bytes(
+        pickle.dumps({"exp_id": str(number), "agent_args": {"agent_name": "gpt-basic"}})
+    )
+    if summary:
+        tokens = {"stats.cum_input_tokens": 1_000_000, "stats.cum_output_tokens": 100_000}
+        (folder / "summary_info.json").write_text(json.dumps({"truncated": True} | tokens | summary))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    prices = {"gpt-basic": {"prompt": 0.5, "completion": 2.0}}
+    (tmp_path / NAME).write_text(json.dumps({"verb": "evaluate", "episodes": 6, "prices": prices}))
+    write_run(tmp_path, 0, cum_reward=1.0)
+    write_run(tmp_path, 1, cum_reward=0.0, **{"stats.cum_busted_retry": 1})
+    write_run(tmp_path, 2, cum_reward=0.0, agentmerge_error_class="hang")
+    write_run(tmp_path, 3, err_msg="Exception uncaught by agent or environment in task t.\nEndpointError:\nHTTP 500")
+    write_run(tmp_path, 4)
+    return tmp_path
+
+
+def show(study: Path) -> str:
+    result = CliRunner().invoke(watch, [str(study)], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.output
+
+
+def test_a_study_that_was_interrupted(study: Path) -> None:
+    output = show(study)
+    assert "4 of 6 (1 crashed, 2 left)" in output and "1 of 3 (33.3%)" in output
+    assert "parse 1" in output and "hang 1" in output and "EndpointError 1" in output
+    assert "4,000,000 prompt, 400,000 completion" in output and "$2.80" in output
+    assert output.rstrip().endswith(
+        "done 3 · crashed 1 · missing 2 · not running: run the same command again to continue"
+    )
+
+
+def test_a_running_and_an_ended_study(study: Path) -> None:
+    with lock_folder(study, "evaluate"):
+        assert show(study).rstrip().endswith("done 3 · crashed 1 · missing 2 · running")
+    manifest.write(study, "evaluate", counts={"done": 3, "crashed": 1, "missing": 2})
+    assert show(study).rstrip().endswith("done 3 · crashed 1 · missing 2")
+
+
+def test_a_folder_without_a_study_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no study in"):
+        CliRunner().invoke(watch, [str(tmp_path)], catch_exceptions=False)

@@ -1,0 +1,71 @@
+"""What is checked before the first episode: action spaces, the endpoint's models, context lengths."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from agentmerge_hub.agents.action_sets import default_action_space
+from agentmerge_hub.agents.browser.agentlab_api import DEFAULT_BENCHMARKS
+from agentmerge_hub.agents.command import evaluate
+from agentmerge_hub.agents.plan import ALIASES, plan
+from agentmerge_hub.agents.preflight import list_problems, list_warnings
+from agentmerge_hub.agents.recipe import read
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "space", "tabs"),
+    [
+        ("miniwob", "miniwob_all", False),
+        ("workarena_l1", "workarena", False),
+        ("workarena_l2", "workarena++", True),
+        ("workarena_l3", "workarena++", True),
+        ("webarena", "all", True),
+    ],
+)
+def test_the_action_space_and_tabs_follow_the_benchmark(write_recipe, benchmark: str, space: str, tabs: bool) -> None:
+    assert default_action_space(DEFAULT_BENCHMARKS[ALIASES.get(benchmark, benchmark)]()) == space
+    common = {"benchmark": benchmark, "candidates": [{"name": "m", "model": "m"}], "episodes": [{"split": "x"}]}
+    planned = plan(read(write_recipe(agents=[{"name": "a", "flags": {"preset": "advanced"}}], **common)))
+    flags = planned.episodes[0].run.agent_args.flags
+    assert (flags["action_space"], flags["use_tabs"]) == (space, tabs)
+    assert list_warnings(planned) == []
+    named = {"preset": "advanced", "action_space": "click_fill", "use_tabs": not tabs}
+    flags = plan(read(write_recipe(agents=[{"name": "a", "flags": named}], **common))).episodes[0].run.agent_args.flags
+    assert (flags["action_space"], flags["use_tabs"]) == ("click_fill", not tabs)
+
+
+def test_a_dry_run_names_what_the_action_space_lacks(write_recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SNOW_INSTANCE_URL", raising=False)
+    recipe = write_recipe(
+        benchmark="workarena_l2",
+        candidates=[{"name": "m", "model": "m"}],
+        agents=[{"name": "adv", "flags": {"preset": "advanced", "action_space": "workarena"}}],
+        episodes=[{"split": "cross_task"}],
+    )
+    output = CliRunner().invoke(evaluate, [str(recipe), "--dry-run"], catch_exceptions=False).output
+    (warning,) = [line for line in output.splitlines() if line.startswith("warning: ")]
+    assert "'adv' cannot answer every task of workarena_l2" in warning and "set it to 'workarena++'" in warning
+    assert "lacks report_infeasible (29 of 152 tasks are infeasible), tab_focus (tabs)" in warning
+
+
+def test_the_endpoint_must_serve_the_model_with_enough_context(write_recipe, chat_server) -> None:
+    def problems(**changes: object) -> list[str]:
+        candidates = [{"name": "m", "model": "m"}]
+        return list_problems(read(write_recipe(endpoint=chat_server.address, candidates=candidates, **changes)))
+
+    assert problems() == []
+    chat_server.models = [{"id": "another", "object": "model"}]
+    assert problems() == ["the endpoint does not serve 'm' but another: correct the candidate's model or the server"]
+    chat_server.models = [{"id": "m", "max_model_len": 4096}]
+    assert problems() == ["m has a context of 4096 tokens and the recipe's window is 8192: set window to 4096 or less"]
+    assert problems(window=4096) == []
+    chat_server.models = []  # an endpoint without a list
+    assert problems() == []
+
+
+def test_a_folder_with_a_short_context_is_one_sentence(write_recipe, model_folder: Path) -> None:
+    (problem,) = list_problems(read(write_recipe(candidates=[{"name": "tiny", "path": str(model_folder)}])))
+    length = json.loads((model_folder / "config.json").read_text())["max_position_embeddings"]
+    assert problem.startswith("candidate tiny: ") and f"has a context of {length} tokens" in problem

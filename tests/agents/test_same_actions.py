@@ -1,0 +1,91 @@
+"""AgentLab's GenericAgent and the chat agent execute the same actions for the same answers of a model.
+
+One difference is left out: AgentLab executes calls with missing or wrong arguments, such as ``click()``, and the step fails;
+the chat agent asks for another answer.
+"""
+
+import re
+from typing import Any
+
+import pytest
+
+from agentmerge_hub.agents.agent_args import make_agent_args
+from agentmerge_hub.agents.browser.agentlab_api import DEFAULT_BENCHMARKS
+from agentmerge_hub.agents.recipe import Recipe
+from agentmerge_hub.agents.serving import endpoint
+from agentmerge_hub.prompt import answer
+
+GOOD = answer("fill('13', 'Ann')\nclick('14')", "Both.")
+
+OBS = {
+    "goal_object": ({"type": "text", "text": "Enter Ann and submit."},),
+    "axtree_txt": "RootWebArea 'Page'\n\t[13] textbox ''\n\t[14] button 'Submit'",
+    "pruned_html": '<input bid="13"/><button bid="14">Submit</button>',
+    "focused_element_bid": "13",
+    "last_action_error": "",
+    "open_pages_urls": ("http://page",),
+    "open_pages_titles": ("Page",),
+    "active_page_index": [0],
+    "chat_messages": (),
+}
+
+CALLS = ("fill('13', 'Ann')", "click('14')")
+
+ACTIONS = (
+    "{0}\n{1}", "{0}; {1}", "{0}\n    {1}", "1. {0}\n2. {1}", "- {0}\n- {1}", "[{0}, {1}]", "I fill: {0}\nthen I send: {1}",
+    "```python\n{0}\n{1}\n```", "```\n{0}\n```\n{1}", "{0} # the name\n{1}", "# {0}\n{1}", "`{0}` `{1}`", "{0}", "{0} and {0}",
+    "fill('13', 'An' 'n')", "noop(1_000)", "noop(1e3)", "fill(bid='13', value='A\\'n')", 'fill("13", "(x) [y]")', "fill('13', '''A\nn''')",
+    "fill('13',\n  'Ann',\n)", "fill('13', f'{{x}}')", "fill('13', \"Ann)", "click('14'", "press_submit()", "click('14', 'left', ['Shift'])",
+    "click('14', button=None)", "mouse_click(1.5, -2)", "scroll(0, 200) click('14')", "x = click('14')", "page.click('14')", "await click('14')",
+    "click('14').then()", "Click('14')", "fill('13', [1, (2, {{'a': True}})])", "", "none", "go_back()", "fill('13', 'Ann', True)",
+)  # fmt: skip
+
+WRAPPINGS = (
+    "<action>\n{}\n</action>", "<think>\nFirst.\n</think>\n<action>{}</action>", "<ACTION>\n{}\n</ACTION>", "```\n{}\n```",
+    "<action>{}</action>\n<action>\nclick('14')\n</action>", "Sure!\n<action>\n{}\n</action>\nDone.", "<action>\n{}", "{}",
+    "<think>I could use <action>click('99')</action>.</think><action>{}</action>",
+)  # fmt: skip
+
+
+def answers() -> list[str]:
+    """Every action in the usual tags, and two actions in every wrapping."""
+    pairs = [(action, WRAPPINGS[0]) for action in ACTIONS] + [
+        (ACTIONS[n], each) for each in WRAPPINGS[1:] for n in (0, 6)
+    ]
+    return [wrapping.format(action.format(*CALLS)) for action, wrapping in pairs]
+
+
+@pytest.mark.parametrize("multi_actions", [True, False])
+def test_equal_answers_execute_equal_actions(chat_server, tokenizer_folder, monkeypatch, multi_actions: bool) -> None:
+    for name in ("VLLM_API_URL", "VLLM_API_KEY"):
+        monkeypatch.setenv(name, "")
+    endpoint.configure(chat_server.address)
+    flags = {"preset": "advanced", "use_html": True, "multi_actions": multi_actions}
+    recipe = Recipe.model_validate(
+        {
+            "name": "same",
+            "candidates": [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}],
+            "agents": [{"name": "ours", "flags": flags}, {"name": "theirs", "generic": "FLAGS_LLAMA3_70B"}],
+            "episodes": [{"split": "x"}],
+        }
+    )
+    benchmark = DEFAULT_BENCHMARKS["miniwob"]()
+    ours, theirs = (make_agent_args(recipe, recipe.candidates[0], agent, benchmark) for agent in recipe.agents)
+    theirs.flags.action.multi_actions = multi_actions
+    theirs.set_benchmark(benchmark, demo_mode=False)
+    chosen = answers()[:: 1 if multi_actions else 4]
+    assert ours.flags["action_space"] == "miniwob_all"
+    different = [text for text in chosen if executed(chat_server, ours, text) != executed(chat_server, theirs, text)]
+    assert different == []
+
+
+def executed(chat_server: Any, args: Any, text: str) -> list[str] | None:
+    """The calls and settings that the browser runs after this answer; if it is not accepted, the next one is good."""
+    replies = iter([text])
+    chat_server.answer = lambda messages: next(replies, GOOD)
+    agent = args.make_agent()
+    action, _ = agent.get_action(dict(OBS))
+    if action is None:
+        return None
+    code = agent.action_set.to_python_code(action)
+    return [line for line in code.splitlines() if re.match(r"(?!demo_mode)\w+(\(| ?=)", line)]
