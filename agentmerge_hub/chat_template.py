@@ -56,16 +56,24 @@ class ChatTemplate:
     source: str
     """The Jinja source with `settings` and the system rule written into it."""
     end_of_turn: str
-    """The token that ends the assistant's turn."""
+    """The token that ends the assistant's turn; empty with `prompts_only`."""
     folds_system: bool
     """Whether the system text is placed in the first user turn."""
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase", settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: "PreTrainedTokenizerBase",
+        settings: Mapping[str, Any] | None = None,
+        *,
+        prompts_only: bool = False,
+    ) -> None:
         """Find out how the template renders, from a probe.
 
         Args:
             tokenizer: with a chat template; not changed.
             settings: variables that the template reads (`chat_template_kwargs`), e.g. ``{"enable_thinking": False}``.
+            prompts_only: for an agent, which renders no answers: a template that opens every answer with <think>, as those of
+                reasoning models do, is accepted, and settings that it does not read are ignored.
 
         Raises:
             UserError: if there is no template, it does not read a setting, it raises, or it cannot keep the rule.
@@ -79,7 +87,7 @@ class ChatTemplate:
         if not source:
             raise UserError(f"the tokenizer of {self.name!r} has no chat template: use the instruct model's tokenizer")
         self._original_sha256 = hashlib.sha256(source.encode()).hexdigest()
-        preamble = _settings_source(source, self.settings, self.name)
+        preamble = _settings_source(source, self.settings, self.name, ignore_unread=prompts_only)
         self.source, self.folds_system = preamble + source if preamble else source, False
         problem = self._problem()
         if problem:
@@ -87,7 +95,7 @@ class ChatTemplate:
             if self._problem():
                 raise UserError(f"the chat template of {self.name!r} {problem}: use another with --chat-template FILE")
         self._check_date()
-        self.end_of_turn = self._find_end_of_turn()
+        self.end_of_turn = "" if prompts_only else self._find_end_of_turn()
 
     @property
     def sha256(self) -> str:
@@ -228,7 +236,7 @@ def parse_settings(text: str | dict[str, Any] | None) -> dict[str, Any]:
     return settings
 
 
-def _settings_source(source: str, settings: Mapping[str, Any], name: str) -> str:
+def _settings_source(source: str, settings: Mapping[str, Any], name: str, *, ignore_unread: bool) -> str:
     """Jinja assignments of the settings; empty for none.
 
     Raises:
@@ -241,6 +249,8 @@ def _settings_source(source: str, settings: Mapping[str, Any], name: str) -> str
         read = meta.find_undeclared_variables(environment.parse(_GENERATION.sub("", source)))
     except TemplateError as error:
         raise UserError(f"the chat template of {name!r} is not valid Jinja: {error}") from error
+    if ignore_unread:  # the server's template may be another one
+        settings = {key: value for key, value in settings.items() if key in read}
     for key, value in settings.items():
         if key in _GIVEN or key not in read:
             known = ", ".join(sorted(read - _GIVEN)) or "none"

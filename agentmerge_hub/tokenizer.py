@@ -22,13 +22,21 @@ class TemplateRefused(UserError):
 class ChatTokenizer:
     """A fast tokenizer with a chat template, loaded from a local folder or by Hub id."""
 
-    def __init__(self, name: str, chat_template: Path | None = None, chat_template_kwargs: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        chat_template: Path | None = None,
+        chat_template_kwargs: str | None = None,
+        *,
+        prompts_only: bool = False,
+    ) -> None:
         """Load it.
 
         Args:
             name: local folder or Hub id, e.g. ``meta-llama/Llama-3.1-8B-Instruct``.
             chat_template: a Jinja file to use instead of the tokenizer's own.
             chat_template_kwargs: settings of the template as a JSON object, e.g. ``{"enable_thinking": false}``.
+            prompts_only: for an agent, which counts prompts and not answers; see `ChatTemplate`.
 
         Raises:
             UserError: if it does not exist, is not a fast tokenizer, or has no chat template that keeps the rule of
@@ -56,7 +64,7 @@ class ChatTokenizer:
             raise UserError(
                 f"the tokenizer of {name!r} has no chat template: use the instruct model's, or --chat-template FILE"
             )
-        self.template = ChatTemplate(tokenizer, parse_settings(chat_template_kwargs))
+        self.template = ChatTemplate(tokenizer, parse_settings(chat_template_kwargs), prompts_only=prompts_only)
         self._tokenizer = tokenizer
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_truncation()

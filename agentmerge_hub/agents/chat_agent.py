@@ -4,6 +4,7 @@ It renders with `prompt` and trims with `fit`, as the dataset does, so that a mo
 The endpoint's address and key come from the environment and are never saved.
 """
 
+import json
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -36,8 +37,12 @@ class ChatAgentArgs(AgentArgs):
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
 
     def prepare(self) -> None:
-        """Load the tokenizer once, before the workers fork."""
-        _tokenizer(self.tokenizer)
+        """Load the tokenizer once, before the workers fork.
+
+        Raises:
+            UserError: if there is no tokenizer, or its chat template cannot render prompts.
+        """
+        _load_tokenizer(self.tokenizer, json.dumps(self.chat_template_kwargs, sort_keys=True))
 
     def make_agent(self) -> "ChatAgent":
         return ChatAgent(self)
@@ -51,7 +56,7 @@ class ChatAgent(Agent):
         self.flags = Flags(**args.flags)
         self.window = Window(args.window, args.answer)
         self.action_set = make_action_set(self.flags.action_space, self.flags.multi_actions)
-        self.tokenizer = _tokenizer(args.tokenizer)
+        self.tokenizer = _load_tokenizer(args.tokenizer, json.dumps(args.chat_template_kwargs, sort_keys=True))
         self.history = history.History()
 
     def obs_preprocessor(self, obs: dict) -> dict:
@@ -98,7 +103,7 @@ class ChatAgent(Agent):
                 break
             exchange.retries = attempt
             exchange.truncated_lines = fitted.truncated_lines
-            request = [*fitted.prompt.messages(), *retry]
+            request = self.tokenizer.template.messages([*fitted.prompt.messages(), *retry])
             reply = self._complete(request)
             exchange.add_usage(reply, self.tokenizer, request)
             message = Message(role="assistant", content=_with_reasoning(reply))
@@ -192,4 +197,6 @@ def _join(reasoning: str, thought: str | None) -> str | None:
     return "\n".join(part for part in (reasoning, thought) if part) or None
 
 
-_tokenizer = cache(ChatTokenizer)
+@cache
+def _load_tokenizer(name: str, chat_template_kwargs: str) -> ChatTokenizer:
+    return ChatTokenizer(name, chat_template_kwargs=chat_template_kwargs, prompts_only=True)

@@ -84,7 +84,10 @@ def _plan_and_check(recipe_path: Path, out: Path) -> tuple[Recipe, Plan]:
     for warning in preflight.list_warnings(planned):
         print(f"warning: {warning}", file=sys.stderr)
     check_not_input(out, [Path(candidate.path) for candidate in recipe.candidates if candidate.path])
-    return recipe, plan(recipe)
+    planned = plan(recipe)
+    for args in {id(e.run.agent_args): e.run.agent_args for e in planned.episodes}.values():
+        args.prepare()
+    return recipe, planned
 
 
 @contextlib.contextmanager

@@ -14,11 +14,15 @@ def test_an_observation_has_the_fields_of_the_prompt() -> None:
         "last_action": "click('1')",
         "last_action_error": "Error: gone",
         "url": "miniwob/a.html",
+        "open_pages_urls": ("http://a", "http://b"),
         "open_pages_titles": ("first", "second"),
         "active_page_index": [1],
     }
     seen = observations.to_observation(obs)
     assert (seen.goal, seen.focused_bid, seen.title) == ("Do this.", "12", "second")
+    assert seen.tabs == (
+        "Tab 0:\n    Title: first\n    URL: http://a\n\nTab 1 (active tab):\n    Title: second\n    URL: http://b\n"
+    )
     assert (seen.last_action, seen.last_action_error, seen.html) == ("click('1')", "Error: gone", "")
 
 
