@@ -56,7 +56,7 @@ def watch(out: Path, seconds: float) -> None:
 
     OUT is the folder of `collect` or `evaluate`. Where the output is no terminal, the state is printed once.
     """
-    from agentmerge_hub.agents.live_view import watch as show
+    from agentmerge_hub.agents.status.live_view import watch as show
 
     show(out, seconds=seconds)
 

@@ -12,7 +12,7 @@ from agentmerge_hub.actions import parse_calls
 from agentmerge_hub.agents.plan import Episode as Planned
 from agentmerge_hub.agents.plan import Plan
 from agentmerge_hub.agents.recipe import Candidate
-from agentmerge_hub.agents.run_status import RunStatus, list_runs
+from agentmerge_hub.agents.status.run_status import RunStatus, list_runs
 from agentmerge_hub.agents.weights import read_provenance
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import EXAMPLE_BID, html_bids, tree_bids

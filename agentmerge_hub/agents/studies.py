@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
-from agentmerge_hub.agents import preflight, results, run_status
+from agentmerge_hub.agents import preflight, results
+from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.agents.agentlab_study import save_study
 from agentmerge_hub.agents.backends import process_backend, ray_backend
 from agentmerge_hub.agents.plan import Episode, Plan, plan
-from agentmerge_hub.agents.progress import BudgetSpent, Progress
+from agentmerge_hub.agents.status.progress import BudgetSpent, Progress
 from agentmerge_hub.agents.recipe import Recipe, read
 from agentmerge_hub.agents.serving.sessions import served_batches
-from agentmerge_hub.agents.study_info import write_info
+from agentmerge_hub.agents.status.study_info import write_info
 from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.locks import is_empty, lock_folder
@@ -43,7 +44,11 @@ def run_evaluate(recipe_path: Path, out: Path) -> dict[str, int]:
     """Run a recipe and write results.parquet beside its traces. Returns counts by status."""
     recipe, planned = _plan_and_check(recipe_path, out)
     with _study_folder(recipe_path, out, planned, "evaluate") as started:
-        _run(planned, out / "traces", "evaluate")
+        try:
+            _run(planned, out / "traces", "evaluate")
+        except UserError:  # the study stopped: what has ended is scored all the same
+            results.write(planned, out)
+            raise
         counts = results.write(planned, out)
         inputs = {candidate.name: Path(candidate.path) for candidate in recipe.candidates if candidate.path}
         manifest.write(out, "evaluate", inputs=inputs, config=_config(recipe), counts=counts, started=started)

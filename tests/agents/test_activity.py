@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from agentmerge_hub.agents import activity
+from agentmerge_hub.agents.backends import activity
 
 
 def age(folder: Path, seconds: float) -> None:

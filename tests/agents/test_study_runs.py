@@ -15,6 +15,7 @@ import yaml
 from agentmerge_hub import manifest
 from agentmerge_hub.agents import studies
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.locks import lock_folder
 from agentmerge_hub.prompt import answer
 from agentmerge_hub.records import RESULT_SCHEMA
 from agentmerge_hub.traces.episode import read_episode
@@ -117,7 +118,7 @@ def test_a_server_that_breaks_on_some_episodes(
         page = messages[1]["content"]
         if "Click button ONE" in page:
             return answer("noop(1e9)")
-        return (200, "<nonsense>") if "Focus" in page else press_first_button(messages)
+        return (200, "<nonsense>") if "Focus into" in page else press_first_button(messages)
 
     chat_server.answer = reply
     candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}]
@@ -127,7 +128,7 @@ def test_a_server_that_breaks_on_some_episodes(
     ]
     agents = [{"name": "basic", "flags": {"preset": "basic", "action_space": "miniwob"}}]
     common = {"candidates": candidates, "agents": agents, "endpoint": chat_server.address, "answer": 64}
-    recipe = write_recipe(**common, episodes=episodes, step_seconds=12)
+    recipe = write_recipe(**common, episodes=episodes, step_seconds=25)
     out = tmp_path / "results"
     assert studies.run_evaluate(recipe, out) == {"done": 3, "crashed": 2, "missing": 0}
     (hang,) = [row for row in rows(out) if row["task"] == "miniwob.click-test-2"]
@@ -203,6 +204,11 @@ def test_nothing_is_written_if_no_model_answers(write_recipe, tokenizer_folder: 
     with pytest.raises(UserError, match=r"no model answers at the endpoint http://127\.0\.0\.1:9/v1"):
         studies.run_evaluate(recipe, tmp_path / "results")
     assert not (tmp_path / "results").exists()
+
+
+def test_a_second_writer_is_refused(write_recipe, tmp_path: Path) -> None:
+    with lock_folder(tmp_path / "traces", "collect"), pytest.raises(UserError, match="is being written by `collect`"):
+        studies.run_collect(write_recipe(), tmp_path / "traces")
 
 
 def test_no_browser_is_one_sentence(write_recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ their time.
 import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -17,15 +18,20 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.agents import activity, run_status
+from agentmerge_hub.agents.backends import activity
+from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.agents.backends.run_summary import record_crash, record_timeout
 from agentmerge_hub.agents.backends.scratch import scratch_folder
 from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.browser.agentlab_api import ExpArgs
-from agentmerge_hub.agents.child_process import end_with_parent
+from agentmerge_hub.agents.backends.child_process import end_with_parent
 
 # A fork keeps the imports, which take seconds; outside of Linux it is not safe with a browser's libraries.
 _PROCESSES: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+
+
+EPISODES_OF_A_WORKER = 200
+"""A worker and its browser are replaced after so many episodes, so that their memory stays bounded."""
 
 
 def run_episodes(
@@ -90,19 +96,23 @@ class _Worker:
 
     process: Any
     pipe: Connection
+    scratch: Path
+    """Temporary files of the worker and its browser."""
     run: ExpArgs | None = None
     since: float = 0.0
     usable: bool = True
+    episodes: int = 0
 
     @classmethod
     def start(cls, screenshots: bool, scratch: Path) -> "_Worker":
+        own = Path(tempfile.mkdtemp(dir=scratch))
         parent_end, worker_end = _PROCESSES.Pipe()
         process = _PROCESSES.Process(
-            target=_run_worker, args=(worker_end, os.getpid(), screenshots, scratch), daemon=False
+            target=_run_worker, args=(worker_end, os.getpid(), screenshots, own), daemon=False
         )
         process.start()
         worker_end.close()
-        return cls(process, parent_end)
+        return cls(process, parent_end, own)
 
     def start_run(self, run: ExpArgs, root: Path) -> None:
         run.prepare(root)
@@ -116,8 +126,11 @@ class _Worker:
         try:
             if self.pipe.poll():
                 self.pipe.recv()
+                self.episodes += 1
                 # After a failure the browser's state is unknown: the next episode gets a new process.
-                self.usable = run_status.read_status(Path(run.exp_dir)).status == "done"
+                self.usable = (
+                    run_status.read_status(Path(run.exp_dir)).status == "done" and self.episodes < EPISODES_OF_A_WORKER
+                )
             elif activity.is_overdue(Path(run.exp_dir), self.since, step_seconds):
                 self.usable = False
                 self.kill()
@@ -138,6 +151,7 @@ class _Worker:
         self.process.kill()
         self.process.join()
         self.pipe.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 def _run_worker(pipe: Connection, parent: int, screenshots: bool, scratch: Path) -> None:

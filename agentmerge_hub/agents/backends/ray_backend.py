@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.agents import activity
+from agentmerge_hub.agents.backends import activity
 from agentmerge_hub.agents.backends.run_summary import record_crash, record_timeout
 from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.browser.agentlab_api import ExpArgs

@@ -4,9 +4,9 @@ import contextlib
 import json
 from pathlib import Path
 
-from agentmerge_hub.agents import activity
+from agentmerge_hub.agents.backends import activity
 from agentmerge_hub.agents.browser.agentlab_api import ExpArgs, StepInfo
-from agentmerge_hub.agents.run_status import ERROR_CLASS
+from agentmerge_hub.agents.status.run_status import ERROR_CLASS
 from agentmerge_hub.traces.find import step_files
 from agentmerge_hub.traces.unpickle import Refused, load
 

@@ -12,7 +12,7 @@ import time
 import types
 from typing import Any
 
-from agentmerge_hub.agents import activity
+from agentmerge_hub.agents.backends import activity
 from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.browser.agentlab_api import (
     env,

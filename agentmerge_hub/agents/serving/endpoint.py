@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from agentmerge_hub.agents import activity
+from agentmerge_hub.agents.backends import activity
 from agentmerge_hub.agents.serving.reply import Reply, read_reply
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message

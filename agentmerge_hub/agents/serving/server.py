@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from agentmerge_hub.agents.child_process import end_with_parent
+from agentmerge_hub.agents.backends.child_process import end_with_parent
 from agentmerge_hub.agents.serving.engines import server_command
 from agentmerge_hub.errors import UserError
 

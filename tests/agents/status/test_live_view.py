@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from agentmerge_hub import manifest
 from agentmerge_hub.agents.command import watch
-from agentmerge_hub.agents.study_info import NAME
+from agentmerge_hub.agents.status.study_info import NAME
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.locks import lock_folder
 
