@@ -5,8 +5,8 @@ from typing import Any
 
 from agentmerge_hub.agents.browser.agentlab_api import flatten_axtree_to_str, flatten_dom_to_str, prune_html
 from agentmerge_hub.prompt import Flags
-from agentmerge_hub.prompt.tabs import list_tabs
 from agentmerge_hub.records import Observation
+from agentmerge_hub.traces.browsergym import tab_list
 
 _RAW = ("axtree_object", "dom_object", "extra_element_properties")
 
@@ -57,5 +57,5 @@ def to_observation(obs: dict[str, Any]) -> Observation:
         last_action_error=obs.get("last_action_error", ""),
         url=obs.get("url", ""),
         title=titles[active],
-        tabs=list_tabs(urls, titles, active),
+        tabs=tab_list(tuple(urls), tuple(titles), active),
     )

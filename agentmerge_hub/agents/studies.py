@@ -11,13 +11,13 @@ from typing import Any
 
 from agentmerge_hub import manifest
 from agentmerge_hub.agents import preflight, results
-from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.agents.agentlab_study import save_study
 from agentmerge_hub.agents.backends import process_backend, ray_backend
 from agentmerge_hub.agents.plan import Episode, Plan, plan
-from agentmerge_hub.agents.status.progress import BudgetSpent, Progress
 from agentmerge_hub.agents.recipe import Recipe, read
 from agentmerge_hub.agents.serving.sessions import served_batches
+from agentmerge_hub.agents.status import run_status
+from agentmerge_hub.agents.status.progress import BudgetSpent, Progress
 from agentmerge_hub.agents.status.study_info import write_info
 from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.errors import UserError

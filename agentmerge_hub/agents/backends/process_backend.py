@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.agents.backends import activity
-from agentmerge_hub.agents.status import run_status
+from agentmerge_hub.agents.backends.child_process import end_with_parent
 from agentmerge_hub.agents.backends.run_summary import record_crash, record_timeout
 from agentmerge_hub.agents.backends.scratch import scratch_folder
 from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.browser.agentlab_api import ExpArgs
-from agentmerge_hub.agents.backends.child_process import end_with_parent
+from agentmerge_hub.agents.status import run_status
 
 # A fork keeps the imports, which take seconds; outside of Linux it is not safe with a browser's libraries.
 _PROCESSES: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
@@ -107,9 +107,7 @@ class _Worker:
     def start(cls, screenshots: bool, scratch: Path) -> "_Worker":
         own = Path(tempfile.mkdtemp(dir=scratch))
         parent_end, worker_end = _PROCESSES.Pipe()
-        process = _PROCESSES.Process(
-            target=_run_worker, args=(worker_end, os.getpid(), screenshots, own), daemon=False
-        )
+        process = _PROCESSES.Process(target=_run_worker, args=(worker_end, os.getpid(), screenshots, own), daemon=False)
         process.start()
         worker_end.close()
         return cls(process, parent_end, own)

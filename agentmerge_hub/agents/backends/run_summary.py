@@ -7,7 +7,6 @@ from pathlib import Path
 from agentmerge_hub.agents.backends import activity
 from agentmerge_hub.agents.browser.agentlab_api import ExpArgs, StepInfo
 from agentmerge_hub.agents.status.run_status import ERROR_CLASS
-from agentmerge_hub.traces.find import step_files
 from agentmerge_hub.traces.unpickle import Refused, load
 
 
@@ -47,10 +46,14 @@ def _write(run: ExpArgs, *, message: str | None = None, truncated: bool = False)
     """AgentLab's summary of the steps that the run has saved."""
     folder = Path(run.exp_dir)
     steps = []
-    for number, path in step_files(folder) if folder.is_dir() else ():
-        with contextlib.suppress(Refused, AttributeError, TypeError):  # the last file may be incomplete
+    while (path := folder / f"step_{len(steps)}.pkl.gz").is_file():
+        try:
             saved = load(path)[0]
-            steps.append(StepInfo(step=number, reward=saved.get("reward") or 0, stats=dict(saved.get("stats") or {})))
+            steps.append(
+                StepInfo(step=len(steps), reward=saved.get("reward") or 0, stats=dict(saved.get("stats") or {}))
+            )
+        except (Refused, AttributeError, TypeError, ValueError):  # the last file may be incomplete
+            break
     steps.append(StepInfo(step=len(steps), terminated=False, truncated=truncated))
     with contextlib.suppress(OSError):
         run.save_summary_info(steps, folder, message, None)

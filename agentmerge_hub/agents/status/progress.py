@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.agents.recipe import Recipe
+from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.errors import UserError
 
 if TYPE_CHECKING:
