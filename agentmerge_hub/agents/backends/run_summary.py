@@ -45,7 +45,7 @@ def record_crash(run: ExpArgs, problem: str) -> None:
 def _write(run: ExpArgs, *, message: str | None = None, truncated: bool = False) -> None:
     """AgentLab's summary of the steps that the run has saved."""
     folder = Path(run.exp_dir)
-    steps = []
+    steps: list[StepInfo] = []
     while (path := folder / f"step_{len(steps)}.pkl.gz").is_file():
         try:
             saved = load(path)[0]

@@ -8,7 +8,7 @@ import pytest
 
 PARENT = """
 import os, subprocess
-from agentmerge_hub.agents.child_process import end_with_parent
+from agentmerge_hub.agents.backends.child_process import end_with_parent
 child = subprocess.Popen(["sleep", "600"], start_new_session=True, preexec_fn=end_with_parent)
 print(child.pid, flush=True)
 os.kill(os.getpid(), 9)
