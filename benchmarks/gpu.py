@@ -8,7 +8,8 @@ Parts: `correct` (loss on the GPU = on the CPU, packed = apart, killed and resum
 `lora-8b` (rows of 8,192 tokens, this package's settings against TRL's defaults: tokens/s, MFU, peak memory against
 preflight's estimate), `likelihood`, `merge` (1B). Every part runs in processes of its own and is written when it ends, so that
 a limit on time loses one part at most. TRL's side keeps its defaults but for one row a device, as 8 rows of 8,192 tokens fit
-nowhere, and no truncation. Needs this package's [train] and [merge] extras; no network: models have random weights.
+nowhere, and no truncation. Needs this package's [train] and [merge] extras; no network: models have random weights. Tested
+on a CPU at toy size; not yet run on a GPU.
 """
 
 import argparse
@@ -136,8 +137,8 @@ def correct(work: Path, toy: bool) -> dict[str, Any]:
     cuda = torch.cuda.is_available()
 
     def train(name: str, **options: Any) -> Path:
-        quiet = {"stdout": subprocess.DEVNULL, "check": True}
-        subprocess.run(sft_command(model, data, work / name, **{"use_cpu": not cuda, "bf16": False} | options), **quiet)
+        command = sft_command(model, data, work / name, **{"use_cpu": not cuda, "bf16": False} | options)
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         return work / name
 
     def loss(run: Path) -> float:
@@ -190,8 +191,9 @@ def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
     import torch
     from transformers import AutoConfig, TrainerCallback
 
-    from agentmerge_hub.training import model_loading, preflight, rows
+    from agentmerge_hub.training import model_loading, rows
     from agentmerge_hub.training.arguments import parse_args
+    from agentmerge_hub.training.preflight.run_plan import make_plan
     from agentmerge_hub.training.trainer import new_trainer
 
     warm, measured = (1, 2) if toy else (3, 8)
@@ -206,15 +208,15 @@ def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
     tokenizer, template = model_loading.load_tokenizer(config)
     split = rows.load_split(config.dataset_name, None, "train")
     dataset = rows.tokenize(split, tokenizer, template, None)
-    plan = preflight.plan(dataset, config)
+    plan = make_plan(dataset, config)
     if side == "ours":
         # Activations are computed again only where the estimate says that they do not fit.
         available = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else float("inf")
         config.sft.gradient_checkpointing = False
-        plan = preflight.plan(dataset, config)
+        plan = make_plan(dataset, config)
         if plan.needs.memory > 0.9 * available:
             config.sft.gradient_checkpointing = True
-            plan = preflight.plan(dataset, config)
+            plan = make_plan(dataset, config)
         trainer = new_trainer(config, tokenizer, dataset, [])
     else:
         from trl import SFTConfig, SFTTrainer

@@ -14,7 +14,7 @@ from peft import PeftConfig
 from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_peft_config
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training.cpu_features import has_fast_bfloat16
+from agentmerge_hub.training.preflight.cpu_features import has_fast_bfloat16
 
 
 @dataclass

@@ -4,18 +4,20 @@ A checkpoint is complete once it has a manifest.json, which is written last; a r
 checkpoints are deleted after the newer one is complete, so that a complete one exists at every moment.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from agentmerge_hub import atomic_write, manifest
+from agentmerge_hub import atomic_write, content_hash, manifest
+from agentmerge_hub.training.preflight.save_schedule import SaveSchedule
 from agentmerge_hub.training.run_dir import Lineage
-from agentmerge_hub.training.save_schedule import SaveSchedule
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 
@@ -73,8 +75,15 @@ def write_manifest(
         | {"steps": state.global_step, "samples_seen": seen, "last_loss": losses[-1] if losses else None}
         | counts,
         started=started,
-        known=lineage.hashes,
+        known=lineage.hashes | {folder: _file_hashes(folder)},
     )
+
+
+def _file_hashes(folder: Path) -> dict[str, str]:
+    """sha256 of all files of a folder, several at a time: an 8B model's checkpoint has 96 GB, and other processes wait."""
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        return dict(zip(names, pool.map(lambda name: content_hash.file_hash(folder / name), names)))
 
 
 def delete_oldest(run_dir: Path, limit: int | None, best: str | None = None) -> None:

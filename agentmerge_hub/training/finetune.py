@@ -15,21 +15,18 @@ from agentmerge_hub import atomic_write, content_hash, locks, manifest, output_f
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.training import (
-    built_template,
     checkpoints,
-    memory_estimate,
     model_card,
     model_loading,
-    preflight,
     rows,
     run_dir,
     special_tokens,
-    trl_options,
 )
 from agentmerge_hub.training.arguments import RunConfig, check_packages
 from agentmerge_hub.training.likelihood import results, scoring
 from agentmerge_hub.training.method import Method
-from agentmerge_hub.training.save_schedule import SaveSchedule
+from agentmerge_hub.training.preflight import built_template, memory_estimate, run_plan, trl_options
+from agentmerge_hub.training.preflight.save_schedule import SaveSchedule
 from agentmerge_hub.training.trainer import initialize_weights, new_trainer, set_stop_token, trained_model
 
 _ENDING_ROWS = 16
@@ -65,9 +62,9 @@ def _run(config: RunConfig, method: Method) -> None:
             held_out = method.tokenize(
                 _load(config, method, config.script.dataset_test_split), tokenizer, template, config
             )
-    plan = preflight.plan(dataset, config, replayed, method.longest(dataset))
+    plan = run_plan.make_plan(dataset, config, replayed, method.longest(dataset))
     if main:
-        print(preflight.describe(plan))
+        print(run_plan.describe(plan))
         for warning in filter(None, _warnings(config, plan, template)):
             print(warning)
         memory_estimate.check_disk(plan.needs, folder)
@@ -102,7 +99,7 @@ def _save(
     trainer: Trainer,
     tokenizer: PreTrainedTokenizerBase,
     ending: Dataset,
-    plan: preflight.Plan,
+    plan: run_plan.Plan,
     schedule: SaveSchedule,
     lineage: run_dir.Lineage,
     started: float,
@@ -135,7 +132,7 @@ def _save(
     print(f"{plan.model} fine-tuned on {plan.rows} rows for {state.global_step} steps written to {folder}")
 
 
-def _warnings(config: RunConfig, plan: preflight.Plan, template: ChatTemplate) -> list[str | None]:
+def _warnings(config: RunConfig, plan: run_plan.Plan, template: ChatTemplate) -> list[str | None]:
     return [
         built_template.compare(config, template),
         memory_estimate.memory_warning(plan.needs),

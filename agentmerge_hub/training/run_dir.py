@@ -11,8 +11,8 @@ from trl import SFTConfig
 from agentmerge_hub import atomic_write, content_hash, locks, settings_diff
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import preflight
 from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.preflight.run_plan import Plan
 
 SETTINGS = "run.json"
 
@@ -59,7 +59,7 @@ class Lineage:
 
 
 def lineage(
-    config: RunConfig, plan: preflight.Plan, template: ChatTemplate, stage: str = "sft", *, hashed: bool = True
+    config: RunConfig, plan: Plan, template: ChatTemplate, stage: str = "sft", *, hashed: bool = True
 ) -> Lineage:
     """Settings and figures of the run's manifest.
 

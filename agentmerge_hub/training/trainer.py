@@ -19,7 +19,7 @@ from trl import SFTTrainer, get_quantization_config
 
 from agentmerge_hub.training import completion_loss, model_loading, special_tokens
 from agentmerge_hub.training.arguments import RunConfig
-from agentmerge_hub.training.trl_options import evaluates
+from agentmerge_hub.training.preflight.trl_options import evaluates
 
 
 class _Trainer(SFTTrainer):

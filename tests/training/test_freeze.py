@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import arguments, finetune, memory_estimate, model_loading
+from agentmerge_hub.training import arguments, finetune, model_loading
+from agentmerge_hub.training.preflight import memory_estimate
 
 RECIPE = Path(__file__).parents[2] / "recipes/sft/tiny/base-all.yaml"
 

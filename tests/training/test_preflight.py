@@ -11,7 +11,8 @@ from huggingface_hub import ModelCard
 from transformers import AutoTokenizer
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import arguments, finetune, memory_estimate, model_card, model_loading, preflight, rows
+from agentmerge_hub.training import arguments, finetune, model_card, model_loading, rows
+from agentmerge_hub.training.preflight import memory_estimate, run_plan
 from agentmerge_hub.training.trainer import new_trainer
 
 RECIPE = Path(__file__).parents[2] / "recipes/sft/tiny/base-all.yaml"
@@ -32,7 +33,7 @@ def test_padding_is_what_the_trainer_pads(tiny_model: Path, traces: Path, tmp_pa
     run = config(tiny_model, traces, tmp_path / "out", train_sampling_strategy=strategy, per_device_train_batch_size=2)
     tokenizer, template = model_loading.load_tokenizer(run)
     dataset = rows.tokenize(rows.load_split(str(traces), "all", "train"), tokenizer, template, 1024)
-    expected = preflight.plan(dataset, run).padding
+    expected = run_plan.make_plan(dataset, run).padding
     seen = tokens = 0
     for batch in new_trainer(run, tokenizer, dataset, []).get_train_dataloader():
         seen += batch["attention_mask"].numel()

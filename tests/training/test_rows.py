@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import rows
-from agentmerge_hub.training.batches import Batches
+from agentmerge_hub.training.preflight.batches import Batches
 
 
 def test_only_the_completion_is_trained_and_all_of_it(tiny_model: Path, traces: Path) -> None:

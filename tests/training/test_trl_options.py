@@ -8,8 +8,9 @@ from datasets import load_dataset
 from runs import run_config, save_model
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import finetune, memory_estimate, model_loading, rows
-from agentmerge_hub.training.trl_options import check_options
+from agentmerge_hub.training import finetune, model_loading, rows
+from agentmerge_hub.training.preflight import memory_estimate
+from agentmerge_hub.training.preflight.trl_options import check_options
 
 
 @pytest.fixture(scope="module")

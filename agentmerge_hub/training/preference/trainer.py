@@ -8,8 +8,8 @@ from trl import DPOTrainer, get_quantization_config
 
 from agentmerge_hub.training import model_loading
 from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.preflight.trl_options import evaluates
 from agentmerge_hub.training.trainer import prepare, trained_model
-from agentmerge_hub.training.trl_options import evaluates
 
 
 class _Trainer(DPOTrainer):

@@ -7,7 +7,7 @@ from rich.progress import track
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
-from agentmerge_hub.training.cpu_features import has_fast_bfloat16
+from agentmerge_hub.training.preflight.cpu_features import has_fast_bfloat16
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Token ids and the weight of each in the loss: [rows, length] both."""

@@ -12,11 +12,12 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl import SFTConfig, pack_dataset
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import memory_estimate, model_loading
+from agentmerge_hub.training import model_loading
 from agentmerge_hub.training.arguments import RunConfig
-from agentmerge_hub.training.batches import Batches, count_batches
+from agentmerge_hub.training.preflight import memory_estimate
+from agentmerge_hub.training.preflight.batches import Batches, count_batches
+from agentmerge_hub.training.preflight.save_schedule import SaveSchedule
 from agentmerge_hub.training.rows import IGNORED
-from agentmerge_hub.training.save_schedule import SaveSchedule
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Plan:
     """Over the token ids and labels of all rows, in order: identifies them wherever the dataset came from."""
 
 
-def plan(dataset: Dataset, config: RunConfig, replayed: int = 0, longest: int | None = None) -> Plan:
+def make_plan(dataset: Dataset, config: RunConfig, replayed: int = 0, longest: int | None = None) -> Plan:
     """Count what `rows.tokenize` made.
 
     Args:

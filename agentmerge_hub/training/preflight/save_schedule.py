@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training.arguments import RunConfig
-from agentmerge_hub.training.batches import Batches
+from agentmerge_hub.training.preflight.batches import Batches
 
 DEFAULT_SAMPLES = 5120
 """Samples between two checkpoints, as in the paper."""
