@@ -12,8 +12,8 @@ from agentmerge_hub.licenses import license_terms, model_licenses
 
 _TEMPLATE = "model_card.md.jinja"
 _SETTINGS = (
-    "learning_rate", "lr_scheduler_type", "epochs", "max_steps", "batch", "samples_seen", "trained_parameters", "freeze",
-    "instruct_rows", "lora_r", "packing", "bf16", "seed",
+    "model_revision", "learning_rate", "lr_scheduler_type", "epochs", "max_steps", "batch", "samples_seen", "trained_parameters", "freeze",
+    "instruct_rows", "lora_r", "packing", "dtype", "bf16", "seed",
 )  # fmt: skip
 _PACKAGES = ("trl", "transformers", "torch", "datasets", "peft")
 

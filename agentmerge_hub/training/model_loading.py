@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftMixedModel, PeftModel, get_peft_model
@@ -116,6 +117,30 @@ def load_model(name: str, revision: str | None = None) -> PreTrainedModel:
     """
     load_config(name, revision)
     return AutoModelForCausalLM.from_pretrained(name, revision=revision or "main", dtype=torch.float32)
+
+
+def check_rows(model: Any, longest: int, largest_id: int) -> None:
+    """Check that a model has the tokens and positions of some rows.
+
+    Args:
+        model: a causal language model, without its weights too.
+        longest: tokens of the longest row.
+        largest_id: largest token id of the rows.
+
+    Raises:
+        UserError: if it does not.
+    """
+    embeddings = model.get_input_embeddings().weight.shape[0]
+    if largest_id >= embeddings:
+        raise UserError(
+            f"the model has {embeddings} embedding rows and the tokenizer gives the token id {largest_id}: use the model's own "
+            "tokenizer, or a model whose embedding was resized for this one"
+        )
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if positions and longest > positions:
+        raise UserError(
+            f"the longest row has {longest} tokens and the model has {positions} positions: build the dataset with a smaller --window"
+        )
 
 
 def freeze(model: torch.nn.Module, patterns: Sequence[str]) -> None:

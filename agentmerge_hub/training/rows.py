@@ -1,4 +1,4 @@
-"""Prompt/completion chat rows in, token ids and labels out, with nothing cut and the loss on the answer alone.
+"""Prompt/completion chat rows in, token ids and labels out, with nothing cut and the loss on the answer only.
 
 A row that breaks the rule of `agentmerge_hub.chat_template` is refused here, before the first step.
 """

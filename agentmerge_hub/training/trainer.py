@@ -17,6 +17,7 @@ from transformers import (
 )
 from trl import SFTTrainer, get_quantization_config
 
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import completion_loss, model_loading, special_tokens
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.preflight.trl_options import evaluates
@@ -67,16 +68,19 @@ def new_trainer(
     sft.max_length = (
         sft.max_length if sft.packing or sft.eval_packing else None
     )  # nothing is cut: the rows were checked
-    trainer = _Trainer(
-        model=config.model_name,
-        args=sft,
-        train_dataset=dataset,
-        eval_dataset=held_out if evaluates(config) else None,
-        processing_class=tokenizer,
-        peft_config=config.peft,
-        quantization_config=get_quantization_config(config.model),
-        callbacks=callbacks,
-    )
+    try:
+        trainer = _Trainer(
+            model=config.model_name,
+            args=sft,
+            train_dataset=dataset,
+            eval_dataset=held_out if evaluates(config) else None,
+            processing_class=tokenizer,
+            peft_config=config.peft,
+            quantization_config=get_quantization_config(config.model),
+            callbacks=callbacks,
+        )
+    except ValueError as error:  # TRL checks its settings here
+        raise UserError(f"TRL refuses the settings: {' '.join(str(error).split())}") from error
     model = base_model(trainer)
     initialize_weights(model, tokenizer, config)
     model_loading.freeze(trained_model(trainer), config.options.freeze)

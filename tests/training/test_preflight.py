@@ -10,9 +10,10 @@ import pytest
 from huggingface_hub import ModelCard
 from transformers import AutoTokenizer
 
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import arguments, finetune, model_card, model_loading, rows
-from agentmerge_hub.training.preflight import memory_estimate, run_plan
+from agentmerge_hub.training.preflight import built_template, memory_estimate, run_plan
 from agentmerge_hub.training.trainer import new_trainer
 
 RECIPE = Path(__file__).parents[2] / "recipes/sft/tiny/base-all.yaml"
@@ -121,7 +122,7 @@ def test_replayed_rows_are_trained_and_reported(
 
 def test_a_card_of_models_on_the_hub() -> None:
     settings = {
-        "model": "meta-llama/Llama-3.1-8B", "dataset": "org/workarena-traces", "dataset_config": "all", "lora_r": 64, "completion_only_loss": True,
+        "model": "meta-llama/Llama-3.1-8B", "dataset": "org/workarena-traces", "dataset_config": "all", "lora_r": 64, "completion_only_loss": True, "method": "sft",
         "replay_dataset": None, "learning_rate": 1e-4, "max_steps": -1, "freeze": ["embed_tokens"],
     }  # fmt: skip
     counts = {"rows": 3, "rows_sha256": "0f", "ends_turn": 0.25, "samples_seen": 3}
@@ -129,6 +130,22 @@ def test_a_card_of_models_on_the_hub() -> None:
     assert made.data.base_model == "meta-llama/Llama-3.1-8B" and made.data.license == "llama3.1"
     assert made.data.datasets == ["org/workarena-traces"] and "lora" in made.data.tags
     assert "probability of 0.250" in made.text and "| freeze | `embed_tokens` |" in made.text and "-1" not in made.text
+
+
+def test_the_template_of_the_build_is_compared(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    run = config(tiny_model, tmp_path / "set", tmp_path / "out")
+    template = model_loading.load_tokenizer(run)[1]
+
+    def compare(**entry: object) -> str | None:
+        (tmp_path / "set").mkdir(exist_ok=True)
+        built = template.manifest | entry
+        manifest.write(tmp_path / "set", "build", config={"chat_template": built})
+        return built_template.compare(run, template)
+
+    assert compare() is None
+    with pytest.raises(UserError, match=r"built with chat_template_kwargs .*enable_thinking.* and the run has none"):
+        compare(sha256="another", settings={"enable_thinking": False})
+    assert "another chat template" in (compare(sha256="another", template_sha256="another") or "")
 
 
 def test_a_tokenizer_is_padded_with_the_token_named(tiny_model: Path, traces: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from transformers import PreTrainedTokenizerBase
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.training.likelihood.answer_spans import SPANS, span_at, spans
 from agentmerge_hub.training.likelihood.results import SCHEMA
+from agentmerge_hub.training.model_loading import check_rows
 from agentmerge_hub.training.rows import render_row
 
 
@@ -60,9 +61,12 @@ def score(
     Raises:
         UserError: if the chat template cannot render a row.
     """
+    encoded = [_encode(index, row, tokenizer, template) for index, row in enumerate(rows)]
+    plain = _unwrapped(model)
+    check_rows(plain, max(len(each.ids) for each in encoded), max(max(each.ids) for each in encoded))
+    known = set(inspect.signature(type(plain).forward).parameters)
     was_training = model.training
     model.eval()
-    encoded = [_encode(index, row, tokenizer, template) for index, row in enumerate(rows)]
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
     batches = [order[start : start + batch] for start in range(0, len(order), batch)]
     rank, processes = PartialState().process_index, PartialState().num_processes
@@ -70,7 +74,9 @@ def score(
     for first in range(0, len(batches), processes):
         # A process without a batch repeats one, because a sharded model needs all of them in every forward pass.
         chosen = batches[min(first + rank, len(batches) - 1)]
-        for index, (logprobs, best) in zip(chosen, _forward(model, tokenizer, [encoded[index] for index in chosen])):
+        for index, (logprobs, best) in zip(
+            chosen, _forward(model, known, tokenizer, [encoded[index] for index in chosen])
+        ):
             found.append((index, _figures(logprobs, best, encoded[index].spans)))
     model.train(was_training)
     figures = dict(gather_object(found) if processes > 1 else found)
@@ -95,12 +101,12 @@ def _encode(index: int, row: dict, tokenizer: PreTrainedTokenizerBase, template:
 
 @torch.no_grad()
 def _forward(
-    model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, samples: Sequence[_Sample]
+    model: torch.nn.Module, known: set[str], tokenizer: PreTrainedTokenizerBase, samples: Sequence[_Sample]
 ) -> Iterator[tuple[list[float], list[bool]]]:
     """For each sample the log-probability of its answer's tokens, and whether each was the most probable.
 
     Rows are padded on the left, so that all answers are at the end: logits are computed there only, and take memory in
-    proportion to the longest answer, not to the prompts.
+    proportion to the longest answer, not to the prompts. `known` are the names of the forward pass's arguments.
     """
     length = max(len(sample.ids) for sample in samples)
     device = next(model.parameters()).device
@@ -110,7 +116,6 @@ def _forward(
         ids[row, length - len(sample.ids) :] = torch.tensor(sample.ids, device=device)
         mask[row, length - len(sample.ids) :] = 1
     kept = max(len(sample.spans) for sample in samples) + 1
-    known = _parameters(model)
     options: dict[str, Any] = {"logits_to_keep": kept, "position_ids": (mask.cumsum(-1) - 1).clamp(min=0)}
     options = {name: value for name, value in options.items() if name in known}
     logits = model(input_ids=ids, attention_mask=mask, use_cache=False, **options).logits
@@ -121,11 +126,10 @@ def _forward(
         yield logprobs.tolist(), (answer.argmax(-1) == expected).tolist()
 
 
-def _parameters(model: torch.nn.Module) -> set[str]:
-    """Names of the arguments of a model's forward pass, behind wrappers of distribution, PEFT and TRL."""
+def _unwrapped(model: torch.nn.Module) -> Any:
+    """The model behind wrappers of distribution and PEFT."""
     plain = extract_model_from_parallel(model)
-    plain = plain.get_base_model() if isinstance(plain, PeftModel) else plain
-    return set(inspect.signature(type(plain).forward).parameters)
+    return plain.get_base_model() if isinstance(plain, PeftModel) else plain
 
 
 def _figures(logprobs: list[float], best: list[bool], names: list[str]) -> dict[str, Any]:

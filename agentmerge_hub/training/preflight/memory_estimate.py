@@ -77,13 +77,10 @@ def _moments(config: RunConfig, width: int) -> int:
 def _activations(model: Any, config: RunConfig, tokens: int) -> float:
     """Bytes kept for the backward pass: of every layer, or only its input if activations are computed again."""
     text, width = model.config.get_text_config(), 2 if config.sft.bf16 or config.sft.fp16 else 4
-    hidden, heads = text.hidden_size, text.num_attention_heads
-    head = getattr(text, "head_dim", None) or hidden // heads
-    attention = head * (heads + 2 * (getattr(text, "num_key_value_heads", None) or heads))
-    layers = _layers(model)
+    hidden, layers = text.hidden_size, _layers(model)
     # Norms and residual stream in float32; projections, attention and gates in the precision of the pass. The counts were
     # fitted to the memory of a Llama of 33M parameters on a CPU.
-    layer = 32 * hidden + 6 * width * (attention + _mlp_width(layers[0], text) + hidden)
+    layer = 32 * hidden + 6 * width * (_attention_width(text) + _mlp_width(layers[0], text) + hidden)
     kept = len(layers) - _frozen_from_the_bottom(model, layers)
     if config.sft.gradient_checkpointing:
         return tokens * (layer + 4 * hidden * kept)
@@ -91,7 +88,19 @@ def _activations(model: Any, config: RunConfig, tokens: int) -> float:
 
 
 def _layers(model: Any) -> torch.nn.ModuleList:
-    return max((each for each in model.modules() if isinstance(each, torch.nn.ModuleList)), key=len)
+    """The model's longest list of modules; the whole model as one layer if it has none."""
+    lists = (each for each in model.modules() if isinstance(each, torch.nn.ModuleList))
+    return max(lists, key=len, default=torch.nn.ModuleList([model]))
+
+
+def _attention_width(text: Any) -> int:
+    """Width of queries, keys and values together; of three times the hidden state where the configuration has no heads."""
+    heads = getattr(text, "num_attention_heads", None)
+    if not isinstance(heads, int) or not heads:
+        return 3 * text.hidden_size
+    head = getattr(text, "head_dim", None) or text.hidden_size // heads
+    key_values = getattr(text, "num_key_value_heads", None)
+    return head * (heads + 2 * (key_values if isinstance(key_values, int) and key_values else heads))
 
 
 def _mlp_width(layer: torch.nn.Module, text: Any) -> int:

@@ -3,7 +3,6 @@
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +61,7 @@ def make_plan(dataset: Dataset, config: RunConfig, replayed: int = 0, longest: i
     batches = count_batches(len(lengths), _items(dataset, sft), sft)
     steps = batches.steps(sft)
     model = model_loading.empty_model(config)
-    _check_model(model, config, longest or int(lengths.max()), max(int(row.max()) for row in ids))
+    model_loading.check_rows(model, longest or int(lengths.max()), max(int(row.max()) for row in ids))
     parameters = list(model.parameters())
     together = min(sft.per_device_train_batch_size, batches.items)
     largest = sft.max_length if sft.packing and sft.max_length else int(lengths.max())
@@ -83,22 +82,6 @@ def make_plan(dataset: Dataset, config: RunConfig, replayed: int = 0, longest: i
         needs=memory_estimate.estimate(model, config, largest * together, answers, checkpoints),
         rows_sha256=hashlib.sha256(b"".join(row.astype("<i4").tobytes() for row in (*ids, *all_labels))).hexdigest(),
     )
-
-
-def _check_model(model: Any, config: RunConfig, longest: int, largest_id: int) -> None:
-    """Raise UserError if a row has a token or a position that the model does not have."""
-    embeddings = model.get_input_embeddings().weight.shape[0]
-    if largest_id >= embeddings:
-        raise UserError(
-            f"{config.model_name} has {embeddings} embedding rows and the tokenizer of {config.tokenizer_name} gives the token id "
-            f"{largest_id}: use the model's own tokenizer, or a model whose embedding was resized for this one"
-        )
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if positions and longest > positions:
-        raise UserError(
-            f"the longest row has {longest} tokens and {config.model_name} has {positions} positions: build the dataset with a "
-            "smaller --window"
-        )
 
 
 def _items(dataset: Dataset, sft: SFTConfig) -> int:
