@@ -30,7 +30,8 @@ from agentmerge_hub.dataset.redaction.machine_names import machine_hash
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, redact_text
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.verify_output import measure_and_scan, scan_other_files
-from agentmerge_hub.dataset.workers import WorkerConfig, run
+from agentmerge_hub.dataset.worker_pool import run
+from agentmerge_hub.dataset.workers import WorkerConfig
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import SCHEMA_VERSION
 from agentmerge_hub.tokenizer import ChatTokenizer

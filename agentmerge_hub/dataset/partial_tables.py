@@ -5,8 +5,9 @@ batches (deduplication, splits, balance) follow in assemble.py.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 
 import pyarrow as pa
 
@@ -134,15 +135,25 @@ def make_partial_tables(
     tokenizer: ChatTokenizer,
     scanner: LineScanner,
     read: Callable[[Found], Episode] = reload.read_input,
+    failed: Mapping[int, str] = MappingProxyType({}),
+    started: Callable[[int], object] | None = None,
 ) -> PartialTables:
     """Read, select, redact, render, fit and check a batch of episodes.
 
     An episode that cannot be processed, for whatever reason, is in the ledger; it never ends the batch.
+
+    Args:
+        failed: number in the batch → why an episode is not processed again.
+        started: is called with the number of each episode before it is read.
     """
     statuses: list[EpisodeStatus] = []
     tables: list[tuple[pa.Table, pa.Table, pa.Table]] = []
-    for found in batch:
+    for number, found in enumerate(batch):
+        if started:
+            started(number)
         try:
+            if number in failed:
+                raise Unreadable(failed[number])
             with time_limit():
                 rows = _process(read(found), settings, tokenizer, scanner)
             tables.append(rows.tables())

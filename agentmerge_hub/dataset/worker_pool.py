@@ -1,0 +1,152 @@
+"""Run batches on worker processes that can be ended: an episode that stalls or kills its process is set aside."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing import connection, get_context
+from typing import Any
+
+from agentmerge_hub.dataset.partial_tables import PartialTables
+from agentmerge_hub.dataset.workers import Batch, WorkerConfig, block_torch_import
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.traces.limits import EPISODE_SECONDS
+
+GRACE_SECONDS = 60
+"""After its time limit an episode ends itself; its process is ended if it does not, as in a call into a library."""
+
+_ENDED = "its worker process ended twice while it processed this episode, as it does when memory runs out"
+_STALLED = "the episode takes longer than its time limit, and its worker process had to be ended"
+
+
+@dataclass
+class _Worker:
+    """One process and what it works on."""
+
+    process: Any
+    pipe: connection.Connection
+    batch: int | None = None
+    episode: int | None = None
+    since: float = 0.0
+
+
+@dataclass
+class _State:
+    """What is known of the batches."""
+
+    batches: list[Batch]
+    failed: dict[int, dict[int, str]] = field(default_factory=dict)
+    """Batch → episode → why it is set aside."""
+    deaths: dict[tuple[int, int | None], int] = field(default_factory=dict)
+    """Batch and episode → how often a process ended there."""
+    waiting: list[int] = field(default_factory=list)
+    results: dict[int, PartialTables] = field(default_factory=dict)
+
+
+def run(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tuple[Batch, PartialTables]]:
+    """Each batch with its partial tables, in the order of the batches: in this process, or on several cores.
+
+    Raises:
+        UserError: see run_in_processes.
+    """
+    if min(workers, len(batches)) > 1:
+        yield from run_in_processes(config, batches, workers)
+    else:
+        yield from ((batch, config.process(batch)) for batch in batches)
+
+
+def run_in_processes(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tuple[Batch, PartialTables]]:
+    """Each batch with its partial tables, in the order of the batches.
+
+    Raises:
+        UserError: a worker reports one, or processes end before they reach an episode.
+    """
+    state = _State(batches, waiting=list(range(len(batches))))
+    pool = [_start(config) for _ in range(min(workers, len(batches)))]
+    try:
+        for number, batch in enumerate(batches):
+            while number not in state.results:
+                _dispatch(pool, state, ahead=number + 2 * workers)
+                ready = connection.wait([worker.pipe for worker in pool], timeout=1.0)
+                for place, worker in enumerate(pool):
+                    if worker.pipe in ready and not _receive(worker, state):
+                        pool[place] = _replace(worker, state, config)
+                    elif (
+                        worker.episode is not None and time.monotonic() - worker.since > EPISODE_SECONDS + GRACE_SECONDS
+                    ):
+                        pool[place] = _replace(worker, state, config, stalled=True)
+            yield batch, state.results.pop(number)
+    finally:
+        for worker in pool:
+            worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
+
+
+def _start(config: WorkerConfig) -> _Worker:
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, config), daemon=True)
+    process.start()
+    theirs.close()
+    return _Worker(process, ours)
+
+
+def _dispatch(pool: list[_Worker], state: _State, ahead: int) -> None:
+    """Give the next batches to idle workers, not too far ahead of the one that is yielded next."""
+    for worker in pool:
+        if worker.batch is None and state.waiting and state.waiting[0] < ahead:
+            worker.batch, worker.episode = state.waiting.pop(0), None
+            try:
+                worker.pipe.send((state.batches[worker.batch], state.failed.get(worker.batch, {})))
+            except OSError:  # the process has ended: its pipe reports it
+                continue
+
+
+def _receive(worker: _Worker, state: _State) -> bool:
+    """Read one message of a worker. False if its process has ended."""
+    try:
+        message = worker.pipe.recv()
+    except (EOFError, OSError):
+        return False
+    if isinstance(message, int):
+        worker.episode, worker.since = message, time.monotonic()
+    elif isinstance(message, UserError):
+        raise message
+    elif worker.batch is not None:
+        state.results[worker.batch] = message
+        worker.batch = worker.episode = None
+    return True
+
+
+def _replace(worker: _Worker, state: _State, config: WorkerConfig, stalled: bool = False) -> _Worker:
+    """A new process for one that ended or stalled. Its batch is repeated, without the episode that ends a process twice."""
+    worker.process.kill()
+    worker.process.join()
+    worker.pipe.close()
+    if worker.batch is not None:
+        key = (worker.batch, worker.episode)
+        state.deaths[key] = state.deaths.get(key, 0) + 1
+        if worker.episode is None and state.deaths[key] > 1:
+            raise UserError(
+                "a worker process was killed before it read an episode, probably because memory ran out: run the same command "
+                "again with fewer --workers; finished parts are kept"
+            )
+        if worker.episode is not None and (stalled or state.deaths[key] > 1):
+            state.failed.setdefault(worker.batch, {})[worker.episode] = _STALLED if stalled else _ENDED
+        state.waiting.insert(0, worker.batch)
+    return _start(config)
+
+
+def _work(pipe: connection.Connection, config: WorkerConfig) -> None:
+    """The program of a worker process: answer each batch with the numbers of its episodes as they begin, then its tables."""
+    block_torch_import()
+    while True:
+        try:
+            batch, failed = pipe.recv()
+        except EOFError:
+            return
+        try:
+            result: PartialTables | UserError = config.process(batch, failed, pipe.send)
+        except UserError as error:
+            result = error
+        pipe.send(result)
