@@ -1,4 +1,4 @@
-"""What a build can be told. Everything that changes a row stands here, and goes into the manifest and the card."""
+"""Settings of a build. Every setting that changes a row is here, in the manifest and in the card."""
 
 from typing import Annotated, Any
 

@@ -1,6 +1,7 @@
 """The same traces give the same bytes: resumed, extended, with other workers, on Ray."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from dataset_files import data_hashes, run
-from made_traces import write_study
+from made_traces import write_episode, write_study
+from planted_secrets import planted_secrets
 
 from agentmerge_hub.errors import UserError
 
@@ -86,3 +88,45 @@ def test_a_ray_worker_without_the_traces_gives_one_sentence(tmp_path: Path, toke
     ) as caught:
         list(run_on_ray(WorkerConfig(Settings(), str(tokenizer_folder)), [elsewhere], 1))
     assert "\n" not in str(caught.value)
+
+
+def test_hash_seed_locale_time_zone_and_workers_do_not_change_the_bytes(tmp_path: Path, tokenizer_folder: Path) -> None:
+    for seed, (kind, text, _) in enumerate(planted_secrets()[::4]):
+        page = f"[10] button 'OK {seed}'\n[11] StaticText 'below'\n{text}"
+        obs = {"axtree_txt": page, "goal": f"Press OK {seed} for {text}"}
+        write_episode(
+            tmp_path / "t",
+            "miniwob.click-dialog",
+            seed,
+            flags=None,
+            obs=obs,
+            action="click('10')",
+            name=f"{kind} {seed}",
+        )
+    outputs = []
+    environments = (("1", "C", "UTC", "1"), ("2", "C.UTF-8", "Asia/Tokyo", "2"))
+    for number, (hash_seed, locale, zone, workers) in enumerate(environments):
+        out = tmp_path / f"out-{number}"
+        environment = {
+            "PYTHONHASHSEED": hash_seed,
+            "LC_ALL": locale,
+            "TZ": zone,
+            "AGENTMERGE_CACHE": str(tmp_path / f"cache-{number}"),
+        }
+        program = [
+            sys.executable,
+            "-m",
+            "agentmerge_hub.cli",
+            "build",
+            tmp_path / "t",
+            "-o",
+            out / "traces",
+            "--tokenizer",
+            tokenizer_folder,
+        ]
+        done = subprocess.run(
+            [*program, "--workers", workers], env=os.environ | environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        outputs.append(data_hashes(out / "traces"))
+    assert outputs[0] == outputs[1]

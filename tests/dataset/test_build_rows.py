@@ -22,9 +22,9 @@ def test_every_config_loads_by_name(built: Path, monkeypatch: pytest.MonkeyPatch
         sizes[config] = {split: data.num_rows for split, data in loaded.items()}
         card = yaml.safe_load((built / "README.md").read_text().split("---")[1])
         (info,) = (info for info in card["dataset_info"] if info["config_name"] == config)
-        told = {split["name"]: (split["num_examples"], split["num_bytes"]) for split in info["splits"]}
-        there = {name: (d.num_rows, d.info.splits[name].num_bytes) for name, d in loaded.items()}
-        assert told == there
+        in_card = {split["name"]: (split["num_examples"], split["num_bytes"]) for split in info["splits"]}
+        loaded_sizes = {name: (d.num_rows, d.info.splits[name].num_bytes) for name, d in loaded.items()}
+        assert in_card == loaded_sizes
         assert info["download_size"] == loaded["train"].info.download_size
     assert sizes["cot"] == sizes["no_cot"]
     assert sum(sizes["all"].values()) == 72 and sizes["all"]["cross_task"] == 24

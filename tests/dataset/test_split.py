@@ -1,4 +1,4 @@
-"""Splits: nothing stands on two sides, whatever the tasks, seeds and goals are; and the table of tasks is BrowserGym's."""
+"""Splits: no task, seed or goal is in two splits, whatever the tasks, seeds and goals are; the task table equals BrowserGym's."""
 
 import csv
 from pathlib import Path

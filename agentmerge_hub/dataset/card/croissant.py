@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from agentmerge_hub.dataset.card.figures import benchmarks_of
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.licenses.license_terms import ordered
 from agentmerge_hub.records import SCHEMA_VERSION
@@ -41,9 +42,10 @@ def croissant(name: str, written: Iterable[WrittenSplit]) -> str:
     """The description as text.
 
     Args:
-        name: of the dataset.
-        written: its splits, whose files lie in ``data/<config>/<split>-*.parquet``.
+        name: name of the dataset.
+        written: its splits, with files in ``data/<config>/<split>-*.parquet``.
     """
+    written = list(written)
     files: dict[str, list[Path]] = {}
     for split in written:
         files.setdefault(split.config, []).extend(split.files)
@@ -59,7 +61,9 @@ def croissant(name: str, written: Iterable[WrittenSplit]) -> str:
         "conformsTo": "http://mlcommons.org/croissant/1.1",
         "version": SCHEMA_VERSION,
         "license": [license.link or license.id for license in ordered(terms)],
-        "keywords": ["web agents", "BrowserGym", "AgentLab", "behavior cloning"],
+        "inLanguage": "en",
+        "isLiveDataset": False,
+        "keywords": ["web agents", "BrowserGym", *benchmarks_of(written), "behavior cloning"],
         "distribution": [
             {
                 "@type": "cr:FileSet",

@@ -14,6 +14,12 @@ from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 _COLUMNS = ["benchmark", "category", "task", "episode_id", "teacher", "license", "cot", "n_prompt_tokens", "n_completion_tokens", "axtree_lines_cut", "html_lines_cut"]  # fmt: skip
 
 
+_BENCHMARKS = {
+    "workarena": "WorkArena", "miniwob": "MiniWoB", "webarena": "WebArena", "visualwebarena": "VisualWebArena",
+    "assistantbench": "AssistantBench", "weblinx": "WebLINX",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Lengths:
     """One row of the table of lengths, in tokens."""
@@ -34,6 +40,7 @@ def figures(written: list[WrittenSplit], config: dict[str, Any]) -> dict[str, An
     prompt, answer = (table[name].to_numpy() for name in ("n_prompt_tokens", "n_completion_tokens"))
     cut = table["axtree_lines_cut"].to_numpy() + table["html_lines_cut"].to_numpy()
     return {
+        "benchmarks": [_BENCHMARKS.get(name, name) for name in benchmarks_of(written)],
         "tokens": {"prompt": int(prompt.sum()), "answer": int(answer.sum())},
         "lengths": [
             _lengths("prompt", prompt, config["window"] - config["answer"]),
@@ -44,6 +51,14 @@ def figures(written: list[WrittenSplit], config: dict[str, Any]) -> dict[str, An
         "tasks": _grouped(rows, ("task", "split")),
         "teachers": _grouped(rows, ("teacher", "license")),
     }
+
+
+def benchmarks_of(written: list[WrittenSplit]) -> list[str]:
+    """The benchmarks whose rows are in the config `all`, in order."""
+    tables = (
+        pq.read_table(path, columns=["benchmark"]) for split in written if split.config == "all" for path in split.files
+    )
+    return sorted({name for table in tables for name in table["benchmark"].unique().to_pylist() if name})
 
 
 def _read(split: WrittenSplit) -> pa.Table:

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from agentmerge_hub.dataset.card.croissant import FILE as CROISSANT
 from agentmerge_hub.dataset.card.croissant import croissant
-from agentmerge_hub.dataset.card.figures import draw_lengths, figures
+from agentmerge_hub.dataset.card.figures import benchmarks_of, draw_lengths, figures
 from agentmerge_hub.dataset.drop_rules import EPISODE_RULES, SAMPLE_RULES
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.dataset.preferences.pairs import CONFIG as PREFERENCES
@@ -103,7 +103,7 @@ def _metadata(name: str, written: list[WrittenSplit], terms: list[str]) -> str:
         language="en",
         **license_fields,
         task_categories=["text-generation"],
-        tags=["web-agents", "browsergym", "agentlab", "workarena", "miniwob", "behavior-cloning"],
+        tags=["web-agents", "browsergym", *benchmarks_of(written), "behavior-cloning"],
         size_categories=[_size_category(sum(s.num_examples for s in written if s.config == "all"))],
         configs=configs,
     )

@@ -18,7 +18,7 @@ _NAMES = ("benchmark", "task", "agent", "teacher", "action_space", "date")
 """Fields of an episode that hold names."""
 
 _PUBLIC_SITES = ("assistantbench", "webvoyager", "weblinx", "openended", "mind2web")
-"""Benchmarks on the open web: the host of their first page is nobody's instance."""
+"""Benchmarks on the open web: the host of their first page is a public site."""
 
 _PATH = re.compile(r"(?:[A-Za-z]:|\.{0,2}|~[\w.-]*|\w+:/)?[\\/](?:[^\\/]+[\\/])*[^\\/]+[\\/]?")
 

@@ -15,7 +15,7 @@ _GENERIC = frozenset(
      "demo", "student", "agent", "work", "worker", "data", "home", "web", "train", "research", "sagemaker-user", "localhost",
      "localdomain", "localhost.localdomain", "computer", "desktop", "laptop", "server", "local", "host", "main", "hub"}
 )  # fmt: skip
-"""Names of nobody in particular, which pages hold as words."""
+"""Names that identify nobody and are ordinary words on pages."""
 
 _SHORTEST = 4
 """Characters; a shorter name is a part of many words."""

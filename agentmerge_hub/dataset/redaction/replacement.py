@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from agentmerge_hub.dataset.redaction.escapes import decode_line
 from agentmerge_hub.dataset.redaction.finding import Finding
-from agentmerge_hub.dataset.redaction.private_keys import HINT
+from agentmerge_hub.dataset.redaction.private_keys import HINT, private_key_spans
 from agentmerge_hub.dataset.redaction.scanner import MAX_ROUNDS, LineScanner, find_secrets, replace_findings
 
 _ALWAYS_DISTINCTIVE = ("email", "host", "account", "phone", "number")
@@ -28,6 +28,9 @@ class Replacer:
         found = scanner.scan(texts)
         known = dict(known or {})
         self.secrets = {(kind, value) for value, kind in known.items() if any(value in text for text in texts)}
+        for text in texts:
+            if HINT in text:
+                self.secrets |= {("token", text[start:end]) for start, end in private_key_spans(text)}
         for line in sorted(found):
             for finding in found[line]:
                 self.secrets.add((finding.kind, finding.value))

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from planted_secrets import planted_secrets
 
 from agentmerge_hub.dataset.redaction.episode import path_role, redact_episode
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, find_secrets
@@ -48,6 +49,16 @@ def test_a_password_known_from_an_address_is_replaced_on_the_page_too() -> None:
     redacted, _ = redact_episode(read, LineScanner())
     assert "pw-of-1234" not in str(redacted)
     assert redacted.steps[0].action.split("'")[3] in redacted.steps[0].observation.axtree
+
+
+@pytest.mark.parametrize(("kind", "text", "secret"), planted_secrets())
+def test_a_planted_secret_is_in_no_field(kind: str, text: str, secret: str) -> None:
+    read = episode(f"[1] button 'OK'\n{text}\n[2] link 'x'", goal=f"Press OK for {text}", action="click('1')", url="")
+    redacted, kinds = redact_episode(read, LineScanner())
+    assert sum(kinds.values()) >= 1
+    assert all(
+        secret not in value for step in redacted.steps for value in (step.observation.axtree, step.observation.goal)
+    )
 
 
 def test_an_episode_without_secrets_is_untouched() -> None:
