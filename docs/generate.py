@@ -50,7 +50,9 @@ def repository_page(name: str) -> str:
 
 def command_reference() -> str:
     """Help of every verb, in the order of the pipeline."""
-    return "# Command line\n\n" + "\n".join(_sections(agentmerge, click.Context(agentmerge, info_name="agentmerge"), 2))
+    return "# Command line\n\n" + "\n".join(
+        _sections(agentmerge, click.Context(agentmerge, info_name="agentmerge", **agentmerge.context_settings), 2)
+    )
 
 
 def _sections(command: click.Command, context: click.Context, level: int) -> Iterator[str]:
