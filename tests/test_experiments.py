@@ -15,7 +15,7 @@ from datasets import load_dataset
 
 from agentmerge_hub.agents.plan import plan
 from agentmerge_hub.agents.recipe import Recipe, read
-from agentmerge_hub.analysis import comparisons, selection
+from agentmerge_hub.analysis import comparison_table, selection
 from agentmerge_hub.analysis import episodes as episode_tables
 from agentmerge_hub.analysis.common_episodes import shared_episodes
 from agentmerge_hub.analysis.report.verdicts import p_text, points
@@ -130,7 +130,7 @@ def test_the_page_shows_what_the_published_episodes_give() -> None:
     results = episode_tables.read([HERE / "results" / name for name in ("reported", "more", "validation")])
     candidates = selection.choose(results).candidates
     keys, _ = shared_episodes(results, candidates)
-    computed = comparisons.table(results, candidates, "agentmerge", keys, draws=200)
+    computed = comparison_table.table(results, candidates, "agentmerge", keys, draws=200)
     with (HERE / "results" / "report" / "comparisons.csv").open(newline="") as file:
         published = list(csv.DictReader(file))
     page = (HERE / "README.md").read_text(encoding="utf-8")

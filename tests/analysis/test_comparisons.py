@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import simulated_results as simulated
 
-from agentmerge_hub.analysis import comparisons, episodes, selection, statistics, tables
+from agentmerge_hub.analysis import comparison_table, comparisons, episodes, selection, statistics, tables
 from agentmerge_hub.analysis.common_episodes import shared_episodes
 from agentmerge_hub.errors import UserError
 
@@ -26,7 +26,7 @@ def compared(folder: Path, rows: list[dict]) -> list[dict]:
     results = read(folder, rows)
     candidates = selection.choose(results).candidates
     shared, _ = shared_episodes(results, candidates)
-    return comparisons.table(results, candidates, "agentmerge", shared, draws=500)
+    return comparison_table.table(results, candidates, "agentmerge", shared, draws=500)
 
 
 def test_a_comparison_is_what_a_hand_would_count() -> None:
@@ -93,7 +93,7 @@ def test_unequal_sets_are_reduced_to_the_common_episodes(tmp_path: Path) -> None
     candidates = selection.choose(results).candidates
     shared, notes = shared_episodes(results, candidates)
     assert "18 common ones of 24" in notes[0]
-    (row,) = comparisons.table(results, candidates, "agentmerge", shared, draws=200)
+    (row,) = comparison_table.table(results, candidates, "agentmerge", shared, draws=200)
     table = {line["method"]: line["reward"] for line in tables.table1(results, candidates, shared)}
     assert row["pairs"] == 18
     assert (row["mean_a"], row["mean_b"]) == pytest.approx((table["agentmerge"], table["instruct_finetuned"]))

@@ -8,7 +8,7 @@ from typing import Any
 
 from agentmerge_hub import content_hash, manifest, output_folder
 from agentmerge_hub.analysis import (
-    comparisons,
+    comparison_table,
     episodes,
     error_analysis,
     forgetting,
@@ -89,7 +89,7 @@ def write(folders: list[Path], out: Path, options: Options) -> Written:
     chosen = selection.choose(results, options.choose_on)
     shared, unequal = shared_episodes(results, chosen.candidates)
     notes += chosen.notes + unequal
-    compared = comparisons.table(results, chosen.candidates, focus, shared, draws=options.draws, seed=options.seed)
+    compared = comparison_table.table(results, chosen.candidates, focus, shared, draws=options.draws, seed=options.seed)
     answer = verdicts.answer(compared, focus)
     outcome = plan_file.compare(plan, compared) if plan else None
     nodes = lineage.tree(folders)
