@@ -41,7 +41,7 @@ class Verdict:
 
 def verify(
     folder: Path,
-    values: Mapping[str, str],
+    values: Mapping[str, str] | None = None,
     *,
     reply: bool = True,
     began: float | None = None,
@@ -59,7 +59,7 @@ def verify(
     Raises:
         UserError: if anything is wrong: every finding in one sentence each.
     """
-    spec = _spec_of(folder, values)
+    spec = _spec_of(folder, values or {})
     with os_errors_as_sentences(folder), scratch_folder("adapters") as scratch:
         inputs = open_inputs(spec, scratch, adapter_base)
         first = not (folder / manifest.NAME).is_file()

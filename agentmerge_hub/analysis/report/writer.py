@@ -70,12 +70,18 @@ class Written:
     answer: str
 
 
-def write(folders: list[Path], out: Path, options: Options) -> Written:
-    """Write the report.
+def write(folders: list[Path], out: Path, options: Options | None = None) -> Written:
+    """Write the report on results.
+
+    Args:
+        folders: outputs of `evaluate`.
+        out: the folder of the report.
+        options: what the report compares and shows.
 
     Raises:
         UserError: if an input cannot be read or `out` is taken.
     """
+    options = options or Options()
     started = time.time()
     inputs = options.inputs(folders)
     output_folder.check_not_input(out, inputs.values())

@@ -1,0 +1,40 @@
+"""The Python API is one import deep, cheap to import, and the notebook that shows it runs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import agentmerge_hub
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", agentmerge_hub.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(agentmerge_hub, name) is not None
+
+
+def test_import_loads_no_heavy_package() -> None:
+    code = "import sys, agentmerge_hub; print(sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for package in ("torch", "transformers", "datasets", "pyarrow", "pydantic", "numpy", "scipy", "matplotlib"):
+        assert f"'{package}'" not in loaded
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'brew'"):
+        agentmerge_hub.brew  # noqa: B018
+
+
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    cells = json.loads((ROOT / "docs/tutorial.ipynb").read_text(encoding="utf-8"))["cells"]
+    script = tmp_path / "tutorial.py"
+    script.write_text(
+        "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code") + "\nprint(points)\n"
+    )
+    ran = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=500)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("state='made'") == 3
