@@ -56,7 +56,6 @@ class CheckpointCallback(TrainerCallback):
             self.score(kwargs["model"], seen, folder if state.is_world_process_zero else None)
         PartialState().wait_for_everyone()  # until every process has saved its random state
         if state.is_world_process_zero and folder.is_dir():
-            atomic_write.sync(folder)
             write_manifest(folder, self.lineage, seen, state)
             delete_oldest(run_dir, self.limit, state.best_model_checkpoint)
 
@@ -91,7 +90,10 @@ def delete_oldest(run_dir: Path, limit: int | None, best: str | None = None) -> 
     if limit is None:
         return
     complete = _complete(run_dir)
-    for folder in complete[: max(0, len(complete) - max(1, limit))]:
+    old = complete[: max(0, len(complete) - max(1, limit))]
+    if old:
+        atomic_write.sync(complete[-1])  # on the disk before anything that it replaces is deleted
+    for folder in old:
         if best is None or folder.name != Path(best).name:
             _delete(folder)
 
