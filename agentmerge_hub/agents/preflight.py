@@ -7,6 +7,7 @@ from pathlib import Path
 from agentmerge_hub.agents.action_sets import default_action_space, lacking_calls
 from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.plan import Plan
+from agentmerge_hub.agents.provenance import provenance_columns
 from agentmerge_hub.agents.recipe import Recipe
 from agentmerge_hub.agents.serving import endpoint, engines
 from agentmerge_hub.agents.serving.model_folder import check_model_folder, context_length
@@ -67,6 +68,7 @@ def _problems(recipe: Recipe) -> Iterator[str]:
             if candidate.path:
                 check_model_folder(candidate.path, engine)
                 check_context(candidate.path, context_length(candidate.path), recipe.window)
+                provenance_columns(candidate)
         except UserError as error:
             yield f"candidate {candidate.name}: {error}"
     names = {candidate.path or candidate.model for candidate in recipe.candidates if not candidate.scripted}

@@ -1,6 +1,7 @@
 """The recipe of a study: candidates, agent configs, tasks and seeds. Reads YAML, returns validated models."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -173,9 +174,11 @@ def read(path: Path) -> Recipe:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the recipe"
         raise UserError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
-    return recipe.model_copy(
-        update={"candidates": [match for one in recipe.candidates for match in _matching(one, path)]}
-    )
+    candidates = [match for one in recipe.candidates for match in _matching(one, path)]
+    for what, names in (("candidates", [c.name for c in candidates]), ("agents", [a.name for a in recipe.agents])):
+        if repeated := [name for name, number in Counter(names).items() if number > 1]:
+            raise UserError(f"{path}: {what}: the name {repeated[0]!r} is used twice: give each its own")
+    return recipe.model_copy(update={"candidates": candidates})
 
 
 _WILDCARD = re.compile(r"[*?[]")

@@ -11,10 +11,8 @@ import pyarrow.parquet as pq
 from agentmerge_hub.actions import parse_calls
 from agentmerge_hub.agents.plan import Episode as Planned
 from agentmerge_hub.agents.plan import Plan
-from agentmerge_hub.agents.recipe import Candidate
+from agentmerge_hub.agents.provenance import provenance_columns
 from agentmerge_hub.agents.status.run_status import RunStatus, list_runs
-from agentmerge_hub.agents.weights import read_provenance
-from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import EXAMPLE_BID, html_bids, tree_bids
 from agentmerge_hub.records import RESULT_SCHEMA, Episode, Step
 from agentmerge_hub.traces.episode import Unreadable, read_episode
@@ -27,11 +25,11 @@ def write(planned: Plan, out: Path) -> dict[str, int]:
     """Write results.parquet, whole or not at all, from the traces under `out`. Returns counts by status."""
     runs = list_runs(out / "traces")
     categories = _categories(planned)
-    provenance = {c.path: read_provenance(Path(c.path)) for c in planned.recipe.candidates if c.path}
+    provenance = {candidate.name: provenance_columns(candidate) for candidate in planned.recipe.candidates}
     rows = []
     for episode in planned.episodes:
         run = runs.get(episode.run.exp_id)
-        row = _planned_columns(episode, provenance.get(episode.candidate.path, {}), categories)
+        row = _planned_columns(episode, provenance[episode.candidate.name], categories)
         rows.append(row | (_outcome_columns(run, out) if run else {"status": "missing"}))
     table = pa.Table.from_pylist(rows, schema=RESULT_SCHEMA)
     partial = out / f".{NAME}.partial"
@@ -46,7 +44,7 @@ def _categories(planned: Plan) -> dict[str, str]:
     return dict(zip(metadata["task_name"], metadata[column].astype(str))) if column else {}
 
 
-def _planned_columns(episode: Planned, source: dict[str, Any], categories: dict[str, str]) -> dict[str, Any]:
+def _planned_columns(episode: Planned, provenance: dict[str, Any], categories: dict[str, str]) -> dict[str, Any]:
     """The columns that are known before the episode runs."""
     candidate, env_args, flags = episode.candidate, episode.run.env_args, episode.run.agent_args.flags
     return {
@@ -55,17 +53,12 @@ def _planned_columns(episode: Planned, source: dict[str, Any], categories: dict[
         "category": categories.get(env_args.task_name, ""),
         "seed": env_args.task_seed,
         "split": episode.group.split,
-        "method": candidate.method or source.get("method") or candidate.name,
         "model": candidate.name,
         "weights_hash": episode.weights_hash or candidate.revision,
         "endpoint_model": candidate.model,
-        "learning_rate": _declared(candidate, "learning_rate", source),
-        "samples_seen": _declared(candidate, "samples_seen", source),
-        "merge_lambda": _declared(candidate, "merge_lambda", source),
-        "run_seed": _declared(candidate, "run_seed", source),
         "agent": episode.agent_name,
         "flags": json.dumps(flags if isinstance(flags, dict) else asdict(flags), sort_keys=True, default=str),
-    }
+    } | provenance
 
 
 def _outcome_columns(run: RunStatus, out: Path) -> dict[str, Any]:
@@ -102,24 +95,6 @@ def _outcome_columns(run: RunStatus, out: Path) -> dict[str, Any]:
 def _unparsed(episode: Episode) -> str:
     """``parse`` where an episode ended because no answer could be parsed."""
     return "parse" if episode.steps and episode.steps[-1].action is None else ""
-
-
-def _declared(candidate: Candidate, name: str, source: dict[str, Any]) -> Any:
-    """A setting of the training run or the merge: from the recipe, else from the folder's manifest.
-
-    Raises:
-        UserError: if they differ.
-    """
-    declared, recorded = getattr(candidate, name), source.get(_IN_MANIFEST.get(name, name))
-    if declared is not None and recorded is not None and declared != recorded:
-        raise UserError(
-            f"candidate {candidate.name}: the recipe says {name} {declared} and the manifest of {candidate.path} says "
-            f"{recorded}: remove it from the recipe"
-        )
-    return recorded if declared is None else declared
-
-
-_IN_MANIFEST = {"merge_lambda": "lambda", "run_seed": "seed"}
 
 
 def _bids(step: Step) -> set[str]:

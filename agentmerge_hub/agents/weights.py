@@ -1,11 +1,11 @@
-"""A model folder → the hash of its weights, and its provenance from its manifest."""
+"""A model folder → hashes of the weights that are served from it, and of its settings."""
 
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import content_hash, manifest
+from agentmerge_hub import content_hash
 from agentmerge_hub.agents.serving.model_folder import gguf_file, is_adapter, read_adapter_config
 from agentmerge_hub.errors import UserError
 
@@ -92,11 +92,3 @@ def settings_hash(folder: Path) -> str:
         return content_hash.is_model_file(name) and not name.endswith((".safetensors", ".index.json", ".gguf", ".bin"))
 
     return content_hash.folder_hash(folder, select)
-
-
-def read_provenance(folder: Path) -> dict[str, Any]:
-    """learning_rate, samples_seen, seed, method and lambda from the folder's manifest; empty without one."""
-    if not (folder / manifest.NAME).is_file():
-        return {}
-    config = manifest.read(folder).get("config", {})
-    return {key: config[key] for key in ("learning_rate", "samples_seen", "seed", "method", "lambda") if key in config}

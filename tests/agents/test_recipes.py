@@ -108,6 +108,7 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
         ({"agents": [{"name": "a", "flags": {"preset": "fancy"}}]}, "no preset 'fancy'"),
         ({"agents": [{"name": "a", "flags": {"use_thinkin": True}}]}, "agents.0.flags.use_thinkin"),
         ({"agents": [{"name": "a", "generic": "FLAGS_NONE"}]}, "no GenericAgent preset 'FLAGS_NONE'"),
+        ({"agents": [{"name": "a", "flags": {"preset": "basic"}}] * 2}, "agents: the name 'a' is used twice"),
         ({"job": 2}, "job: Extra inputs are not permitted"),
     ],
 )

@@ -39,6 +39,10 @@ class Score:
         return "new tasks" if self.split == NEW_TASKS else "new seeds of these tasks"
 
 
+_LATER_COLUMN = "endpoint_model"
+"""Results that were written before this column existed are read as well."""
+
+
 def scores_of(folder: Path, weights_hash: str) -> list[Score]:
     """Scores of the model with these weights in a folder of `agentmerge evaluate`.
 
@@ -48,7 +52,11 @@ def scores_of(folder: Path, weights_hash: str) -> list[Score]:
     path = folder / "results.parquet"
     written = manifest.read(folder)["outputs"].get(path.name)
     try:
-        rows = pq.read_table(path).cast(RESULT_SCHEMA).to_pylist()
+        table = pq.read_table(path)
+        if _LATER_COLUMN not in table.column_names:
+            nulls = pa.nulls(len(table), pa.string())
+            table = table.add_column(RESULT_SCHEMA.get_field_index(_LATER_COLUMN), _LATER_COLUMN, nulls)
+        rows = table.cast(RESULT_SCHEMA).to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"{folder} has no readable results.parquet: name a folder of `agentmerge evaluate`.") from error
     if written is None or content_hash.file_hash(path) != written["sha256"]:

@@ -1,0 +1,34 @@
+"""How a candidate's model was made: from the manifest of its folder, or declared in the recipe for an endpoint's model."""
+
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub import manifest
+from agentmerge_hub.agents.recipe import Candidate
+from agentmerge_hub.errors import UserError
+
+_KEYS = {"learning_rate": "learning_rate", "samples_seen": "samples_seen", "merge_lambda": "lambda", "run_seed": "seed"}
+"""Columns of the results, and their keys in a manifest."""
+
+
+def provenance_columns(candidate: Candidate) -> dict[str, Any]:
+    """method, learning_rate, samples_seen, merge_lambda and run_seed of a candidate; None where nothing says so.
+
+    Raises:
+        UserError: if the recipe and the manifest differ.
+    """
+    recorded = _recorded(Path(candidate.path)) if candidate.path else {}
+    columns: dict[str, Any] = {"method": candidate.method or recorded.get("method") or candidate.name}
+    for column, key in _KEYS.items():
+        declared, value = getattr(candidate, column), recorded.get(key)
+        if declared is not None and value is not None and declared != value:
+            raise UserError(
+                f"the recipe sets {column} {declared} and the manifest of {candidate.path} records {value}: remove {column} "
+                "from the recipe"
+            )
+        columns[column] = value if declared is None else declared
+    return columns
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
+    return manifest.read(folder)["config"] if (folder / manifest.NAME).is_file() else {}
