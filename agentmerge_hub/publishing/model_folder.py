@@ -23,7 +23,9 @@ TRAINED = ("sft", "preference")
 STAGES = ("merge", *TRAINED, "graft")
 """Stages whose folders are published as models."""
 DATA_ROLES = ("dataset", "replay")
-"""Roles of inputs that are no models."""
+"""Roles of inputs that are data."""
+_NO_BASE = (*DATA_ROLES, "tokenizer")
+"""Roles of inputs that are no base model."""
 SPEC = "mergekit_config.yml"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
@@ -116,7 +118,7 @@ def base_models_of(inputs: Sequence[Input], named: Sequence[str]) -> tuple[list[
     Args:
         named: ids that the user gave.
     """
-    models = [entry for entry in inputs if entry.role not in DATA_ROLES]
+    models = [entry for entry in inputs if entry.role not in _NO_BASE]
     known = [entry.name for entry in models if entry.on_hub]
     local = [entry for entry in models if not entry.on_hub and not entry.made_by]
     derived = [entry for entry in models if entry.made_by]

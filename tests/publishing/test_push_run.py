@@ -126,7 +126,10 @@ def test_a_graft_is_loaded_on_the_instruct_model(hub: Hub, run, traces: Path, to
 def test_a_base_model_that_contradicts_the_lineage_is_refused(
     run, traces: Path, tokenizer_folder, tmp_path: Path
 ) -> None:
-    stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces)
+    folder = stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces)
+    content = manifest.read(folder)
+    content["inputs"]["tokenizer"] = {"name": "tokenizer", "sha256": "0" * 64}
+    (folder / "manifest.json").write_text(json.dumps(content))
     push = ("push", "model", "run", "--repo-id", "acme/agent", *LICENSE, "--traces", "traces")
     run(*push, "--base-model", "acme/tiny-base")
     failed = run(*push, "--base-model", "acme/other", ok=False)

@@ -56,6 +56,21 @@ PATH_RULES = (
         ),
         everywhere=False,
     ),
+    Rule(  # home folders of a site by letter: /home/lab/j/jane
+        "home",
+        ("/home",),
+        re.compile(rf"{_PATH_START}/homes?\d?/[\w.-]{{1,40}}/[A-Za-z]/{_NAME}", re.IGNORECASE),
+        everywhere=False,
+    ),
+    Rule(  # members of a group's project folder: /project/def-lab/jane
+        "home",
+        ("/project",),
+        re.compile(
+            rf"{_PATH_START}/projects?/(?:(?:def|rrg|rpp|ctb|aip)-[\w.-]{{1,40}}|[\w-]{{1,40}}(?=/[a-z]+\.[a-z]+(?:[/\s'\"]|$)))/{_NAME}",
+            re.IGNORECASE,
+        ),
+        everywhere=False,
+    ),
     Rule(
         "home",
         ("/u/", "/h/", "/usr2/", "/var/mail/", "/var/spool/mail/", "/var/spool/cron/", "/afs/"),

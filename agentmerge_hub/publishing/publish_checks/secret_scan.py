@@ -35,7 +35,7 @@ def local_secrets(environment: Mapping[str, str] = os.environ) -> dict[str, str]
         if _SECRET_NAME.search(name) and len(value) >= _SHORTEST and not Path(value).exists()
     }
     token = get_token()
-    return found | ({token: "your Hugging Face token"} if token else {})
+    return found | ({token: "your Hugging Face token"} if token and len(token) >= _SHORTEST else {})
 
 
 def scan(
