@@ -8,7 +8,7 @@ import click
 from agentmerge_hub.errors import UserError, require
 
 if TYPE_CHECKING:
-    from agentmerge_hub.merging.merge import MergeSettings
+    from agentmerge_hub.merging.merge_job import MergeSettings
     from agentmerge_hub.merging.specs.spec import Spec
     from agentmerge_hub.merging.sweep import SweepResult
 
@@ -58,7 +58,7 @@ _device = click.option(
     type=click.Choice(["cpu", "cuda"]),
     default="cpu",
     show_default=True,
-    help="Where values are computed; the result is the same.",
+    help="Where task_arithmetic and ties are computed; the weights are the same to the bit.",
 )
 
 _dry_run = click.option(
@@ -104,7 +104,8 @@ def merge(
     """
     settings = _settings(reply, quick, shard_bytes, adapter_base, device)
     from agentmerge_hub.merging import dry_run as planning
-    from agentmerge_hub.merging.merge import MergeJob, merge_one
+    from agentmerge_hub.merging.merge import merge_one
+    from agentmerge_hub.merging.merge_job import MergeJob
 
     parsed = _read(spec, values)
     job = MergeJob(parsed, out, str(spec))
@@ -122,7 +123,7 @@ def _settings(reply: bool, quick: bool, shard_bytes: int, adapter_base: str | No
     require("merge", "torch", "mergekit")
     import torch
 
-    from agentmerge_hub.merging.merge import MergeSettings
+    from agentmerge_hub.merging.merge_job import MergeSettings
 
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch sees no GPU here, use --device cpu")

@@ -9,8 +9,9 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.engine import backends, streaming
 from agentmerge_hub.merging.inputs.merge_inputs import open_inputs
 from agentmerge_hub.merging.inputs.tensor_reader import CHUNK_SIZE
-from agentmerge_hub.merging.merge import MergeJob, MergeSettings, located_folders, written_bytes
+from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
+from agentmerge_hub.merging.preparation import located_folders, written_bytes
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.scratch import scratch_folder
 

@@ -4,11 +4,9 @@ Input: specs and model folders. Output: one finished folder a merge, or none. A 
 """
 
 import contextlib
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
@@ -17,83 +15,15 @@ from tqdm import tqdm
 from agentmerge_hub import content_hash, output_folder
 from agentmerge_hub.atomic_write import sync_path
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
-from agentmerge_hub.merging.engine import backends, mergekit_backend, streaming
-from agentmerge_hub.merging.engine.shard_writer import SHARD_BYTES, ShardWriter
-from agentmerge_hub.merging.inputs.checkpoint import locate
-from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, open_inputs, split_reference
-from agentmerge_hub.merging.inputs.safetensors_header import DTYPE_BYTES
+from agentmerge_hub.merging.engine import mergekit_backend, streaming
+from agentmerge_hub.merging.engine.shard_writer import ShardWriter
+from agentmerge_hub.merging.merge_job import MergeJob, MergeResult, MergeRun, MergeSettings
 from agentmerge_hub.merging.outputs import model_card, model_checks, model_files, provenance
-from agentmerge_hub.merging.specs import mergekit_schema
-from agentmerge_hub.merging.specs.formula import OUT_DTYPES, Formula, formula_of
-from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of
+from agentmerge_hub.merging.preparation import check_disk_space, open_runs
 from agentmerge_hub.scratch import scratch_folder
 
 Hashes = Mapping[Path, Mapping[str, str]]
 """Folder → file → sha256."""
-
-
-@dataclass(frozen=True)
-class MergeJob:
-    """One merge to run."""
-
-    spec: Spec
-    out: Path
-    where: str
-    """The spec's file, for messages."""
-
-
-@dataclass(frozen=True)
-class MergeResult:
-    """One merge that was run."""
-
-    out: Path
-    reply: str | None = None
-    problem: str | None = None
-    """Why it was not kept; None if it was."""
-
-
-@dataclass(frozen=True)
-class MergeSettings:
-    """How merges are run; none of it changes their weights."""
-
-    reply: bool = True
-    """Load each finished model and let it answer."""
-    quick: bool = False
-    """No reply, and specs that are computed here are not validated by mergekit's own classes, whose import takes as long as
-    merging half a billion values."""
-    shard_bytes: int = SHARD_BYTES
-    """Bytes a weights file at most."""
-    adapter_base: str | None = None
-    """The model that adapters were trained on, where it is not at the path they name."""
-    device: str = "cpu"
-    """Where values are computed: ``cpu`` or ``cuda``."""
-
-
-@dataclass
-class _Run:
-    """A job on its way: what was opened, and what ends with it."""
-
-    job: MergeJob
-    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-    inputs: MergeInputs | None = None
-    formula: Formula | None = None
-    folder: Path = Path()
-    problem: str | None = None
-
-    @property
-    def opened(self) -> MergeInputs:
-        assert self.inputs is not None, "only runs without a problem are used, and those are open"
-        return self.inputs
-
-    def fail(self, problem: str) -> None:
-        """Give up one merge: what was written of it is removed."""
-        self.problem = problem
-        self.abort(UserError(problem))
-
-    def abort(self, error: BaseException) -> None:
-        """Leave the output folder with an error, which removes what was written."""
-        with contextlib.suppress(type(error), UserError):
-            self.stack.__exit__(type(error), error, error.__traceback__)
 
 
 def merge(jobs: Sequence[MergeJob], settings: MergeSettings | None = None) -> list[MergeResult]:
@@ -111,12 +41,12 @@ def merge(jobs: Sequence[MergeJob], settings: MergeSettings | None = None) -> li
     """
     settings = settings or MergeSettings()
     started = time.time()
-    runs = [_Run(job) for job in jobs]
+    runs = [MergeRun(job) for job in jobs]
     with os_errors_as_sentences(jobs[0].out if jobs else None):
         try:
             with scratch_folder("adapters") as scratch:
-                _open(runs, settings, scratch)
-                _check_disk_space(_live(runs))
+                open_runs(runs, settings, scratch)
+                check_disk_space(_live(runs))
                 with ThreadPoolExecutor(3) as pool:
                     return _write(runs, settings, pool, started)
         except BaseException as error:
@@ -137,66 +67,12 @@ def merge_one(job: MergeJob, settings: MergeSettings | None = None) -> MergeResu
     return result
 
 
-def _live(runs: Sequence[_Run]) -> list[_Run]:
+def _live(runs: Sequence[MergeRun]) -> list[MergeRun]:
     return [run for run in runs if run.problem is None]
 
 
-def _open(runs: Sequence[_Run], settings: MergeSettings, scratch: Path) -> None:
-    """Check every spec and output, and open the inputs; merges of the same models share them."""
-    opened: dict[tuple[object, ...], MergeInputs] = {}
-    for run in runs:
-        spec, where = run.job.spec, run.job.where
-        try:
-            output_folder.check_replaceable(run.job.out, provenance.STAGE)
-            if not settings.quick or formula_of(spec) is None:
-                mergekit_schema.validate(spec, where)
-            if spec.is_random and spec.seed is None:
-                raise UserError(f"{where}: {spec.config['merge_method']} is random and names no seed: add `# seed: 42`")
-            output_folder.check_not_input(run.job.out, located_folders(spec))
-            key = (*references_of(spec), donor_of(spec), spec.config.get("base_model"), str(spec.config.get("tokenizer")),
-                   str(spec.config.get("tokenizer_source")))  # fmt: skip
-            if key not in opened:
-                opened[key] = open_inputs(spec, scratch, settings.adapter_base)
-            run.inputs = opened[key]
-            output_folder.check_not_input(run.job.out, run.inputs.read_folders)
-            run.formula = backends.streaming_formula(spec, run.inputs)
-            if run.formula is None:
-                mergekit_schema.validate(spec, where)
-            else:
-                backends.check_layers(run.formula, run.inputs)
-        except UserError as error:
-            run.fail(str(error))
-
-
-def located_folders(spec: Spec) -> list[Path]:
-    """The folders that a spec names and that are there; Hub ids are not looked up."""
-    parts = [part for reference in references_of(spec) for part in split_reference(reference) if part]
-    return [locate(part) for part in parts if Path(part).is_dir()]
-
-
-def written_bytes(spec: Spec, inputs: MergeInputs) -> int:
-    """Bytes of a merge's weights."""
-    name = spec.config.get("out_dtype") or spec.config.get("dtype") or "float32"
-    return sum(prod(shape) for shape in inputs.shapes.values()) * DTYPE_BYTES[OUT_DTYPES.get(name, "F32")]
-
-
-def _check_disk_space(runs: Sequence[_Run]) -> None:
-    """Fail every merge that the disk cannot take, in their order."""
-    free: dict[int, int] = {}
-    for run in runs:
-        out = run.job.out.absolute()
-        place = next(path for path in (out, *out.parents) if path.exists())
-        device = place.stat().st_dev
-        needed = written_bytes(run.job.spec, run.opened)
-        left = free.setdefault(device, shutil.disk_usage(place).free)
-        if left < needed:
-            run.fail(f"{place} has {left / 1e9:.1f} GB free, and the merge takes {needed / 1e9:.1f}: free some space")
-        else:
-            free[device] = left - needed
-
-
 def _write(
-    runs: Sequence[_Run], settings: MergeSettings, pool: ThreadPoolExecutor, started: float
+    runs: Sequence[MergeRun], settings: MergeSettings, pool: ThreadPoolExecutor, started: float
 ) -> list[MergeResult]:
     """Compute and finish every open merge. Files are hashed for the manifests while the pass runs."""
     for run in _live(runs):
@@ -211,9 +87,7 @@ def _write(
     for run in _live(runs):
         if run.formula is None:
             with _failing(run):
-                mergekit_backend.run(
-                    run.job.spec, run.folder, run.opened, shard_bytes=settings.shard_bytes, device=settings.device
-                )
+                mergekit_backend.run(run.job.spec, run.folder, run.opened, shard_bytes=settings.shard_bytes)
                 model_files.drop_auto_map(run.folder)
     for group in _grouped([run for run in _live(runs) if run.formula is not None]):
         _stream(group, settings)
@@ -229,7 +103,7 @@ def _write(
 
 
 @contextlib.contextmanager
-def _failing(run: _Run) -> Iterator[None]:
+def _failing(run: MergeRun) -> Iterator[None]:
     """Let an error of the block fail this merge alone."""
     try:
         yield
@@ -237,19 +111,19 @@ def _failing(run: _Run) -> Iterator[None]:
         run.fail(_renamed(str(error), run))
 
 
-def _renamed(text: str, run: _Run) -> str:
+def _renamed(text: str, run: MergeRun) -> str:
     return text.replace(str(run.folder), str(run.job.out)) if run.folder.name else text
 
 
-def _grouped(runs: Sequence[_Run]) -> list[list[_Run]]:
+def _grouped(runs: Sequence[MergeRun]) -> list[list[MergeRun]]:
     """Merges that one pass can compute together: the same tensors with the same shapes."""
-    groups: dict[tuple[object, ...], list[_Run]] = {}
+    groups: dict[tuple[object, ...], list[MergeRun]] = {}
     for run in runs:
         groups.setdefault(tuple(run.opened.shapes.items()), []).append(run)
     return list(groups.values())
 
 
-def _stream(runs: Sequence[_Run], settings: MergeSettings) -> None:
+def _stream(runs: Sequence[MergeRun], settings: MergeSettings) -> None:
     """Compute merges in one pass; those that fail are given up."""
     with contextlib.ExitStack() as stack:
         merges = []
@@ -289,7 +163,7 @@ def _flush(folders: Sequence[Path]) -> Hashes:
     return {}
 
 
-def _finish(run: _Run, hashes: Sequence[Future[Hashes]], *, reply: bool, started: float) -> MergeResult:
+def _finish(run: MergeRun, hashes: Sequence[Future[Hashes]], *, reply: bool, started: float) -> MergeResult:
     """Check a written model, write its card and manifest, and let it appear."""
     spec, inputs, folder, out = run.job.spec, run.opened, run.folder, run.job.out
     try:

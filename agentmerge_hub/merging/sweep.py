@@ -10,7 +10,8 @@ from agentmerge_hub.merging.engine.mergekit_backend import SPEC_FILE
 from agentmerge_hub.merging.inputs.adapter import is_adapter
 from agentmerge_hub.merging.inputs.checkpoint import weight_files
 from agentmerge_hub.merging.inputs.merge_inputs import folders_of
-from agentmerge_hub.merging.merge import MergeJob, MergeSettings, merge
+from agentmerge_hub.merging.merge import merge
+from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.specs.bound_values import finite_number

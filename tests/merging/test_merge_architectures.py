@@ -20,7 +20,8 @@ from transformers import (
 )
 
 from agentmerge_hub.merging.inputs.chat_templates import template_of
-from agentmerge_hub.merging.merge import MergeJob, MergeSettings, merge_one
+from agentmerge_hub.merging.merge import merge_one
+from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.verify import verify
 from agentmerge_hub.package_data import data_folder

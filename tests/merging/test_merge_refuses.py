@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.merge import MergeJob, MergeResult, MergeSettings, merge_one
+from agentmerge_hub.merging.merge import merge_one
+from agentmerge_hub.merging.merge_job import MergeJob, MergeResult, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.package_data import data_folder
 

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.merge import MergeJob, MergeSettings, merge_one
+from agentmerge_hub.merging.merge import merge_one
+from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.sweep import checkpoints_of, lambdas_of, sweep
 from agentmerge_hub.package_data import data_folder

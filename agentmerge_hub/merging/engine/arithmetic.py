@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 import torch
 
+MOST_ON_GPU = 4
+"""Models whose sum is the same to the bit on a CPU and a GPU."""
+
 
 def task_arithmetic(
     base: torch.Tensor, models: Sequence[torch.Tensor], weights: Sequence[float], *, normalize: bool, factor: float
@@ -22,11 +25,11 @@ def task_arithmetic(
     deltas = torch.empty((len(models), *base.shape), dtype=torch.float32, device=base.device)
     for row, model in zip(deltas, models):
         torch.sub(model, base, out=row)
-    weight = torch.tensor(weights, dtype=torch.float32, device=base.device)
+    weight = torch.tensor(weights, dtype=torch.float32).to(base.device)
     deltas.mul_(weight[:, None])
-    mixed = deltas.sum(dim=0)
+    mixed = _sum(deltas)
     if normalize:
-        total = weight.sum()
+        total = weight.cpu().sum()
         mixed /= total if total.abs() >= 1e-8 else 1
     if factor != 1:
         mixed *= factor
@@ -35,7 +38,7 @@ def task_arithmetic(
 
 def linear(models: Sequence[torch.Tensor], weights: Sequence[float], *, normalize: bool) -> torch.Tensor:
     """Σ wᵢ·modelᵢ, divided by Σ wᵢ if `normalize` (Wortsman et al., 2022)."""
-    weight = torch.tensor(weights, dtype=torch.float32, device=models[0].device)
+    weight = torch.tensor(weights, dtype=torch.float32)
     result = torch.zeros_like(models[0])
     for model, coefficient in zip(models, weight):
         result.addcmul_(model, coefficient)
@@ -67,15 +70,26 @@ def ties(
         torch.sub(model, base, out=row)
         if mask is not None:
             row.mul_(mask)
-    weight = torch.tensor(weights, dtype=torch.float32, device=base.device)[:, None]
+    weight = torch.tensor(weights, dtype=torch.float32).to(base.device)[:, None]
     deltas.mul_(weight)
-    majority = (deltas.sum(dim=0) >= 0).float() * 2 - 1
+    majority = (_sum(deltas) >= 0).float() * 2 - 1
     agrees = deltas.sign() == majority
-    mixed = (deltas * agrees).sum(dim=0)
+    mixed = _sum(deltas * agrees)
     if normalize:
-        total = (weight * agrees).sum(dim=0)
+        total = _sum(weight * agrees)
         total[total == 0] = 1
         mixed /= total
     if factor != 1:
         mixed *= factor
     return base + mixed
+
+
+def _sum(rows: torch.Tensor) -> torch.Tensor:
+    """The sum of rows. On a GPU they are added one after the other, which is what torch does on a CPU with up to
+    `MOST_ON_GPU` rows; a GPU's own sum has another order."""
+    if rows.device.type == "cpu":
+        return rows.sum(dim=0)
+    total = rows[0]
+    for row in rows[1:]:
+        total = total + row
+    return total

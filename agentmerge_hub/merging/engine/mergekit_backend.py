@@ -24,14 +24,13 @@ SPEC_FILE = "mergekit_config.yml"
 """The name under which a merged folder keeps the spec it was made with."""
 
 
-def run(spec: Spec, out: Path, inputs: MergeInputs, *, shard_bytes: int, device: str = "cpu") -> None:
+def run(spec: Spec, out: Path, inputs: MergeInputs, *, shard_bytes: int) -> None:
     """Run mergekit on a spec.
 
     Args:
         out: an existing folder; gets the model and the spec's text.
         inputs: the spec's models.
         shard_bytes: bytes a weights file at most.
-        device: where mergekit computes.
 
     Raises:
         UserError: with mergekit's last line if it fails, or naming a tensor that is not finite.
@@ -44,7 +43,7 @@ def run(spec: Spec, out: Path, inputs: MergeInputs, *, shard_bytes: int, device:
         command = [sys.executable, "-m", "mergekit.scripts.run_yaml", str(file), str(out), "--quiet"]
         # The card that mergekit writes asks the Hub about every short path, and the merge fails without network.
         command += ["--no-write-model-card", "--lora-merge-cache", scratch, "--lora-merge-dtype", "float32"]
-        command += ["--out-shard-size", str(shard_bytes), "--device", device]
+        command += ["--out-shard-size", str(shard_bytes)]
         if spec.seed is not None:
             command += ["--random-seed", str(spec.seed)]
         done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONHASHSEED": "0"})

@@ -48,7 +48,8 @@ def run(
         shapes: of the merged tensors; vocabulary tensors may have fewer rows than the inputs'.
         depth_of: a tensor's layer as a share of the depth (`Architecture.depth`); used where a formula has values by layer.
         progress: called with the number of values of each finished tensor.
-        device: where values are computed, ``cpu`` or ``cuda``; the numbers are the same.
+        device: where values are computed, ``cpu`` or ``cuda``. The numbers are the same: what a GPU rounds otherwise (linear,
+            sums of many models) is computed on the CPU.
 
     Returns:
         Index of each merge that failed → why: its result is not finite, or one of its inputs ends early. The others are
@@ -125,22 +126,36 @@ class _TensorMerge:
         problems: dict[str, str] = {}
         for reference, tensor in self.inputs.items():
             try:
-                values[reference] = self.reader.values(tensor, begin, end).to(self.device).float()
+                values[reference] = self.reader.values(tensor, begin, end).float()
             except UserError as error:
                 problems[reference] = str(error)
-        masks = {key: ties_mask.chunk_of(mask, begin, end).to(self.device) for key, mask in self.masks.items()}
+        masks = {key: ties_mask.chunk_of(mask, begin, end) for key, mask in self.masks.items()}
         for index, merge in self.merges.items():
             if index in self.failed:
                 continue
             problem = next((problems[name] for name in merge.formula.references if name in problems), None)
             if problem is None:
-                result = combine(merge.formula, self.numbers[index], values, masks)
+                result = self._combine(merge.formula, self.numbers[index], values, masks)
                 problem = self._not_finite(result, merge, values)
             if problem is None:
-                merge.write(self.name, begin, result.to(TORCH_DTYPES[merge.formula.out_dtype]).cpu())
+                merge.write(self.name, begin, result.to(TORCH_DTYPES[merge.formula.out_dtype]))
             else:
                 with self._lock:
                     self.failed.setdefault(index, problem)
+
+    def _combine(
+        self,
+        formula: Formula,
+        numbers: Coefficients,
+        values: Mapping[str, torch.Tensor],
+        masks: Mapping[ties_mask.Key, torch.Tensor],
+    ) -> torch.Tensor:
+        """The formula, on the device that gives the same numbers as the CPU."""
+        if self.device == "cpu" or formula.base is None or len(formula.models) > arithmetic.MOST_ON_GPU:
+            return combine(formula, numbers, values, masks)
+        moved = {reference: values[reference].to(self.device) for reference in formula.references}
+        moved_masks = {key: masks[key].to(self.device) for key in ties_mask.keys(formula, numbers) if key in masks}
+        return combine(formula, numbers, moved, moved_masks).cpu()
 
     def _not_finite(self, result: torch.Tensor, merge: StreamedMerge, values: Mapping[str, torch.Tensor]) -> str | None:
         """Why a result is not finite in the output type; None if it is."""

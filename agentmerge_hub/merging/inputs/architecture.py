@@ -67,7 +67,7 @@ class Architecture:
     separate_experts: bool
     """Whether experts are stored one by one, which mergekit fuses before it merges."""
     forced_dtypes: bool
-    """Whether mergekit writes some tensors in a type of their own."""
+    """Whether mergekit writes some tensors in another type than the rest."""
     embeddings: str | None = field(default=None)
     """The token embeddings, to which a head may be tied."""
 

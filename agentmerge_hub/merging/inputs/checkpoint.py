@@ -9,6 +9,13 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor, header_of
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+GENERATION = "generation_config.json"
+
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model",
+    "vocab.json", "merges.txt", "chat_template.jinja", GENERATION,
+)  # fmt: skip
+"""A model's tokenizer, and how it generates."""
 
 
 def locate(reference: str) -> Path:

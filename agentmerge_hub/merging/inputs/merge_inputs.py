@@ -5,7 +5,7 @@ answers nonsense, so every mismatch is an error here: architecture, config, tens
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from agentmerge_hub.merging.inputs.adapter import (
 )
 from agentmerge_hub.merging.inputs.architecture import Architecture, architecture_of, is_buffer, is_head
 from agentmerge_hub.merging.inputs.chat_templates import template_of
-from agentmerge_hub.merging.inputs.checkpoint import config_of, locate, tensors_of
+from agentmerge_hub.merging.inputs.checkpoint import TOKENIZER_FILES, config_of, locate, read_json, tensors_of
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
 from agentmerge_hub.merging.inputs.tied_heads import head_equals_embeddings
 from agentmerge_hub.merging.inputs.vocabulary import Rows, rows_of
@@ -39,7 +39,7 @@ class ModelInput:
     reference: str
     """As the spec names it."""
     folder: Path
-    """An adapter's is its own."""
+    """Of an adapter, where its weights are."""
     base_folder: Path
     """Where config.json is: of an adapter, the model it was trained on."""
     weights_folder: Path
@@ -106,6 +106,9 @@ def open_inputs(spec: Spec, scratch: Path, adapter_base: str | None = None) -> M
         )
     rows = rows_of(spec, {reference: model.folder for reference, model in models.items()}, donor)
     _check_templates(models, donor, base)
+    for name in TOKENIZER_FILES:
+        if name.endswith(".json") and (models[donor].folder / name).is_file():
+            read_json(models[donor].folder / name)
     architecture = architecture_of(configs[base], {name: tensor.shape for name, tensor in models[base].tensors.items()})
     models = _without_tied_heads(models, base, architecture)
     for reference in references:
@@ -176,34 +179,32 @@ def _without_tied_heads(
         return dict(models)
     found = {}
     for reference, model in models.items():
-        own = extra & model.tensors.keys()
-        for name in own:
+        heads = extra & model.tensors.keys()
+        for name in heads:
             if not head_equals_embeddings(model.tensors[name], model.tensors[architecture.embeddings]):
                 raise UserError(
                     f"{reference} has a head of its own, {name}, and others of these models use their embeddings as the "
                     "head (tie_word_embeddings): they cannot be merged"
                 )
-        tensors = {name: tensor for name, tensor in model.tensors.items() if name not in own}
-        found[reference] = ModelInput(
-            reference, model.folder, model.base_folder, model.weights_folder, model.is_adapter, tensors, model.config
-        )
+        tensors = {name: tensor for name, tensor in model.tensors.items() if name not in heads}
+        found[reference] = replace(model, tensors=tensors)
     return found
 
 
 def _check_tensors(model: ModelInput, base: ModelInput, architecture: Architecture, rows: Rows) -> None:
-    name, tensors, wanted = model.reference, model.tensors, base.tensors
-    for missing in sorted(wanted.keys() - tensors.keys()):
+    name, tensors, expected = model.reference, model.tensors, base.tensors
+    for missing in sorted(expected.keys() - tensors.keys()):
         raise UserError(f"{name} lacks the tensor {missing}, which {base.reference} has")
-    for extra in sorted(tensors.keys() - wanted.keys()):
+    for extra in sorted(tensors.keys() - expected.keys()):
         raise UserError(f"{name} has a tensor {extra}, which {base.reference} lacks")
     for key, tensor in tensors.items():
         if tensor.dtype not in FLOATS:
             raise UserError(f"{key} of {name} is stored as {tensor.dtype}: merging needs floating point")
-        if key in architecture.vocabulary and tensor.shape[1:] == wanted[key].shape[1:]:
-            _check_rows(model, key, wanted[key].shape[0], rows)
-        elif tensor.shape != wanted[key].shape:
+        if key in architecture.vocabulary and tensor.shape[1:] == expected[key].shape[1:]:
+            _check_rows(model, key, expected[key].shape[0], rows)
+        elif tensor.shape != expected[key].shape:
             raise UserError(
-                f"{key} of {name} is {list(tensor.shape)}, of {base.reference} {list(wanted[key].shape)}: they cannot be "
+                f"{key} of {name} is {list(tensor.shape)}, of {base.reference} {list(expected[key].shape)}: they cannot be "
                 "merged"
             )
 
@@ -228,12 +229,12 @@ def _shape(tensor: Tensor | AdaptedTensor, architecture: Architecture, rows: Row
 
 
 def _check_templates(models: Mapping[str, ModelInput], donor: str, base: str) -> None:
-    wanted = template_of(models[donor].folder)
-    if not wanted:
+    expected = template_of(models[donor].folder)
+    if not expected:
         raise UserError(
             f"{donor} has no chat template, and gives the tokenizer: set tokenizer_source to the instruct model"
         )
     for reference, model in models.items():
         template = template_of(model.folder)
-        if template and template != wanted and reference != base:
+        if template and template != expected and reference != base:
             raise UserError(f"the chat template of {reference} is not that of {donor}: it was trained on other prompts")

@@ -45,17 +45,21 @@ def check_same(configs: Mapping[str, Mapping[str, Any]], base: str) -> None:
     Raises:
         UserError: naming the first key that differs, with both values; or if transformers does not know the model.
     """
-    wanted = configs[base]
+    base_config = configs[base]
     for name, config in configs.items():
-        if config.get("architectures") != wanted.get("architectures"):
+        found = config.get("architectures")
+        if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], str):
+            raise UserError(f"the config.json of {name} names no model class: its architectures is {_plain(found)}")
+    for name, config in configs.items():
+        if config.get("architectures") != base_config.get("architectures"):
             raise UserError(
                 f"{name} does not fit {base}: its architectures is {_plain(config.get('architectures'))}, "
-                f"not {_plain(wanted.get('architectures'))}"
+                f"not {_plain(base_config.get('architectures'))}"
             )
     for name, config in configs.items():
-        if next(_differences(config, wanted), None) is None:
+        if next(_differences(config, base_config), None) is None:
             continue
-        for key, found, expected in _differences(_defined(config, name), _defined(wanted, base)):
+        for key, found, expected in _differences(_defined(config, name), _defined(base_config, base)):
             raise UserError(
                 f"{name} does not fit {base}: its {key} is {_plain(found)}, not {_plain(expected)} (config.json)"
             )
@@ -69,8 +73,8 @@ def changed_keys(config: Mapping[str, Any], expected: Mapping[str, Any], where: 
     if next(_differences(config, expected, strict=True), None) is None:
         return []
     return [
-        f"config.json has {key} {_plain(found)}, and the inputs give {_plain(wanted)}"
-        for key, found, wanted in _differences(_defined(config, where), _defined(expected, where), strict=True)
+        f"config.json has {key} {_plain(found)}, and the inputs give {_plain(value)}"
+        for key, found, value in _differences(_defined(config, where), _defined(expected, where), strict=True)
     ]
 
 
@@ -85,23 +89,23 @@ def has_own_code(config: Mapping[str, Any]) -> bool:
 
 
 def _differences(
-    config: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "", *, strict: bool = False
+    config: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "", *, strict: bool = False
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Key, value and wanted value of what differs and may not."""
-    ignored = DESCRIPTIVE | TOKEN_IDS if strict else _MAY_DIFFER | _positions(config, wanted)
-    for key in sorted(config.keys() | wanted.keys()):
+    """Key and both values of what differs and may not."""
+    ignored = DESCRIPTIVE | TOKEN_IDS if strict else _MAY_DIFFER | _positions(config, other)
+    for key in sorted(config.keys() | other.keys()):
         if key in ignored:
             continue
-        found, expected = config.get(key, _MISSING), wanted.get(key, _MISSING)
+        found, expected = config.get(key, _MISSING), other.get(key, _MISSING)
         if key in _NESTED and isinstance(found, Mapping) and isinstance(expected, Mapping):
             yield from _differences(found, expected, f"{prefix}{key}.", strict=strict)
         elif found != expected:
             yield f"{prefix}{key}", found, expected
 
 
-def _positions(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> set[str]:
+def _positions(config: Mapping[str, Any], other: Mapping[str, Any]) -> set[str]:
     """Limits that shape nothing: the longest input under plain rotary positions, and a window that is switched off."""
-    both = (config, wanted)
+    both = (config, other)
     ignored: set[str] = set()
     if all(_has_plain_rope(one) for one in both):
         ignored.add("max_position_embeddings")

@@ -15,7 +15,7 @@ def merge_adapter(adapter: Path, base: Path, scratch: Path) -> Path:
     Args:
         adapter: a LoRA adapter with settings of the allow-list (`adapter.config_of_adapter`).
         base: the model it was trained on.
-        scratch: an existing folder; gets the merged model in a folder of its own.
+        scratch: an existing folder; gets a new folder with the merged model.
 
     Raises:
         UserError: if PEFT refuses it, or it does not fit the base.

@@ -56,15 +56,15 @@ def rows_of(spec: Spec, folders: Mapping[str, Path], donor: str) -> Rows:
     Raises:
         UserError: if an input has other ids, or lacks tokens and the spec has no `tokenizer:` block.
     """
-    wanted = vocabulary(folders[donor])
+    expected = vocabulary(folders[donor])
     trims = tokenizer_source_of(spec.config) is not None
     block: Any = spec.config.get("tokenizer")
     multiple = block.get("pad_to_multiple_of") if isinstance(block, dict) else None
     union = tokenizer_source_of(spec.config) == "union"
     if union or (isinstance(block, dict) and block.get("tokens")):
-        return Rows(len(wanted), None, True, trims)
-    if sorted(wanted.values()) != list(range(len(wanted))):
-        raise UserError(f"the token ids of {donor} are not 0 … {len(wanted) - 1}: the rows of a merge would shift")
+        return Rows(len(expected), None, True, trims)
+    if sorted(expected.values()) != list(range(len(expected))):
+        raise UserError(f"the token ids of {donor} are not 0 … {len(expected) - 1}: the rows of a merge would shift")
     text = (folders[donor] / _FILE).read_bytes()
     by_mergekit = bool(multiple)
     for reference, folder in folders.items():
@@ -72,24 +72,24 @@ def rows_of(spec: Spec, folders: Mapping[str, Path], donor: str) -> Rows:
         if not path.is_file() or path.read_bytes() == text:
             continue
         other = vocabulary(folder)
-        if not any(other.get(token) != id for token, id in wanted.items()):
-            if trims or len(other) == len(wanted):
+        if not any(other.get(token) != id for token, id in expected.items()):
+            if trims or len(other) == len(expected):
                 continue
             raise UserError(
-                f"{reference} has {len(other)} tokens, {donor} {len(wanted)}: set tokenizer_source to the model whose "
+                f"{reference} has {len(other)} tokens, {donor} {len(expected)}: set tokenizer_source to the model whose "
                 "tokens the merge should have"
             )
         if isinstance(block, dict):
             by_mergekit = True  # its `source` is a model, and mergekit moves each token's row to its id
             continue
-        token = next(token for token, id in wanted.items() if other.get(token) != id)
+        token = next(token for token, id in expected.items() if other.get(token) != id)
         raise UserError(
             f"the vocabulary of {reference} is not that of {donor}: {token!r} is token {other.get(token)} there and "
-            f"{wanted.get(token)} here; if it should be merged all the same, write a `tokenizer:` block with a source and, "
+            f"{expected.get(token)} here; if it should be merged all the same, write a `tokenizer:` block with a source and, "
             "for each such token, where its embedding comes from (mergekit's documentation)"
         )
     if not multiple:
-        return Rows(len(wanted), len(wanted) if trims else None, by_mergekit, trims)
+        return Rows(len(expected), len(expected) if trims else None, by_mergekit, trims)
     if isinstance(multiple, bool) or not isinstance(multiple, int) or multiple < 1:
         raise UserError(f"pad_to_multiple_of is {multiple!r}, and should be a whole number above 0")
-    return Rows(len(wanted), -(-len(wanted) // multiple) * multiple, True, trims)
+    return Rows(len(expected), -(-len(expected) // multiple) * multiple, True, trims)

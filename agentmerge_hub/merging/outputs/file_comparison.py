@@ -6,15 +6,18 @@ from typing import Any
 
 from agentmerge_hub import manifest
 from agentmerge_hub.merging.engine.mergekit_backend import SPEC_FILE
-from agentmerge_hub.merging.inputs.checkpoint import INDEX, config_of, read_json, tensors_of
+from agentmerge_hub.merging.inputs.checkpoint import (
+    GENERATION,
+    INDEX,
+    TOKENIZER_FILES,
+    config_of,
+    read_json,
+    tensors_of,
+)
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.model_configs import TOKEN_IDS, changed_keys
-from agentmerge_hub.merging.outputs.model_files import (
-    GENERATION,
-    PROCESSOR_FILES,
-    TOKENIZER_FILES,
-    config_of_merge,
-)
+from agentmerge_hub.merging.outputs.model_checks import load_tokenizer
+from agentmerge_hub.merging.outputs.model_files import PROCESSOR_FILES, config_of_merge
 
 _HARMLESS = {
     "",
@@ -99,9 +102,7 @@ def _tokenizer(folder: Path, inputs: MergeInputs) -> list[str]:
     """Differences in how text becomes tokens; a union that mergekit built is its own."""
     if inputs.rows.aligned_by_mergekit:
         return []
-    from transformers import PreTrainedTokenizerFast
-
-    found, expected = (PreTrainedTokenizerFast.from_pretrained(path) for path in (folder, inputs.donor))
+    found, expected = (load_tokenizer(path) for path in (folder, inputs.donor))
     wrong = _tokenizer_differences(found, expected, inputs.donor)
     if wrong:  # mergekit saves what transformers' class for the model makes of the donor's files
         rebuilt = _rebuilt(inputs.donor)
@@ -116,7 +117,7 @@ def _rebuilt(donor: Path) -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(donor)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
         return None
     return tokenizer if getattr(tokenizer, "backend_tokenizer", None) is not None else None
 
@@ -129,9 +130,9 @@ def _tokenizer_differences(found: Any, expected: Any, donor: Path) -> list[str]:
         if ours.get(part) != theirs.get(part)
     ]
     for name in _SPECIAL_TOKENS:
-        token, wanted = getattr(found, name, None), getattr(expected, name, None)
-        if str(token) != str(wanted):
-            wrong.append(f"the tokenizer's {name} is {token}, and that of {donor} {wanted}")
+        token, right = getattr(found, name, None), getattr(expected, name, None)
+        if str(token) != str(right):
+            wrong.append(f"the tokenizer's {name} is {token}, and that of {donor} {right}")
     return wrong
 
 

@@ -11,11 +11,10 @@ from typing import Any
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.architecture import architecture_of, lookup
 from agentmerge_hub.merging.inputs.chat_templates import default_template
-from agentmerge_hub.merging.inputs.checkpoint import config_of, read_json, tensors_of
+from agentmerge_hub.merging.inputs.checkpoint import GENERATION, config_of, read_json, tensors_of
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
 from agentmerge_hub.merging.inputs.vocabulary import vocabulary
-from agentmerge_hub.merging.outputs.model_files import GENERATION
 
 _QUESTION = [{"role": "user", "content": "Say hello."}]
 _ANSWER = {"role": "assistant", "content": "Hello."}
@@ -40,13 +39,13 @@ def _stored_otherwise(tensors: Mapping[str, Tensor], inputs: MergeInputs) -> boo
     return {name: tensor.shape for name, tensor in tensors.items()} != dict(inputs.shapes)
 
 
-def _shapes(found: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> list[str]:
-    wrong = [f"{name} is missing" for name in wanted if name not in found]
-    wrong += [f"{name} is in none of its inputs" for name in found if name not in wanted]
+def _shapes(found: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
+    wrong = [f"{name} is missing" for name in expected if name not in found]
+    wrong += [f"{name} is in none of its inputs" for name in found if name not in expected]
     return wrong + [
-        f"{name} is {list(tensor.shape)}, and should be {list(wanted[name])}"
+        f"{name} is {list(tensor.shape)}, and should be {list(expected[name])}"
         for name, tensor in found.items()
-        if name in wanted and tensor.shape != wanted[name]
+        if name in expected and tensor.shape != expected[name]
     ]
 
 
@@ -73,16 +72,14 @@ def _rows(folder: Path, tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def _tokenizer(folder: Path, inputs: MergeInputs) -> list[str]:
-    from transformers import PreTrainedTokenizerFast
-
     donor = inputs.donor
-    wanted, found = vocabulary(donor), vocabulary(folder)
-    same = found == wanted
+    expected, found = vocabulary(donor), vocabulary(folder)
+    same = found == expected
     if inputs.rows.aligned_by_mergekit:  # a union has more tokens
-        same = wanted.keys() <= found.keys()
+        same = expected.keys() <= found.keys()
     if not same:
         return [f"its vocabulary is not that of {donor}"]
-    tokenizer, source = (PreTrainedTokenizerFast.from_pretrained(path) for path in (folder, donor))
+    tokenizer, source = (load_tokenizer(path) for path in (folder, donor))
     template, source_template = default_template(tokenizer.chat_template), default_template(source.chat_template)
     if not source_template:
         return [f"{donor}, which gives the tokenizer, has no chat template"]
@@ -100,6 +97,20 @@ def _tokenizer(folder: Path, inputs: MergeInputs) -> list[str]:
     if not any(stop in turn[turn.rindex(_ANSWER["content"]) :] for stop in stops):
         return [f"its turns do not end in a token that stops it: the chat template writes none of {', '.join(stops)}"]
     return []
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder's tokenizer.json.
+
+    Raises:
+        UserError: if transformers cannot load it.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    try:
+        return PreTrainedTokenizerFast.from_pretrained(folder)
+    except Exception as error:  # files of unknown origin raise whatever their values lead to
+        raise UserError(f"the tokenizer of {folder} cannot be loaded: {' '.join(str(error).split())[:200]}") from error
 
 
 def end_tokens(folder: Path, tokenizer: Any) -> list[str]:
@@ -132,11 +143,10 @@ def reply(folder: Path) -> str:
         UserError: if it cannot be loaded or run.
     """
     import torch
-    from transformers import PreTrainedTokenizerFast
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer = load_tokenizer(folder)
     try:
         model = model_class(folder).from_pretrained(folder, dtype="auto").eval()
         inputs = tokenizer.apply_chat_template(

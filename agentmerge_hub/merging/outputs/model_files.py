@@ -6,18 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.merging.inputs.architecture import lookup
-from agentmerge_hub.merging.inputs.chat_templates import FILE as CHAT_TEMPLATE
-from agentmerge_hub.merging.inputs.checkpoint import read_json
+from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_FILES, read_json
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.specs.formula import OUT_DTYPES
-
-GENERATION = "generation_config.json"
-
-TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model",
-    "vocab.json", "merges.txt", CHAT_TEMPLATE, GENERATION,
-)  # fmt: skip
-"""A model's tokenizer, and how it generates."""
 
 PROCESSOR_FILES = (
     "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json", "chat_template.json",

@@ -1,4 +1,4 @@
-"""mergekit's own judgement of a spec: its classes accept it, and every key in it has a meaning. Nothing is run here."""
+"""Validation of a spec by mergekit's classes: they accept it, and every key in it has a meaning. Nothing is run here."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -7,7 +7,7 @@ A value followed by a comment of one word is bound to that name, `# 1 - name` to
         weight: 0.5 # lambda
 
 so `--set lambda=0.4` changes the numbers of that name and no others, while the file stays plain mergekit YAML. A random
-method's seed is a line of its own, ``# seed: 42``: mergekit takes it only as an option.
+method's seed is a separate line, ``# seed: 42``: mergekit takes it only as an option.
 """
 
 import re

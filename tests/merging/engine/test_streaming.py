@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 
 from agentmerge_hub.merging.engine import streaming
 from agentmerge_hub.merging.inputs import tensor_reader
-from agentmerge_hub.merging.merge import MergeJob, MergeSettings, merge_one
+from agentmerge_hub.merging.merge import merge_one
+from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.specs.formula import formula_of
 
@@ -49,6 +50,23 @@ def assert_equal(config: dict, folder: Path) -> None:
     for name, tensor in ours.items():
         assert tensor.dtype == theirs[name].dtype
         assert torch.equal(tensor.view(torch.uint8), theirs[name].view(torch.uint8)), name
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("method", ["task_arithmetic", "linear", "ties"])
+def test_a_gpu_gives_the_same_bits(models: Path, tmp_path: Path, method: str) -> None:
+    weights = {"parameters": {"weight": 0.3, "density": 0.4} if method == "ties" else {"weight": 0.3}}
+    config = {
+        "merge_method": method,
+        "base_model": str(models / "m0"),
+        "models": [{"model": str(models / f"m{index}"), **weights} for index in range(4)],
+        "dtype": "float32",
+    }
+    spec = specs.parse(yaml.safe_dump(config), "spec")
+    for device in ("cpu", "cuda"):
+        merge_one(MergeJob(spec, tmp_path / device, "spec"), MergeSettings(reply=False, device=device))
+    one, other = ((tmp_path / device / "model.safetensors").read_bytes() for device in ("cpu", "cuda"))
+    assert one == other
 
 
 number = st.one_of(st.floats(-2, 2), st.sampled_from([0.0, 1.0, 0.5, 1 / 3]))

@@ -17,7 +17,8 @@ from transformers import AutoModelForCausalLM
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.graft import graft
-from agentmerge_hub.merging.merge import MergeJob, MergeSettings, merge_one
+from agentmerge_hub.merging.merge import merge_one
+from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.verify import verify
 from agentmerge_hub.package_data import data_folder

@@ -1,0 +1,72 @@
+"""Everything that is checked before a merge writes its first byte: spec, output, inputs, disk space."""
+
+import shutil
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+
+from agentmerge_hub import output_folder
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.engine import backends
+from agentmerge_hub.merging.inputs.checkpoint import locate
+from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, open_inputs, split_reference
+from agentmerge_hub.merging.inputs.safetensors_header import DTYPE_BYTES
+from agentmerge_hub.merging.merge_job import MergeRun, MergeSettings
+from agentmerge_hub.merging.outputs import provenance
+from agentmerge_hub.merging.specs import mergekit_schema
+from agentmerge_hub.merging.specs.formula import OUT_DTYPES, formula_of
+from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of
+
+
+def open_runs(runs: Sequence[MergeRun], settings: MergeSettings, scratch: Path) -> None:
+    """Check every spec and output, and open the inputs; merges of the same models share them."""
+    opened: dict[tuple[object, ...], MergeInputs] = {}
+    for run in runs:
+        spec, where = run.job.spec, run.job.where
+        try:
+            output_folder.check_replaceable(run.job.out, provenance.STAGE)
+            if not settings.quick or formula_of(spec) is None:
+                mergekit_schema.validate(spec, where)
+            if spec.is_random and spec.seed is None:
+                raise UserError(f"{where}: {spec.config['merge_method']} is random and names no seed: add `# seed: 42`")
+            output_folder.check_not_input(run.job.out, located_folders(spec))
+            key = (*references_of(spec), donor_of(spec), spec.config.get("base_model"), str(spec.config.get("tokenizer")),
+                   str(spec.config.get("tokenizer_source")))  # fmt: skip
+            if key not in opened:
+                opened[key] = open_inputs(spec, scratch, settings.adapter_base)
+            run.inputs = opened[key]
+            output_folder.check_not_input(run.job.out, run.inputs.read_folders)
+            run.formula = backends.streaming_formula(spec, run.inputs)
+            if run.formula is None:
+                mergekit_schema.validate(spec, where)
+            else:
+                backends.check_layers(run.formula, run.inputs)
+        except UserError as error:
+            run.fail(str(error))
+
+
+def located_folders(spec: Spec) -> list[Path]:
+    """The folders that a spec names and that are there; Hub ids are not looked up."""
+    parts = [part for reference in references_of(spec) for part in split_reference(reference) if part]
+    return [locate(part) for part in parts if Path(part).is_dir()]
+
+
+def written_bytes(spec: Spec, inputs: MergeInputs) -> int:
+    """Bytes of a merge's weights."""
+    name = spec.config.get("out_dtype") or spec.config.get("dtype") or "float32"
+    return sum(prod(shape) for shape in inputs.shapes.values()) * DTYPE_BYTES[OUT_DTYPES.get(name, "F32")]
+
+
+def check_disk_space(runs: Sequence[MergeRun]) -> None:
+    """Fail every merge that the disk cannot take, in their order."""
+    free: dict[int, int] = {}
+    for run in runs:
+        out = run.job.out.absolute()
+        place = next(path for path in (out, *out.parents) if path.exists())
+        device = place.stat().st_dev
+        needed = written_bytes(run.job.spec, run.opened)
+        left = free.setdefault(device, shutil.disk_usage(place).free)
+        if left < needed:
+            run.fail(f"{place} has {left / 1e9:.1f} GB free, and the merge takes {needed / 1e9:.1f}: free some space")
+        else:
+            free[device] = left - needed
