@@ -1,7 +1,7 @@
 """The command line of merging: the verbs merge, sweep, graft and verify."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -164,6 +164,24 @@ def _read(spec: Path, values: dict[str, str]) -> "Spec":
 @_device
 @_dry_run
 @_disk_speed
+@click.option(
+    "--at-once",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Merges of one pass over the inputs; they appear before the next pass begins.  [default: all]",
+)
+@click.option(
+    "--evaluate",
+    metavar="COMMAND",
+    help="Run this on each finished merge, its folder as the last argument; its last line is the score, higher is better.",
+)
+@click.option(
+    "--keep",
+    type=click.Choice(["all", "best"]),
+    default="all",
+    show_default=True,
+    help="With --evaluate: which merges stay on the disk.",
+)
 def sweep(
     spec: Path,
     more: tuple[str, ...],
@@ -178,11 +196,15 @@ def sweep(
     device: str,
     dry_run: bool,
     disk_speed: float,
+    at_once: int | None,
+    evaluate: str | None,
+    keep: Literal["all", "best"],
 ) -> None:
     """Merge over a grid of λ and checkpoints, reading each model once.
 
     Each merge gets its own folder in OUT, such as checkpoint-5120-lambda-0.3; finished ones are kept. A merge that fails
-    does not stop the others; an unfinished checkpoint is skipped and named.
+    does not stop the others; an unfinished checkpoint is skipped and named. Scores of --evaluate are kept in
+    OUT/scores.json; choose λ and checkpoints on validation tasks only.
 
     \b
     agentmerge sweep recipes/merge/agentmerge.yml -o merged --lambda 0.1:0.9:0.1 --checkpoints runs/base-all/checkpoint-*
@@ -203,9 +225,16 @@ def sweep(
         for point in sweeps.grid(parsed, str(spec), out, values_of_lambda, folders):
             click.echo(f"{point.job.out} by {planning.estimate(point.job, settings, disk_speed)}")
         return
-    results = sweeps.sweep(parsed, str(spec), out, values_of_lambda, folders, settings)
+    from agentmerge_hub.merging.sweep_scores import Scoring
+
+    if keep == "best" and not evaluate:
+        raise UserError("--keep best needs a score of each merge: give --evaluate COMMAND")
+    scoring = Scoring(evaluate, keep) if evaluate else None
+    results = sweeps.sweep(
+        parsed, str(spec), out, values_of_lambda, folders, settings, at_once=at_once, scoring=scoring
+    )
     _show(results)
-    failed = [result for result in results if result.state not in (sweeps.MADE, sweeps.KEPT)]
+    failed = [result for result in results if result.state not in (sweeps.MADE, sweeps.KEPT, sweeps.DELETED)]
     if failed:
         reasons = "; ".join(dict.fromkeys(result.state for result in failed))
         raise UserError(f"{len(failed)} of {len(results)} merges failed, the others are in {out}: {reasons}")
@@ -215,12 +244,13 @@ def _show(results: "list[SweepResult]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("folder", "checkpoint", "λ", "state", "reply")
+    table = Table("folder", "checkpoint", "λ", "state", "score", "reply")
     for result in results:
         checkpoint = Path(result.checkpoint).name if result.checkpoint else ""
         value = f"{result.lambda_:g}" if result.lambda_ is not None else ""
         reply = "(nothing)" if result.reply == "" else result.reply or ""
-        table.add_row(str(result.out), checkpoint, value, result.state, reply)
+        score = f"{result.score:g}" if result.score is not None else ""
+        table.add_row(str(result.out), checkpoint, value, result.state, score, reply)
     Console().print(table)
 
 

@@ -1,7 +1,7 @@
 """A grid of merges over λ and checkpoints: one pass over the inputs, one folder a merge, finished ones kept."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agentmerge_hub import content_hash, manifest
@@ -16,8 +16,9 @@ from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.specs.bound_values import finite_number
 from agentmerge_hub.merging.specs.spec import Spec
+from agentmerge_hub.merging.sweep_scores import Scores, Scoring, evaluate
 
-MADE, KEPT = "made", "kept"
+MADE, KEPT, DELETED = "made", "kept", "scored earlier"
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class SweepResult:
     checkpoint: str | None
     lambda_: float | None
     state: str
-    """`MADE`, `KEPT` (an earlier run finished it), or why it failed."""
+    """`MADE`, `KEPT` (an earlier run finished it), `DELETED` (scored, and not the best), or why it failed."""
     reply: str | None = None
+    score: float | None = None
 
 
 def lambdas_of(text: str) -> list[float]:
@@ -119,35 +121,74 @@ def sweep(
     lambdas: Sequence[float],
     checkpoints: Sequence[str],
     settings: MergeSettings | None = None,
+    *,
+    at_once: int | None = None,
+    scoring: Scoring | None = None,
 ) -> list[SweepResult]:
     """Run the merges of a grid that are not finished yet; one that fails does not stop the others.
 
     Args:
         spec: the merge; its comments must name ``lambda`` and, for checkpoints, ``agent``.
         out: the folder of the merges' folders.
+        at_once: merges of one pass over the inputs; they appear, and are scored, before the next pass. Default: all.
+        scoring: how finished merges are scored.
 
     Raises:
         UserError: if the grid itself is wrong, or the operating system refuses to write.
     """
     points = grid(spec, where, out, lambdas, checkpoints)
-    states = {point.job.out: _unfinished(point.checkpoint) for point in points}
-    adapter_base = settings.adapter_base if settings else None
-    hashes: dict[Path, str] = {}
-    missing = []
+    scores = Scores(out) if scoring else None
+    hashes = _InputHashes(settings.adapter_base if settings else None)
+    found: dict[Path, SweepResult] = {}
+    missing: list[GridPoint] = []
     for point in points:
-        if states[point.job.out] is None:
-            if _is_current(point.job, adapter_base, hashes):
-                states[point.job.out] = KEPT
-            else:
-                missing.append(point.job)
-    results = {result.out: result for result in (merge(missing, settings) if missing else [])}
-    found = []
-    for point in points:
-        result = results.get(point.job.out)
-        state = (result.problem or MADE) if result else states[point.job.out]
-        reply = result.reply if result else None
-        found.append(SweepResult(point.job.out, point.checkpoint, point.lambda_, str(state), reply))
-    return found
+        state = _unfinished(point.checkpoint)
+        score = scores.of(point.job.out, hashes.identity(point.job)) if scores and state is None else None
+        if state is None and _is_current(point.job, hashes):
+            state = KEPT
+        elif state is None and score is not None:
+            state = DELETED
+        if state is None:
+            missing.append(point)
+        else:
+            found[point.job.out] = SweepResult(point.job.out, point.checkpoint, point.lambda_, state, score=score)
+    finished = [point for point in points if point.job.out in found and found[point.job.out].state == KEPT]
+    _score(finished, found, scores, scoring, points, hashes)
+    size = at_once or len(missing) or 1
+    for begin in range(0, len(missing), size):
+        batch = missing[begin : begin + size]
+        for point, result in zip(batch, merge([point.job for point in batch], settings)):
+            found[result.out] = SweepResult(
+                result.out, point.checkpoint, point.lambda_, result.problem or MADE, result.reply
+            )
+        _score([point for point in batch if found[point.job.out].state == MADE], found, scores, scoring, points, hashes)
+    return [found[point.job.out] for point in points]
+
+
+def _score(
+    finished: Sequence[GridPoint],
+    found: dict[Path, SweepResult],
+    scores: Scores | None,
+    scoring: Scoring | None,
+    points: Sequence[GridPoint],
+    hashes: "_InputHashes",
+) -> None:
+    """Score finished merges that have no score, and delete all but the best where that is asked."""
+    if scores is None or scoring is None:
+        return
+    for point in finished:
+        folder, identity = point.job.out, hashes.identity(point.job)
+        score = scores.of(folder, identity)
+        if score is None:
+            try:
+                score = evaluate(scoring.command, folder)
+            except UserError as error:
+                found[folder] = replace(found[folder], state=f"not scored: {error}")
+                continue
+            scores.add(folder, identity, score)
+        found[folder] = replace(found[folder], score=score)
+        if scoring.keep == "best":
+            scores.keep_best([(other.job.out, hashes.identity(other.job)) for other in points])
 
 
 def _unfinished(checkpoint: str | None) -> str | None:
@@ -163,7 +204,38 @@ def _unfinished(checkpoint: str | None) -> str | None:
     return None
 
 
-def _is_current(job: MergeJob, adapter_base: str | None, hashes: dict[Path, str]) -> bool:
+class _InputHashes:
+    """Hashes of the files that merges read, each folder hashed once."""
+
+    def __init__(self, adapter_base: str | None) -> None:
+        self._adapter_base = adapter_base
+        self._known: dict[Path, str] = {}
+
+    def of(self, job: MergeJob) -> dict[str, str]:
+        """Role → hash of a merge's inputs, as its manifest records them.
+
+        Raises:
+            UserError: if an input is not here.
+        """
+        found = {}
+        for role, reference in provenance.roles_of(job.spec).items():
+            folder, base = folders_of(reference, self._adapter_base)
+            for name, path in ((role, folder), (f"{role}_base", base)):
+                if name == role or base != folder:
+                    if path not in self._known:
+                        self._known[path] = content_hash.folder_hash(path)
+                    found[name] = self._known[path]
+        return found
+
+    def identity(self, job: MergeJob) -> str:
+        """One hash of a merge's spec and inputs; empty if an input is not here."""
+        try:
+            return content_hash.combined_hash(self.of(job) | {SPEC_FILE: job.spec.text})
+        except UserError:
+            return ""
+
+
+def _is_current(job: MergeJob, hashes: _InputHashes) -> bool:
     """Whether this very merge is finished and whole: the same spec, of models whose files have not changed since."""
     if not (job.out / manifest.NAME).is_file() or not (job.out / SPEC_FILE).is_file():
         return False
@@ -171,18 +243,10 @@ def _is_current(job: MergeJob, adapter_base: str | None, hashes: dict[Path, str]
         content = manifest.read(job.out)
         if (job.out / SPEC_FILE).read_text(encoding="utf-8") != job.spec.text:
             return False
-        found = content_hash.file_hashes(job.out)
         outputs = {name: entry["sha256"] for name, entry in content["outputs"].items()}
-        if found != {name: sha for name, sha in outputs.items() if content_hash.is_model_file(name)}:
+        written = {name: sha for name, sha in outputs.items() if content_hash.is_model_file(name)}
+        if content_hash.file_hashes(job.out) != written:
             return False
-        for role, reference in provenance.roles_of(job.spec).items():
-            folder, base = folders_of(reference, adapter_base)
-            read = {role: folder} if base == folder else {role: folder, f"{role}_base": base}
-            for name, path in read.items():
-                if path not in hashes:
-                    hashes[path] = content_hash.folder_hash(path)
-                if content["inputs"].get(name, {}).get("sha256") != hashes[path]:
-                    return False
+        return hashes.of(job) == {role: entry["sha256"] for role, entry in content["inputs"].items()}
     except (UserError, OSError):
         return False  # merged again, which reports what is wrong
-    return True

@@ -1,5 +1,6 @@
 """A sweep is its single merges, made together; finished ones are kept, and made again when an input changes."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from agentmerge_hub.merging.merge import merge_one
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.sweep import checkpoints_of, lambdas_of, sweep
+from agentmerge_hub.merging.sweep_scores import Scoring
 from agentmerge_hub.package_data import data_folder
 
 
@@ -133,3 +135,26 @@ def test_a_sweep_does_not_replace_its_own_checkpoints(spec: specs.Spec) -> None:
     (result,) = sweep(spec, "spec", Path("run"), [], ["run/checkpoint-640"], MergeSettings(reply=False))
     assert "run/checkpoint-640" in result.state and result.state not in ("made", "kept")
     assert Path("run/checkpoint-640/model.safetensors").read_bytes() == before
+
+
+def test_only_the_best_merge_stays_and_scored_ones_are_not_made_again(spec: specs.Spec) -> None:
+    """The score is λ itself, read from the merge; the log counts evaluations."""
+    script = "import json, pathlib, sys; f = pathlib.Path(sys.argv[1]); n = len(list(f.parent.glob('lambda-*'))); "
+    script += "print(n, file=open('log', 'a')); print('scored'); "
+    script += "print(json.loads((f / 'manifest.json').read_text())['config']['lambda'])"
+    one = specs.with_values(spec, {"agent": "./run/checkpoint-640"}, "spec")
+
+    def run(lambdas: list[float], command: str = f"{sys.executable} -c {shlex.quote(script)}") -> list[tuple]:
+        scoring = Scoring(command, keep="best")
+        settings = MergeSettings(reply=False)
+        found = sweep(one, "spec", Path("grid"), lambdas, [], settings, at_once=1, scoring=scoring)
+        return [(result.state, result.score) for result in found]
+
+    assert run([0.3, 0.7, 0.5]) == [("made", 0.3), ("made", 0.7), ("made", 0.5)]
+    assert Path("log").read_text().split() == ["1", "2", "2"]  # merges on the disk at each evaluation
+    assert [path.name for path in sorted(Path("grid").iterdir())] == ["lambda-0.7", "scores.json"]
+    assert run([0.3, 0.7, 0.5, 0.9]) == [("scored earlier", 0.3), ("kept", 0.7), ("scored earlier", 0.5), ("made", 0.9)]
+    assert [path.name for path in sorted(Path("grid").iterdir())] == ["lambda-0.9", "scores.json"]
+    ((state, score),) = run([0.1], "false")
+    assert state.startswith("not scored: --evaluate false: it failed") and score is None
+    assert Path("grid/lambda-0.1").is_dir()
