@@ -56,9 +56,9 @@ def run(
         complete.
     """
     keep_buffers()
-    threads = cpu_count()
     references = list(dict.fromkeys(reference for merge in merges for reference in merge.formula.references))
     largest = max((prod(shape) for shape in shapes.values()), default=0)
+    threads = _thread_count(merges, len(references), largest)
     failed: dict[int, str] = {}
     with (
         TensorReader() as reader,
@@ -87,6 +87,18 @@ def run(
                 pass
             progress(count)
     return failed
+
+
+def _thread_count(merges: Sequence[StreamedMerge], references: int, largest: int) -> int:
+    """One thread a CPU; with ties as many as fit, beside a search for a mask, into four times the largest tensor."""
+    if all(merge.formula.method != "ties" for merge in merges):
+        return cpu_count()
+    chunks = (
+        1.5 * references + 12
+    )  # float32 chunks that a thread holds: stored and converted inputs, and intermediate results
+    masks = sum(len(merge.formula.models) for merge in merges) * largest / 8
+    available = 16 * largest - ties_mask.SEARCH_BYTES * largest - masks
+    return max(1, min(cpu_count(), int(available / (4 * CHUNK_SIZE * chunks))))
 
 
 def cpu_count() -> int:

@@ -24,7 +24,7 @@ Key = tuple[str, str, float]
 Mask = np.ndarray
 """uint8, one bit a value, in the order of `numpy.packbits`."""
 
-_SEARCH_BYTES = 8.25
+SEARCH_BYTES = 8.25
 """Bytes a value that one search takes: magnitudes, indices, and packed masks."""
 
 
@@ -72,7 +72,7 @@ class MaskBuilder:
             key for formula, numbers in zip(formulas, coefficients) for key in keys(formula, numbers) if key[2] < 1
         )
         available = self._limit - len(needed) * (count // 8)
-        parallel = max(1, min(self._threads, len(needed), int(available / max(1, _SEARCH_BYTES * count))))
+        parallel = max(1, min(self._threads, len(needed), int(available / max(1, SEARCH_BYTES * count))))
         self._provide(parallel, count)
 
         def search(key: Key) -> Mask:
@@ -93,7 +93,7 @@ class MaskBuilder:
         """Have `parallel` workspaces of at least `count` values; the smallest that suffice are used again."""
         existing = [self._workspaces.get() for _ in range(self._workspaces.qsize())]
         used = sorted((one for one in existing if one.size >= count), key=lambda one: one.size)[:parallel]
-        if sum(one.size for one in used) + (parallel - len(used)) * count > self._limit / _SEARCH_BYTES:
+        if sum(one.size for one in used) + (parallel - len(used)) * count > self._limit / SEARCH_BYTES:
             used.clear()
         existing.clear()  # frees what is not used again before new memory is taken
         used += [_Workspace(count) for _ in range(parallel - len(used))]
