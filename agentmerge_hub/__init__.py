@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from agentmerge_hub.dataset.workers import WorkerConfig as BuildConfig
     from agentmerge_hub.errors import UserError
     from agentmerge_hub.merging.api import merge, sweep
-    from agentmerge_hub.merging.merge import MergeSettings
+    from agentmerge_hub.merging.merge_job import MergeSettings
     from agentmerge_hub.merging.verify import verify
     from agentmerge_hub.publishing.hub.download import download
 
 _EXPORTS = {
     "BuildConfig": ("dataset.workers", "WorkerConfig"),
     "BuildSettings": ("dataset.settings", "Settings"),
-    "MergeSettings": ("merging.merge", "MergeSettings"),
+    "MergeSettings": ("merging.merge_job", "MergeSettings"),
     "ReportOptions": ("analysis.report.writer", "Options"),
     "UserError": ("errors", "UserError"),
     "analyse": ("analysis.report.writer", "write"),

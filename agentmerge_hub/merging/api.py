@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agentmerge_hub.merging import sweep as sweeps
-from agentmerge_hub.merging.merge import MergeJob, MergeResult, MergeSettings, merge_one
+from agentmerge_hub.merging.merge import merge_one
+from agentmerge_hub.merging.merge_job import MergeJob, MergeResult, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.specs.spec import Spec
 from agentmerge_hub.merging.sweep import SweepResult
