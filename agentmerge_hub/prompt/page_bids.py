@@ -51,12 +51,12 @@ def html_bids(html: str) -> set[str]:
         attribute[2]
         for tag in _TAG.finditer(html)
         for attribute in _ATTRIBUTE.finditer(tag[1])
-        if attribute[1] == "bid" and attribute[2].isalnum()
+        if attribute[1] == "bid" and (attribute[2] or "").isalnum()
     }
 
 
 _TAG = re.compile(r"""<[a-zA-Z][^\s<>/]*((?:[^"'<>]+|"[^"]*"|'[^']*')*)""")
-_ATTRIBUTE = re.compile(r"""([^\s=<>"'/]+)=(?:"([^"]*)"|'[^']*'|[^\s"'<>]+)""")
+_ATTRIBUTE = re.compile(r"""([^\s=<>"'/]+)(?:=(?:"([^"]*)"|'[^']*'|[^\s"'<>]+)?)?""")
 
 
 def page_bids(prompt: Prompt) -> set[str]:

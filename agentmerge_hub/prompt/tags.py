@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 _NAME = r"""(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
 _TAGGED = re.compile(
-    rf"^(\s*\[\w+\] \w+(?: {_NAME})?(?: value=(?:{_NAME}|[\w.+-]+))?)((?:, (?:som|clickable|visible))+)", re.MULTILINE
+    rf"^([ \t]*\[\w+\] \w+(?: {_NAME})?(?: value=(?:{_NAME}|[\w.+-]+))?)((?:, (?:som|clickable|visible))+)",
+    re.MULTILINE,
 )
 """A line of the tree with the tags that BrowserGym prints after an element's name and value, before its properties."""
 

@@ -1,6 +1,5 @@
 """Read what an agent said: its recorded chat, and the action that it gave to the environment."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -104,10 +103,9 @@ def read_action(text: str) -> Executed:
     if "<action>" in text or "think>" in text:
         return Executed(action, thought_of(text))
     before = text.expandtabs().partition(calls[0].text)[0]
-    return Executed(action, _FENCE.sub("", before).strip() or None)
-
-
-_FENCE = re.compile(r"`+(?:python|py)?\s*\Z")
+    for language in ("python", "py"):  # of a code block that begins before the call
+        before = before.rstrip().removesuffix(f"```{language}")
+    return Executed(action, before.rstrip().rstrip("`").strip() or None)
 
 
 def read_thought(recorded: Any, action: str) -> str | None:

@@ -172,3 +172,25 @@ def test_a_recorded_prompt_keeps_its_turns() -> None:
 def test_a_recorded_prompt_with_fewer_tags_shows_the_page() -> None:
     recorded = render(PAGE, [], Flags(extract_visible_tag=False)).messages()
     assert split_recorded(recorded, PAGE).block("axtree") == TREE.replace(", visible", "")
+
+
+@pytest.mark.parametrize(
+    "text", ["\n", "[1] a '", "[1] a '\n", "'", '"\n', "\t", "<a ", '<a "', "<a a", "a", "<a b='", "[1] x, visible\n"]
+)
+def test_long_pages_are_read_in_linear_time(text: str) -> None:
+    page = text * (300_000 // len(text))  # with quadratic work this would not end
+    prompt.tree_bids(page)
+    prompt.html_bids(page)
+    prompt.html_bids(f"<a {page}")
+    shown = render(Observation("Order", page, page), [], Flags(use_html=True, extract_visible_tag=False))
+    assert split_recorded(shown.messages(), Observation("Order", page, page)).messages() == shown.messages()
+
+
+def test_only_attributes_of_tags_are_bids() -> None:
+    html = """<a bid="1">bid="97"</a><b title='x bid="98"' hidden bid="2"/><c title="a > b" bid="3"><!-- bid="99" -->"""
+    assert prompt.html_bids(html) == {"1", "2", "3"}
+
+
+def test_a_line_that_a_user_typed_has_no_bid() -> None:
+    tree = "RootWebArea 'Shop'\n\t[12] textbox 'Note' value='first\n\t[99] second'\n\t[13] button \"it's\"\n\t[14] link 'It's'"
+    assert prompt.tree_bids(tree) == {"12", "13", "14"}

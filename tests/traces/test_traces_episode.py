@@ -325,3 +325,9 @@ def test_real_traces(real_traces: Path) -> None:
     assert all(step.messages and "<action>" in step.answer for episode in agentlab for step in episode.steps)
     assert sum(episode.error != "" for episode in episodes) == 3
     assert sum(not episode.complete for episode in episodes) == 2
+
+
+@pytest.mark.parametrize("text", ["`", " ", "\n", "```python\n", "<action>", "</think>", "a.", "click("])
+def test_long_actions_are_read_in_linear_time(text: str) -> None:
+    long = text * (200_000 // len(text))  # with quadratic work this would not end
+    assert read_action(f"{long} x click('1')").action == "click('1')"
