@@ -96,7 +96,8 @@ class _NoMatch(Exception):
 
 _LETTERS = "A-Z_a-zªµºÀ-ÖØ-öø-ÿ"  # pyparsing's identifiers: Latin-1 only
 _IDENTIFIER = re.compile(f"[{_LETTERS}][0-9·{_LETTERS}]*")
-_START = re.compile(f"[#{_LETTERS}]")
+_WORD = re.compile(rf"[{_LETTERS}][0-9·{_LETTERS}]*([ \n\t\r]*[(#])?|#")
+"""A word, with the bracket or the comment behind it if it may be the name of a call; or a comment."""
 _BLANK = re.compile(r"(?:[ \n\t\r]+|#[^\n]*)*")
 _NUMBER = re.compile(r"([+-]?(?:\d+[eE][+-]?\d+|(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?))|[+-]?\d+")
 _KEYWORD = re.compile(r"(True|False|None)(?![0-9A-Za-z_$])")
@@ -124,22 +125,32 @@ class _Scanner:
     def calls(self) -> Any:
         """Every call of the text: name, positional values, named values, and the text of the call."""
         place = 0
-        while start := _START.search(self.text, place):
-            place = start.start()
-            if self.text[place] == "#":
-                end = self.text.find("\n", place)
-                place = len(self.text) if end < 0 else end
-                continue
-            name = _IDENTIFIER.match(self.text, place)
-            assert name is not None
-            self.at = name.end()
-            try:
-                positional, named = self.arguments()
-            except _NoMatch:
-                place = name.end()  # a later letter of the name would meet the same text behind it
-                continue
-            yield name[0], positional, named, self.text[place : self.at]
-            place = self.at
+        while True:
+            for word in _WORD.finditer(self.text, place):
+                if word[0] != "#" and word[1] is None:
+                    continue  # prose
+                if word[1]:
+                    self.at = word.start(1)
+                    try:
+                        positional, named = self.arguments()
+                    except _NoMatch:
+                        pass  # a later letter of the name would meet the same text behind it
+                    else:
+                        yield (
+                            self.text[word.start() : word.start(1)],
+                            positional,
+                            named,
+                            self.text[word.start() : self.at],
+                        )
+                        place = self.at
+                        break
+                if word[0].endswith("#"):
+                    place = self.text.find("\n", word.end())
+                    break
+            else:
+                return
+            if place < 0:
+                return
 
     def arguments(self) -> tuple[list[Any], list[tuple[str, Any]]]:
         self.expect("(")

@@ -1,7 +1,5 @@
 """Read files of traces within bounds: regular files only, none outside of the folder, never more bytes than allowed."""
 
-import gzip
-import io
 import os
 import stat
 import zlib
@@ -33,10 +31,11 @@ def read_file(path: Path, limit: int | None = None, within: Path | None = None) 
     """
     limit = MAX_BYTES if limit is None else limit
     try:
-        real, folder = path.resolve(), (within or path.parent).resolve()
-        if not real.is_relative_to(folder):
-            raise Refused("is a link to a file outside of its folder: copy the files themselves")
-        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if within or path.is_symlink():
+            path, folder = path.resolve(), (within or path.parent).resolve()
+            if not path.is_relative_to(folder):
+                raise Refused("is a link to a file outside of its folder: copy the files themselves")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(_regular(descriptor), "rb") as file:
             if os.fstat(descriptor).st_size > limit:
                 raise Refused(f"is larger than {_size(limit)}")
@@ -66,17 +65,28 @@ def unpack(data: bytes) -> bytes:
     Raises:
         Refused: if it is damaged or too large for its packed size.
     """
-    limit = MAX_BYTES
-    if data[:2] == b"\x1f\x8b":
-        limit = min(MAX_BYTES, FREE_BYTES + MAX_RATIO * len(data))
-        try:
-            with gzip.open(io.BytesIO(data)) as file:
-                data = file.read(limit + 1)
-        except (OSError, EOFError, zlib.error) as error:
-            raise Refused(f"cannot be decompressed ({str(error)[:100] or type(error).__name__})") from None
-    if len(data) > limit:
-        raise Refused(f"is larger than {_size(limit)} unpacked")
-    return data
+    if data[:2] != _GZIP:
+        if len(data) > MAX_BYTES:
+            raise Refused(f"is larger than {_size(MAX_BYTES)}")
+        return data
+    limit = min(MAX_BYTES, FREE_BYTES + MAX_RATIO * len(data))
+    parts: list[bytes] = []
+    try:
+        while data[:2] == _GZIP:  # a file can have several members
+            member = zlib.decompressobj(wbits=31)
+            parts.append(member.decompress(data, limit + 1))
+            limit -= len(parts[-1])
+            if limit < 0:
+                raise Refused(f"is larger than {_size(limit + sum(map(len, parts)))} unpacked")
+            if not member.eof:
+                raise Refused("cannot be decompressed (it ends in the middle)")
+            data = member.unused_data.lstrip(b"\0")
+    except zlib.error as error:
+        raise Refused(f"cannot be decompressed ({str(error)[:100]})") from None
+    return b"".join(parts)
+
+
+_GZIP = b"\x1f\x8b"
 
 
 def _size(limit: int) -> str:

@@ -24,7 +24,13 @@ def as_text(value: Any) -> str:
     """The value if it is a text, else an empty one. Half of a surrogate pair becomes a replacement character."""
     if not isinstance(value, str):
         return ""
-    return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
 
 
 def as_texts(value: Any) -> tuple[str, ...]:

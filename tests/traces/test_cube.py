@@ -180,3 +180,11 @@ def test_a_damaged_event_is_named(tmp_path: Path, content: bytes, says: str) -> 
     (folder / "events" / "003_tool_call.msgpack.zst").write_bytes(content)
     with pytest.raises(Unreadable, match=f"003_tool_call.msgpack.zst .*{says}"):
         only(tmp_path)
+
+
+def test_events_outside_of_the_folder_are_not_read(tmp_path: Path) -> None:
+    folder = write_events(tmp_path / "a")
+    (folder / "events").rename(tmp_path / "elsewhere")
+    (folder / "events").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Unreadable, match=r"000_tool_call.msgpack.zst is a link to a file outside of its folder"):
+        only(tmp_path / "a")

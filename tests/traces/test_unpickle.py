@@ -323,6 +323,13 @@ def test_damaged_gzip_is_refused(tmp_path: Path) -> None:
         load(path)
 
 
+def test_a_gzip_file_of_several_members_is_read(tmp_path: Path) -> None:
+    data = pickle.dumps([str(n) for n in range(1000)])
+    path = tmp_path / "step_0.pkl.gz"
+    path.write_bytes(gzip.compress(data[:900]) + gzip.compress(data[900:]) + bytes(64))
+    assert load(path)[0] == pickle.loads(data)
+
+
 def test_browsergyms_own_classes_are_read_without_it() -> None:
     loop = pytest.importorskip("browsergym.experiments.loop")
     data = pickle.dumps(loop.StepInfo(step=3, obs={"goal": "g", "active_page_index": np.array([0])}, action="noop()"))
