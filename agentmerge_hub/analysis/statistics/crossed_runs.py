@@ -15,7 +15,7 @@ The choice rests on `benchmarks/false_verdicts.py`: 3, 5 and 8 runs, 6 to 63 tas
 nominal 5 % this test rejects a true null in 1.2–5.6 % of the studies, so its intervals cover 94.4–98.8 % (most where runs
 do not differ). With runs fixed, as one-way cluster packages compute it, the rate reaches 41 %; with a two-way
 percentile bootstrap, or with normal quantiles as mixed-model packages use them, 11 % (statsmodels' MixedLM: 7 % of 150
-studies of 3 runs, 13 tasks and 0.5 logits, most of which did not converge). The smaller of the two degrees of freedom in
+studies of 3 runs, 13 tasks and 0.5 logits; 46 of them did not converge). The smaller of the two degrees of freedom in
 every study keeps the rate below 4.2 %, down to 0, and finds less.
 """
 
