@@ -94,7 +94,7 @@ def generated_part(card: str) -> tuple[dict[str, Any], str]:
     Raises:
         yaml.YAMLError: if the metadata is broken.
     """
-    card = with_warning(card, {}).partition(_PUBLISHER)[0]
+    card = with_warning(card, {}).partition(_PUBLISHER)[0].rstrip() + "\n"
     block = _BLOCK.match(card)
     metadata = yaml.safe_load(block[1]) if block else {}
     kept = metadata if isinstance(metadata, dict) else {}
