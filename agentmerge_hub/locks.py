@@ -80,8 +80,8 @@ def lock_file(path: Path, output: Path, stage: str, patience: float = PATIENCE) 
 
 
 def is_empty(folder: Path) -> bool:
-    """True if a folder holds nothing but its lock."""
-    return all(path.name == NAME for path in folder.iterdir())
+    """True if a folder holds nothing but its lock and what a killed writer left half written."""
+    return all(path.name == NAME or (is_partial(path) and path.is_file()) for path in folder.iterdir())
 
 
 def _remove_partial_files(folder: Path) -> None:

@@ -233,37 +233,33 @@ def _finished_episodes(folder: Path) -> dict[str, int]:
 
 
 def _push(inputs: Path, servers: ExitStack) -> Stage:
-    """To a hub on this machine that speaks the Hub's HTTP API; each run gets an empty one."""
+    """To a hub on this machine that speaks the Hub's HTTP API; it is empty at the start of each run and keeps its address, which
+    the card names."""
     import hub_server
 
-    dataset, running = _dataset(inputs), ExitStack()
-    servers.enter_context(running)
-    hubs: list[hub_server.Hub] = []
-    environment: dict[str, str] = {}
+    dataset, hub = _dataset(inputs), servers.enter_context(hub_server.running())
 
     def reset() -> None:
-        running.close()
-        hubs[:] = [running.enter_context(hub_server.running())]
-        environment.update(_client(hubs[0]))
+        for kept in (hub.store.repos, hub.store.objects, hub.store.collections, hub.requests):
+            kept.clear()
 
     def sent(_: Path) -> Fingerprint:
-        repo = hubs[0].store.repos["dataset", "acme/traces"]
+        repo = hub.store.repos["dataset", "acme/traces"]
         contents = {name: file.content for name, file in repo.resolve("main").files.items()}
         contents["manifest.json"] = json.dumps(_without_times(json.loads(contents["manifest.json"]))).encode()
         tags = {f"tag {name}": str(oid == repo.head) for name, oid in repo.tags.items()}
         return tags | {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
     def half(_: Path) -> list[str]:
-        repo = hubs[0].store.repos.get(("dataset", "acme/traces"))
+        repo = hub.store.repos.get(("dataset", "acme/traces"))
         names = set(repo.resolve("main").files) - {".gitattributes"} if repo else set()
         listed = set(json.loads((dataset / "manifest.json").read_text(encoding="utf-8"))["outputs"])
         return [f"{name} is missing on the hub" for name in sorted(listed - names)] if names else []
 
     command = _agentmerge("push", "dataset", dataset, "--repo-id", "acme/traces", "--yes")
-    started = lambda _: any(method != "GET" for method, _, _ in hubs[0].requests)  # noqa: E731
-    reset()
+    started = lambda _: any(method != "GET" for method, _, _ in hub.requests)  # noqa: E731
     return Stage(
-        "push", command, sent, half, lambda _: {}, started=started, environment=environment, local=False, reset=reset
+        "push", command, sent, half, lambda _: {}, started=started, environment=_client(hub), local=False, reset=reset
     )
 
 

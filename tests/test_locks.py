@@ -97,6 +97,14 @@ def test_many_writers_one_after_the_other_never_write_together(tmp_path: Path) -
         assert process.returncode == 0, said.decode()
 
 
+def test_a_folder_with_only_what_a_killed_writer_left_counts_as_empty(tmp_path: Path) -> None:
+    (tmp_path / locks.NAME).write_text("{}")
+    (tmp_path / ".recipe.yaml.0123abcd.partial").write_text("half")
+    assert locks.is_empty(tmp_path)
+    (tmp_path / "recipe.yaml").write_text("name: mine")
+    assert not locks.is_empty(tmp_path)
+
+
 def test_what_a_killed_writer_left_half_written_is_removed_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / ".run.json.0123abcd.partial").write_text("half")
     (tmp_path / ".theirs.partial").write_text("of another program")
