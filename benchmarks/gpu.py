@@ -79,8 +79,11 @@ def write_model(folder: Path, shape: str, dtype: str = "float32", seed: int = 0)
     return folder
 
 
-def write_rows(folder: Path, prompt: int, answer: int, rows: int, spread: bool) -> Path:
-    """Prompt/completion chat rows of random words; with `spread`, prompts of a quarter to the whole length."""
+def write_rows(work: Path, prompt: int, answer: int, rows: int, spread: bool) -> Path:
+    """Prompt/completion chat rows of random words; with `spread`, prompts of 40 to 100 % of the length.
+
+    The folder's name holds the sizes: the cache of datasets knows a folder by its name, not by its content.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -98,15 +101,18 @@ def write_rows(folder: Path, prompt: int, answer: int, rows: int, spread: bool) 
             "sample_id": str(index), "task": "task", "cot": False,
         }  # fmt: skip
 
+    folder = work / f"rows-{prompt}-{answer}-{rows}{'-spread' if spread else ''}"
     folder.mkdir(parents=True, exist_ok=True)
     for split in ("train", "inter_task"):
         pq.write_table(pa.Table.from_pylist([row(index) for index in range(rows)]), folder / f"{split}.parquet")
+    files = "".join(f"  - {{split: {split}, path: {split}.parquet}}\n" for split in ("train", "inter_task"))
+    (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: all\n  data_files:\n{files}---\n")
     return folder
 
 
 def sft_command(model: Path, data: Path, out: Path, **options: Any) -> list[str]:
     settings = {
-        "model_name_or_path": model, "dataset_name": data, "output_dir": out, "per_device_train_batch_size": 1,
+        "model_name_or_path": model, "dataset_name": data, "dataset_config": "all", "output_dir": out, "per_device_train_batch_size": 1,
         "learning_rate": 1e-3, "lr_scheduler_type": "constant", "seed": 0, "logging_steps": 1, "report_to": "none",
         "max_length": "null",
     } | options  # fmt: skip
@@ -133,7 +139,7 @@ def correct(work: Path, toy: bool) -> dict[str, Any]:
     import torch
     from safetensors.torch import load_file
 
-    model, data = write_model(work / "model", "toy"), write_rows(work / "rows", 96, 24, 16, spread=True)
+    model, data = write_model(work / "model", "toy"), write_rows(work, 96, 24, 16, spread=True)
     cuda = torch.cuda.is_available()
 
     def train(name: str, **options: Any) -> Path:
@@ -173,7 +179,7 @@ def speed(work: Path, shape: str, toy: bool, lora: bool) -> dict[str, Any]:
     """Both sides in processes of their own, so that each has the whole memory."""
     prompt, answer = (200, 40) if toy else (7900, 280)  # with the turns' own tokens about 8,192
     write_model(work / "model", shape)
-    write_rows(work / "rows", prompt, answer, 4 if toy else 16, spread=False)
+    write_rows(work, prompt, answer, 4 if toy else 16, spread=False)
     sides: dict[str, Any] = {}
     for side in ("ours", "trl"):
         words = [sys.executable, __file__, "--side", side, "--work", str(work), *(["--lora"] if lora else [])]
@@ -198,7 +204,7 @@ def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
 
     warm, measured = (1, 2) if toy else (3, 8)
     options: dict[str, Any] = {
-        "model_name_or_path": work / "model", "dataset_name": work / "rows", "output_dir": work / side, "max_length": 16_384,
+        "model_name_or_path": work / "model", "dataset_name": next(work.glob("rows-*")), "output_dir": work / side, "max_length": 16_384,
         "max_steps": warm + measured, "per_device_train_batch_size": 1, "seed": 0, "report_to": "none", "bf16": True,
         "use_cpu": toy,
     }  # fmt: skip
@@ -206,7 +212,7 @@ def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
         options |= {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear"}
     config = parse_args([word for key, value in options.items() for word in (f"--{key}", str(value))])
     tokenizer, template = model_loading.load_tokenizer(config)
-    split = rows.load_split(config.dataset_name, None, "train")
+    split = rows.load_split(config.dataset_name, "all", "train")
     dataset = rows.tokenize(split, tokenizer, template, None)
     plan = make_plan(dataset, config)
     if side == "ours":
@@ -266,9 +272,9 @@ def likelihood(work: Path, shape: str, toy: bool) -> dict[str, Any]:
     from agentmerge_hub.training.likelihood.score_likelihood import LikelihoodArgs, score_likelihood
 
     model = write_model(work / "model", shape)
-    data = write_rows(work / "rows", 200 if toy else 6000, 40 if toy else 150, 8 if toy else 64, spread=True)
+    data = write_rows(work, 200 if toy else 6000, 40 if toy else 150, 8 if toy else 64, spread=True)
     started = time.perf_counter()
-    args = LikelihoodArgs(str(model), str(data), config="default", splits=("inter_task",), bf16=not toy)
+    args = LikelihoodArgs(str(model), str(data), config="all", splits=("inter_task",), bf16=not toy)
     table = score_likelihood(args, work / "likelihood.parquet")
     seconds = time.perf_counter() - started
     peak = torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None

@@ -37,11 +37,14 @@ def test_the_gpu_benchmarks_sides_and_its_lines(
 ) -> None:
     benchmark = load("gpu")
     benchmark.write_model(tmp_path / "model", "toy")
-    benchmark.write_rows(tmp_path / "rows", 60, 20, 4, spread=False)
+    benchmark.write_rows(tmp_path, 60, 20, 4, spread=False)
     for lora in (False, True):
         ours, trl = (benchmark.one_side(side, tmp_path, toy=True, lora=lora) for side in ("ours", "trl"))
         assert ours["row"] == trl["row"] > 80 and ours["tokens_per_s"] > 0 and trl["tokens_per_s"] > 0
         assert not ours["checkpointing"] and trl["checkpointing"] and ours["estimate_gb"] > 0
+
+    scored = benchmark.likelihood(tmp_path / "likelihood", "toy", toy=True)
+    assert scored["rows"] == 8 and scored["rows_per_s"] > 0
 
     def part(name: str, *_: object) -> dict:
         if name == "merge":
