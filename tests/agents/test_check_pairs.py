@@ -1,5 +1,6 @@
 """A rejected answer that solves its task is found by replaying it in the browser, and can be left out of the dataset."""
 
+import multiprocessing
 from pathlib import Path
 
 import pyarrow as pa
@@ -33,20 +34,31 @@ def write_dataset(folder: Path, tree: str, rejected: dict[str, str]) -> None:
         pq.write_table(pa.Table.from_pylist(rows), folder / "data" / config / "train-0.parquet")
 
 
-def test_an_answer_that_solves_the_task_is_found(tmp_path: Path) -> None:
+def page() -> str:
     browsergym_patches.apply()
     env = EnvArgs(task_name=TASK, task_seed=SEED, max_steps=2).make_env(
         action_mapping=None, exp_dir=None, use_raw_page_output=False
     )
     tree = flatten(env.reset(seed=SEED)[0], Flags())["axtree_txt"]
     env.close()
-    button = next(line for line in tree.splitlines() if "button" in line).split("]")[0].strip().lstrip("[")
-    write_dataset(tmp_path / "set", tree, {"right": f"click('{button}')", "wrong": "click('a324')"})
-    assert {one.pair_id: one.outcome for one in check_pairs(tmp_path / "set", 10)} == {
-        "right": SOLVES,
-        "wrong": REJECTED,
-    }
-    write_dataset(tmp_path / "changed", tree.replace("button", "link"), {"right": f"click('{button}')"})
-    assert [one.outcome for one in check_pairs(tmp_path / "changed", 10)] == [OTHER_PAGE]
+    return tree
+
+
+def outcomes(dataset: Path) -> dict[str, str]:
+    return {one.pair_id: one.outcome for one in check_pairs(dataset, 10)}
+
+
+def test_an_answer_that_solves_the_task_is_found(tmp_path: Path) -> None:
+    # A process of its own: a browser that is started here would be inherited by the workers of later tests.
+    with multiprocessing.get_context("spawn").Pool(1) as process:
+        tree = process.apply(page)
+        button = next(line for line in tree.splitlines() if "button" in line).split("]")[0].strip().lstrip("[")
+        write_dataset(tmp_path / "set", tree, {"right": f"click('{button}')", "wrong": "click('a324')"})
+        assert process.apply(outcomes, (tmp_path / "set",)) == {"right": SOLVES, "wrong": REJECTED}
+        write_dataset(tmp_path / "changed", tree.replace("button", "link"), {"right": f"click('{button}')"})
+        assert process.apply(outcomes, (tmp_path / "changed",)) == {"right": OTHER_PAGE}
+
+
+def test_a_dataset_without_pairs_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--preferences"):
         check_pairs(tmp_path, 10)
