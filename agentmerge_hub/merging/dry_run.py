@@ -19,7 +19,7 @@ _PROCESS_BYTES = 400_000_000
 """Of Python with torch and the tokenizer."""
 
 _MERGEKIT_TENSORS = 8
-"""mergekit's peak in float32 copies of the largest tensor and model, measured with ties and dare_ties over three models."""
+"""mergekit's peak in float32 copies of the largest tensor and model: a rough upper estimate."""
 
 
 @dataclass(frozen=True)

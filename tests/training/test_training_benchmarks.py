@@ -11,6 +11,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(autouse=True)
+def benchmarks_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a benchmark is run as a script."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+
+
 def load(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
     assert spec and spec.loader
