@@ -27,8 +27,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m agentmerge_hub.agents.browser.chromium
 	@touch $@
 
-demo: setup ## run the whole pipeline on this machine's CPU, in demo-out/ (about 15 minutes)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/demo.sh
+demo: setup ## run the whole pipeline on this machine's CPU, in demo-out/ (about 15 minutes); ARGS=--preferences adds DPO
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/demo.sh $(ARGS)
 
 test: setup ## run every test; make test ARGS="-k fit" runs some
 	@$(BIN)/python -m pytest $(ARGS)

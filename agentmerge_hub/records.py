@@ -170,6 +170,18 @@ PREFERENCE_SCHEMA = pa.schema(
 """Rows of the config ``preferences``: TRL's columns for DPO, where the rejected answer comes from (`origin`), and the
 metadata of the sample whose answer is chosen."""
 
+UNPAIRED_SCHEMA = pa.schema(
+    [
+        ("prompt", CHAT),
+        ("completion", CHAT),
+        ("label", pa.bool_()),
+        ("origin", pa.string()),
+        *(field for field in SAMPLE_SCHEMA if field.name not in ("prompt", "completion")),
+    ]
+)
+"""Rows of the config ``unpaired``: TRL's columns for KTO, where the answer comes from (`origin`), and metadata. `label` is
+true for an answer of a successful episode."""
+
 LEDGER_SCHEMA = pa.schema(
     [
         ("source", pa.string()),

@@ -1,10 +1,11 @@
-"""Teach a fine-tuned or merged model to prefer expert answers, on the pairs that `agentmerge build --preferences` wrote.
+"""Teach a fine-tuned or merged model to prefer expert answers, on what `agentmerge build --preferences` wrote: pairs (method dpo,
+the default) or labeled answers (method kto).
 
 accelerate launch -q --config_file recipes/accelerate/cpu.yaml recipes/preference.py --config recipes/preference/tiny/agent.yaml [--key value …]
 
-Keys are those of TRL's DPOConfig, ModelConfig and ScriptArguments, of agentmerge_hub.training.arguments and of
+Keys are those of TRL's DPOConfig or KTOConfig, ModelConfig and ScriptArguments, of agentmerge_hub.training.arguments and of
 agentmerge_hub.training.preference.arguments. The same command resumes an interrupted run; --preflight true only checks the
-pairs and prints the plan.
+rows and prints the plan.
 """
 
 from sft import exit_with
@@ -16,9 +17,10 @@ def main() -> None:
     require("train", "torch", "trl", "accelerate", "datasets", "peft")
     from agentmerge_hub.training import finetune
     from agentmerge_hub.training.preference.arguments import parse_preference_args
-    from agentmerge_hub.training.preference.method import DPO
+    from agentmerge_hub.training.preference.method import METHODS
 
-    finetune.run(parse_preference_args(), DPO)
+    config = parse_preference_args()
+    finetune.run(config, METHODS[config.sft.method])
 
 
 if __name__ == "__main__":

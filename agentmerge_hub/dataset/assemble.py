@@ -21,6 +21,7 @@ from agentmerge_hub.dataset.parquet_writer import SplitWriter, WrittenSplit
 from agentmerge_hub.dataset.part_cache import CacheEntry
 from agentmerge_hub.dataset.partial_tables import STEP_SCHEMA
 from agentmerge_hub.dataset.preferences.pairs import write_pairs
+from agentmerge_hub.dataset.preferences.unpaired import write_unpaired
 from agentmerge_hub.dataset.redaction.finding import Allowlist
 from agentmerge_hub.dataset.redaction.machine_names import machine_names
 from agentmerge_hub.dataset.redaction.replacement import Replacer
@@ -86,8 +87,9 @@ def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) ->
     written = _copy_samples(split_rows, folder, members)
     if settings.preferences:
         pairs, left_out = write_pairs(split_rows, folder, settings.answer, frozenset(settings.exclude_pairs))
-        written += pairs
-        dropped += left_out
+        labeled, without_label = write_unpaired(split_rows, folder, settings.answer)
+        written += pairs + labeled
+        dropped += left_out + without_label
     episodes = {(row.source, row.episode_id): split for row, split in split_rows if row.success}
     written += _copy_steps(keys, folder, episodes)
     ledger = _write_ledger(keys, folder, dropped, settings)

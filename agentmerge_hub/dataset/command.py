@@ -96,7 +96,11 @@ from agentmerge_hub.errors import UserError, require
     "path on every machine, as on a shared disk.",
 )
 @click.option("--failures", is_flag=True, help="Also write the samples of unsuccessful episodes, as a config.")
-@click.option("--preferences", is_flag=True, help="Also write preference pairs for DPO, as a config.")
+@click.option(
+    "--preferences",
+    is_flag=True,
+    help="Also write preference pairs for DPO and labeled answers for KTO, as the configs preferences and unpaired.",
+)
 @click.option(
     "--exclude-pairs",
     type=click.File(encoding="utf-8"),
@@ -175,7 +179,7 @@ def _range(text: str) -> tuple[int, int]:
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--config",
-    type=click.Choice(["all", "cot", "no_cot", "failures", "preferences"]),
+    type=click.Choice(["all", "cot", "no_cot", "failures", "preferences", "unpaired"]),
     default="all",
     show_default=True,
     help="Config to read.",

@@ -41,6 +41,7 @@ SAMPLE_RULES = {
     "pair_too_long": "the rejected answer of a preference pair is over the answer's budget",
     "pair_excluded": "the preference pair was excluded by its id",
     "pair_accepted": "a successful episode gave the rejected answer of a preference pair on the same page",
+    "answer_accepted": "a successful episode gave the answer of an unsuccessful one on the same page, so that it has no label",
     "goal_on_both_sides": "its goal is also in the training tasks",
 }
 

@@ -78,6 +78,8 @@ def _sample(sample: dict[str, Any], whole: bool) -> Group:
         f"{sample['teacher']} ({sample['license']})  episode {sample['episode_id']}  sample {sample['sample_id']}\n"
         f"{sample['n_prompt_tokens']} prompt + {answer_tokens} answer tokens; truncated: {truncated or 'nothing'}"
     )
+    if "label" in sample:
+        facts += f"\n{'desirable' if sample['label'] else 'undesirable'}: {sample['origin']}"
     page = user if whole else _shortened(user)
     return Group(
         Rule(style="bold"),

@@ -195,7 +195,7 @@ def _process(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, sca
         rows.dropped.append(
             Dropped(episode.source, episode.episode_id, None, "not_mapped", ", ".join(episode.unmapped))
         )
-    made = make_samples(episode, settings, tokenizer)
+    made = make_samples(episode, settings, tokenizer, successful=drop is None)
     key = goal_key(episode.steps[0].observation.goal)
     recorded = {step.index for step in episode.steps if step.messages and not settings.rebuild_prompts}
     rows.samples += [

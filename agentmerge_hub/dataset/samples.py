@@ -48,8 +48,12 @@ class _Version:
     cot: bool
 
 
-def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer) -> Made:
-    """The samples of one episode, and what was dropped with its rule."""
+def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, *, successful: bool = True) -> Made:
+    """The samples of one episode, and what was dropped with its rule.
+
+    Args:
+        successful: False for an episode whose answers are never trained as right: they may name elements that the page does not have.
+    """
     made = Made()
     shown = shown_by_default(episode)
     for place, step in enumerate(episode.steps):
@@ -63,7 +67,7 @@ def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer)
             continue
         for version in versions:
             try:
-                sample, prompt = _sample(episode, step, version, settings, tokenizer)
+                sample, prompt = _sample(episode, step, version, settings, tokenizer, successful)
                 made.samples.append(sample)
                 if settings.preferences:
                     count = partial(_rejected_tokens, tokenizer, tokenizer.render(sample.prompt))
@@ -148,11 +152,11 @@ def _history(steps: tuple[Step, ...]) -> list[Turn]:
 
 
 def _sample(
-    episode: Episode, step: Step, version: _Version, settings: Settings, tokenizer: ChatTokenizer
+    episode: Episode, step: Step, version: _Version, settings: Settings, tokenizer: ChatTokenizer, successful: bool
 ) -> tuple[Sample, Prompt]:
     """The sample of one version, and its fitted prompt in blocks."""
     window = settings.student_window()
-    bids = {bid for call in version.calls for bid in call.bids}
+    bids = {bid for call in version.calls for bid in call.bids} if successful else set()
     if lost := bids - page_bids(version.prompt):
         raise _Drop("bid_not_on_page", ", ".join(sorted(lost)))
     if tokenizer.escape(version.answer)[1]:

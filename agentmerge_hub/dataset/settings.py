@@ -59,7 +59,7 @@ class Settings(BaseModel):
     """Also write the samples of unsuccessful episodes, as a config of their own."""
 
     preferences: bool = False
-    """Also write preference pairs, as a config."""
+    """Also write preference pairs and labeled answers, as the configs `preferences` and `unpaired`."""
     exclude_pairs: tuple[str, ...] = ()
     """Ids of preference pairs to leave out, as `agentmerge check-pairs` found them."""
 

@@ -88,7 +88,7 @@ class RunConfig:
     """Names of the options that the recipe or the command line set."""
     script: ScriptArguments
     sft: SFTConfig
-    """TRL's settings of the trainer; a `preference.arguments.PreferenceConfig` has all of these fields too."""
+    """TRL's settings of the trainer; `preference.arguments.PairConfig` and `LabelConfig` have all of these fields too."""
     model: ModelConfig
     options: RunArguments
 
@@ -107,7 +107,7 @@ def parse_args(args: Sequence[str] | None = None, trainer_config: type = SFTConf
     parser = _Parser(kinds, allow_abbrev=False)  # type: ignore[arg-type] # TrlParser takes any iterable of dataclasses
     args = list(sys.argv[1:] if args is None else args)
     try:
-        given = _given(args)
+        given = given_options(args)
         if _is_true(given.get("use_cpu")) and "bf16" not in given:  # TRL's default is bfloat16 everywhere
             args += ["--bf16", str(has_fast_bfloat16()).lower()]
         script, sft, model, options = parser.parse_args_and_config(args)
@@ -120,7 +120,7 @@ def parse_args(args: Sequence[str] | None = None, trainer_config: type = SFTConf
     return _checked(script, sft, model, options, frozenset(given))
 
 
-def _given(args: list[str]) -> dict[str, Any]:
+def given_options(args: Sequence[str]) -> dict[str, Any]:
     """The options that the recipe and, above it, the command line set; those of the command line as text."""
     given: dict[str, Any] = {}
     if "--config" in args:

@@ -65,13 +65,13 @@ def _run(config: RunConfig, method: Method) -> None:
     plan = run_plan.make_plan(dataset, config, replayed, method.longest(dataset))
     if main:
         print(run_plan.describe(plan))
-        for warning in filter(None, _warnings(config, plan, template)):
-            print(warning)
+        for line in (*method.notes(config, dataset), *filter(None, _warnings(config, plan, template))):
+            print(line)
         memory_estimate.check_disk(plan.needs, folder)
     if config.options.preflight:
         return
     schedule = SaveSchedule.of(config, plan.batches)
-    lineage = run_dir.lineage(config, plan, template, method.stage, hashed=main)
+    lineage = run_dir.lineage(config, plan, template, method.stage, method.settings(config), hashed=main)
     output_folder.check_not_input(folder, lineage.inputs.values())
     with locks.lock_folder(folder, "train") if main else contextlib.nullcontext():
         if main:
@@ -142,7 +142,7 @@ def _warnings(config: RunConfig, plan: run_plan.Plan, template: ChatTemplate) ->
 
 
 def _load(config: RunConfig, method: Method, split: str) -> Dataset:
-    return rows.load_split(config.dataset_name, config.dataset_config, split, ("prompt", *method.answers))
+    return rows.load_split(config.dataset_name, config.dataset_config, split, method.columns)
 
 
 def _load_rows(config: RunConfig, method: Method) -> tuple[Dataset, int]:
@@ -163,14 +163,8 @@ def _ending_rows(
         chosen = _load(config, method, "inter_task")
     except UserError:
         chosen = trained
-    few = chosen.select(range(min(_ENDING_ROWS, len(chosen))))
-    return rows.tokenize(expert_answers(few, method), tokenizer, template, None)
-
-
-def expert_answers(rows_: Dataset, method: Method) -> Dataset:
-    """Rows with the expert's answer in the column ``completion``."""
-    answer = method.answers[0]
-    return rows_ if answer == "completion" else rows_.rename_column(answer, "completion")
+    experts = method.expert_rows(chosen)
+    return rows.tokenize(experts.select(range(min(_ENDING_ROWS, len(experts)))), tokenizer, template, None)
 
 
 def held_out_rows(config: RunConfig, method: Method) -> dict[str, Dataset]:
@@ -237,9 +231,15 @@ def _torch_write_errors():
 
 SFT = Method(
     stage="sft",
-    answers=("completion",),
+    columns=("prompt", "completion"),
+    expert_rows=lambda rows_: rows_,
     tokenize=_tokenize,
     longest=lambda dataset: max(map(len, dataset["input_ids"])),
+    settings=lambda config: {
+        "method": "sft",
+        "completion_only_loss": config.sft.completion_only_loss is not False,
+    },
+    notes=lambda config, dataset: [],
     new_trainer=new_trainer,
     new_scorer=_new_likelihood_scorer,
 )

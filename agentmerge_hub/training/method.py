@@ -18,12 +18,18 @@ class Method:
 
     stage: str
     """In the manifest."""
-    answers: tuple[str, ...]
-    """Columns with answers, the expert's first; each is one assistant turn after ``prompt``."""
+    columns: tuple[str, ...]
+    """That rows need; each answer is one assistant turn after ``prompt``."""
+    expert_rows: Callable[[Dataset], Dataset]
+    """The rows with an expert's answer, which is in the column ``completion``."""
     tokenize: Callable[[Dataset, PreTrainedTokenizerBase, ChatTemplate, RunConfig], Dataset]
     """Rows → what the trainer takes. ``input_ids`` and ``labels`` hold every token of a row that the model sees, for preflight."""
     longest: Callable[[Dataset], int]
     """Tokens of the longest sequence among tokenized rows."""
+    settings: Callable[[RunConfig], dict[str, Any]]
+    """Settings of the method, for the manifest and the card; ``method`` is its name."""
+    notes: Callable[[RunConfig, Dataset], list[str]]
+    """Sentences to print before the first step, from the settings and the tokenized rows."""
     new_trainer: Callable[..., Any]
     """Takes the arguments of `trainer.new_trainer`."""
     new_scorer: Callable[["Method", RunConfig, PreTrainedTokenizerBase, ChatTemplate, Trainer], Scorer | None]

@@ -14,6 +14,7 @@ _TEMPLATE = "model_card.md.jinja"
 _SETTINGS = (
     "model_revision", "learning_rate", "lr_scheduler_type", "epochs", "max_steps", "batch", "samples_seen", "trained_parameters", "freeze",
     "instruct_rows", "lora_r", "packing", "dtype", "bf16", "seed",
+    "beta", "loss_type", "loss_weights", "desirable_weight", "undesirable_weight", "reference_model",
 )  # fmt: skip
 _PACKAGES = ("trl", "transformers", "torch", "datasets", "peft")
 

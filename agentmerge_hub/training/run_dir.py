@@ -59,7 +59,13 @@ class Lineage:
 
 
 def lineage(
-    config: RunConfig, plan: Plan, template: ChatTemplate, stage: str = "sft", *, hashed: bool = True
+    config: RunConfig,
+    plan: Plan,
+    template: ChatTemplate,
+    stage: str,
+    method: Mapping[str, Any],
+    *,
+    hashed: bool = True,
 ) -> Lineage:
     """Settings and figures of the run's manifest.
 
@@ -68,11 +74,14 @@ def lineage(
         plan: of preflight.
         template: that the rows were rendered with.
         stage: the way of training, for the manifest.
+        method: settings of the way of training; ``method`` is its name.
         hashed: hash local inputs; only the process that writes manifests needs it.
     """
     named = {"model": config.model_name, "dataset": config.dataset_name, "tokenizer": config.tokenizer_name}
     if config.options.replay_dataset:
         named["replay"] = config.options.replay_dataset
+    if reference := getattr(config.sft, "reference_model", None):
+        named["reference"] = reference
     if config.tokenizer_name == config.model_name:
         del named["tokenizer"]
     inputs = {role: Path(name) for role, name in named.items() if Path(name).is_dir()}
@@ -84,7 +93,6 @@ def lineage(
         inputs=inputs,
         hashes={path: content_hash.file_hashes(path) for path in inputs.values()} if hashed else {},
         config={
-            "method": {"sft": "sft", "preference": "dpo"}[stage],
             "model": config.model_name,
             "model_revision": None if "model" in inputs else config.model.model_revision,
             "dataset": config.dataset_name,
@@ -96,13 +104,13 @@ def lineage(
             "batch": plan.batches.batch,
             "lr_scheduler_type": str(getattr(sft.lr_scheduler_type, "value", sft.lr_scheduler_type)),
             "lora_r": config.model.lora_r if config.model.use_peft else None,
-            "completion_only_loss": sft.completion_only_loss is not False,
             "packing": sft.packing,
             "bf16": sft.bf16,
             "dtype": config.model.dtype,
             "trained_parameters": plan.trained_parameters,
             "chat_template": template.manifest | {"end_of_turn": template.end_of_turn},
             **options,
+            **method,
         },
         counts={
             "parameters": plan.parameters,
@@ -118,12 +126,15 @@ def lineage(
             "model": asdict(config.model),
             "options": asdict(config.options),
         },
-        batches={"batch": plan.batches.batch, "items_per_epoch": plan.batches.items_per_epoch} | _length_groups(sft),
+        batches={"batch": plan.batches.batch, "items_per_epoch": plan.batches.items_per_epoch} | _device_batch(sft),
     )
 
 
-def _length_groups(sft: SFTConfig) -> dict[str, int]:
-    """Rows that group_by_length sorts together, which do not depend on the number of devices."""
+def _device_batch(sft: SFTConfig) -> dict[str, int]:
+    """Rows that group_by_length sorts together, which do not depend on the number of devices; and of KTO those whose answers
+    are exchanged to estimate its KL term."""
+    if getattr(sft, "method", "") == "kto":
+        return {"per_device_train_batch_size": sft.per_device_train_batch_size}
     if sft.train_sampling_strategy != "group_by_length":
         return {}
     return {
@@ -162,7 +173,7 @@ def _identity(lineage: Lineage) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for group in lineage.settings.values():
         settings |= {key: value for key, value in group.items() if key not in _NO_EFFECT}
-    local = {role: path for role, path in lineage.inputs.items() if role in ("model", "tokenizer")}
+    local = {role: path for role, path in lineage.inputs.items() if role in ("model", "tokenizer", "reference")}
     return {
         "settings": settings | lineage.batches,
         "inputs": {role: content_hash.combined_hash(lineage.hashes[path]) for role, path in local.items()},

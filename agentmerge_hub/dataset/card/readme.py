@@ -12,8 +12,8 @@ from agentmerge_hub.dataset.card.croissant import croissant
 from agentmerge_hub.dataset.card.figures import benchmarks_of, draw_lengths, figures
 from agentmerge_hub.dataset.drop_rules import EPISODE_RULES, SAMPLE_RULES
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
-from agentmerge_hub.dataset.preferences.pairs import CONFIG as PREFERENCES
-from agentmerge_hub.dataset.preferences.pairs import ORIGINS, count_origins
+from agentmerge_hub.dataset.preferences import pairs, unpaired
+from agentmerge_hub.dataset.preferences.origins import origin_counts
 from agentmerge_hub.dataset.redaction.rules import KINDS
 from agentmerge_hub.dataset.split import SPLITS
 from agentmerge_hub.licenses.license_terms import LICENSES, dataset_notices, ordered
@@ -59,10 +59,8 @@ def card_text(
         rules=EPISODE_RULES | SAMPLE_RULES,
         kinds=KINDS,
         notices=dataset_notices(terms),
-        pairs=[
-            {"origin": origin, "meaning": ORIGINS[origin], "number": number}
-            for origin, number in count_origins([split for split in written if split.config == PREFERENCES])
-        ],
+        pairs=origin_counts([split for split in written if split.config == pairs.CONFIG], pairs.ORIGINS),
+        unpaired=origin_counts([split for split in written if split.config == unpaired.CONFIG], unpaired.ORIGINS),
         metadata=_metadata(name, [split for split in written if split.files], terms),
         **shown,
     )

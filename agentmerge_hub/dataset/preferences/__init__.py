@@ -1,1 +1,1 @@
-"""Preference pairs: a prompt with the answer that solved the step and an answer that is worse, for DPO and KTO."""
+"""Preference pairs for DPO, and labeled answers for KTO: what the model should answer and what it should not."""

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from agentmerge_hub.actions import Call, parse_calls
 from agentmerge_hub.dataset.split import draw
-from agentmerge_hub.prompt import EXAMPLE_BID, answer, tree_bids
+from agentmerge_hub.prompt import EXAMPLE_BID, answer
 
 OTHER_ELEMENT = "other_element"
 CONTRADICTS_THOUGHT = "contradicts_thought"
+INVALID_BID = "invalid_bid"
 COPIED_EXAMPLE = "copied_example"
 REPEATED_ACTION = "repeated_action"
 MISSING_THOUGHT = "missing_thought"
@@ -21,6 +22,7 @@ MISSING_THOUGHT = "missing_thought"
 ORIGINS = {
     OTHER_ELEMENT: "the same call on another element of the same role",
     CONTRADICTS_THOUGHT: "the right thought, then the same call on another element of the same role",
+    INVALID_BID: "the same call with a bid that the page does not have, close to those that it has",
     COPIED_EXAMPLE: "the call of the prompt's example, whose element is not on the page",
     REPEATED_ACTION: "the previous action once more, although the page reported an error for it",
     MISSING_THOUGHT: "the right action without the thought that the prompt asks for",
@@ -33,6 +35,8 @@ class SolvedStep:
 
     axtree: str
     """The tree of the prompt; its end may be truncated."""
+    bids: frozenset[str]
+    """Bids of the whole page, the truncated part included."""
     action: str
     thought: str | None
     """None in a prompt without chain of thought."""
@@ -59,7 +63,8 @@ def counterfactuals(step: SolvedStep, *, key: str) -> Iterator[Counterfactual]:
     right = parse_calls(step.action)
     candidates = [
         (CONTRADICTS_THOUGHT if step.thought is not None else OTHER_ELEMENT, _on_other_element(step, right, key)),
-        (COPIED_EXAMPLE, "" if EXAMPLE_BID in tree_bids(step.axtree) else f"click('{EXAMPLE_BID}')"),
+        (INVALID_BID, _on_invalid_bid(step, right, key)),
+        (COPIED_EXAMPLE, "" if EXAMPLE_BID in step.bids else f"click('{EXAMPLE_BID}')"),
         (REPEATED_ACTION, step.failed_action),
     ]
     for origin, action in candidates:
@@ -83,6 +88,25 @@ def _on_other_element(step: SolvedStep, right: tuple[Call, ...], key: str) -> st
     others = sorted(bid for bid, (its, rest) in elements.items() if its == role and rest != look and bid not in bids)
     if not others:
         return ""
-    other = others[int(draw(key, 0) * len(others))]
-    # The first quoted bid is the first argument of the first call that has one: calls name it before any text.
-    return re.sub(rf"(['\"]){re.escape(bids[0])}\1", f"'{other}'", step.action, count=1)
+    return _with_bid(step.action, bids[0], others[int(draw(key, 0) * len(others))])
+
+
+_BID = re.compile(r"([a-zA-Z]*)(\d+)")
+_NEAR = 10
+"""An invalid bid has a number up to so far below the page's smallest or above its largest."""
+
+
+def _on_invalid_bid(step: SolvedStep, right: tuple[Call, ...], key: str) -> str:
+    """The action with its first bid replaced by one of the same form that the page does not have; empty if it names none."""
+    bids = [bid for call in right for bid in call.bids]
+    if not bids or not (form := _BID.fullmatch(bids[0])):
+        return ""
+    found = (_BID.fullmatch(bid) for bid in (*step.bids, bids[0]))
+    numbers = {int(match[2]) for match in found if match and match[1] == form[1]}
+    free = sorted(set(range(max(0, min(numbers) - _NEAR), max(numbers) + _NEAR + 1)) - numbers)
+    return _with_bid(step.action, bids[0], f"{form[1]}{free[int(draw(f'{key}/{INVALID_BID}', 0) * len(free))]}")
+
+
+def _with_bid(action: str, bid: str, other: str) -> str:
+    """The action with the first quoted `bid` replaced: calls name an element before any text."""
+    return re.sub(rf"(['\"]){re.escape(bid)}\1", f"'{other}'", action, count=1)

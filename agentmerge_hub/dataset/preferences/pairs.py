@@ -5,25 +5,23 @@ answer's token budget; the ledger has a row for each.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from agentmerge_hub.dataset import part_cache
 from agentmerge_hub.dataset.drop_rules import Dropped
 from agentmerge_hub.dataset.parquet_writer import SplitWriter, WrittenSplit
 from agentmerge_hub.dataset.preferences import counterfactuals
+from agentmerge_hub.dataset.preferences.recorded_answers import FAILED_EPISODE, PlacedSample, Rejected, answers_by_page
 from agentmerge_hub.dataset.preferences.rejected import REFUSED_ANSWER
 from agentmerge_hub.dataset.split import SPLITS
 from agentmerge_hub.records import PREFERENCE_SCHEMA, SAMPLE_SCHEMA
 
 CONFIG = "preferences"
-FAILED_EPISODE = "failed_episode"
 
 ORIGINS = {
     FAILED_EPISODE: "an unsuccessful episode of the same task and seed, at the step where it parts from the successful one",
@@ -33,31 +31,6 @@ ORIGINS = {
 
 _COLUMNS = [name for name in PREFERENCE_SCHEMA.names if name in SAMPLE_SCHEMA.names]
 """Columns that a pair takes over from its sample."""
-
-
-class PlacedSample(Protocol):
-    """A kept sample: where its row is, and what decides on its pairs."""
-
-    @property
-    def source(self) -> str: ...
-    @property
-    def step(self) -> int: ...
-    @property
-    def episode_id(self) -> str: ...
-    @property
-    def success(self) -> bool: ...
-    @property
-    def part(self) -> Path: ...
-    @property
-    def position(self) -> int: ...
-
-
-class _Rejected(NamedTuple):
-    origin: str
-    action: str
-    answer: str
-    calls_key: str
-    n_tokens: int
 
 
 def write_pairs(
@@ -77,7 +50,7 @@ def write_pairs(
     Returns:
         the written splits, and what was left out.
     """
-    accepted, failed = _answers_by_page(samples)
+    accepted, failed = answers_by_page(samples)
     writers = {split: SplitWriter(folder, CONFIG, split, PREFERENCE_SCHEMA) for split in SPLITS}
     dropped: list[Dropped] = []
     for part, group in groupby(samples, key=lambda pair: pair[0].part):
@@ -87,7 +60,7 @@ def write_pairs(
                 continue
             row = table.slice(sample.position, 1).to_pylist()[0]
             page = row["page_key"], row["cot"]
-            own = [_Rejected(**one) for one in row["rejected"]]
+            own = [Rejected(**one) for one in row["rejected"]]
             pairs = []
             for number, rejected in enumerate([*failed.get(page, ()), *own]):
                 pair = _pair(row, rejected, number)
@@ -103,34 +76,14 @@ def write_pairs(
     return [writer.close() for writer in writers.values()], dropped
 
 
-def _answers_by_page(
-    samples: Sequence[tuple[PlacedSample, str]],
-) -> tuple[dict[str, set[str]], dict[tuple[str, bool], list[_Rejected]]]:
-    """By page: the calls of successful episodes; and the answers of unsuccessful ones, one for each calls."""
-    accepted: dict[str, set[str]] = defaultdict(set)
-    failed: dict[tuple[str, bool], dict[str, _Rejected]] = defaultdict(dict)
-    columns = ["page_key", "calls_key", "cot", "action", "completion", "n_completion_tokens"]
-    for part, group in groupby(samples, key=lambda pair: pair[0].part):
-        table = part_cache.table(part, "samples").select(columns)
-        for sample, _ in group:
-            row = table.slice(sample.position, 1).to_pylist()[0]
-            if sample.success:
-                accepted[row["page_key"]].add(row["calls_key"])
-                continue
-            answer = row["completion"][0]["content"]
-            rejected = _Rejected(FAILED_EPISODE, row["action"], answer, row["calls_key"], row["n_completion_tokens"])
-            failed[row["page_key"], row["cot"]].setdefault(row["calls_key"], rejected)
-    return accepted, {page: list(answers.values()) for page, answers in failed.items()}
-
-
-def _drop_rule(rejected: _Rejected, accepted: set[str], max_answer_tokens: int) -> str:
+def _drop_rule(rejected: Rejected, accepted: set[str], max_answer_tokens: int) -> str:
     if rejected.n_tokens > max_answer_tokens:
         return "pair_too_long"
     same_action_is_worse = rejected.origin in (REFUSED_ANSWER, counterfactuals.MISSING_THOUGHT)
     return "pair_accepted" if rejected.calls_key in accepted and not same_action_is_worse else ""
 
 
-def _pair(row: dict[str, Any], rejected: _Rejected, number: int) -> dict[str, Any]:
+def _pair(row: dict[str, Any], rejected: Rejected, number: int) -> dict[str, Any]:
     name = f"{row['sample_id']}/{number}/{rejected.origin}"
     return {column: row[column] for column in _COLUMNS} | {
         "chosen": row["completion"],
@@ -141,10 +94,3 @@ def _pair(row: dict[str, Any], rejected: _Rejected, number: int) -> dict[str, An
         "n_chosen_tokens": row["n_completion_tokens"],
         "n_rejected_tokens": rejected.n_tokens,
     }
-
-
-def count_origins(written: Sequence[WrittenSplit]) -> Iterator[tuple[str, int]]:
-    """Number of pairs of each origin, over all splits."""
-    tables = [pq.read_table(path, columns=["origin"]) for split in written for path in split.files]
-    names = pa.concat_tables(tables)["origin"].to_pylist() if tables else []
-    yield from ((origin, names.count(origin)) for origin in ORIGINS if origin in names)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from agentmerge_hub.actions import ActionError, Call, parse_calls
 from agentmerge_hub.dataset.preferences.counterfactuals import SolvedStep, counterfactuals
-from agentmerge_hub.prompt import Prompt, action_texts
+from agentmerge_hub.prompt import Prompt, action_texts, html_bids, page_bids, tree_bids
 from agentmerge_hub.records import Episode, Sample
 
 REFUSED_ANSWER = "refused_answer"
@@ -67,7 +67,8 @@ def pair_keys(
     """
     step = episode.steps[place]
     thought = step.thought if sample.cot else None
-    solved = SolvedStep(prompt.block("axtree"), sample.action, thought, _failed_action(episode, place))
+    bids = frozenset(tree_bids(step.observation.axtree) | html_bids(step.observation.html) | page_bids(prompt))
+    solved = SolvedStep(prompt.block("axtree"), bids, sample.action, thought, _failed_action(episode, place))
     chosen = sample.completion[0]["content"]
     answers = [
         (REFUSED_ANSWER, _action_in(text), text) for text in step.refused_answers if text.strip() and text != chosen

@@ -17,7 +17,7 @@ from agentmerge_hub.publishing.hub.repository import Repository
 
 TEMPLATE = "model.md.jinja"
 _TAGS = ("agentmerge", "web-agents", "browsergym")
-_STAGE_TAGS = {"merge": ("mergekit", "merge"), "graft": ("merge",), "sft": ("trl", "sft"), "preference": ("trl", "dpo")}
+_STAGE_TAGS = {"merge": ("mergekit", "merge"), "graft": ("merge",), "sft": ("trl", "sft"), "preference": ("trl",)}
 _COMMENT_LINES = 3
 """Leading comment lines of a spec: formula, use, inputs."""
 
@@ -117,6 +117,9 @@ def _settings(content: Mapping[str, Any]) -> dict[str, Any]:
         "freeze": "frozen",
         "dataset_config": "config of the dataset",
         "lora_r": "rank of the adapter",
+        "beta": "β of the loss",
+        "loss_type": "loss",
+        "reference_model": "reference model",
         "seed": "seed",
     }
     measured = {"steps": "steps", "samples_seen": "samples seen", "rows": "rows in the dataset"}
@@ -158,8 +161,10 @@ def _metadata(repository: Repository, model: Model) -> ModelCardData:
 def _tags(model: Model) -> list[str]:
     """Tags of what was done: the stage, the kind of weights, the benchmarks whose rows it learned from or was scored on."""
     adapter = ("peft", "lora") if model.relation == "adapter" else ()
+    stage = model.manifest["stage"]
+    method = (model.manifest["config"].get("method", "dpo"),) if stage == "preference" else ()
     benchmarks = sorted({*model.benchmarks, *(score.benchmark for score in model.scores)})
-    return list(dict.fromkeys([*_STAGE_TAGS[model.manifest["stage"]], *adapter, *_TAGS, *benchmarks]))
+    return list(dict.fromkeys([*_STAGE_TAGS[stage], *method, *adapter, *_TAGS, *benchmarks]))
 
 
 def _eval_result(score: Score) -> EvalResult:

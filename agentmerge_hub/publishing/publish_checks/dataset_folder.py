@@ -25,7 +25,7 @@ from agentmerge_hub.records import SCHEMA_VERSION
 Splits = dict[tuple[str, str], list[Path]]
 """(config, split) → its shards in order."""
 
-CONFIGS = ("all", "cot", "no_cot", "failures", "preferences", "episodes")
+CONFIGS = ("all", "cot", "no_cot", "failures", "preferences", "unpaired", "episodes")
 _LOADED = re.compile(r'load_dataset\("([^"]+)"')
 _MOST = 10
 """Lines of the card that are quoted."""

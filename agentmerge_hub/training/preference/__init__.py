@@ -1,1 +1,1 @@
-"""Preference optimization: rows with a chosen and a rejected answer → a model that prefers the chosen ones (TRL's DPO)."""
+"""Preference optimization with TRL: pairs of a better and a worse answer (DPO), or single answers with a label (KTO)."""

@@ -1,15 +1,33 @@
-"""Preference optimization as a way of training."""
+"""Preference optimization as ways of training: DPO on pairs, KTO on labeled answers."""
 
 from agentmerge_hub.training.method import Method
-from agentmerge_hub.training.preference import margins, pairs
-from agentmerge_hub.training.preference.trainer import new_trainer
+from agentmerge_hub.training.preference import labeled, labeled_likelihood, margins, pairs, trainer
+from agentmerge_hub.training.preference.settings import describe, settings
 
 DPO = Method(
     stage="preference",
-    answers=pairs.ANSWERS,
+    columns=("prompt", *pairs.ANSWERS),
+    expert_rows=lambda rows: rows.rename_column("chosen", "completion"),
     tokenize=pairs.tokenize,
     longest=pairs.longest,
-    new_trainer=new_trainer,
+    settings=settings,
+    notes=lambda config, dataset: [describe(config)],
+    new_trainer=trainer.new_dpo_trainer,
     new_scorer=margins.new_scorer,
 )
 """Direct preference optimization (Rafailov et al., 2023), computed by TRL."""
+
+KTO = Method(
+    stage="preference",
+    columns=("prompt", "completion", "label"),
+    expert_rows=labeled.desirable,
+    tokenize=labeled.tokenize,
+    longest=labeled.longest,
+    settings=settings,
+    notes=lambda config, dataset: [describe(config), *filter(None, [labeled.balance_warning(dataset, config)])],
+    new_trainer=trainer.new_kto_trainer,
+    new_scorer=labeled_likelihood.new_scorer,
+)
+"""Kahneman-Tversky optimization (Ethayarajh et al., 2024), computed by TRL."""
+
+METHODS = {"dpo": DPO, "kto": KTO}

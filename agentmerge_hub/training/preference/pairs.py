@@ -14,6 +14,8 @@ from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.rows import IGNORED
 
 ANSWERS = ("chosen", "rejected")
+TRAINED = ("prompt_ids", "chosen_ids", "rejected_ids")
+"""Columns of a tokenized pair that TRL's trainer reads."""
 
 
 def tokenize(pairs: Dataset, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, config: RunConfig) -> Dataset:

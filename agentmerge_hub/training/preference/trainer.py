@@ -1,57 +1,88 @@
-"""TRL's DPO trainer for a run: pairs that are tokenized already, float32 weights, frozen parameters."""
+"""TRL's DPO and KTO trainers for a run: rows that are tokenized already, float32 weights, frozen parameters."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase, TrainerCallback
-from trl import DPOTrainer, get_quantization_config
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase, Trainer, TrainerCallback
+from trl import DPOTrainer, KTOTrainer, get_quantization_config
 
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import model_loading
 from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.preference import labeled, pairs
 from agentmerge_hub.training.preflight.trl_options import evaluates
 from agentmerge_hub.training.trainer import prepare, trained_model
 
 
-class _Trainer(DPOTrainer):
+class _TokenizedRows:
+    """The run writes its own card at its end, and its rows are rendered, checked and tokenized before."""
+
     def create_model_card(self, *_args: object, **_kwargs: object) -> None:
-        """Nothing: the run writes its own card at its end."""
+        """Nothing."""
 
     def _prepare_dataset(self, dataset: Any, *_args: object, **_kwargs: object) -> Any:
-        """The dataset as it is: `pairs.tokenize` rendered, checked and tokenized it."""
+        """The dataset as it is."""
         return dataset
 
 
-def new_trainer(
+class _DPOTrainer(_TokenizedRows, DPOTrainer):
+    pass
+
+
+class _KTOTrainer(_TokenizedRows, KTOTrainer):
+    pass
+
+
+def new_dpo_trainer(*args: Any, **kwargs: Any) -> Trainer:
+    """TRL's trainer for pairs that `pairs.tokenize` made; takes what `training.trainer.new_trainer` takes."""
+    return _new_trainer(_DPOTrainer, pairs.TRAINED, *args, **kwargs)
+
+
+def new_kto_trainer(*args: Any, **kwargs: Any) -> Trainer:
+    """TRL's trainer for rows that `labeled.tokenize` made; takes what `training.trainer.new_trainer` takes."""
+    return _new_trainer(_KTOTrainer, labeled.TRAINED, *args, **kwargs)
+
+
+def _new_trainer(
+    trainer_class: Any,
+    columns: Sequence[str],
     config: RunConfig,
     tokenizer: PreTrainedTokenizerBase,
     dataset: Dataset,
     callbacks: list[TrainerCallback],
     save_strategy: str = "no",
     held_out: Dataset | None = None,
-) -> DPOTrainer:
-    """TRL's trainer for pairs that `pairs.tokenize` made; takes what `training.trainer.new_trainer` takes.
+) -> Trainer:
+    """The trainer.
+
+    Args:
+        trainer_class: one of the two above.
+        columns: of the tokenized rows, those that it reads.
 
     Raises:
-        UserError: if there is no such model or reference model.
+        UserError: if there is no such model or reference model, or TRL refuses the settings.
     """
     settings: Any = config.sft
     callbacks = prepare(config, tokenizer, callbacks, save_strategy)
-    settings.max_length = None  # nothing is cut: the pairs were checked
+    settings.max_length = None  # nothing is cut: the rows were checked
     reference = None
     if settings.reference_model:
         model_loading.load_config(settings.reference_model)
         reference = AutoModelForCausalLM.from_pretrained(settings.reference_model, dtype=config.model.dtype)
-    columns = ["prompt_ids", "chosen_ids", "rejected_ids"]
-    trainer = _Trainer(
-        model=config.model_name,
-        ref_model=reference,
-        args=settings,
-        train_dataset=dataset.select_columns(columns),
-        eval_dataset=held_out.select_columns(columns) if held_out is not None and evaluates(config) else None,
-        processing_class=tokenizer,
-        peft_config=config.peft,
-        quantization_config=get_quantization_config(config.model),
-        callbacks=callbacks,
-    )
+    try:
+        trainer = trainer_class(
+            model=config.model_name,
+            ref_model=reference,
+            args=settings,
+            train_dataset=dataset.select_columns(list(columns)),
+            eval_dataset=held_out.select_columns(list(columns)) if held_out is not None and evaluates(config) else None,
+            processing_class=tokenizer,
+            peft_config=config.peft,
+            quantization_config=get_quantization_config(config.model),
+            callbacks=callbacks,
+        )
+    except ValueError as error:  # TRL checks its settings here
+        raise UserError(f"TRL refuses the settings: {' '.join(str(error).split())}") from error
     model_loading.freeze(trained_model(trainer), config.options.freeze)
     return trainer

@@ -24,6 +24,8 @@ def pairs_dataset(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Pa
     write_episode(traces, "miniwob.click-dialog", 1, flags=BASIC, action="click('15')", reward=0.0, name="failed")
     write_episode(traces, "miniwob.click-dialog", 1, flags=BASIC, action="click('12')", name="other-way")
     write_episode(traces, "miniwob.click-dialog", 1, flags=BASIC, action="click('12')", reward=0.0, name="failed-too")
+    write_episode(traces, "miniwob.click-dialog", 2, flags=BASIC, action="click('77')", reward=0.0, name="failed-bid")
+    write_episode(traces, "miniwob.click-dialog", 3, flags=BASIC, action="click('10')", reward=0.0, name="failed-alone")
     write_episode(traces, "miniwob.click-dialog", 20, flags=BASIC, refused="I would press Cancel.")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGENTMERGE_CACHE", str(root / "cache"))
@@ -44,6 +46,8 @@ def test_a_failed_episode_gives_its_answer_unless_a_success_gave_it_too(pairs_da
     assert {(row["seed"], row["action"], row["rejected_action"]) for row in failed} == {
         (1, "click('11')", "click('15')"),
         (1, "click('12')", "click('15')"),
+        (2, "click('12')", "click('77')"),
+        (3, "click('13')", "click('10')"),
     }
     assert ("pair_accepted", "failed") not in ledger(pairs_dataset)
     assert any(rule == "pair_accepted" for rule, _ in ledger(pairs_dataset))
@@ -71,6 +75,25 @@ def test_chosen_answers_are_the_samples_and_rejected_calls_were_never_right(pair
     assert all(sample["reward"] == 1 for sample in samples.values())
 
 
+def test_labeled_answers_are_read_by_trl_and_an_answer_that_was_also_right_has_no_label(pairs_dataset: Path) -> None:
+    split = load_dataset(str(pairs_dataset), "unpaired", split="train")
+    assert split.features["label"].dtype == "bool" and [turn["role"] for turn in split[0]["completion"]] == [
+        "assistant"
+    ]
+    labeled = rows(pairs_dataset, "unpaired")
+    assert len({row["sample_id"] for row in labeled}) == len(labeled)
+    undesirable = {(row["seed"], row["action"], row["origin"]) for row in labeled if not row["label"]}
+    assert undesirable == {
+        (1, "click('15')", "failed_episode"),
+        (2, "click('77')", "failed_episode"),
+        (3, "click('10')", "failed_episode"),
+        (20, "", "refused_answer"),
+    }
+    samples = {row["sample_id"]: row["completion"] for row in rows(pairs_dataset, "all")}
+    assert {row["sample_id"]: row["completion"] for row in labeled if row["label"]} == samples
+    assert ["failed-too" in source for rule, source in ledger(pairs_dataset) if rule == "answer_accepted"] == [True]
+
+
 def test_excluded_pairs_are_left_out(pairs_dataset: Path, tmp_path: Path, tokenizer_folder: Path) -> None:
     excluded = rows(pairs_dataset, "preferences")[0]["pair_id"]
     (tmp_path / "ids").write_text(f"{excluded}\n")
@@ -93,3 +116,7 @@ def test_card_and_inspect_show_the_pairs(pairs_dataset: Path) -> None:
     )
     shown = run("inspect", pairs_dataset, "--config", "preferences", "--row", "0")
     assert "rejected: " in shown and "action" in shown
+    assert "| `successful_episode` | desirable" in card
+    refused = [row["origin"] for row in rows(pairs_dataset, "unpaired")].index("refused_answer")
+    shown = run("inspect", pairs_dataset, "--config", "unpaired", "--row", refused)
+    assert "undesirable: refused_answer" in shown

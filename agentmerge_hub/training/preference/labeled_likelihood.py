@@ -1,0 +1,68 @@
+"""How probable a model finds desirable and undesirable answers, row by row, with the origin of the answer."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase, Trainer
+
+from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.checkpoints import Scorer
+from agentmerge_hub.training.finetune import held_out_rows
+from agentmerge_hub.training.likelihood import results, scoring
+from agentmerge_hub.training.method import Method
+
+FILE = "labeled_likelihood.parquet"
+SCHEMA = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("label", pa.bool_()),
+        ("origin", pa.string()),
+        ("split", pa.string()),
+        ("samples_seen", pa.int64()),
+        ("logprob", pa.float64()),
+    ]
+)
+"""Rows of labeled_likelihood.parquet: the log-probability is the mean over the answer's tokens, end of turn included, in nats."""
+
+
+def score(
+    model: torch.nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    template: ChatTemplate,
+    labeled: Dataset,
+    split: str,
+    samples_seen: int | None = None,
+) -> pa.Table:
+    """Score labeled rows; every process of a distributed launch gets the whole table.
+
+    Args:
+        labeled: rows of the config ``unpaired``.
+        split: its name, for the table.
+        samples_seen: by the model in training, for the table.
+    """
+    scored = scoring.score(model, tokenizer, template, labeled.select_columns(["prompt", "completion"]), split)
+    records = [
+        {"sample_id": row.get("sample_id"), "label": row["label"], "origin": row.get("origin"), "split": split, "samples_seen": samples_seen, "logprob": logprob}
+        for row, logprob in zip(labeled.remove_columns(["prompt", "completion"]), scored["mean_logprob"].to_pylist(), strict=True)
+    ]  # fmt: skip
+    return pa.Table.from_pylist(records, SCHEMA)
+
+
+def new_scorer(
+    method: Method, config: RunConfig, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, trainer: Trainer
+) -> Scorer | None:
+    """Likelihood of `likelihood_samples` held-out answers of each split at a checkpoint, in the precision of training."""
+    if not config.options.likelihood_samples:
+        return None
+    held_out = held_out_rows(config, method)
+
+    def score_checkpoint(model: torch.nn.Module, seen: int, folder: Path | None) -> None:
+        with trainer.accelerator.autocast():
+            tables = [score(model, tokenizer, template, rows, name, seen) for name, rows in held_out.items()]
+        if folder and tables:
+            results.write(pa.concat_tables(tables), folder / FILE)
+
+    return score_checkpoint
