@@ -58,6 +58,8 @@ class LabelConfig(KTOConfig, _Fixed):
     method: str = field(default="kto", metadata={"help": _METHOD_HELP})
     reference_model: str | None = field(default=None, metadata={"help": _REFERENCE_HELP})
 
+    pad_token: ClassVar[None] = None
+
 
 _CONFIGS = {"dpo": PairConfig, "kto": LabelConfig}
 

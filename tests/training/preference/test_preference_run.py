@@ -1,92 +1,140 @@
-"""`recipes/preference.py`: pairs are trained whole, the model learns them, a run resumes, and mistakes are one sentence."""
+"""`recipes/preference.py`: pairs and labeled answers are trained whole, the model learns them, a run resumes, and mistakes are one
+sentence."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
+from safetensors.torch import load_file
 
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.prompt import answer
+from agentmerge_hub.training import finetune
 from agentmerge_hub.training.model_loading import load_model, tokenizer_at
-from agentmerge_hub.training.preference import margins, pairs
+from agentmerge_hub.training.preference import labeled_likelihood, margins, pairs
 from agentmerge_hub.training.preference.arguments import parse_preference_args
+from agentmerge_hub.training.preference.method import METHODS
 
 ROOT = Path(__file__).parents[3]
 
 
+def words(recipe: str, **options: object) -> list[str]:
+    given = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    return ["--config", str(ROOT / "recipes/preference/tiny" / recipe), *given]
+
+
+def run(recipe: str, **options: object) -> Path:
+    """A run in this process; returns its folder."""
+    config = parse_preference_args(words(recipe, **options))
+    finetune.run(config, METHODS[config.sft.method])
+    return config.output_dir
+
+
+def settings(model: Path, dataset: Path, out: Path) -> dict[str, object]:
+    return {
+        "model_name_or_path": model, "tokenizer_name_or_path": model, "dataset_name": dataset, "output_dir": out,
+        "learning_rate": 1e-3, "checkpoint_samples": 24, "likelihood_samples": 4,
+    }  # fmt: skip
+
+
 @pytest.fixture(scope="module")
-def pairs_folder(traces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The rows of `traces` with another element's call as the rejected answer."""
-    folder = tmp_path_factory.mktemp("pairs") / "set"
-    (folder / "data").mkdir(parents=True)
-    for split in ("train", "inter_task"):
-        rows = load_dataset(str(traces), "all", split=split)
-        table = [
-            {
-                "prompt": row["prompt"], "chosen": row["completion"],
-                "rejected": [{"role": "assistant", "content": answer("click('a324')")}],
-                "pair_id": row["sample_id"], "origin": "copied_example",
-            }
-            for row in rows
-        ]  # fmt: skip
-        pq.write_table(pa.Table.from_pylist(table), folder / "data" / f"{split}.parquet")
-    (folder / "README.md").write_text(
-        "---\nconfigs:\n- config_name: preferences\n  data_files:\n  - {split: train, path: data/train.parquet}\n"
-        "  - {split: inter_task, path: data/inter_task.parquet}\n---\n"
-    )
-    return folder
-
-
-def launch(*options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "recipes/preference.py"), *map(str, options)]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=500)
-
-
-def test_a_run_prefers_the_chosen_answers_and_finishes_once(
-    tiny_model: Path, pairs_folder: Path, tmp_path: Path
-) -> None:
-    options = [
-        "--config", ROOT / "recipes/preference/tiny/agent.yaml", "--model_name_or_path", tiny_model,
-        "--tokenizer_name_or_path", tiny_model, "--dataset_name", pairs_folder, "--output_dir", tmp_path / "run",
-        "--learning_rate", "1e-3", "--checkpoint_samples", "24", "--likelihood_samples", "4",
-    ]  # fmt: skip
-    ran = launch(*options)
+def dpo_run(tiny_model: Path, preferences: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run by the script, in a process of its own."""
+    options = settings(tiny_model, preferences, tmp_path_factory.mktemp("dpo") / "run")
+    command = [sys.executable, str(ROOT / "recipes/preference.py"), *words("agent.yaml", **options)]
+    ran = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}, timeout=500)
     assert ran.returncode == 0, ran.stderr
-    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert f"DPO with beta 0.1; reference model: {tiny_model.name} before this training" in ran.stdout
+    return Path(str(options["output_dir"]))
+
+
+@pytest.fixture(scope="module")
+def kto_run(tiny_model: Path, preferences: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run("merged-kto.yaml", **settings(tiny_model, preferences, tmp_path_factory.mktemp("kto") / "run"))
+
+
+def test_dpo_prefers_the_chosen_answers(dpo_run: Path, tiny_model: Path, preferences: Path) -> None:
+    manifest = json.loads((dpo_run / "manifest.json").read_text())
     assert manifest["stage"] == "preference" and manifest["counts"]["samples_seen"] == 40
-    assert "- dpo" in (tmp_path / "run" / "README.md").read_text()
-    scored = pq.read_table(tmp_path / "run" / "checkpoint-3" / margins.FILE).to_pylist()
+    assert manifest["config"]["method"] == "dpo" and manifest["config"]["beta"] == 0.1
+    assert manifest["config"]["reference_model"] == f"{tiny_model.name} before this training"
+    card = (dpo_run / "README.md").read_text()
+    assert "- dpo" in card and f"| reference_model | {tiny_model.name} before this training |" in card
+    scored = pq.read_table(dpo_run / "checkpoint-3" / margins.FILE).to_pylist()
     assert {row["origin"] for row in scored} == {"copied_example"} and {row["samples_seen"] for row in scored} == {24}
 
     tokenizer = tokenizer_at(str(tiny_model))
-    template = ChatTemplate(tokenizer)
-    held_out = load_dataset(str(pairs_folder), "preferences", split="inter_task")
+    held_out = load_dataset(str(preferences), "preferences", split="inter_task")
     before, after = (
-        margins.score(load_model(str(folder)), tokenizer, template, held_out, "inter_task")["margin"].to_pylist()
-        for folder in (tiny_model, tmp_path / "run")
-    )
+        margins.score(load_model(str(folder)), tokenizer, ChatTemplate(tokenizer), held_out, "inter_task")["margin"].to_pylist()
+        for folder in (tiny_model, dpo_run)
+    )  # fmt: skip
     assert sum(after) > sum(before)
 
-    again = launch(*options)
-    assert again.returncode == 0 and "finished already" in again.stdout
-    changed = launch(*options, "--beta", "0.5")
-    assert changed.returncode == 1 and "beta" in changed.stderr and "Traceback" not in changed.stderr
+
+def test_kto_tells_desirable_from_undesirable_answers(kto_run: Path, tiny_model: Path, preferences: Path) -> None:
+    manifest = json.loads((kto_run / "manifest.json").read_text())
+    assert manifest["stage"] == "preference" and manifest["config"]["method"] == "kto"
+    assert manifest["counts"]["rows"] == 60 and "- kto" in (kto_run / "README.md").read_text()
+    scored = pq.read_table(kto_run / "checkpoint-3" / labeled_likelihood.FILE).to_pylist()
+    assert len(scored) == 4 and {row["samples_seen"] for row in scored} == {24}
+
+    tokenizer = tokenizer_at(str(tiny_model))
+    held_out = load_dataset(str(preferences), "unpaired", split="inter_task")
+
+    def gap(folder: Path) -> float:
+        table = labeled_likelihood.score(
+            load_model(str(folder)), tokenizer, ChatTemplate(tokenizer), held_out, "inter_task"
+        )
+        by_label = table.group_by("label").aggregate([("logprob", "mean")]).to_pylist()
+        means = {row["label"]: row["logprob_mean"] for row in by_label}
+        return means[True] - means[False]
+
+    assert gap(kto_run) > gap(tiny_model)
 
 
-def test_nothing_of_a_pair_is_cut(tiny_model: Path, pairs_folder: Path) -> None:
+@pytest.mark.parametrize(("recipe", "finished"), [("agent.yaml", "dpo_run"), ("merged-kto.yaml", "kto_run")])
+def test_a_run_resumes_to_the_same_weights_and_finishes_once(
+    recipe: str, finished: str, tiny_model: Path, preferences: Path, tmp_path: Path,
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    whole = request.getfixturevalue(finished)
+    out = tmp_path / "run"
+    # What a run that was killed after its first checkpoint leaves.
+    shutil.copytree(whole, out, ignore=lambda folder, names: set(names) - {"run.json", "checkpoint-3"} if folder == str(whole) else ())  # fmt: skip
+    options = settings(tiny_model, preferences, out)
+    run(recipe, **options)
+    expected, found = load_file(whole / "model.safetensors"), load_file(out / "model.safetensors")
+    assert all(expected[name].equal(found[name]) for name in expected)
+    run(recipe, **options)
+    assert "finished already" in capsys.readouterr().out
+    with pytest.raises(UserError, match="beta"):
+        run(recipe, **options, beta=0.5)
+
+
+@pytest.mark.parametrize("recipe", ["agent.yaml", "merged-kto.yaml"])
+def test_an_adapter_is_trained_and_merged(recipe: str, tiny_model: Path, preferences: Path, tmp_path: Path) -> None:
+    options = settings(tiny_model, preferences, tmp_path / "lora") | {"max_steps": 1, "likelihood_samples": 0}
+    out = run(recipe, **options, use_peft="true", lora_r=2, lora_target_modules="all-linear", warmup_steps=0)
+    before, after = load_file(tiny_model / "model.safetensors"), load_file(out / "model.safetensors")
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert before.keys() == after.keys() and changed and all("_proj" in name for name in changed)
+    reference = json.loads((out / "manifest.json").read_text())["config"]["reference_model"]
+    assert reference == f"{tiny_model.name} without the adapter"
+
+
+def test_nothing_of_a_pair_is_cut(tiny_model: Path, preferences: Path) -> None:
     tokenizer = tokenizer_at(str(tiny_model))
     config = parse_preference_args(
         ["--model_name_or_path", str(tiny_model), "--dataset_name", "x", "--output_dir", "y", "--use_cpu", "true"]
     )
-    rows = load_dataset(str(pairs_folder), "preferences", split="inter_task")
+    rows = load_dataset(str(preferences), "preferences", split="inter_task")
     config.sft.max_length = 100_000
     tokenized = pairs.tokenize(rows, tokenizer, ChatTemplate(tokenizer), config)
     for row, ids in zip(rows, tokenized):
@@ -118,25 +166,37 @@ def test_options_without_effect_are_refused(option: str, value: str) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"method": "ppo"}, "method is 'ppo': set it to dpo or kto"),
+        ({"method": "kto", "loss_type": "kto", "loss_weights": "1"}, "no option is called 'loss_weights'"),
+        ({"dataset_config": "all"}, "has no column chosen or rejected"),
+        ({"reference_model": "nowhere"}, "nowhere"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    options: dict, says: str, tiny_model: Path, preferences: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=says):
+        run("agent.yaml", **settings(tiny_model, preferences, tmp_path / "run") | options)
+
+
+def test_kto_needs_answers_of_both_labels_and_two_rows_a_batch(
+    tiny_model: Path, preferences: Path, tmp_path: Path
+) -> None:
+    options = settings(tiny_model, preferences, tmp_path / "run")
+    with pytest.raises(UserError, match="batch size must be > 1"):
+        run("merged-kto.yaml", **options | {"per_device_train_batch_size": 1})
+    shutil.copytree(preferences, tmp_path / "one-label")
+    rows = pq.read_table(tmp_path / "one-label/data/unpaired/train.parquet")
+    pq.write_table(rows.slice(0, 40), tmp_path / "one-label/data/unpaired/train.parquet")
+    with pytest.raises(UserError, match="label is True in every row"):
+        run("merged-kto.yaml", **options | {"dataset_name": tmp_path / "one-label", "preflight": "true"})
+
+
 @pytest.mark.parametrize("recipe", sorted((ROOT / "recipes/preference").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_is_read(recipe: Path) -> None:
     config = parse_preference_args(["--config", str(recipe), "--use_cpu", "true", "--bf16", "false"])
-    assert config.dataset_config == "preferences" and config.sft.activation_checkpointing is not None
-
-
-@pytest.mark.parametrize("order", ["merge-dpo", "dpo-merge", "dpo-both"])
-@pytest.mark.parametrize("size", ["tiny", "llama-3.1-8b"])
-def test_every_order_names_files_that_exist(order: str, size: str, tmp_path: Path) -> None:
-    script = ROOT / "recipes/preference/orders.sh"
-    ran = subprocess.run(
-        ["bash", str(script), order, size],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"DRY_RUN": "1"},
-    )
-    assert ran.returncode == 0, ran.stderr
-    words = ran.stdout.split()
-    files = [Path(word) for word in words if word.endswith((".py", ".yaml", ".yml"))]
-    assert files and all(path.is_file() for path in files)
-    assert words.count("merge") == 1 and ran.stdout.count("preference.py") == (2 if order == "dpo-both" else 1)
+    expected = {"dpo": "preferences", "kto": "unpaired"}
+    assert config.dataset_config == expected[config.sft.method] and config.sft.activation_checkpointing is not None
