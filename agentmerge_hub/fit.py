@@ -15,6 +15,10 @@ from agentmerge_hub.prompt import Prompt
 from agentmerge_hub.prompt.truncation import truncated_lines, truncation_marker
 from agentmerge_hub.tokenizer import ChatTokenizer
 
+IMAGE_TOKENS = 1500
+"""Tokens kept free for a screenshot unless a setting says otherwise: enough for 1280×720 pixels in models that take a token
+for 28×28 pixels (Qwen2.5-VL: 46 · 26 = 1,196)."""
+
 TRUNCATION_ORDER = ("axtree", "html")
 
 
@@ -24,18 +28,23 @@ class DoesNotFit(ValueError):
 
 @dataclass(frozen=True)
 class Window:
-    """A student's context window, in tokens: what the prompt may take and what is kept free for the answer."""
+    """A student's context window, in tokens: what the prompt's text may take and what is kept free for the answer and for
+    a screenshot."""
 
     total: int = 8192
     answer: int = 1024
+    image: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.answer < self.total:
-            raise UserError(f"a window of {self.total} tokens leaves no prompt beside an answer of {self.answer}")
+        if not (self.answer > 0 and self.image >= 0 and self.answer + self.image < self.total):
+            beside = f" and an image of {self.image}" if self.image else ""
+            raise UserError(
+                f"a window of {self.total} tokens leaves no prompt beside an answer of {self.answer}{beside}"
+            )
 
     @property
     def prompt(self) -> int:
-        return self.total - self.answer
+        return self.total - self.answer - self.image
 
 
 @dataclass(frozen=True)

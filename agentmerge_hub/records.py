@@ -35,6 +35,8 @@ class Observation:
     title: str = ""
     tabs: str = ""
     """The open tabs as AgentLab's prompt lists them; empty where fewer than two were recorded."""
+    screenshot: bytes = b""
+    """A PNG file of the page; empty where none was recorded or none was asked for."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Step:
     thought: str | None = None
     messages: tuple[Message, ...] = ()
     """The prompt as recorded (system and user turns only); empty if the trace holds observations alone."""
+    prompt_has_screenshot: bool = False
+    """Whether the observation's screenshot was the beginning of the first user turn of the recorded prompt."""
+    no_screenshot: str = ""
+    """Why the step has no screenshot, if one was asked for."""
     reward: float = 0.0
     terminated: bool = False
     truncated: bool = False
@@ -122,6 +128,8 @@ class Sample:
     axtree_lines_cut: int
     html_lines_cut: int
     escaped_control_tokens: int = 0
+    screenshot: bytes = b""
+    """The PNG file that is shown before the text of the user turn; a column `image` of datasets with screenshots only."""
 
 
 CHAT = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -181,6 +189,10 @@ UNPAIRED_SCHEMA = pa.schema(
 )
 """Rows of the config ``unpaired``: TRL's columns for KTO, where the answer comes from (`origin`), and metadata. `label` is
 true for an answer of a successful episode."""
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+"""A picture as `datasets.Image` stores it. Datasets with screenshots have a column ``image`` of it, which TRL's trainers put
+before the text of the first user turn."""
 
 LEDGER_SCHEMA = pa.schema(
     [

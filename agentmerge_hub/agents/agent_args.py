@@ -32,6 +32,7 @@ def make_agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig, be
         tokenizer=candidate.tokenizer or candidate.path or candidate.model,
         window=recipe.window,
         answer=recipe.answer,
+        image_tokens=recipe.image_tokens,
         temperature=recipe.temperature,
         max_retry=recipe.max_retry,
         chat_template_kwargs=recipe.chat_template_kwargs | candidate.chat_template_kwargs,

@@ -4,6 +4,7 @@ It renders with `prompt` and trims with `fit`, as the dataset does, so that a mo
 The endpoint's address and key come from the environment and are never saved.
 """
 
+import base64
 import json
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -18,6 +19,7 @@ from agentmerge_hub.fit import DoesNotFit, Fitted, Window, fit
 from agentmerge_hub.prompt import Answer, Flags, ParseError, Prompt, parse, render
 from agentmerge_hub.records import Message
 from agentmerge_hub.tokenizer import ChatTokenizer
+from agentmerge_hub.traces.screenshots import file_name
 
 
 @dataclass
@@ -32,6 +34,8 @@ class ChatAgentArgs(AgentArgs):
     tokenizer: str = ""
     window: int = 8192
     answer: int = 1024
+    image_tokens: int = 0
+    """Tokens of the window kept free for a screenshot."""
     temperature: float = 0.0
     max_retry: int = 4
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
@@ -54,23 +58,26 @@ class ChatAgent(Agent):
     def __init__(self, args: ChatAgentArgs) -> None:
         self.args = args
         self.flags = Flags(**args.flags)
-        self.window = Window(args.window, args.answer)
+        self.window = Window(args.window, args.answer, args.image_tokens if self.flags.use_screenshot else 0)
         self.action_set = make_action_set(self.flags.action_space, self.flags.multi_actions)
         self.tokenizer = _load_tokenizer(args.tokenizer, json.dumps(args.chat_template_kwargs, sort_keys=True))
         self.history = history.History()
+        self.steps = 0
 
     def obs_preprocessor(self, obs: dict) -> dict:
         return observations.flatten(obs, self.flags)
 
     def get_action(self, obs: dict) -> tuple[str | None, AgentInfo]:
-        observation = observations.to_observation(obs)
+        observation = observations.to_observation(obs, self.flags)
+        picture = file_name(self.steps, marks=self.flags.use_som) if observation.screenshot else ""
+        self.steps += 1
         self.history.record_error(observation.last_action_error)
-        exchange = self._exchange(render(observation, self.history.turns, self.flags))
+        exchange = self._exchange(render(observation, self.history.turns, self.flags), observation.screenshot)
         if exchange.answer:
             self.history.add(exchange.answer.action, exchange.answer.thought)
         info = AgentInfo(
             think=exchange.answer.thought if exchange.answer else None,
-            chat_messages=history.to_discussion(exchange.messages),
+            chat_messages=history.to_discussion(exchange.messages, picture if exchange.messages else ""),
             stats={
                 "n_retry": exchange.retries,
                 "busted_retry": int(exchange.answer is None),
@@ -90,7 +97,7 @@ class ChatAgent(Agent):
         )
         return (exchange.answer.action if exchange.answer else None), info
 
-    def _exchange(self, prompt: Prompt) -> "Exchange":
+    def _exchange(self, prompt: Prompt, screenshot: bytes) -> "Exchange":
         """Send the prompt until an answer can be parsed, at most `max_retry` more times. A retry contains the last answer and
         its error."""
         exchange = Exchange()
@@ -104,7 +111,7 @@ class ChatAgent(Agent):
             exchange.retries = attempt
             exchange.truncated_lines = fitted.truncated_lines
             request = self.tokenizer.template.messages([*fitted.prompt.messages(), *retry])
-            reply = self._complete(request)
+            reply = self._complete(request, screenshot)
             exchange.add_usage(reply, self.tokenizer, request)
             message = Message(role="assistant", content=_with_reasoning(reply))
             exchange.messages = [*fitted.prompt.messages(), *failed, message]
@@ -118,10 +125,15 @@ class ChatAgent(Agent):
                 failed += [Message(role="assistant", content=reply.text), Message(role="user", content=str(error))]
         return exchange
 
-    def _complete(self, request: list[Message]) -> Reply:
+    def _complete(self, request: list[Message], screenshot: bytes) -> Reply:
         args = self.args
+        url = f"data:image/png;base64,{base64.b64encode(screenshot).decode()}"
         return endpoint.complete(
-            args.model, request, self.window.answer, args.temperature, chat_template_kwargs=args.chat_template_kwargs
+            args.model,
+            history.with_picture(request, url) if screenshot else request,
+            self.window.answer,
+            args.temperature,
+            chat_template_kwargs=args.chat_template_kwargs,
         )
 
     def _fit(self, prompt: Prompt, retry: list[Message]) -> tuple[Fitted, list[Message]]:
@@ -178,7 +190,7 @@ class Exchange:
     """The prompt or a retry did not fit into the window."""
 
     def add_usage(self, reply: Reply, tokenizer: ChatTokenizer, request: list[Message]) -> None:
-        """Add the tokens of a request, counted here where the server does not report them."""
+        """Add the tokens of a request. Where the server does not report them, those of its text are counted here."""
         prompt_tokens, completion_tokens = reply.prompt_tokens, reply.completion_tokens
         if prompt_tokens is None:
             prompt_tokens = tokenizer.count(tokenizer.render(request))

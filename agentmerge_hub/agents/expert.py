@@ -11,6 +11,7 @@ from agentmerge_hub.agents.solvers.axtree import Page
 from agentmerge_hub.agents.solvers.solver import SOLVERS, Unsolved
 from agentmerge_hub.prompt import Flags, answer, render
 from agentmerge_hub.records import Message
+from agentmerge_hub.traces.screenshots import file_name
 
 MODEL = "scripted"
 
@@ -35,6 +36,7 @@ class Expert(Agent):
         self.flags = Flags(**args.flags)
         self.action_set = make_action_set(self.flags.action_space, self.flags.multi_actions)
         self.history = history.History()
+        self.steps = 0
         self.task = ""
 
     def set_task_name(self, name: str) -> None:
@@ -45,7 +47,9 @@ class Expert(Agent):
         return observations.flatten(obs, self.flags)
 
     def get_action(self, obs: dict) -> tuple[str | None, AgentInfo]:
-        observation = observations.to_observation(obs)
+        observation = observations.to_observation(obs, self.flags)
+        picture = file_name(self.steps, marks=self.flags.use_som) if observation.screenshot else ""
+        self.steps += 1
         self.history.record_error(observation.last_action_error)
         messages = list(render(observation, self.history.turns, self.flags).messages())
         extra = {"model": MODEL, "flags": self.flags.model_dump()}
@@ -53,13 +57,15 @@ class Expert(Agent):
             plan = SOLVERS[self.task](observation.goal, Page.read(observation.axtree), self._past_calls())
         except Unsolved as error:
             return None, AgentInfo(
-                chat_messages=history.to_discussion(messages), extra_info=extra | {"unsolved": str(error)}
+                chat_messages=history.to_discussion(messages, picture), extra_info=extra | {"unsolved": str(error)}
             )
         action = "\n".join(plan.actions if self.flags.multi_actions else plan.actions[:1])
         thought = plan.thought if self.flags.use_thinking else None
         messages.append(Message(role="assistant", content=answer(action, thought)))
         self.history.add(action, thought)
-        return action, AgentInfo(think=thought, chat_messages=history.to_discussion(messages), extra_info=extra)
+        return action, AgentInfo(
+            think=thought, chat_messages=history.to_discussion(messages, picture), extra_info=extra
+        )
 
     def _past_calls(self) -> tuple[str, ...]:
         """All calls so far, oldest first."""

@@ -23,8 +23,22 @@ class History:
         self.turns.append(Turn(action, thought))
 
 
-def to_discussion(messages: Iterable[Message]) -> Any:
-    """Messages in the class that AgentLab saves and AgentXray shows."""
+def to_discussion(messages: Iterable[Message], picture: str = "") -> Any:
+    """Messages in the class that AgentLab saves and AgentXray shows.
+
+    Args:
+        picture: name of the file whose picture was the beginning of the first user turn; the trace holds it once.
+    """
     from agentlab.llm.llm_utils import BaseMessage, Discussion
 
-    return Discussion([BaseMessage(message["role"], message["content"]) for message in messages])
+    shown = with_picture(messages, picture) if picture else messages
+    return Discussion([BaseMessage(message["role"], message["content"]) for message in shown])
+
+
+def with_picture(messages: Iterable[Message], url: str) -> list[dict[str, Any]]:
+    """Messages whose first user turn begins with a picture, as the OpenAI API takes them."""
+    shown: list[dict[str, Any]] = [dict(message) for message in messages]
+    first = next(message for message in shown if message["role"] == "user")
+    image = {"type": "image_url", "image_url": {"url": url}}
+    first["content"] = [image, {"type": "text", "text": first["content"]}]
+    return shown

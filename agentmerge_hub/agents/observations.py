@@ -1,9 +1,15 @@
 """BrowserGym's observation → flattened text → `records.Observation`. No machine path stays in what is returned."""
 
+import io
 import os
 from typing import Any
 
-from agentmerge_hub.agents.browser.agentlab_api import flatten_axtree_to_str, flatten_dom_to_str, prune_html
+from agentmerge_hub.agents.browser.agentlab_api import (
+    flatten_axtree_to_str,
+    flatten_dom_to_str,
+    overlay_som,
+    prune_html,
+)
 from agentmerge_hub.prompt import Flags
 from agentmerge_hub.records import Observation
 from agentmerge_hub.traces.browsergym import tab_list
@@ -12,7 +18,8 @@ _RAW = ("axtree_object", "dom_object", "extra_element_properties")
 
 
 def flatten(obs: dict[str, Any], flags: Flags) -> dict[str, Any]:
-    """The observation with the page as text. The raw trees are dropped: nothing reads them later and they are large."""
+    """The observation with the page as text and, for `use_som`, a screenshot with marks. The raw trees are dropped: nothing
+    reads them later and they are large."""
     kept = {name: value for name, value in obs.items() if name not in _RAW}
     properties = obs["extra_element_properties"]
     kept["axtree_txt"] = flatten_axtree_to_str(
@@ -30,6 +37,8 @@ def flatten(obs: dict[str, Any], flags: Flags) -> dict[str, Any]:
                 with_clickable=flags.extract_clickable_tag,
             )
         )
+    if flags.use_som:
+        kept["screenshot_som"] = overlay_som(obs["screenshot"], extra_properties=properties)
     return {name: _strip_pages_folder(value) for name, value in kept.items()}
 
 
@@ -42,8 +51,8 @@ def _strip_pages_folder(value: Any) -> Any:
     return value
 
 
-def to_observation(obs: dict[str, Any]) -> Observation:
-    """The flattened observation in the form that `prompt.render` takes."""
+def to_observation(obs: dict[str, Any], flags: Flags | None = None) -> Observation:
+    """The flattened observation in the form that `prompt.render` takes, with a screenshot if the flags ask for one."""
     goal = obs.get("goal_object") or ()
     texts = [message["text"] for message in goal if message.get("type") == "text"]
     urls, titles = obs.get("open_pages_urls") or (), obs.get("open_pages_titles") or ("",)
@@ -58,4 +67,14 @@ def to_observation(obs: dict[str, Any]) -> Observation:
         url=obs.get("url", ""),
         title=titles[active],
         tabs=tab_list(tuple(urls), tuple(titles), active),
+        screenshot=_png(obs, flags) if flags and flags.use_screenshot else b"",
     )
+
+
+def _png(obs: dict[str, Any], flags: Flags) -> bytes:
+    """The screenshot as a PNG file, with the same pixels as the file that AgentLab saves beside the step."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(obs["screenshot_som" if flags.use_som else "screenshot"]).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -70,7 +70,12 @@ def plan(recipe: Recipe, *, hashed: bool = True) -> Plan:
             content = _what_decides(recipe, candidate, agent, args) | {"weights": weights, "settings": settings}
             for group, env_args in pairs:
                 run = ExpArgs(
-                    args, env_args, logging_level_stdout=SILENT, logging_level=30, save_screenshot=recipe.screenshots
+                    args,
+                    env_args,
+                    logging_level_stdout=SILENT,
+                    logging_level=30,
+                    save_screenshot=recipe.screenshots or agent.uses_screenshot,
+                    save_som=agent.flags is not None and agent.flags.use_som,
                 )
                 run.exp_id = _run_id(content | {"environment": asdict(env_args)})
                 episodes.append(Episode(candidate, agent.name, group, run, weights))
@@ -97,7 +102,8 @@ def _what_decides(recipe: Recipe, candidate: Candidate, agent: AgentConfig, args
         "tokenizer": settings_hash(tokenizer) if candidate.tokenizer and tokenizer.is_dir() else candidate.tokenizer,
         "agent": agent.generic if flags is None else Flags(**flags).model_dump(exclude_defaults=True),
         "sampling": recipe.model_dump(include={"window", "answer", "temperature", "max_retry"})
-        | recipe.model_dump(include={"dtype"}, exclude_defaults=True),
+        | recipe.model_dump(include={"dtype"}, exclude_defaults=True)
+        | ({"image_tokens": recipe.image_tokens} if agent.uses_screenshot else {}),
         "chat_template": recipe.chat_template_kwargs | candidate.chat_template_kwargs,
     }
 

@@ -10,7 +10,7 @@ from agentmerge_hub.agents.plan import Plan
 from agentmerge_hub.agents.provenance import provenance_columns
 from agentmerge_hub.agents.recipe import Recipe
 from agentmerge_hub.agents.serving import endpoint, engines
-from agentmerge_hub.agents.serving.model_folder import check_model_folder, context_length
+from agentmerge_hub.agents.serving.model_folder import check_model_folder, context_length, takes_images
 from agentmerge_hub.errors import UserError
 
 WORKARENA_VARIABLES = ("SNOW_INSTANCE_URL", "SNOW_INSTANCE_UNAME", "SNOW_INSTANCE_PWD")
@@ -67,6 +67,7 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         try:
             if candidate.path:
                 check_model_folder(candidate.path, engine)
+                check_vision(candidate.path, recipe)
                 check_context(candidate.path, context_length(candidate.path), recipe.window)
                 provenance_columns(candidate)
         except UserError as error:
@@ -95,6 +96,16 @@ def check_served(models: list[endpoint.ServedModel], names: set[str], window: in
                 f"the endpoint does not serve {name!r} but {others}: correct the candidate's model or the server"
             )
         check_context(name, listed[name].context_length, window)
+
+
+def check_vision(path: str, recipe: Recipe) -> None:
+    """Raise UserError if an agent shows screenshots to a model folder without a vision encoder."""
+    shown = [agent.name for agent in recipe.agents if agent.uses_screenshot]
+    if shown and not takes_images(path):
+        raise UserError(
+            f"{path} has no vision_config, so it takes no images, and agent {shown[0]!r} has use_screenshot: use a vision model, "
+            "or set use_screenshot and use_som to false"
+        )
 
 
 def check_context(name: str, length: int | None, window: int) -> None:

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.fit import IMAGE_TOKENS
 from agentmerge_hub.prompt import ADVANCED, BASIC, Flags
 
 
@@ -88,6 +89,11 @@ class AgentConfig(_Strict):
             raise ValueError(f"agent {self.name!r} needs flags, or generic, and not both")
         return self
 
+    @property
+    def uses_screenshot(self) -> bool:
+        """Whether the agent is shown screenshots."""
+        return self.flags is not None and self.flags.use_screenshot
+
 
 class Group(_Strict):
     """Episodes: each task with each seed."""
@@ -112,6 +118,11 @@ class Recipe(_Strict):
     episodes: list[Group] = Field(min_length=1, description="Groups of tasks and seeds, for each candidate and agent.")
     window: int = Field(8192, description="Context window: tokens of prompt and answer.")
     answer: int = Field(1024, description="Most tokens of an answer.")
+    image_tokens: int = Field(
+        IMAGE_TOKENS,
+        ge=0,
+        description="Tokens of the window reserved for a screenshot, for agents with use_screenshot.",
+    )
     temperature: float = Field(0.0, description="Sampling temperature; 0 is greedy.")
     chat_template_kwargs: dict[str, Any] = Field(
         {}, description="Variables of the chat template, sent with each request, e.g. {enable_thinking: false}."
@@ -145,7 +156,11 @@ class Recipe(_Strict):
         120, gt=0, description="Time limit of one request and of one action in the browser, in seconds."
     )
     retries: int = Field(1, ge=0, description="Times a crashed episode is run again before it counts as crashed.")
-    screenshots: bool = Field(False, description="Save screenshots; AgentXray shows them.")
+    screenshots: bool = Field(
+        False,
+        description="Save screenshots; AgentXray shows them. Those that an agent is shown (its flags use_screenshot and "
+        "use_som) are always saved.",
+    )
     wait_after_action: float | None = Field(
         None,
         ge=0,

@@ -138,7 +138,7 @@ def _run(planned: Plan, root: Path, verb: str) -> None:
 
 def _run_batch(recipe: Recipe, runs: list, study_dir: Path, progress: Progress) -> None:
     # GenericAgent draws on every screenshot, whether its model sees it or not.
-    screenshots = recipe.screenshots or any(agent.generic for agent in recipe.agents)
+    screenshots = recipe.screenshots or any(agent.generic or agent.uses_screenshot for agent in recipe.agents)
     common: dict[str, Any] = {"step_seconds": recipe.step_seconds, "screenshots": screenshots, "ended": progress.ended}
     if recipe.backend == "ray":
         ray_backend.run_episodes(runs, study_dir, address=recipe.ray_address, jobs=recipe.jobs, **common)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from agentmerge_hub.dataset import part_cache
 from agentmerge_hub.dataset.balance import SampleKey, balance
 from agentmerge_hub.dataset.drop_rules import Dropped
+from agentmerge_hub.dataset.image_columns import loadable, with_image, with_step_image
 from agentmerge_hub.dataset.parquet_writer import SplitWriter, WrittenSplit
 from agentmerge_hub.dataset.part_cache import CacheEntry
 from agentmerge_hub.dataset.partial_tables import STEP_SCHEMA
@@ -84,14 +85,14 @@ def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) ->
     }
     if settings.failures:
         members["failures"] = {row.sample_id for row, _ in split_rows if not row.success}
-    written = _copy_samples(split_rows, folder, members)
+    written = _copy_samples(split_rows, folder, members, with_image(SAMPLE_SCHEMA, images=settings.has_screenshots))
     if settings.preferences:
         pairs, left_out = write_pairs(split_rows, folder, settings.answer, frozenset(settings.exclude_pairs))
         labeled, without_label = write_unpaired(split_rows, folder, settings.answer)
         written += pairs + labeled
         dropped += left_out + without_label
     episodes = {(row.source, row.episode_id): split for row, split in split_rows if row.success}
-    written += _copy_steps(keys, folder, episodes)
+    written += _copy_steps(keys, folder, episodes, with_step_image(STEP_SCHEMA, images=settings.has_screenshots))
     ledger = _write_ledger(keys, folder, dropped, settings)
     return Assembled(
         written,
@@ -148,13 +149,14 @@ def _assign_splits(rows: list[Row], split_of: dict, settings: Settings) -> tuple
     return split_rows, dropped
 
 
-def _copy_samples(split_rows: list[SplitRow], folder: Path, members: dict[str, set[str]]) -> list[WrittenSplit]:
-    writers = {
-        (config, split): SplitWriter(folder, config, split, SAMPLE_SCHEMA) for config in members for split in SPLITS
-    }
+def _copy_samples(
+    split_rows: list[SplitRow], folder: Path, members: dict[str, set[str]], schema: pa.Schema
+) -> list[WrittenSplit]:
+    schema = loadable(schema)
+    writers = {(config, split): SplitWriter(folder, config, split, schema) for config in members for split in SPLITS}
     for part, group in groupby(split_rows, key=lambda pair: pair[0].part):
         rows = list(group)
-        table = part_cache.table(part, "samples").select(SAMPLE_SCHEMA.names)
+        table = part_cache.table(part, "samples").select(schema.names)
         for (config, split), writer in writers.items():
             selected = [row for row, row_split in rows if row_split == split and row.sample_id in members[config]]
             if selected:
@@ -162,16 +164,19 @@ def _copy_samples(split_rows: list[SplitRow], folder: Path, members: dict[str, s
     return [writer.close() for writer in writers.values()]
 
 
-def _copy_steps(keys: dict[Path, set[str]], folder: Path, episodes: dict[tuple[str, str], str]) -> list[WrittenSplit]:
+def _copy_steps(
+    keys: dict[Path, set[str]], folder: Path, episodes: dict[tuple[str, str], str], schema: pa.Schema
+) -> list[WrittenSplit]:
+    schema = loadable(schema)
     steps = []
     for part, table in part_cache.columns_of(keys, "steps", ["source", "step", "episode_id", "n_bytes", "key"]):
         for index, (source, step, episode, size, key) in enumerate(zip(*table.values())):
             if key in keys[part] and (source, episode) in episodes:
                 steps.append((source, step, episodes[source, episode], size, part, index))
-    writers = {split: SplitWriter(folder, "episodes", split, STEP_SCHEMA) for split in SPLITS}
+    writers = {split: SplitWriter(folder, "episodes", split, schema) for split in SPLITS}
     for part, group in groupby(sorted(steps), key=lambda step: step[4]):
         rows = list(group)
-        table = part_cache.table(part, "steps").select(STEP_SCHEMA.names)
+        table = part_cache.table(part, "steps").select(schema.names)
         for split, writer in writers.items():
             selected = [step for step in rows if step[2] == split]
             if selected:

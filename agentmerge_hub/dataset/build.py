@@ -66,7 +66,7 @@ def build(
     found = reload.find_inputs(traces)
     settings = worker_config.settings
     cache = PartCache(cache_folder(), _fingerprint(settings, worker_config.load_tokenizer()))
-    episodes = {episode_key(episode): episode for episode in found}
+    episodes = {episode_key(episode, screenshots=settings.has_screenshots): episode for episode in found}
     known = cache.entries()
     new = [(key, episode) for key, episode in episodes.items() if key not in known]
     batches = [new[start : start + BATCH] for start in range(0, len(new), BATCH)]
@@ -113,7 +113,7 @@ def _fingerprint(settings: Settings, tokenizer: ChatTokenizer) -> str:
 
 def _published_config(worker_config: WorkerConfig, scanner: LineScanner) -> dict[str, Any]:
     """The settings for the manifest and the card, without secrets and without the place of a local path."""
-    settings = worker_config.settings.model_dump(mode="json")
+    settings = worker_config.settings.published()
     names = {"tokenizer": path_role(worker_config.tokenizer), "schema_version": SCHEMA_VERSION}
     if Path(worker_config.tokenizer).is_dir():
         names["tokenizer"] = Path(worker_config.tokenizer).resolve().name

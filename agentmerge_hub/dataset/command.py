@@ -73,6 +73,21 @@ from agentmerge_hub.errors import UserError, require
 )
 @click.option("--inter-share", default=0.1, show_default=True, help="Share of the seeds drawn for inter_task.")
 @click.option("--seed", default=0, show_default=True, help="Random seed of every draw.")
+@click.option(
+    "--screenshots",
+    type=click.Choice(["off", "shown", "plain", "som"]),
+    default="off",
+    show_default=True,
+    help="Show a screenshot in every prompt and write it as the column image: the one that the agent's flags name (else the "
+    "plain page), the plain page, or the page with a box and the bid around each element. Screenshots are not redacted.",
+)
+@click.option(
+    "--image-tokens",
+    type=click.IntRange(0),
+    default=1500,
+    show_default=True,
+    help="Tokens of the window reserved for a screenshot, with --screenshots.",
+)
 @click.option("--keep-html", is_flag=True, help="Keep the pages' HTML in the config episodes.")
 @click.option(
     "--license",
@@ -188,10 +203,20 @@ def _range(text: str) -> tuple[int, int]:
 @click.option("--episode", metavar="ID", help="Show every sample of this episode.")
 @click.option("--row", type=int, metavar="N", help="Show this row.")
 @click.option("--whole", is_flag=True, help="Show long prompts in full.")
-def inspect(dataset, config, split, episode, row, whole) -> None:
+@click.option(
+    "--save-images",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write the screenshots of the printed or listed samples to a new folder, to look at them.",
+)
+def inspect(dataset, config, split, episode, row, whole, save_images) -> None:
     """Print samples of DATASET for reading; without --episode or --row, list its episodes."""
-    from agentmerge_hub.dataset.inspect import print_samples
+    from agentmerge_hub.dataset.inspect import print_samples, save_screenshots
 
+    if save_images:
+        n = save_screenshots(dataset, save_images, config=config, split=split, episode=episode, row=row)
+        click.echo(f"{n} screenshots written to {save_images}")
+        return
     print_samples(dataset, config=config, split=split, episode=episode, row=row, whole=whole)
 
 
@@ -208,8 +233,12 @@ def inspect(dataset, config, split, episode, row, whole) -> None:
     help="ATIF v1.7, the Agent Data Protocol's standard 1.2.0, or session traces, which the Hub's trace viewer shows.",
 )
 def export(dataset, out, format_name) -> None:
-    """Write the episodes of DATASET in the format of other tools. `agentmerge build` reads them back."""
+    """Write the episodes of DATASET in the format of other tools. `agentmerge build` reads them back.
+
+    Screenshots are left out.
+    """
     from agentmerge_hub.dataset.export.write import export as write
 
-    n = write(dataset, out, format_name)
-    click.echo(f"{n} episodes written to {out} as {format_name}")
+    n, n_screenshots = write(dataset, out, format_name)
+    left_out = f"; {n_screenshots} screenshots are left out" if n_screenshots else ""
+    click.echo(f"{n} episodes written to {out} as {format_name}{left_out}")

@@ -16,14 +16,15 @@ _NOISE = re.compile(
 """What differs between runs on the same page. Plain numbers stay, because tasks are often about them."""
 
 
-def exact_key(messages: Iterable[Message]) -> str:
-    """Equal for samples with the same prompt and answer."""
-    return _digest([message["content"] for message in messages])
+def exact_key(messages: Iterable[Message], picture: bytes = b"") -> str:
+    """Equal for samples with the same prompt, picture and answer."""
+    return _digest([message["content"] for message in messages], picture)
 
 
-def near_key(messages: Iterable[Message]) -> str:
-    """Equal for samples that differ only in ids, times of day, letter case or spacing."""
-    return _digest([" ".join(filter(None, map(_plain, message["content"].split("\n")))) for message in messages])
+def near_key(messages: Iterable[Message], picture: bytes = b"") -> str:
+    """Equal for samples that differ only in ids, times of day, letter case or spacing of their texts."""
+    texts = [" ".join(filter(None, map(_plain, message["content"].split("\n")))) for message in messages]
+    return _digest(texts, picture)
 
 
 @lru_cache(maxsize=100_000)
@@ -32,5 +33,6 @@ def _plain(line: str) -> str:
     return _NOISE.sub("#", " ".join(line.lower().split()))
 
 
-def _digest(texts: Sequence[str]) -> str:
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:24]
+def _digest(texts: Sequence[str], picture: bytes) -> str:
+    of_picture = hashlib.sha256(picture).digest() if picture else b""
+    return hashlib.sha256("\0".join(texts).encode() + of_picture).hexdigest()[:24]

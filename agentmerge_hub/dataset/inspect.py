@@ -1,5 +1,6 @@
 """Print samples for reading: goal, page, thought, action, token counts, truncated lines."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from agentmerge_hub.errors import UserError
+from agentmerge_hub.dataset.image_columns import COLUMN
+from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.prompt import thought_of
+from agentmerge_hub.traces.files import Refused
+from agentmerge_hub.traces.png import Png, read_png
 
 
 def print_samples(
@@ -26,25 +30,67 @@ def print_samples(
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
+    rows = _rows(folder, config, split)
+    if episode is None and row is None:
+        console.print(_contents(rows))
+        return
+    for sample in sorted(_chosen(rows, episode, row), key=lambda sample: (sample["step"], not sample["cot"])):
+        console.print(_sample(sample, whole))
+
+
+def save_screenshots(
+    folder: Path, out: Path, *, config: str, split: str | None, episode: str | None, row: int | None
+) -> int:
+    """Write the different screenshots of the rows to a new folder, by number and sample, and return their number.
+
+    Raises:
+        UserError: if the rows have none, `out` exists, or the folder, the config, the row or the episode does not exist.
+    """
+    rows = _rows(folder, config, split)
+    if COLUMN not in rows.schema.names:
+        raise UserError(f"{folder} has no screenshots: `agentmerge build --screenshots shown` writes them")
+    with os_errors_as_sentences():
+        if out.exists():
+            raise UserError(f"{out} exists: name a new folder")
+        out.mkdir(parents=True)
+        seen = set()
+        columns = ["sample_id", COLUMN]
+        everything = (one for batch in rows.to_batches(columns=columns, batch_size=64) for one in batch.to_pylist())
+        for sample in everything if episode is None and row is None else _chosen(rows, episode, row):
+            png = _checked(sample).data
+            if hash(png) not in seen:
+                seen.add(hash(png))
+                (out / f"{len(seen):06}_{re.sub('[^0-9a-f]', '', sample['sample_id'])[:16]}.png").write_bytes(png)
+    return len(seen)
+
+
+def _checked(sample: dict[str, Any]) -> Png:
+    try:
+        return read_png((sample[COLUMN] or {}).get("bytes") or b"")
+    except Refused as refused:
+        raise UserError(f"the screenshot of sample {sample['sample_id']} {refused}: build the dataset again") from None
+
+
+def _rows(folder: Path, config: str, split: str | None) -> ds.Dataset:
     data = folder / "data" / config
     if not data.is_dir():
         raise UserError(f"{folder} has no data/{config}: give the folder that `agentmerge build` wrote")
     files = sorted(data.glob(f"{split or '*'}-*.parquet"))
     if not files:
         raise UserError(f"{data} has no split {split!r}")
-    rows = ds.dataset(files, format="parquet")
+    return ds.dataset(files, format="parquet")
+
+
+def _chosen(rows: ds.Dataset, episode: str | None, row: int | None) -> list[dict[str, Any]]:
+    """The samples of an episode, or the one of a row."""
     if episode is not None:
         matching = rows.to_table(filter=ds.field("episode_id") == episode).to_pylist()
         if not matching:
-            raise UserError(f"no episode {episode!r} in {data}")
-        for sample in sorted(matching, key=lambda sample: (sample["step"], not sample["cot"])):
-            console.print(_sample(sample, whole))
-    elif row is not None:
-        if not 0 <= row < rows.count_rows():
-            raise UserError(f"no row {row}: {data} has rows 0 to {rows.count_rows() - 1}")
-        console.print(_sample(rows.take(pa.array([row])).to_pylist()[0], whole))
-    else:
-        console.print(_contents(rows))
+            raise UserError(f"no episode {episode!r} in these rows")
+        return matching
+    if row is None or not 0 <= row < rows.count_rows():
+        raise UserError(f"no row {row}: there are rows 0 to {rows.count_rows() - 1}")
+    return rows.take(pa.array([row])).to_pylist()
 
 
 def _contents(rows: ds.Dataset) -> Table:
@@ -76,7 +122,7 @@ def _sample(sample: dict[str, Any], whole: bool) -> Group:
     facts = (
         f"{sample['task']}  seed {sample['seed']}  step {sample['step'] + 1} of {sample['n_steps']}  reward {sample['reward']:g}\n"
         f"{sample['teacher']} ({sample['license']})  episode {sample['episode_id']}  sample {sample['sample_id']}\n"
-        f"{sample['n_prompt_tokens']} prompt + {answer_tokens} answer tokens; truncated: {truncated or 'nothing'}"
+        f"{sample['n_prompt_tokens']} prompt + {answer_tokens} answer tokens; truncated: {truncated or 'nothing'}{_screenshot(sample)}"
     )
     if "label" in sample:
         facts += f"\n{'desirable' if sample['label'] else 'undesirable'}: {sample['origin']}"
@@ -90,6 +136,13 @@ def _sample(sample: dict[str, Any], whole: bool) -> Group:
         Panel(Text(sample["action"], style="bold green"), title="action", title_align="left"),
         *([_rejected(sample)] if pair else []),
     )
+
+
+def _screenshot(sample: dict[str, Any]) -> str:
+    if not sample.get(COLUMN):
+        return ""
+    png = _checked(sample)
+    return f"; screenshot: {png.width}×{png.height} pixels, {len(png.data):,} bytes"
 
 
 def _rejected(pair: dict[str, Any]) -> Panel:

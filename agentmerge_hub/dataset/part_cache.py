@@ -40,15 +40,15 @@ def program_hash() -> str:
     return digest.hexdigest()
 
 
-def episode_key(found: Found) -> str:
-    """Identifies an episode by its source and the content of its files."""
+def episode_key(found: Found, *, screenshots: bool = False) -> str:
+    """Identifies an episode by its source and the content of the files that are read."""
     try:
         if found.folder.is_file():  # which holds several episodes: the source says which
             hashes = _hashes_of(found.folder.parent)
             names = (found.folder.name, f"{found.folder.stem}.metadata.json")
             content = combined_hash({name: hashes[name] for name in names if name in hashes})
         else:
-            content = folder_hash(found.folder, _is_read)
+            content = folder_hash(found.folder, _is_read_with_screenshots if screenshots else _is_read)
     except OSError as error:  # the reader reports it
         content = f"unreadable {error.errno}"
     return hashlib.sha256(f"{found.source}\0{content}".encode(errors="surrogateescape")).hexdigest()
@@ -63,6 +63,10 @@ def _is_read(name: str) -> bool:
     """Whether a file of an episode's folder is read: no screenshot, video or log, and nothing hidden."""
     in_folder = "/" not in name or name.startswith(("events/", "steps/"))  # of CUBE
     return in_folder and not name.startswith(".") and not name.lower().endswith(_NOT_READ)
+
+
+def _is_read_with_screenshots(name: str) -> bool:
+    return _is_read(name) or (name.startswith("screenshot_") and name.endswith(".png"))
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ import pyarrow as pa
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.deduplication import exact_key, near_key
 from agentmerge_hub.dataset.drop_rules import Dropped, episode_drop_rule
+from agentmerge_hub.dataset.image_columns import image_value, with_image, with_step_image
 from agentmerge_hub.dataset.preferences.rejected import REJECTED, PairKeys
 from agentmerge_hub.dataset.redaction.episode import redact_detail, redact_episode
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, redact_text
-from agentmerge_hub.dataset.samples import make_samples, shown_by_default
+from agentmerge_hub.dataset.samples import keeps_recorded_prompt, make_samples, shown_by_default
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import goal_key
 from agentmerge_hub.dataset.tasks import task
@@ -27,6 +28,7 @@ from agentmerge_hub.tokenizer import ChatTokenizer
 from agentmerge_hub.traces.episode import Unreadable
 from agentmerge_hub.traces.find import Found
 from agentmerge_hub.traces.limits import LimitExceeded, time_limit
+from agentmerge_hub.traces.screenshots import Screenshots, has_marks
 
 KEYS = pa.schema(
     [
@@ -43,8 +45,6 @@ KEYS = pa.schema(
     ]
 )
 """Columns of partial tables that assemble.py needs and the dataset does not keep."""
-
-SAMPLE_PART_SCHEMA = pa.schema([*SAMPLE_SCHEMA, *KEYS])
 
 STEP_SCHEMA = pa.schema(
     [
@@ -87,7 +87,7 @@ STEP_SCHEMA = pa.schema(
 MAX_ROW_BYTES = 1_900_000
 """The Hub's viewer shows rows below 2 MB: a longer step loses its HTML first, then its recorded prompt."""
 
-STEP_PART_SCHEMA = pa.schema([*STEP_SCHEMA, ("source", pa.string()), ("n_bytes", pa.int64())])
+STEP_KEYS = pa.schema([("source", pa.string()), ("n_bytes", pa.int64())])
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,12 @@ class _Rows:
     steps: list[dict] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
 
-    def tables(self) -> tuple[pa.Table, pa.Table, pa.Table]:
+    def tables(self, *, images: bool) -> tuple[pa.Table, pa.Table, pa.Table]:
         """Samples, steps and ledger."""
+        samples, steps = with_image(SAMPLE_SCHEMA, images=images), with_step_image(STEP_SCHEMA, images=images)
         return (
-            pa.Table.from_pylist(self.samples, SAMPLE_PART_SCHEMA),
-            pa.Table.from_pylist(self.steps, STEP_PART_SCHEMA),
+            pa.Table.from_pylist(self.samples, pa.schema([*samples, *KEYS])),
+            pa.Table.from_pylist(self.steps, pa.schema([*steps, *STEP_KEYS])),
             pa.Table.from_pylist([asdict(row) for row in self.dropped], LEDGER_SCHEMA),
         )
 
@@ -134,7 +135,7 @@ def make_partial_tables(
     settings: Settings,
     tokenizer: ChatTokenizer,
     scanner: LineScanner,
-    read: Callable[[Found], Episode] = reload.read_input,
+    read: Callable[[Found, Screenshots], Episode] = reload.read_input,
     failed: Mapping[int, str] = MappingProxyType({}),
     started: Callable[[int], object] | None = None,
 ) -> PartialTables:
@@ -146,6 +147,7 @@ def make_partial_tables(
         failed: number in the batch → why an episode is not processed again.
         started: is called with the number of each episode before it is read.
     """
+    images = settings.has_screenshots
     statuses: list[EpisodeStatus] = []
     tables: list[tuple[pa.Table, pa.Table, pa.Table]] = []
     for number, found in enumerate(batch):
@@ -155,19 +157,19 @@ def make_partial_tables(
             if number in failed:
                 raise Unreadable(failed[number])
             with time_limit():
-                rows = _process(read(found), settings, tokenizer, scanner)
-            tables.append(rows.tables())
+                rows = _process(read(found, settings.screenshots), settings, tokenizer, scanner)
+            tables.append(rows.tables(images=images))
         except Unreadable as error:
             rows = _unreadable(found, str(error), scanner)
-            tables.append(rows.tables())
+            tables.append(rows.tables(images=images))
         except UserError:
             raise
         except LimitExceeded as error:
             rows = _unreadable(found, f"the episode {error}", scanner)
-            tables.append(rows.tables())
+            tables.append(rows.tables(images=images))
         except Exception as error:
             rows = _unreadable(found, f"{type(error).__name__}: {error}", scanner)
-            tables.append(rows.tables())
+            tables.append(rows.tables(images=images))
         statuses.append(rows.status)
     samples, steps, ledger = (pa.concat_tables(of_kind) for of_kind in zip(*tables))
     return PartialTables(samples, steps, ledger, statuses)
@@ -197,7 +199,7 @@ def _process(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, sca
         )
     made = make_samples(episode, settings, tokenizer, successful=drop is None)
     key = goal_key(episode.steps[0].observation.goal)
-    recorded = {step.index for step in episode.steps if step.messages and not settings.rebuild_prompts}
+    recorded = {step.index for step in episode.steps if keeps_recorded_prompt(step, settings)}
     rows.samples += [
         _sample_row(sample, episode, key, drop is None)
         | {"rendered": sample.step not in recorded}
@@ -232,10 +234,11 @@ def _sample_row(sample: Sample, episode: Episode, key: str, success: bool) -> di
     return row | {
         "source": episode.source,
         "goal_key": key,
-        "exact_key": exact_key(both),
-        "near_key": near_key(both),
+        "image": image_value(sample.screenshot),
+        "exact_key": exact_key(both, sample.screenshot),
+        "near_key": near_key(both, sample.screenshot),
         "success": success,
-        "n_bytes": sum(len(message["content"].encode()) for message in both),
+        "n_bytes": sum(len(message["content"].encode()) for message in both) + len(sample.screenshot),
     }
 
 
@@ -250,10 +253,12 @@ def _step_rows(episode: Episode, settings: Settings) -> list[dict]:
         "flags": json.dumps(episode.flags, sort_keys=True),
         "n_steps": len(episode.steps),
         "source": episode.source,
+        "image_has_marks": has_marks(settings.screenshots, episode.flags),
     }
     rows = []
     for step in episode.steps:
         of_page = asdict(step.observation)
+        screenshot = of_page.pop("screenshot")
         if not settings.keep_html and episode.benchmark != "miniwob":  # whose prompts show it
             of_page["html"] = ""
         size = _size(of_page, step)
@@ -269,7 +274,9 @@ def _step_rows(episode: Episode, settings: Settings) -> list[dict]:
             "recorded_prompt": list(step.messages) if size <= MAX_ROW_BYTES else [],
             "parse_retries": step.parse_retries,
             "refused_answers": list(step.refused_answers),
-            "n_bytes": size,
+            "image": image_value(screenshot),
+            "prompt_has_screenshot": step.prompt_has_screenshot,
+            "n_bytes": size + len(screenshot),
         }
         rows.append(of_episode | of_page | of_step)
     return rows

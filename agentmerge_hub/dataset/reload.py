@@ -13,7 +13,10 @@ import pyarrow.parquet as pq
 
 from agentmerge_hub.records import Episode, Message, Observation, Step
 from agentmerge_hub.traces.episode import read_episode
+from agentmerge_hub.traces.files import Refused
 from agentmerge_hub.traces.find import Found, find_episodes
+from agentmerge_hub.traces.png import read_png
+from agentmerge_hub.traces.screenshots import Screenshots, has_marks
 
 
 @dataclass(frozen=True, order=True)
@@ -73,24 +76,52 @@ def _episodes_of(root: Path, label: str) -> Iterable[StoredEpisode]:
                 start += n
 
 
-def read_input(found: Found) -> Episode:
+def read_input(found: Found, screenshots: Screenshots = "off") -> Episode:
     """Read an episode from its traces or from a dataset.
+
+    Args:
+        screenshots: which to read with it. A dataset holds one screenshot a step, with marks or without them.
 
     Raises:
         Unreadable: as traces.episode.
     """
     if not isinstance(found, StoredEpisode):
-        return read_episode(found)
+        return read_episode(found, screenshots)
     rows = _group(found.folder, found.group).slice(found.start, found.rows).to_pylist()
     first = rows[0]
     of_episode = {field.name: first[field.name] for field in fields(Episode) if field.name in first}
+    flags = json.loads(first["flags"])
+    marks = has_marks(screenshots, flags)
+    steps = (_step(row) for row in rows)
     return Episode(
-        **of_episode | {"flags": json.loads(first["flags"])},
+        **of_episode | {"flags": flags},
         source=found.source,
         error="",
         complete=True,
-        steps=tuple(_step(row) for row in rows),
+        steps=tuple(
+            _without_screenshot(step) if screenshots == "off" else _with_screenshot(step, row, marks)
+            for step, row in zip(steps, rows)
+        ),
     )
+
+
+def _without_screenshot(step: Step) -> Step:
+    """The step without a recorded prompt that showed a screenshot: its text alone is not what the agent saw."""
+    return replace(step, messages=(), prompt_has_screenshot=False) if step.prompt_has_screenshot else step
+
+
+def _with_screenshot(step: Step, row: dict, marks: bool) -> Step:
+    png = (row.get("image") or {}).get("bytes")
+    if not png:
+        return replace(step, no_screenshot="the dataset has none")
+    if row["image_has_marks"] != marks:
+        held = "with" if row["image_has_marks"] else "without"
+        return replace(_without_screenshot(step), no_screenshot=f"the dataset has screenshots {held} marks")
+    try:
+        checked = read_png(png)
+    except Refused as refused:
+        return replace(step, no_screenshot=f"the screenshot {refused}")
+    return replace(step, observation=replace(step.observation, screenshot=checked.data))
 
 
 def _step(row: dict) -> Step:
@@ -104,6 +135,7 @@ def _step(row: dict) -> Step:
         messages=tuple(Message(role=turn["role"], content=turn["content"]) for turn in row["recorded_prompt"]),
         parse_retries=row["parse_retries"],
         refused_answers=tuple(row.get("refused_answers") or ()),
+        prompt_has_screenshot=bool(row.get("prompt_has_screenshot")),
     )
 
 

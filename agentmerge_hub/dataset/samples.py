@@ -55,7 +55,7 @@ def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer,
         successful: False for an episode whose answers are never trained as right: they may name elements that the page does not have.
     """
     made = Made()
-    shown = shown_by_default(episode)
+    shown = shown_by_default(episode) | settings.screenshot_flags(episode.flags)
     for place, step in enumerate(episode.steps):
         failed = episode.steps[place + 1].observation.last_action_error if place + 1 < len(episode.steps) else ""
         try:
@@ -95,11 +95,20 @@ def shown_by_default(episode: Episode) -> dict[str, Any]:
     }
 
 
+def keeps_recorded_prompt(step: Step, settings: Settings) -> bool:
+    """Whether the step's recorded prompt is kept word for word. One that showed a screenshot which this dataset does not
+    show, or the other way round, is rendered anew."""
+    shows_the_same = step.prompt_has_screenshot == settings.has_screenshots
+    return bool(step.messages) and shows_the_same and not settings.rebuild_prompts
+
+
 def _versions(episode: Episode, place: int, settings: Settings, shown: dict[str, Any]) -> Iterator[_Version]:
     step = episode.steps[place]
     if step.action is None:
         raise _Drop("no_action")
-    if step.messages and not settings.rebuild_prompts:
+    if settings.has_screenshots and not step.observation.screenshot:
+        raise _Drop("no_screenshot", step.no_screenshot)
+    if keeps_recorded_prompt(step, settings):
         yield _recorded(step, step.action)
         return
     if not step.observation.goal:
@@ -198,6 +207,7 @@ def _sample(
         axtree_lines_cut=fitted.truncated_lines.get("axtree", 0),
         html_lines_cut=fitted.truncated_lines.get("html", 0),
         escaped_control_tokens=fitted.escaped,
+        screenshot=step.observation.screenshot if settings.has_screenshots else b"",
     )
     return sample, fitted.prompt
 

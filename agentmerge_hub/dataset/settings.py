@@ -6,9 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agentmerge_hub.dataset.tasks import categories, task
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.fit import Window
+from agentmerge_hub.fit import IMAGE_TOKENS, Window
 from agentmerge_hub.licenses.model_licenses import license_of
 from agentmerge_hub.prompt import Flags
+from agentmerge_hub.traces.screenshots import Screenshots, has_marks
 
 Versions = Annotated[str, Field(pattern="^(both|cot|no_cot)$")]
 
@@ -49,6 +50,10 @@ class Settings(BaseModel):
     """Share of (task, seed) that goes to inter_task where no ranges are given."""
     seed: int = 0
     """Random seed of every draw."""
+    screenshots: Screenshots = "off"
+    """Which screenshots are shown in the prompts and written as the column `image`."""
+    image_tokens: int = Field(IMAGE_TOKENS, ge=0)
+    """Tokens of the window kept free for a screenshot."""
     keep_html: bool = False
     """Keep the pages' HTML in the config `episodes`. HTML is ten times the size of the tree."""
     licenses: dict[str, str] = Field(default_factory=dict)
@@ -72,7 +77,21 @@ class Settings(BaseModel):
         return self.model_dump(mode="json", exclude=_ASSEMBLY_SETTINGS)
 
     def student_window(self) -> Window:
-        return Window(self.window, self.answer)
+        return Window(self.window, self.answer, self.image_tokens if self.has_screenshots else 0)
+
+    @property
+    def has_screenshots(self) -> bool:
+        """Whether every sample has a screenshot."""
+        return self.screenshots != "off"
+
+    def published(self) -> dict[str, Any]:
+        """The settings for manifest and card. Those of screenshots are left out where there are none."""
+        return self.model_dump(mode="json", exclude=set() if self.has_screenshots else {"screenshots", "image_tokens"})
+
+    def screenshot_flags(self, recorded: dict[str, Any]) -> dict[str, bool]:
+        """Flags of the prompts of an episode that was recorded with other flags."""
+        marks = has_marks(self.screenshots, recorded)
+        return {"use_screenshot": True, "use_som": marks} if self.has_screenshots else {}
 
     def rendering_flags(self, defaults: dict[str, Any], *, thinking: bool) -> Flags:
         """Flags of a rendered prompt: the episode's defaults with the changes of these settings. The flags with and without
@@ -107,12 +126,16 @@ def read_settings(**values: Any) -> Settings:
 
 
 def _check_names(settings: Settings) -> None:
-    """Refuse unknown held-out names: they would silently hold out nothing."""
+    """Refuse unknown held-out names, which would silently hold out nothing, and options that exclude each other."""
     for name in settings.hold_out_tasks:
         if name.split(".")[0] in ("miniwob", "workarena") and not task(name).split:
             raise UserError(
                 f"hold_out_tasks: BrowserGym has no task {name!r}, e.g. workarena.servicenow.order-ipad-pro"
             )
+    if settings.preferences and settings.has_screenshots:
+        raise UserError("preferences: preference pairs have no screenshots: build them without --screenshots")
+    if chosen := [name for name in ("use_screenshot", "use_som") if name in settings.flags]:
+        raise UserError(f"flags: {chosen[0]} follows --screenshots: use --screenshots shown, plain or som")
     for name in settings.hold_out_categories:
         if name not in categories():
             raise UserError(f"hold_out_categories: no category {name!r}: use one of {', '.join(sorted(categories()))}")

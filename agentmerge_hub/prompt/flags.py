@@ -17,6 +17,8 @@ class Flags(BaseModel):
     multi_actions: bool = Field(default=False, description="Several actions may be given at once, one a line.")
     use_ax_tree: bool = Field(default=True, description="Show the accessibility tree.")
     use_html: bool = Field(default=False, description="Show the pruned HTML.")
+    use_screenshot: bool = Field(default=False, description="Show a screenshot of the page, for vision models.")
+    use_som: bool = Field(default=False, description="Mark each element of the screenshot with a box and its bid.")
     use_tabs: bool = Field(default=False, description="List the open tabs.")
     use_focused_element: bool = Field(default=True, description="Name the focused element's bid.")
     use_error_logs: bool = Field(default=True, description="Show the error of the last action.")
@@ -37,6 +39,8 @@ class Flags(BaseModel):
             raise ValueError(f"no action space {self.action_space!r}: use one of {', '.join(ACTION_SPACES)}")
         if not (self.use_ax_tree or self.use_html):
             raise ValueError("use_ax_tree or use_html must be on: the agent has to see the page")
+        if self.use_som and not self.use_screenshot:
+            raise ValueError("use_som marks elements in the screenshot: set use_screenshot too")
 
     @property
     def action_names(self) -> tuple[str, ...]:

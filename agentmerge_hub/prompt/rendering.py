@@ -50,6 +50,8 @@ def render(observation: Observation, history: Sequence[Turn], flags: Flags) -> P
         blocks += [Block(_axtree_heading(tree, flags)), Block(tree, "axtree"), Block("\n")]
     if flags.use_html and observation.html:
         blocks += [Block("\n## HTML:\n"), Block(observation.html.strip("\n"), "html"), Block("\n")]
+    if flags.use_screenshot and observation.screenshot:
+        blocks.append(Block(_screenshot_note(flags)))
     if flags.use_focused_element and observation.focused_bid is not None:
         focused = f"bid={observation.focused_bid!r}" if observation.focused_bid else "none"
         blocks.append(Block(f"\n## Focused element:\n{focused}\n"))
@@ -86,6 +88,12 @@ def _axtree_heading(tree: str, flags: Flags) -> str:
             "visible on the page.\n"
         )
     return notes + "\n"
+
+
+def _screenshot_note(flags: Flags) -> str:
+    """What the picture is that comes before the text of the turn: TRL's trainers put a row's picture there."""
+    marked = ", with a box and the bid around each element" if flags.use_som else ""
+    return f"\n## Screenshot:\nThe image before this text shows the page{marked}.\n"
 
 
 def _axtree(axtree: str, flags: Flags) -> str:

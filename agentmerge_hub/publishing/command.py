@@ -40,6 +40,11 @@ _YES = click.option("--yes", is_flag=True, help="Publish. Without it, only show 
 @_COLLECTION
 @_OVERLAY
 @_REPLACE
+@click.option(
+    "--screenshots-reviewed",
+    is_flag=True,
+    help="A person has looked at the dataset's screenshots, which cannot be redacted, and they may be shared.",
+)
 @_YES
 def push_dataset(**options) -> None:
     """Publish FOLDER, a dataset that `agentmerge build` wrote."""

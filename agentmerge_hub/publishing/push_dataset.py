@@ -11,6 +11,7 @@ from agentmerge_hub.publishing.overlay import apply_overlay, read_overlay
 from agentmerge_hub.publishing.publish_checks.dataset_folder import check_dataset, loaded_as
 from agentmerge_hub.publishing.publish_checks.file_types import DATASET_FILES
 from agentmerge_hub.publishing.publish_checks.files import check_files, check_folder
+from agentmerge_hub.publishing.publish_checks.parquet_texts import count_pictures
 from agentmerge_hub.publishing.published_manifest import published_manifest
 from agentmerge_hub.publishing.show import show_and_publish
 from agentmerge_hub.records import SCHEMA_VERSION
@@ -24,10 +25,12 @@ def push_dataset(
     overlay: Path | None,
     replace_edits: bool,
     yes: bool,
+    screenshots_reviewed: bool = False,
 ) -> None:
     """Show, and with `yes` publish, a folder of `agentmerge build`; in its card, the example names the repository.
 
     Args:
+        screenshots_reviewed: whether a person has looked at the dataset's pictures, which no check can read.
         overlay: hand-written metadata and text for the card.
         replace_edits: whether files that others edited on the Hub are overwritten.
 
@@ -47,6 +50,14 @@ def push_dataset(
     findings += check_files(files, DATASET_FILES, allowed)
     if not findings:
         findings = check_dataset(folder, content)
+    pictures = count_pictures(
+        path for name, path in files.items() if isinstance(path, Path) and name.endswith(".parquet")
+    )
+    if pictures and not screenshots_reviewed:
+        findings.append(
+            f"the dataset holds {pictures:,} screenshots, which no rule can redact: look at them "
+            f"(agentmerge inspect {folder} --save-images FOLDER), then push with --screenshots-reviewed"
+        )
     major = int(SCHEMA_VERSION.split(".")[0])
     publication = Publication(repository, files, "build", major, private, collection or None, replace_edits)
     show_and_publish(publication, findings, yes)

@@ -28,29 +28,52 @@ class Chat:
     retries: int = 0
     refused: tuple[str, ...] = ()
     """The answers before it that could not be read."""
+    has_picture: bool = False
+    """Whether the first user turn began with the picture."""
 
 
-def read_chat(recorded: Any) -> Chat:
+def read_chat(recorded: Any, picture: str = "") -> Chat:
     """Read ``agent_info["chat_messages"]``: AgentLab's Discussion, a list of messages, or of plain texts.
 
     A chat with images gives an empty Chat: its text alone is not what the teacher saw.
+
+    Args:
+        picture: name of the file that may be the first part of the first user turn.
     """
     if isinstance(recorded, dict):
         recorded = recorded.get("messages") or getattr(recorded, "rows", None)
     if not isinstance(recorded, Sequence) or isinstance(recorded, str | bytes):
         return Chat()
     messages: list[Message] = []
+    has_picture = False
     for place, entry in enumerate(recorded):
+        if picture and not has_picture and _is_user(entry) and not any(m["role"] == "user" for m in messages):
+            entry, has_picture = _without_picture(entry, picture)
         message = _message(entry, place)
         if message is None:
             return Chat()
         messages.append(message)
     answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
     if not answers:
-        return Chat(tuple(messages))
+        return Chat(tuple(messages), has_picture=has_picture)
     ended = answers[-1] == len(messages) - 1
     refused = tuple(messages[place]["content"] for place in answers[:-1])
-    return Chat(tuple(messages[: answers[0]]), messages[-1]["content"] if ended else "", len(answers) - 1, refused)
+    answer = messages[-1]["content"] if ended else ""
+    return Chat(tuple(messages[: answers[0]]), answer, len(answers) - 1, refused, has_picture)
+
+
+def _is_user(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.get("role") == "user"
+
+
+def _without_picture(entry: dict[str, Any], picture: str) -> tuple[dict[str, Any], bool]:
+    """A user turn without its first part, if that is the picture, and whether it is."""
+    parts = entry.get("content")
+    first = parts[0] if isinstance(parts, list) and parts else None
+    shown = first.get("image_url") if isinstance(first, dict) and first.get("type") == "image_url" else None
+    if not (isinstance(shown, dict) and shown.get("url") == picture):
+        return entry, False
+    return {"role": "user", "content": parts[1:]}, True
 
 
 def _message(entry: Any, place: int) -> Message | None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from agentmerge_hub.records import Episode, Message, Observation, Step
 from agentmerge_hub.traces.answers import Chat, read_action, read_chat, read_thought
 from agentmerge_hub.traces.axtree import TreeError, flatten_axtree
 from agentmerge_hub.traces.files import Refused, read_file
+from agentmerge_hub.traces.screenshots import Screenshots, file_name, has_marks, read_screenshot
 from agentmerge_hub.traces.standins import Array
 from agentmerge_hub.traces.unpickle import load
 from agentmerge_hub.traces.values import (
@@ -44,8 +46,10 @@ def is_superseded(folder: Path) -> bool:
     return folder.name.startswith("_")
 
 
-def read(folder: Path, source: str) -> Episode:
+def read(folder: Path, source: str, screenshots: Screenshots = "off") -> Episode:
     """Read one episode folder.
+
+    A screenshot that is missing or damaged is left out, with its reason in the step.
 
     Raises:
         Refused: naming the file and the reason.
@@ -56,14 +60,14 @@ def read(folder: Path, source: str) -> Episode:
     summary = _summary(folder / "summary_info.json", hashes)
     goal_file = folder / "goal_object.pkl.gz"
     goal = _load(goal_file, hashes) if _exists(goal_file) else None
-    run = _Run(goal)
+    agent_args, env_args = as_dict(arguments.get("agent_args")), as_dict(arguments.get("env_args"))
+    run = _Run(goal, agent_args, screenshots)
     for number, path in _step_files(folder):
         info = as_dict(_load(path, hashes))
         try:
             run.add(number, info)
         except (OutOfRange, TreeError) as error:
             raise Refused(f"{path.name} {error}") from None
-    agent_args, env_args = as_dict(arguments.get("agent_args")), as_dict(arguments.get("env_args"))
     task, seed = _task_and_seed(folder, env_args)
     try:
         reward = run.reward if summary.get("cum_reward") is None else as_reward(summary["cum_reward"])
@@ -82,10 +86,12 @@ def read(folder: Path, source: str) -> Episode:
         truncated=as_bool(summary["truncated"]) if "truncated" in summary else run.truncated,
         error=first_line(summary.get("err_msg") or arguments.get("err_msg")),
         complete=bool(summary),
-        flags=_flags(agent_args, run.first),
+        flags=run.flags,
         action_space=_action_space(agent_args),
         date=as_date(arguments.get("exp_date")) or _date_of(folder.name),
-        steps=tuple(run.steps),
+        steps=tuple(
+            run.steps if screenshots == "off" else (_with_screenshot(folder, step, run.marks) for step in run.steps)
+        ),
         final_urls=run.urls,
         image_goal=run.image_goal,
     )
@@ -94,7 +100,10 @@ def read(folder: Path, source: str) -> Episode:
 class _Run:
     """The step files of one run, in order. Of each only what an Episode needs is kept."""
 
-    def __init__(self, goal: Any) -> None:
+    def __init__(self, goal: Any, agent_args: dict[str, Any], screenshots: Screenshots) -> None:
+        self.agent_args, self.screenshots = agent_args, screenshots
+        self.flags = _flags(agent_args, {})
+        self.marks = has_marks(screenshots, self.flags)
         self.goal = goal_text(goal)
         self.image_goal = has_image(goal)
         self.first: dict[str, Any] = {}
@@ -108,13 +117,16 @@ class _Run:
         obs = as_dict(info.get("obs"))
         if number == 0:
             self.first = as_dict(info.get("agent_info"))
+            self.flags = _flags(self.agent_args, self.first)
+            self.marks = has_marks(self.screenshots, self.flags)
         self.reward += as_reward(info.get("reward"))
         self.terminated |= as_bool(info.get("terminated"))
         self.truncated |= as_bool(info.get("truncated"))
         self.urls = as_texts(obs.get("open_pages_urls"))
         self.image_goal |= has_image(obs.get("goal_object"))
         if _is_decision(info):
-            self.steps.append(_step(number, info, self.goal))
+            picture = "" if self.screenshots == "off" else file_name(number, marks=self.marks)
+            self.steps.append(_step(number, info, self.goal, picture))
 
 
 def _exists(path: Path) -> bool:
@@ -162,10 +174,18 @@ def _is_decision(info: dict[str, Any]) -> bool:
     return info.get("action") is not None or bool(as_dict(info.get("agent_info")))
 
 
-def _step(number: int, info: dict[str, Any], goal: str) -> Step:
+def _with_screenshot(folder: Path, step: Step, marks: bool) -> Step:
+    try:
+        screenshot = read_screenshot(folder, file_name(step.index, marks=marks))
+    except Refused as refused:
+        return replace(step, no_screenshot=str(refused))
+    return replace(step, observation=replace(step.observation, screenshot=screenshot))
+
+
+def _step(number: int, info: dict[str, Any], goal: str, picture: str = "") -> Step:
     obs, agent_info = as_dict(info.get("obs")), as_dict(info.get("agent_info"))
     stats = as_dict(info.get("stats")) | as_dict(agent_info.get("stats"))
-    chat = read_chat(agent_info.get("chat_messages"))
+    chat = read_chat(agent_info.get("chat_messages"), picture)
     recorded = as_text(info.get("action"))
     executed = read_action(recorded)
     thought = read_thought(agent_info.get("think"), recorded) or executed.thought or thought_of(chat.answer)
@@ -179,6 +199,7 @@ def _step(number: int, info: dict[str, Any], goal: str) -> Step:
         executed=recorded.strip(),
         thought=thought and as_text(thought),
         messages=messages,
+        prompt_has_screenshot=bool(messages) and chat.has_picture,
         reward=as_reward(info.get("reward")),
         terminated=as_bool(info.get("terminated")),
         truncated=as_bool(info.get("truncated")),

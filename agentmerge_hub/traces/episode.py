@@ -6,6 +6,7 @@ from agentmerge_hub.traces import adp, atif, browsergym, cube, documents, sessio
 from agentmerge_hub.traces.files import Refused
 from agentmerge_hub.traces.find import Found, FoundIn
 from agentmerge_hub.traces.limits import LimitExceeded, memory_limit, time_limit
+from agentmerge_hub.traces.screenshots import Screenshots
 from agentmerge_hub.traces.values import OutOfRange, first_line
 
 
@@ -13,15 +14,18 @@ class Unreadable(ValueError):
     """An episode that cannot be used; the message names the file, if it is one file's fault, and the reason."""
 
 
-def read_episode(found: Found) -> Episode:
+def read_episode(found: Found, screenshots: Screenshots = "off") -> Episode:
     """Read one episode.
+
+    Args:
+        screenshots: which to read with it; only AgentLab's and BrowserGym's folders have them beside the steps.
 
     Raises:
         Unreadable: whatever is wrong with its files.
     """
     try:
         with time_limit(), memory_limit():
-            return _read(found)
+            return _read(found, screenshots)
     except UserError:
         raise
     except (Refused, OutOfRange) as error:
@@ -36,9 +40,9 @@ def read_episode(found: Found) -> Episode:
         ) from None
 
 
-def _read(found: Found) -> Episode:
+def _read(found: Found, screenshots: Screenshots) -> Episode:
     if not isinstance(found, FoundIn):
-        return browsergym.read(found.folder, found.source)
+        return browsergym.read(found.folder, found.source, screenshots)
     if found.format == "cube":
         return cube.read(found.folder, found.source)
     document, identity = documents.load(found.folder, found.number)

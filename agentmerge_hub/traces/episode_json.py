@@ -23,11 +23,14 @@ _OF_EPISODE = (
     "benchmark", "task", "seed", "agent", "teacher", "reward", "terminated", "truncated", "error", "complete", "flags",
     "action_space", "date", "final_urls", "image_goal",
 )  # fmt: skip
-_OF_PAGE = tuple(field.name for field in fields(Observation) if field.name not in ("axtree", "html"))
+_OF_PAGE = tuple(field.name for field in fields(Observation) if field.name not in ("axtree", "html", "screenshot"))
+
+
+_NOT_FACTS = ("index", "observation", "prompt_has_screenshot", "no_screenshot")
 
 
 def to_facts(episode: Episode) -> dict[str, Any]:
-    """Everything of an episode but its identity, its trees and its HTML, as JSON values."""
+    """Everything of an episode but its identity, its trees, its HTML and its screenshots, as JSON values."""
     return {
         "version": 1,
         "episode": {name: getattr(episode, name) for name in _OF_EPISODE} | {"final_urls": list(episode.final_urls)},
@@ -36,11 +39,10 @@ def to_facts(episode: Episode) -> dict[str, Any]:
 
 
 def _step_facts(step: Step) -> dict[str, Any]:
-    facts = {
-        field.name: getattr(step, field.name) for field in fields(Step) if field.name not in ("index", "observation")
-    }
+    facts = {field.name: getattr(step, field.name) for field in fields(Step) if field.name not in _NOT_FACTS}
     page = {name: getattr(step.observation, name) for name in _OF_PAGE}
-    facts |= {"messages": [dict(message) for message in step.messages], "refused_answers": list(step.refused_answers)}
+    messages = () if step.prompt_has_screenshot else step.messages  # whose text alone is not what the agent saw
+    facts |= {"messages": [dict(message) for message in messages], "refused_answers": list(step.refused_answers)}
     return {"index": step.index, "page": page} | facts
 
 

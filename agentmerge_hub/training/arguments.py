@@ -66,6 +66,9 @@ class RunArguments:
         default=0,
         metadata={"help": "Rows of each held-out split whose expert likelihood is written into every checkpoint."},
     )
+    text_only: bool = field(
+        default=False, metadata={"help": "Use the texts of a dataset with screenshots without its screenshots."}
+    )
     replay_dataset: str | None = field(
         default=None, metadata={"help": "Prompt/completion rows of general instructions to mix in, split train."}
     )

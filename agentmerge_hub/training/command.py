@@ -76,6 +76,9 @@ def expand(name: str) -> None:
 @click.option("--split", "splits", multiple=True, default=("inter_task", "cross_task"), show_default=True)
 @click.option("--limit", type=click.IntRange(min=1), help="Rows of each split; default: all.")
 @click.option("--batch", default=8, show_default=True, type=click.IntRange(min=1), help="Rows of a forward pass.")
+@click.option(
+    "--text-only", is_flag=True, help="Score the texts of a dataset with screenshots without its screenshots."
+)
 @click.option("--bf16", is_flag=True, help="Autocast to bfloat16, as in training with bf16: true.")
 @click.option(
     "--chat-template-kwargs", help="Settings of the chat template as a JSON object, as in the dataset's build."

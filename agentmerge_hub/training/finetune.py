@@ -142,7 +142,9 @@ def _warnings(config: RunConfig, plan: run_plan.Plan, template: ChatTemplate) ->
 
 
 def _load(config: RunConfig, method: Method, split: str) -> Dataset:
-    return rows.load_split(config.dataset_name, config.dataset_config, split, method.columns)
+    return rows.load_split(
+        config.dataset_name, config.dataset_config, split, method.columns, text_only=config.options.text_only
+    )
 
 
 def _load_rows(config: RunConfig, method: Method) -> tuple[Dataset, int]:

@@ -16,14 +16,23 @@ IGNORED = -100
 """Label of a token without loss, as in torch.nn.functional.cross_entropy."""
 
 
-def load_split(name: str, config: str | None, split: str, columns: Sequence[str] = ("prompt", "completion")) -> Dataset:
+def load_split(
+    name: str,
+    config: str | None,
+    split: str,
+    columns: Sequence[str] = ("prompt", "completion"),
+    *,
+    text_only: bool = False,
+) -> Dataset:
     """One split of a dataset of chat rows, from a local folder or the Hub.
 
     Args:
         columns: that its rows need.
+        text_only: whether rows with pictures are taken without them.
 
     Raises:
-        UserError: if the dataset, its config or split does not exist, or its rows lack a column.
+        UserError: if the dataset, its config or split does not exist, its rows lack a column, or they have pictures and
+            `text_only` is not set.
     """
     try:
         rows = load_dataset(name, config, split=split)
@@ -38,6 +47,13 @@ def load_split(name: str, config: str | None, split: str, columns: Sequence[str]
     missing = set(columns) - set(rows.column_names)
     if missing:
         raise UserError(f"{name} has no column {' or '.join(sorted(missing))}: rows must have {', '.join(columns)}")
+    if pictures := [column for column in ("image", "images") if column in rows.column_names]:
+        if not text_only:
+            raise UserError(
+                f"{name} has screenshots (column {pictures[0]}), and only text is trained and scored here: build it without "
+                "--screenshots, set text_only to use its texts alone, or train a vision model with `trl sft`, which reads these rows"
+            )
+        rows = rows.remove_columns(pictures)
     if not len(rows):
         raise UserError(f"{name}, config {config}, split {split} has no rows")
     return rows

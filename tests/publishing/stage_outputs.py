@@ -60,7 +60,7 @@ def dataset(out: Path, rows: list[dict] | None = None, dropped: list[dict] | Non
         measure_and_scan(written, LineScanner(Allowlist({kind: "to plant secrets" for kind in KINDS})))
         ledger = pa.Table.from_pylist(dropped or [], LEDGER_SCHEMA)
         pq.write_table(ledger, folder / "ledger.parquet")
-        config = Settings().model_dump(mode="json") | {"tokenizer": "tiny", "schema_version": SCHEMA_VERSION}
+        config = Settings().published() | {"tokenizer": "tiny", "schema_version": SCHEMA_VERSION}
         counts = {"samples": 3 * len(rows), "episodes": len({row["episode_id"] for row in rows})}
         counts |= {"dropped": dict(sorted(Counter(row["rule"] for row in dropped or []).items())), "redacted": {}}
         counts |= {"episodes_found": 9, "episodes_unreadable": 0, "splits": {}}

@@ -17,7 +17,7 @@ from browsergym.core import env  # noqa: E402
 from browsergym.core.action import functions  # noqa: E402
 from browsergym.core.action.highlevel import HighLevelActionSet  # noqa: E402
 from browsergym.experiments.agent import Agent, AgentInfo  # noqa: E402
-from browsergym.utils.obs import flatten_axtree_to_str, flatten_dom_to_str, prune_html  # noqa: E402
+from browsergym.utils.obs import flatten_axtree_to_str, flatten_dom_to_str, overlay_som, prune_html  # noqa: E402
 from playwright._impl import _connection as playwright_connection  # noqa: E402
 from playwright._impl import _sync_base as playwright_sync  # noqa: E402
 
@@ -38,6 +38,7 @@ __all__ = [
     "functions",
     "global_playwright",
     "loop",
+    "overlay_som",
     "playwright_connection",
     "playwright_sync",
     "prune_html",

@@ -9,7 +9,6 @@ from typing import Any
 from agentmerge_hub.agents.backends import activity
 from agentmerge_hub.agents.serving.reply import Reply, read_reply
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.records import Message
 
 ADDRESS = "AGENTMERGE_ENDPOINT"
 KEY = "AGENTMERGE_API_KEY"
@@ -77,7 +76,7 @@ def list_models(address: str, key: str = "") -> list[ServedModel]:
 
 def complete(
     model: str,
-    messages: Sequence[Message],
+    messages: Sequence[Mapping[str, Any]],
     max_tokens: int,
     temperature: float,
     chat_template_kwargs: Mapping[str, Any] | None = None,

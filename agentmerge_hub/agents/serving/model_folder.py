@@ -63,6 +63,18 @@ def context_length(path: str) -> int | None:
     return int(length * factor) if isinstance(factor, int | float) and factor > 1 else length
 
 
+def takes_images(path: str) -> bool:
+    """Whether the model of a folder has a vision encoder, from its configuration."""
+    folder = Path(path)
+    if is_adapter(folder):
+        folder = Path(read_adapter_config(folder).base)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True  # the base of an adapter may be on the Hub; other folders are checked before
+    return isinstance(config, dict) and "vision_config" in config
+
+
 @dataclass(frozen=True)
 class AdapterConfig:
     """The adapter_config.json of PEFT."""

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from agentmerge_hub.dataset.card.figures import benchmarks_of
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.licenses.license_terms import ordered
-from agentmerge_hub.records import SCHEMA_VERSION
+from agentmerge_hub.records import IMAGE, SCHEMA_VERSION
 
 FILE = "croissant.json"
 
@@ -93,6 +93,8 @@ def _fields(config: str, schema: pa.Schema) -> list[dict[str, Any]]:
 
 def _field(id: str, name: str, kind: pa.DataType, source: dict[str, Any]) -> dict[str, Any]:
     field: dict[str, Any] = {"@type": "cr:Field", "@id": id, "name": name}
+    if kind == IMAGE:
+        return field | {"dataType": "sc:ImageObject", "source": source | {"transform": {"jsonPath": "bytes"}}}
     inner = kind.value_type if pa.types.is_list(kind) else kind
     if pa.types.is_list(kind):
         field |= {"isArray": True, "arrayShape": "-1"}

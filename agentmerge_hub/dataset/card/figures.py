@@ -38,14 +38,18 @@ def figures(written: list[WrittenSplit], config: dict[str, Any]) -> dict[str, An
     table = pa.concat_tables(tables)
     rows = table.to_pylist()
     prompt, answer = (table[name].to_numpy() for name in ("n_prompt_tokens", "n_completion_tokens"))
+    screenshots = config.get("screenshots", "off").replace("off", "")
     cut = table["axtree_lines_cut"].to_numpy() + table["html_lines_cut"].to_numpy()
     return {
         "benchmarks": [_BENCHMARKS.get(name, name) for name in benchmarks_of(written)],
         "tokens": {"prompt": int(prompt.sum()), "answer": int(answer.sum())},
         "lengths": [
-            _lengths("prompt", prompt, config["window"] - config["answer"]),
+            _lengths(
+                "prompt", prompt, config["window"] - config["answer"] - (config["image_tokens"] if screenshots else 0)
+            ),
             _lengths("answer", answer, config["answer"]),
         ],
+        "screenshots": screenshots,
         "share_cut": float((cut > 0).mean()),
         "categories": _grouped(rows, ("benchmark", "category")),
         "tasks": _grouped(rows, ("task", "split")),

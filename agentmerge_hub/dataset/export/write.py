@@ -5,9 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.export import adp, atif, session_trace
+from agentmerge_hub.dataset.image_columns import COLUMN
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Episode
 
@@ -26,8 +29,8 @@ FORMATS: dict[str, tuple[str, Callable[[Episode], str]]] = {
 """Name of a format → ending of its files, and the text of an episode in it."""
 
 
-def export(dataset: Path, out: Path, format_name: str) -> int:
-    """Write the folder `out` and return the number of episodes.
+def export(dataset: Path, out: Path, format_name: str) -> tuple[int, int]:
+    """Write the folder `out` and return the number of episodes, and of screenshots that are left out.
 
     Raises:
         UserError: if `dataset` is no built dataset, has no episodes, or `out` cannot be written.
@@ -36,7 +39,7 @@ def export(dataset: Path, out: Path, format_name: str) -> int:
     if not (dataset / "data" / "episodes").is_dir():
         raise UserError(f"{dataset} has no data/episodes: give the folder that `agentmerge build` wrote")
     ending, text_of = FORMATS[format_name]
-    n = 0
+    n, n_screenshots = 0, _count_screenshots(dataset)
     with output_folder.new_folder(out, STAGE, [dataset]) as folder:
         for episode in _episodes(dataset):
             (folder / f"{episode.episode_id}{ending}").write_text(text_of(episode), encoding="utf-8")
@@ -48,10 +51,16 @@ def export(dataset: Path, out: Path, format_name: str) -> int:
             STAGE,
             inputs={"dataset": dataset},
             config={"format": format_name},
-            counts={"episodes": n},
+            counts={"episodes": n} | ({"screenshots_left_out": n_screenshots} if n_screenshots else {}),
             started=started,
         )
-    return n
+    return n, n_screenshots
+
+
+def _count_screenshots(dataset: Path) -> int:
+    files = [pq.ParquetFile(path) for path in sorted((dataset / "data" / "episodes").glob("*.parquet"))]
+    images = [file.read(columns=[f"{COLUMN}.path"])[COLUMN] for file in files if COLUMN in file.schema_arrow.names]
+    return sum(len(column) - column.null_count for column in images)
 
 
 def _episodes(dataset: Path) -> Iterator[Episode]:

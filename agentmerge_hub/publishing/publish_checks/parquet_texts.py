@@ -1,6 +1,7 @@
 """Parquet files → every text in them: values of every type, names, and all metadata."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,6 +9,7 @@ from pyarrow import types
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.publish_checks.encodings import texts_in_bytes
+from agentmerge_hub.publishing.publish_checks.png_texts import SIGNATURE, png_texts
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text
 
 _ROWS = 1024
@@ -79,9 +81,42 @@ def _values(column: pa.Array, path: str) -> Iterator[tuple[str, list[str]]]:
         yield path, column.cast(pa.large_string()).unique().to_pylist()
     elif any(is_bytes(kind) for is_bytes in _BYTES):
         distinct = column.cast(pa.large_binary()).unique().to_pylist()
-        yield path, [text for value in distinct if value for text in texts_in_bytes(value)]
+        yield path, [text for value in distinct if value for text in _texts_of_bytes(path, value)]
     elif not any(without_text(kind) for without_text in _NO_TEXT):
         raise UserError(f"column {path} has the type {kind}, which is not published")
+
+
+def _texts_of_bytes(path: str, value: bytes) -> Iterator[str]:
+    if value.startswith(SIGNATURE):
+        yield from (text.text for text in png_texts(f"a picture in the column {path}", value))
+    else:
+        yield from texts_in_bytes(value)
+
+
+def count_pictures(paths: Iterable[Path]) -> int:
+    """Number of values of binary columns of Parquet files, which hold pictures."""
+    n = 0
+    for path in paths:
+        file = pq.ParquetFile(path)
+        columns = [field.name for field in file.schema_arrow if _has_bytes(field.type)]
+        for batch in file.iter_batches(_ROWS, columns=columns) if columns else ():
+            n += sum(len(values) - values.null_count for column in batch.columns for values in _binary(column))
+    return n
+
+
+def _has_bytes(kind: pa.DataType) -> bool:
+    inner = (_has_bytes(kind.field(index).type) for index in range(kind.num_fields))
+    return any(is_bytes(kind) for is_bytes in _BYTES) or any(inner)
+
+
+def _binary(column: pa.Array) -> Iterator[pa.Array]:
+    if types.is_struct(column.type):
+        for inner in column.flatten():
+            yield from _binary(inner)
+    elif any(is_list(column.type) for is_list in _LISTS):
+        yield from _binary(column.flatten())
+    elif any(is_bytes(column.type) for is_bytes in _BYTES):
+        yield column
 
 
 def _from_codes(codes: list[int | None]) -> str:

@@ -7,7 +7,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.publish_checks.encodings import texts_in_bytes
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text, read_bytes
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PICTURE = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"bKGD", b"sBIT")
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _MAX_TEXT = 2**24
@@ -21,9 +21,9 @@ def png_texts(name: str, content: Content) -> Iterator[Text]:
         UserError: if it is no PNG, is damaged, has other chunks or data behind its end.
     """
     data = read_bytes(content)
-    if not data.startswith(_SIGNATURE):
+    if not data.startswith(SIGNATURE):
         raise UserError(f"{name} is not a PNG, which its name promises: remove it")
-    at, kind = len(_SIGNATURE), b""
+    at, kind = len(SIGNATURE), b""
     while at < len(data) and kind != b"IEND":
         length, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
         body, check = data[at + 8 : at + 8 + length], data[at + 8 + length : at + 12 + length]

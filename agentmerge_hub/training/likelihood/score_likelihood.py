@@ -33,6 +33,8 @@ class LikelihoodArgs:
     chat_template_kwargs: str | None = None
     revision: str | None = None
     """Of a model on the Hub."""
+    text_only: bool = False
+    """Whether rows with screenshots are scored without them."""
 
 
 def score_likelihood(args: LikelihoodArgs, out: Path) -> pa.Table:
@@ -55,7 +57,7 @@ def _score(args: LikelihoodArgs, out: Path) -> pa.Table:
     template = ChatTemplate(tokenizer, parse_settings(args.chat_template_kwargs))
     if tokenizer.pad_token is None:
         tokenizer.pad_token = template.end_of_turn  # padding is masked; any token serves
-    splits = {name: rows.load_split(args.dataset, args.config, name) for name in args.splits}
+    splits = {name: rows.load_split(args.dataset, args.config, name, text_only=args.text_only) for name in args.splits}
     model = model_loading.load_model(args.model, args.revision).to(state.device)
     tables = []
     for name, loaded in splits.items():
