@@ -86,6 +86,8 @@ def fit(prompt: Prompt, tokenizer: ChatTokenizer, max_tokens: int) -> Fitted:
 
 def _escape(prompt: Prompt, tokenizer: ChatTokenizer) -> tuple[Prompt, int]:
     """The prompt without control tokens in its texts, and how many there were."""
+    if not tokenizer.needs_escape([prompt.system, *(block.text for block in prompt.blocks)]):
+        return prompt, 0
     system, n = tokenizer.escape(prompt.system)
     escaped = [tokenizer.escape(block.text) for block in prompt.blocks]
     n += sum(found for _, found in escaped)

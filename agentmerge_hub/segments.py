@@ -26,19 +26,45 @@ BEFORE_BREAK = re.compile(r"\n?[^\n]*(?:(?<![!-~])\n[^\n]*)*")
 WORDS = re.compile(r" ?[^ ]*(?:(?:(?<![!-~]) | (?![!-~]))[^ ]*)*")
 """A segment ends before a space between two visible ASCII characters."""
 
-_LETTERS_AND_BREAKS = frozenset(
-    {
-        # Llama 3 and other tokenizers derived from cl100k
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        # Qwen 2 to 3
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        # Mistral's tekken
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    }
-)  # fmt: skip
+_ENDINGS = r"'s|'t|'re|'ve|'m|'ll|'d"
+_ASCII_PIECES = {
+    # Llama 3 and other tokenizers derived from cl100k
+    rf"(?i:{_ENDINGS})|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+": re.compile(
+        rf"(?i:{_ENDINGS})|[^\r\nA-Za-z0-9]?[A-Za-z]+|[0-9]{{1,3}}| ?[^\sA-Za-z0-9]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+", re.ASCII
+    ),
+    # Qwen 2 to 3
+    rf"(?i:{_ENDINGS})|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+": re.compile(
+        rf"(?i:{_ENDINGS})|[^\r\nA-Za-z0-9]?[A-Za-z]+|[0-9]| ?[^\sA-Za-z0-9]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+", re.ASCII
+    ),
+    # Mistral's tekken
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+": re.compile(
+        r"[^\r\nA-Za-z0-9]?[A-Z]*[a-z]+|[^\r\nA-Za-z0-9]?[A-Z]+[a-z]*|[0-9]| ?[^\sA-Za-z0-9]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        re.ASCII,
+    ),
+}  # fmt: skip
 """Pre-tokenizers whose pieces hold line breaks at their end only, and all that follow there: a piece always ends after the
 last line break of a run of white space. A space between other characters is always the first of its piece. None of them
-looks back, so that the rest of a text is split as if it were alone."""
+looks back, so that the rest of a text is split as if it were alone. The value splits ASCII text into the same pieces."""
+
+
+def piece_pattern(tokenizer: "Tokenizer") -> re.Pattern[str] | None:
+    """The pattern that splits an ASCII text without added tokens into the pieces of the tokenizer's pre-tokenizer, which are
+    encoded one by one; None where it is not known."""
+    normalizer = _description(tokenizer.normalizer)
+    steps = _steps(_description(tokenizer.pre_tokenizer))
+    if (
+        type(tokenizer.model).__name__ != "BPE"
+        or tokenizer.model.dropout
+        or (normalizer and normalizer["type"] != "NFC")
+    ):
+        return None
+    match steps:
+        case [
+            {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False},
+            {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False},
+        ]:
+            return _ASCII_PIECES.get(regex)
+    return None
 
 
 def segment_patterns(tokenizer: "Tokenizer") -> tuple[re.Pattern[str], ...]:
@@ -61,7 +87,7 @@ def _of_pieces(tokenizer: "Tokenizer") -> tuple[re.Pattern[str], ...]:
             case {"type": "Digits"} | {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}:
                 continue
             case {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}:
-                found = AFTER_BREAK if regex in _LETTERS_AND_BREAKS else None
+                found = AFTER_BREAK if regex in _ASCII_PIECES else None
             case {"type": "ByteLevel", "add_prefix_space": False}:
                 found = BEFORE_BREAK  # GPT-2's pattern: white space is a piece of its own or the first letter of one
             case _:

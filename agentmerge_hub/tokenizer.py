@@ -2,14 +2,15 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import chain, filterfalse
 from pathlib import Path
 
 from agentmerge_hub.chat_template import ChatTemplate, parse_settings
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
-from agentmerge_hub.segments import segment_patterns
+from agentmerge_hub.segments import piece_pattern, segment_patterns
 
 _MAX_CACHED_CHARACTERS = 16_000_000
 """Characters of the segments whose counts are cached: some 60 MB with their dictionary."""
@@ -70,6 +71,9 @@ class ChatTokenizer:
         self._backend.no_truncation()
         self._backend.no_padding()
         self._patterns = segment_patterns(self._backend)
+        self._pieces = piece_pattern(self._backend)
+        added = (token.content for token in self._backend.get_added_tokens_decoder().values())
+        self._added = re.compile("|".join(map(re.escape, added)) or r"(?!)")
         self._cached: dict[str, int] = {}
         self._cached_characters = 0
 
@@ -124,13 +128,26 @@ class ChatTokenizer:
     def _summed(self, texts: Sequence[str], patterns: Sequence[re.Pattern[str]]) -> list[int]:
         """Counts of texts as the sums of their segments' under the first pattern; new segments are counted under the others."""
         if not patterns:
-            return self._encoded(texts)
+            return self._summed_pieces(texts) if self._pieces and self._patterns else self._encoded(texts)
         cached = self._cached
         segmented = [patterns[0].findall(text) for text in texts]
-        new = list(set().union(*segmented).difference(cached))
+        new = list(set(filterfalse(cached.__contains__, chain.from_iterable(segmented))))
         cached.update(zip(new, self._summed(new, patterns[1:])))
         self._cached_characters += sum(map(len, new))
         return [sum(map(cached.__getitem__, segments)) for segments in segmented]
+
+    def _summed_pieces(self, texts: Sequence[str]) -> list[int]:
+        """Counts of words as the sums of their pieces', for instance of the parts of a URL; in full where a word is not ASCII
+        or holds an added token, which is split off before anything else."""
+        assert self._pieces is not None
+        cached = self._cached
+        whole = set(texts) if self._added.search("\0".join(texts)) else {text for text in texts if not text.isascii()}
+        pieces = {text: self._pieces.findall(text) for text in texts if text not in whole}
+        new = list(set(filterfalse(cached.__contains__, chain(whole, *pieces.values()))))
+        cached.update(zip(new, self._encoded(new)))
+        self._cached_characters += sum(map(len, new))
+        cached.update((text, sum(map(cached.__getitem__, found))) for text, found in pieces.items())
+        return [cached[text] for text in texts]
 
     def _encoded(self, texts: Sequence[str]) -> list[int]:
         return [len(encoding) for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
@@ -149,6 +166,11 @@ class ChatTokenizer:
     def _control_pattern(self) -> tuple[tuple[str, ...], re.Pattern[str]]:
         longest_first = sorted(self.control_tokens, key=lambda token: (-len(token), token))
         return tuple({token[:2] for token in longest_first}), re.compile("|".join(map(re.escape, longest_first)))
+
+    def needs_escape(self, texts: Iterable[str]) -> bool:
+        """Whether one of the texts may hold something that `escape` changes; quick, and true of other texts too."""
+        beginnings, _ = self._control_pattern
+        return any(beginning in text for beginning in beginnings for text in texts)
 
     def escape(self, text: str) -> tuple[str, int]:
         """The text with a space inside everything that would become a control token, and how many there were."""

@@ -12,6 +12,11 @@ CHAT_TEMPLATE = (
 )
 
 LLAMA_3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+TEKKEN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 SPECIAL = ["<|bos|>", "<|end|>", "<|pad|>", "<|start|>"]
 REAL = os.environ.get("AGENTMERGE_LLAMA_TOKENIZER", "")
 """Folder of the real Llama-3.1 tokenizer: the same tests run on it where it is there."""
@@ -35,6 +40,21 @@ def llama() -> Tokenizer:
     """As Llama 3 and its descent."""
     made = Tokenizer(models.BPE(ignore_merges=True))
     made.pre_tokenizer = split_by(LLAMA_3)
+    return _trained(made)
+
+
+def qwen() -> Tokenizer:
+    """As Qwen 2 and 3: digits are pieces of their own."""
+    made = Tokenizer(models.BPE())
+    made.normalizer = normalizers.NFC()
+    made.pre_tokenizer = split_by(LLAMA_3.replace("{1,3}", ""))
+    return _trained(made)
+
+
+def tekken() -> Tokenizer:
+    """As Mistral's tekken: pieces end where capital letters begin, and slashes may follow line breaks."""
+    made = Tokenizer(models.BPE(ignore_merges=True))
+    made.pre_tokenizer = split_by(TEKKEN)
     return _trained(made)
 
 
@@ -83,6 +103,8 @@ def saved(made: Tokenizer, folder: Path, chat_template: str) -> Path:
 KINDS = {
     "gpt2": gpt2,
     "llama": llama,
+    "qwen": qwen,
+    "tekken": tekken,
     "runs": runs,
     "gemma": gemma,
     "gemma across words": lambda: gemma(r"[^\n]+|\n+"),

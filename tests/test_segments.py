@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_tokenizers import CHAT_TEMPLATE, KINDS, REAL, SPECIAL, gpt2, saved
+from made_tokenizers import CHAT_TEMPLATE, KINDS, REAL, SPECIAL, gpt2, llama, saved
 from tokenizers import AddedToken, Tokenizer, pre_tokenizers
 
 from agentmerge_hub.segments import AFTER_BREAK, BEFORE_BREAK, WORDS, segment_patterns
 from agentmerge_hub.tokenizer import ChatTokenizer
 
 PIECE = st.sampled_from(
-    ["\n", "\n\n", "\r\n", "\r", "\t", "\t\t", " ", "  ", "/", "//", "'", "'s", "[a12] ", "12", "3456", "button", "OK", "é",
+    ["aB", "URL=", "x_1", "?", "\x0b", "\n", "\n\n", "\r\n", "\r", "\t", "\t\t", " ", "  ", "/", "//", "'", "'s", "[a12] ", "12", "3456", "button", "OK", "é",
      "e\u0301", "\u0301", "\u3000", "\x85", "\u2028", "\x1c", "…", "...", "🙂", "<|end|>", "<|start|>", "\\n", "▁", "}", ");\n"]
 )  # fmt: skip
 TEXT = st.lists(PIECE | st.text(max_size=4), max_size=40).map("".join)
@@ -49,6 +49,8 @@ def test_texts_are_split_only_where_it_is_proven_safe() -> None:
     assert found == {
         "gpt2": (BEFORE_BREAK, WORDS),
         "llama": (AFTER_BREAK, WORDS),
+        "qwen": (AFTER_BREAK, WORDS),
+        "tekken": (AFTER_BREAK, WORDS),
         "runs": (),
         "gemma": (AFTER_BREAK, WORDS),
         "gemma across lines": (),
@@ -104,3 +106,18 @@ def test_repeated_lines_are_not_tokenized_again(tokenizer_folder: Path, monkeypa
     assert tokenizer.count(f"{page}\nend {SPECIAL[1]}") == first and len(encoded) == 104
     tokenizer.count(page.replace("number 7'", "seven'"))
     assert encoded[104:] == [" 'seven'"]
+
+
+def test_pieces_of_an_address_are_not_tokenized_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = ChatTokenizer(str(saved(llama(), tmp_path, CHAT_TEMPLATE)))
+    encoded: list[str] = []
+    whole = tokenizer._encoded
+    monkeypatch.setattr(tokenizer, "_encoded", lambda texts: encoded.extend(filter(None, texts)) or whole(texts))
+    tokenizer.count("[1] link 'x', url='https://host.example/list.do?sys_id=12ab&view=all'")
+    encoded.clear()
+    tokenizer.count("[2] link 'x', url='https://host.example/list.do?sys_id=34cd&view=all'")
+    assert sorted(encoded) == ["2", "34", "cd"]
+    text = "[1] link 'a<|end|>b'"
+    assert tokenizer.count(text) == len(
+        Tokenizer.from_file(str(tmp_path / "tokenizer.json")).encode(text, add_special_tokens=False)
+    )
