@@ -68,8 +68,9 @@ def _is_user(entry: Any) -> bool:
 
 def _without_picture(entry: dict[str, Any], picture: str) -> tuple[dict[str, Any], bool]:
     """A user turn without its first part, if that is the picture, and whether it is."""
-    parts = entry.get("content")
-    first = parts[0] if isinstance(parts, list) and parts else None
+    content = entry.get("content")
+    parts = content if isinstance(content, list) else []
+    first = parts[0] if parts else None
     shown = first.get("image_url") if isinstance(first, dict) and first.get("type") == "image_url" else None
     if not (isinstance(shown, dict) and shown.get("url") == picture):
         return entry, False

@@ -84,11 +84,12 @@ def from_facts(facts: dict[str, Any], pages: list[tuple[str, str]], *, episode_i
 def _step(facts: dict[str, Any], axtree: str, html: str) -> Step:
     page = as_dict(facts.get("page"))
     focused = page.get("focused_bid")
+    texts: dict[str, Any] = {name: as_text(page.get(name)) for name in _OF_PAGE if name != "focused_bid"}
     messages = [as_dict(message) for message in facts["messages"]] if isinstance(facts.get("messages"), list) else []
     return Step(
         index=as_count(facts.get("index")),
         observation=Observation(
-            **{name: as_text(page.get(name)) for name in _OF_PAGE if name != "focused_bid"},
+            **texts,
             focused_bid=as_text(focused) if isinstance(focused, str) else None,
             axtree=axtree,
             html=html,

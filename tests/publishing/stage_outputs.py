@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.dataset.card.readme import write_card
+from agentmerge_hub.dataset.image_columns import image_value, loadable, with_image
 from agentmerge_hub.dataset.parquet_writer import SplitWriter
 from agentmerge_hub.dataset.redaction.finding import Allowlist
 from agentmerge_hub.dataset.redaction.rules import KINDS
@@ -46,21 +47,26 @@ def sample(number: int, **changes) -> dict:
     } | changes
 
 
-def dataset(out: Path, rows: list[dict] | None = None, dropped: list[dict] | None = None) -> Path:
-    """A dataset folder: the rows as every split of `all`, and those with and without chain of thought."""
-    rows = rows or [sample(number) for number in range(4)]
+def dataset(out: Path, rows: list[dict] | None = None, dropped: list[dict] | None = None, png: bytes = b"") -> Path:
+    """A dataset folder: the rows as every split of `all`, and those with and without chain of thought; with the same
+    screenshot in each row if there is one."""
+    rows = [row | {"image": image_value(png)} for row in rows or [sample(number) for number in range(4)]]
+    schema = loadable(with_image(SAMPLE_SCHEMA, images=bool(png)))
     with output_folder.new_folder(out, "build") as folder:
         written = []
         for config in ("all", "cot", "no_cot"):
             kept = [row for row in rows if config == "all" or row["cot"] == (config == "cot")]
             for split in SPLITS:
-                writer = SplitWriter(folder, config, split, SAMPLE_SCHEMA)
-                writer.add(pa.Table.from_pylist(kept, SAMPLE_SCHEMA), [100] * len(kept))
+                writer = SplitWriter(folder, config, split, schema)
+                writer.add(pa.Table.from_pylist(kept, schema), [100] * len(kept))
                 written.append(writer.close())
         measure_and_scan(written, LineScanner(Allowlist({kind: "to plant secrets" for kind in KINDS})))
         ledger = pa.Table.from_pylist(dropped or [], LEDGER_SCHEMA)
         pq.write_table(ledger, folder / "ledger.parquet")
-        config = Settings().published() | {"tokenizer": "tiny", "schema_version": SCHEMA_VERSION}
+        config = Settings(screenshots="plain" if png else "off").published() | {
+            "tokenizer": "tiny",
+            "schema_version": SCHEMA_VERSION,
+        }
         counts = {"samples": 3 * len(rows), "episodes": len({row["episode_id"] for row in rows})}
         counts |= {"dropped": dict(sorted(Counter(row["rule"] for row in dropped or []).items())), "redacted": {}}
         counts |= {"episodes_found": 9, "episodes_unreadable": 0, "splits": {}}

@@ -1,11 +1,15 @@
 """Without --yes a push shows what it would send and checks token, name and rights; it changes nothing."""
 
+import io
 from pathlib import Path
 
 import pytest
 import stage_outputs
 from hub_server import Hub
 from hub_store import File
+from PIL import Image, PngImagePlugin
+
+from agentmerge_hub.traces.png import read_png
 
 PUSH = ("push", "dataset", "traces", "--repo-id", "acme/workarena-traces")
 
@@ -48,3 +52,16 @@ def test_without_yes_the_state_of_the_repository_is_shown(hub: Hub, run, traces:
     repo = hub.store.repos["dataset", "acme/workarena-traces"]
     repo.commit("by hand", repo.resolve("main").files | {"train.csv": File(b"a,b\n", False)})
     assert "files that this package did not publish (train.csv)" in run(*PUSH, ok=False).stdout
+
+
+def test_screenshots_are_published_only_after_a_person_looked_at_them(hub: Hub, run, tmp_path: Path) -> None:
+    buffer, texts = io.BytesIO(), PngImagePlugin.PngInfo()
+    texts.add_text("Comment", "token ghp_" + "a1B2c3D4" * 4 + "e5F6")
+    Image.new("RGB", (3, 2)).save(buffer, "PNG", pnginfo=texts)
+    stage_outputs.dataset(tmp_path / "traces", png=read_png(buffer.getvalue()).data)
+    refused = run(*PUSH, ok=False).stdout
+    assert "the dataset holds 24 screenshots, which no rule can redact" in refused
+    assert "no finding" in run(*PUSH, "--screenshots-reviewed").stdout
+    stage_outputs.dataset(tmp_path / "traces", png=buffer.getvalue())
+    found = run(*PUSH, "--screenshots-reviewed", ok=False).stdout
+    assert "column image.bytes holds" in found and hub.store.repos == {}

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.dataset.image_columns import loadable, with_image
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import rows
 from agentmerge_hub.training.preflight.batches import Batches
@@ -46,3 +49,15 @@ def test_samples_are_counted_as_batches_are_drawn(rows: int, batch: int, epochs:
             counted.append(seen)
     assert [epoch.samples_seen(step + 1) for step in range(len(counted))] == counted
     assert epoch.samples_seen(epoch.steps_per_epoch * epochs) == rows * epochs
+
+
+def test_rows_with_screenshots_are_trained_only_as_text_and_only_if_told_so(traces: Path, tmp_path: Path) -> None:
+    table = load_dataset(str(traces), "all", split="train").data.table.slice(0, 2).replace_schema_metadata(None)
+    schema = loadable(with_image(table.schema, images=True))
+    pictures = pa.array([{"bytes": b"any", "path": None}] * 2, schema.field("image").type)
+    pq.write_table(table.append_column("image", pictures).cast(schema), tmp_path / "train-0.parquet")
+    with pytest.raises(
+        UserError, match=r"has screenshots \(column image\).*set text_only.*or train a vision model with `trl sft`"
+    ):
+        rows.load_split(str(tmp_path), None, "train")
+    assert rows.load_split(str(tmp_path), None, "train", text_only=True).column_names == table.column_names

@@ -119,7 +119,9 @@ def _replace_in_episode(episode: Episode, replacer: Replacer) -> Episode:
 
 
 def _replace_in_step(step: Step, replacer: Replacer) -> Step:
-    changed = {name: replacer(value) for name, value in vars(step.observation).items() if isinstance(value, str)}
+    changed: dict[str, Any] = {
+        name: replacer(value) for name, value in vars(step.observation).items() if isinstance(value, str)
+    }
     return replace(
         step,
         observation=replace(step.observation, **changed),
