@@ -32,6 +32,7 @@ PACKAGE_OF = {
     "check-pairs": "agents",
     "plan": "analysis",
     "analyse": "analysis",
+    "review": "publishing",
     "push": "publishing",
     "download": "publishing",
     "yank": "publishing",

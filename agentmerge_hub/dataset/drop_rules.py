@@ -21,6 +21,8 @@ EPISODE_RULES = {
     "left_site": "a page of another site was open, in a benchmark of one site",
 }
 
+STRUCK_IN_REVIEW = "struck_in_review"
+
 SAMPLE_RULES = {
     "no_action": "no call could be read from the answer",
     "no_goal": "neither a prompt nor a goal was recorded",
@@ -44,6 +46,7 @@ SAMPLE_RULES = {
     "pair_accepted": "a successful episode gave the rejected answer of a preference pair on the same page",
     "answer_accepted": "a successful episode gave the answer of an unsuccessful one on the same page, so that it has no label",
     "goal_on_both_sides": "its goal is also in the training tasks",
+    STRUCK_IN_REVIEW: "a person struck it in a review before publication",
 }
 
 SINGLE_SITE = frozenset({"workarena", "miniwob"})

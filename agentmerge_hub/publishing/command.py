@@ -1,10 +1,13 @@
-"""`agentmerge push` and `agentmerge download`."""
+"""`agentmerge review`, `agentmerge push`, `agentmerge download` and `agentmerge yank`."""
 
 from pathlib import Path
 
 import click
 
 from agentmerge_hub.errors import require
+from agentmerge_hub.publishing.review.command import review
+
+__all__ = ["download", "push", "review", "yank"]
 
 
 @click.group()

@@ -13,6 +13,7 @@ from agentmerge_hub.publishing.publish_checks.file_types import DATASET_FILES
 from agentmerge_hub.publishing.publish_checks.files import check_files, check_folder
 from agentmerge_hub.publishing.publish_checks.parquet_texts import count_pictures
 from agentmerge_hub.publishing.published_manifest import published_manifest
+from agentmerge_hub.publishing.review.summary import review_findings, review_line
 from agentmerge_hub.publishing.show import show_and_publish
 from agentmerge_hub.records import SCHEMA_VERSION
 
@@ -49,7 +50,7 @@ def push_dataset(
     allowed = {**content["config"].get("allow", {}), **added.allowed}
     findings += check_files(files, DATASET_FILES, allowed)
     if not findings:
-        findings = check_dataset(folder, content)
+        findings = [*check_dataset(folder, content), *review_findings(folder)]
     pictures = count_pictures(
         path for name, path in files.items() if isinstance(path, Path) and name.endswith(".parquet")
     )
@@ -60,7 +61,7 @@ def push_dataset(
         )
     major = int(SCHEMA_VERSION.split(".")[0])
     publication = Publication(repository, files, "build", major, private, collection or None, replace_edits)
-    show_and_publish(publication, findings, yes)
+    show_and_publish(publication, findings, yes, notes=[review_line(folder, content)])
 
 
 def _with_example(card: str, repo_id: str) -> str:

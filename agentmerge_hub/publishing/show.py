@@ -1,5 +1,7 @@
 """Prints what a push would publish and what the checks found, and with --yes publishes it."""
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -10,8 +12,11 @@ from agentmerge_hub.publishing.hub.state import CARD, Publication
 from agentmerge_hub.publishing.hub.upload import preview, publish
 
 
-def show_and_publish(publication: Publication, findings: list[str], yes: bool) -> None:
+def show_and_publish(publication: Publication, findings: list[str], yes: bool, notes: Iterable[str] = ()) -> None:
     """Show the card, the files and the findings; publish if there are none and `yes` is set.
+
+    Args:
+        notes: sentences to show in addition.
 
     Raises:
         UserError: if a check has a finding, or the Hub refuses.
@@ -19,6 +24,8 @@ def show_and_publish(publication: Publication, findings: list[str], yes: bool) -
     limit_requests()
     console = Console(soft_wrap=True, highlight=False)
     _show(console, publication)
+    for line in notes:
+        console.print(escape(line))
     note = tag = None
     private = publication.private
     if not findings and not yes:

@@ -54,6 +54,7 @@ def card_text(
         name=name,
         loaded_as=loaded_as or name,
         counts=counts,
+        review=counts.get("review"),
         config=config,
         splits=SPLITS,
         rules=EPISODE_RULES | SAMPLE_RULES,

@@ -5,6 +5,7 @@ The three hex digits distinguish the few values of an episode and are too few to
 
 import hashlib
 import re
+from collections.abc import Iterator
 
 _PLACEHOLDER = re.compile(
     r"redacted-[a-z]+-[0-9a-f]{3}(?![0-9a-f])|user-[0-9a-f]{3}(?:@|%40)example\.com|instance\.example\.com|User[ .+_][0-9a-f]{3}\b"
@@ -22,6 +23,11 @@ def is_harmless(value: str) -> bool:
         return True
     rest, n_placeholders = _PLACEHOLDER.subn(" ", value)
     return n_placeholders > 0 and _NOTHING_SECRET.fullmatch(rest) is not None
+
+
+def placeholder_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each placeholder in a text, without those of home folders, which are the plain word ``user``."""
+    return (match.span() for match in _PLACEHOLDER.finditer(text))
 
 
 def placeholder(kind: str, value: str, original: str = "") -> str:

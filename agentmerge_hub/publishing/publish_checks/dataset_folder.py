@@ -64,7 +64,7 @@ def _check_version(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _check_card(folder: Path, content: Mapping[str, Any], splits: Splits) -> Iterator[str]:
     """Compares README.md with the card generated from the data, line by line."""
-    written = [_written(config, split, splits[config, split]) for config, split in sorted(splits, key=_order)]
+    written = [_written(config, split, splits[config, split]) for config, split in sorted(splits, key=build_order)]
     text = (folder / "README.md").read_text(encoding="utf-8")
     try:
         name = DatasetCard(text).data.to_dict().get("pretty_name") or folder.resolve().name
@@ -107,7 +107,7 @@ def loaded_as(card: str) -> str | None:
     return found[1] if found else None
 
 
-def _order(key: tuple[str, str]) -> tuple[int, ...]:
+def build_order(key: tuple[str, str]) -> tuple[int, ...]:
     """The order in which a build writes configs and splits."""
     return tuple(known.index(name) if name in known else len(known) for name, known in zip(key, (CONFIGS, SPLITS)))
 

@@ -1,0 +1,72 @@
+"""The rows of a dataset that a person reviews: Parquet → rows, each identified by a hash of its content."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+REVIEWED_CONFIGS = ("all", "failures", "preferences")
+"""Configs with rows of their own; `cot` and `no_cot` repeat rows of `all`."""
+
+
+@dataclass(frozen=True)
+class RowPlace:
+    """Where a row is."""
+
+    path: Path
+    group: int
+    index: int
+
+
+@dataclass(frozen=True)
+class ReviewRow:
+    """One row, without its texts."""
+
+    key: str
+    """Hash of the whole row."""
+    place: RowPlace
+    config: str
+    split: str
+    task: str
+    episode_id: str
+    step: int
+
+
+def row_key(row: dict[str, Any]) -> str:
+    """Hash of a row's content: a changed row has another key, so that no decision applies to it."""
+    return hashlib.sha256(
+        json.dumps(row, sort_keys=True, ensure_ascii=False).encode(errors="surrogatepass")
+    ).hexdigest()
+
+
+def iterate_rows(folder: Path) -> Iterator[tuple[ReviewRow, dict[str, Any]]]:
+    """Every row to review with its values, one Parquet row group in memory at a time."""
+    for config in REVIEWED_CONFIGS:
+        for path in sorted((folder / "data" / config).glob("*.parquet")):
+            file = pq.ParquetFile(path)
+            for group in range(file.num_row_groups):
+                for index, row in enumerate(file.read_row_group(group).to_pylist()):
+                    place = RowPlace(path, group, index)
+                    split = path.name.split("-")[0]
+                    yield (
+                        ReviewRow(row_key(row), place, config, split, row["task"], row["episode_id"], row["step"]),
+                        row,
+                    )
+
+
+def read_row(place: RowPlace) -> dict[str, Any]:
+    """One row's values."""
+    return pq.ParquetFile(place.path).read_row_group(place.group).slice(place.index, 1).to_pylist()[0]
+
+
+def texts_of(row: dict[str, Any]) -> Iterator[str]:
+    """Every text of a row, chat turns included."""
+    for value in row.values():
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            yield from (item if isinstance(item, str) else item["content"] for item in value)
