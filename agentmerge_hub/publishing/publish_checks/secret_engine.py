@@ -8,8 +8,8 @@ import hashlib
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -17,16 +17,18 @@ from agentmerge_hub.content_hash import cache_folder
 from agentmerge_hub.dataset.redaction.placeholders import is_harmless
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.publish_checks.text_extraction import Text
+from agentmerge_hub.scratch import scratch_folder
 
 _FOUND = 200
 """Exit code of a scan with findings."""
 
 
 class SecretEngine:
-    """Collects texts in a temporary folder and scans them all at once."""
+    """Collects texts in a temporary folder, which never outlives this process by more than one run, and scans them all at once."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="agentmerge-scan-")
+        self._exit = ExitStack()
+        self._folder = self._exit.enter_context(scratch_folder("scan"))
         self._files: dict[str, Path] = {}
         self._lines: set[int] = set()
 
@@ -36,14 +38,14 @@ class SecretEngine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._folder.cleanup()
+        self._exit.close()
 
     def add(self, text: Text) -> None:
         """Keep a text for the scan; of lines that come again, the first is scanned."""
         lines = [line for line in text.text.split("\n") if hash(line) not in self._lines]
         self._lines.update(map(hash, lines))
         if any(lines):
-            path = self._files.setdefault(text.where, Path(self._folder.name) / f"{len(self._files)}.txt")
+            path = self._files.setdefault(text.where, self._folder / f"{len(self._files)}.txt")
             with path.open("a", encoding="utf-8", errors="replace") as file:
                 file.write("\n".join(lines) + "\n")
 
@@ -58,7 +60,7 @@ class SecretEngine:
         """
         where = {path.name: place for place, path in self._files.items()}
         reported: set[tuple[str, str]] = set()
-        for found in _scan(Path(self._folder.name)) if where else ():
+        for found in _scan(self._folder) if where else ():
             value = found["finding"]["snippet"]
             if is_harmless(value) or value in allowed or "token" in allowed:
                 continue

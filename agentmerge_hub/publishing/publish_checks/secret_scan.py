@@ -1,6 +1,7 @@
 """Finds secrets and personal data in texts: texts → places and kinds. Never shows the secret itself.
 
-Applies the rules of redaction to every decoding of a text, and searches for the values of this machine's own secrets.
+Applies the rules of redaction to every decoding of a text, and searches for the values of this machine's own secrets and for
+the names of its account, home folder and host.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from agentmerge_hub.dataset.redaction.finding import Allowlist
+from agentmerge_hub.dataset.redaction.machine_names import find_machine_names
 from agentmerge_hub.dataset.redaction.rules import KINDS
 from agentmerge_hub.dataset.redaction.scanner import find_secrets
 from agentmerge_hub.publishing.publish_checks.document_rules import document_findings
@@ -21,6 +23,11 @@ _SHORTEST = 8
 """Characters; a shorter value would be found everywhere."""
 _ALLOWED_BY = {"local paths": "home", "passwords": "credentials"}
 """Kind of a document finding → the kind of redaction that permits it."""
+_MACHINE_NAMES = {
+    "account": "the name of this machine's account",
+    "home": "this machine's home folder",
+    "host": "the name of this machine",
+}
 _MOST_LINES = 1_000_000
 """Hashes of clean lines kept in memory: about 60 MB."""
 
@@ -69,6 +76,9 @@ def scan(
 def _found(text: str, document: bool, local: Mapping[str, str], allowed: Allowlist) -> Iterator[str]:
     for decoded in decodings(text):
         yield from (what for value, what in local.items() if value in decoded)
+        for kind, name in find_machine_names(decoded):
+            if kind not in allowed and name not in allowed:
+                yield _described(_MACHINE_NAMES[kind], name)
         for finding in find_secrets(decoded, allowed):
             yield _described(KINDS[finding.kind], finding.value)
         for kind, value in document_findings(decoded) if document else ():

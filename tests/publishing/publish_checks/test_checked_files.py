@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from urllib.parse import quote
@@ -21,10 +23,12 @@ from safetensors.numpy import save
 
 from agentmerge_hub import manifest
 from agentmerge_hub.cli import agentmerge
+from agentmerge_hub.dataset.redaction import machine_names
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.publish_checks import files as file_checks
 from agentmerge_hub.publishing.publish_checks.dataset_folder import check_dataset
 from agentmerge_hub.publishing.publish_checks.file_types import DATASET_FILES, MODEL_FILES
+from agentmerge_hub.publishing.publish_checks.secret_engine import SecretEngine
 from agentmerge_hub.publishing.publish_checks.secret_scan import local_secrets
 from agentmerge_hub.records import SAMPLE_SCHEMA
 
@@ -243,3 +247,55 @@ def test_links_are_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("text")
     (tmp_path / "README.md").symlink_to(tmp_path / "elsewhere")
     assert "symbolic link" in file_checks.check_files({"README.md": tmp_path / "README.md"}, MODEL_FILES)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Trained by nora.keller.", "account"),
+        ("see %2Fsrv%2Fruns%2FNora.Keller%2Frun-3", "account"),
+        ("on gpu-node-7", "host"),
+        ("read from /pool/people/mark/", "home"),
+        ("user=mark on mark@login", "account"),
+        ("Mark it as read; a bookmark@ 7", ""),
+        ("the nodes of a gpu-node-70", ""),
+    ],
+)
+def test_names_of_this_machine_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, found: str
+) -> None:
+    names = {"nora.keller": "account", "mark": "account", "/pool/people/mark": "home", "gpu-node-7": "host"}
+    monkeypatch.setattr("agentmerge_hub.dataset.redaction.machine_names._names", lambda: names)
+    places = [finding for finding in plant(tmp_path, "README.md", text.encode()) if "this machine" in finding]
+    assert bool(places) == bool(found) and all(name not in place for name in names for place in places)
+    assert not found or any(
+        {"account": "account", "host": "name of this machine", "home": "home"}[found] in p for p in places
+    )
+
+
+def test_names_that_identify_nobody_are_no_names_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine_names._names.cache_clear()
+    monkeypatch.setenv("LOGNAME", "root")
+    monkeypatch.setenv("HOME", "/root")
+    monkeypatch.setattr("socket.gethostname", lambda: "3f2a9c81d07e")
+    try:
+        assert machine_names.machine_names() == {}
+        assert list(machine_names.find_machine_names("root@localhost:/root on 3f2a9c81d07e")) == []
+    finally:
+        machine_names._names.cache_clear()
+
+
+def test_texts_of_a_killed_scan_are_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = (
+        "import os, signal\n"
+        "from agentmerge_hub.publishing.publish_checks.secret_engine import SecretEngine\n"
+        "from agentmerge_hub.publishing.publish_checks.text_extraction import Text\n"
+        "with SecretEngine() as engine:\n"
+        "    engine.add(Text('README.md', 'not for others')); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", scan], env=os.environ | {"TMPDIR": str(tmp_path)}, check=False)
+    assert [path.read_text() for path in tmp_path.rglob("*.txt")] == ["not for others\n"]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with SecretEngine():
+        assert not list(tmp_path.rglob("*.txt"))
+    assert not list(tmp_path.iterdir())
