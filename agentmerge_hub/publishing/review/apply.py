@@ -42,8 +42,8 @@ class Struck:
     """What leaves a dataset."""
 
     reasons: Mapping[Step, str]
-    answers: frozenset[str]
-    """Answers of struck rows, which must not stay as the rejected answers of other steps."""
+    failed_answers: frozenset[tuple[str, int, str]]
+    """Task, seed and answer of struck rows of `failures`, which must not stay as the rejected answers of pairs."""
 
     @property
     def episodes(self) -> set[str]:
@@ -73,7 +73,8 @@ def apply_review(folder: Path, decisions: Decisions) -> ReviewCounts:
 def _outcome(folder: Path, decisions: Decisions, content: Mapping[str, Any]) -> tuple[Struck, ReviewCounts]:
     earlier = ReviewCounts.from_manifest(content)
     reasons: dict[Step, str] = {}
-    answers, total, approved, n_struck = set(), 0, 0, 0
+    answers: set[tuple[str, int, str]] = set()
+    total = approved = n_struck = 0
     dates = [earlier.date] if earlier else []
     for row, values in iterate_rows(folder):
         total += 1
@@ -84,7 +85,8 @@ def _outcome(folder: Path, decisions: Decisions, content: Mapping[str, Any]) -> 
         if decisions.is_struck(row):
             n_struck += 1
             reasons.setdefault((row.episode_id, row.step), decision.reason)
-            answers |= {turn["content"] for turn in values.get("completion", ())}
+            if row.config == "failures":
+                answers |= {(row.task, values["seed"], turn["content"]) for turn in values["completion"]}
         else:
             approved += 1
     before = earlier.struck if earlier else 0
@@ -107,7 +109,8 @@ def _copy_splits(folder: Path, new: Path, struck: Struck) -> list[WrittenSplit]:
             return False
         if config in ("cot", "no_cot"):
             return row["sample_id"] in drawn
-        return not any(turn["content"] in struck.answers for turn in row.get("rejected", ()))
+        answers = {(row["task"], row["seed"], turn["content"]) for turn in row.get("rejected", ())}
+        return answers.isdisjoint(struck.failed_answers)
 
     return [
         _copy_split(new, config, split, splits[config, split], stays)
@@ -154,7 +157,11 @@ def _copy_shard(path: Path, copy: Path, config: str, stays: Callable[[str, dict[
     file = pq.ParquetFile(path)
     kept: list[list[int]] = []
     for group in range(file.num_row_groups):
-        keys = [name for name in ("episode_id", "step", "sample_id", "rejected") if name in file.schema_arrow.names]
+        keys = [
+            name
+            for name in ("episode_id", "step", "sample_id", "task", "seed", "rejected")
+            if name in file.schema_arrow.names
+        ]
         rows = file.read_row_group(group, columns=keys).to_pylist()
         kept.append([number for number, row in enumerate(rows) if stays(config, row)])
     if sum(map(len, kept)) == file.metadata.num_rows:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 REVIEWED_CONFIGS = ("all", "failures", "preferences")
-"""Configs with rows of their own; `cot` and `no_cot` repeat rows of `all`."""
+"""Configs with rows of their own: `cot` and `no_cot` repeat rows of `all`, `unpaired` the answers of `preferences`."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,8 @@ class ReviewRow:
 
 def row_key(row: dict[str, Any]) -> str:
     """Hash of a row's content: a changed row has another key, so that no decision applies to it."""
-    return hashlib.sha256(
-        json.dumps(row, sort_keys=True, ensure_ascii=False).encode(errors="surrogatepass")
-    ).hexdigest()
+    content = json.dumps(row, sort_keys=True, ensure_ascii=False, default=lambda data: hashlib.sha256(data).hexdigest())
+    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
 
 
 def iterate_rows(folder: Path) -> Iterator[tuple[ReviewRow, dict[str, Any]]]:
@@ -70,3 +69,9 @@ def texts_of(row: dict[str, Any]) -> Iterator[str]:
             yield value
         elif isinstance(value, list):
             yield from (item if isinstance(item, str) else item["content"] for item in value)
+
+
+def picture_of(row: dict[str, Any]) -> bytes:
+    """The PNG file that a row shows before its prompt; empty if there is none."""
+    image = row.get("image") or {}
+    return image.get("bytes") or b""

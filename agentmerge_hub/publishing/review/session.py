@@ -1,5 +1,6 @@
 """One review: the drawn rows and the decisions on them, as the page reads and changes them."""
 
+import base64
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -8,7 +9,7 @@ from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.review.decisions import APPROVED, STRUCK, Decisions
 from agentmerge_hub.publishing.review.presentation import sections_of
-from agentmerge_hub.publishing.review.rows import read_row, row_key
+from agentmerge_hub.publishing.review.rows import picture_of, read_row, row_key
 from agentmerge_hub.publishing.review.sampling import draw_sample, score_rows
 from agentmerge_hub.publishing.review.uncertainty import SpotFinder
 
@@ -69,7 +70,8 @@ class ReviewSession:
                 values = {}
             if not values or row_key(values) != row.key:
                 raise UserError(f"{self.folder} was changed during the review: end it, and start it again")
-            return {"sections": sections_of(values, self.folder, self._finder)}
+            picture = base64.b64encode(picture_of(values)).decode()
+            return {"sections": sections_of(values, self.folder, self._finder), "picture": picture}
 
     def decide(self, number: int, status: str, reason: str) -> dict[str, str]:
         """Record a decision at once; `status` is approved, struck or undecided.

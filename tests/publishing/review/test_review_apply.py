@@ -11,7 +11,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.publish_checks.dataset_folder import check_dataset
 from agentmerge_hub.publishing.review.apply import apply_review
 from agentmerge_hub.publishing.review.decisions import APPROVED, STRUCK, Decisions
-from agentmerge_hub.publishing.review.rows import iterate_rows
+from agentmerge_hub.publishing.review.rows import iterate_rows, picture_of, row_key
 from agentmerge_hub.publishing.review.sampling import draw_sample, score_rows
 from agentmerge_hub.publishing.review.summary import review_findings
 from agentmerge_hub.publishing.review.uncertainty import SpotFinder
@@ -84,3 +84,9 @@ def test_rare_tasks_and_unsure_rows_are_drawn_more_often(clicks: Path) -> None:
     share = sum(one.row.task == "miniwob.click-option" for one in scored) / len(scored)
     assert drawn.count("miniwob.click-option") > 3 * share * len(drawn)
     assert len(set(drawn)) == 3
+
+
+def test_a_screenshot_is_a_part_of_the_row() -> None:
+    row, other = ({"task": "t", "image": {"bytes": png, "path": None}} for png in (b"\x89PNG1", b"\x89PNG2"))
+    assert row_key(row) == row_key(dict(row)) != row_key(other) and picture_of(row) == b"\x89PNG1"
+    assert picture_of({"task": "t"}) == picture_of({"image": None}) == b""

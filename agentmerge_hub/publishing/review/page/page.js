@@ -60,6 +60,13 @@ function section(part) {
   return details;
 }
 
+function picture(base64) {
+  const image = element("img");
+  image.alt = "Screenshot of the page, which is published with the row";
+  image.src = `data:image/png;base64,${base64}`;
+  return image;
+}
+
 function showStatus() {
   const row = state.rows[state.number];
   const decided = state.rows.filter((one) => one.status !== "undecided").length;
@@ -81,6 +88,7 @@ async function show(number) {
   state.number = number;
   state.mark = -1;
   byId("row").replaceChildren(...content.sections.map(section));
+  if (content.picture) byId("row").children[1].after(picture(content.picture));
   showStatus();
   window.scrollTo(0, 0);
   byId("row").focus({ preventScroll: true });
