@@ -9,6 +9,7 @@ paired difference with a 95 % interval by the crossed analysis of runs and tasks
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -83,6 +84,10 @@ def one_seed(work: Path, seed: int, epochs: int, settings: list[str]) -> Path:
     """Fine-tune, merge, learn from preferences, evaluate before and after. Returns the folder of the results."""
     folder = work / f"seed-{seed}"
     folder.mkdir(exist_ok=True)
+    chosen = json.dumps({"epochs": epochs, "set": settings})
+    finished = folder / "settings.json"
+    if finished.is_file() and finished.read_text() == chosen:
+        return folder / "results"
     for name in ("pair", "workarena-traces"):
         if not (folder / name).exists():
             (folder / name).symlink_to(work / name)
@@ -100,6 +105,7 @@ def one_seed(work: Path, seed: int, epochs: int, settings: list[str]) -> Path:
     ]
     (folder / "evaluate.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
     run(*AGENTMERGE, "evaluate", "evaluate.yaml", "-o", "results", cwd=folder)
+    finished.write_text(chosen)
     return folder / "results"
 
 

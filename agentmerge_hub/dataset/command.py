@@ -158,8 +158,14 @@ def build(
     worker_config = WorkerConfig(settings, tokenizer, chat_template, chat_template_kwargs)
     built = build_dataset(traces, out, worker_config, workers=workers or os.cpu_count() or 1, ray=ray)
     counts = built.counts
+    numbers = {config: sum(sizes.values()) for config, sizes in counts["splits"].items()}
+    preferences = (
+        f", {numbers['preferences']} preference pairs, {numbers['unpaired']} labeled answers"
+        if options["preferences"]
+        else ""
+    )
     click.echo(
-        f"{counts['samples']} samples of {counts['episodes']} episodes written to {out}; {counts['episodes_found']} episodes "
+        f"{counts['samples']} samples{preferences} of {counts['episodes']} episodes written to {out}; {counts['episodes_found']} episodes "
         f"found, {built.n_new} newly read, {counts['episodes_unreadable']} unreadable; ledger.parquet lists "
         f"{sum(counts['dropped'].values())} drops"
     )

@@ -72,7 +72,7 @@ def expand(name: str) -> None:
 @click.argument("model")
 @click.option("--revision", help="Of a model on the Hub.")
 @click.option("--dataset", default="workarena-traces", show_default=True, help="Folder or Hub id.")
-@click.option("--config", default="all", show_default=True, help="all, cot or no_cot.")
+@click.option("--config", default="all", show_default=True, help="all, cot, no_cot, preferences or unpaired.")
 @click.option("--split", "splits", multiple=True, default=("inter_task", "cross_task"), show_default=True)
 @click.option("--limit", type=click.IntRange(min=1), help="Rows of each split; default: all.")
 @click.option("--batch", default=8, show_default=True, type=click.IntRange(min=1), help="Rows of a forward pass.")
@@ -85,7 +85,8 @@ def expand(name: str) -> None:
 )
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="A Parquet file.")
 def likelihood(out: Path, **options: Any) -> None:
-    """Score held-out expert answers under MODEL: their probability, by span, one row a sample.
+    """Score held-out expert answers under MODEL: their probability, by span, one row a sample. Of preference pairs, the margin of
+    the chosen over the rejected answer; of labeled answers, their log-probability.
 
     Every model is scored on the same rows, in the same prompts. `torchrun --nproc_per_node N -m agentmerge_hub.cli
     likelihood …` divides the rows over N processes.

@@ -60,8 +60,10 @@ def card_text(
         rules=EPISODE_RULES | SAMPLE_RULES,
         kinds=KINDS,
         notices=dataset_notices(terms),
-        pairs=origin_counts([split for split in written if split.config == pairs.CONFIG], pairs.ORIGINS),
-        unpaired=origin_counts([split for split in written if split.config == unpaired.CONFIG], unpaired.ORIGINS),
+        pairs=origin_counts(written, pairs.CONFIG, pairs.ORIGINS),
+        unpaired=origin_counts(written, unpaired.CONFIG, unpaired.ORIGINS),
+        meanings=pairs.ORIGINS,
+        label_meanings=unpaired.ORIGINS,
         metadata=_metadata(name, [split for split in written if split.files], terms),
         **shown,
     )

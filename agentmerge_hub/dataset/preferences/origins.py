@@ -1,20 +1,21 @@
-"""Written rows → how many come from each origin, for the card."""
+"""Written rows → how many come from each origin, by split, for the manifest and the card."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 
 
-def origin_counts(written: Sequence[WrittenSplit], meanings: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Origin, meaning and number of rows over all splits, in the order of `meanings`; origins without rows are left out."""
-    tables = [pq.read_table(path, columns=["origin"]) for split in written for path in split.files]
-    names = pa.concat_tables(tables)["origin"].to_pylist() if tables else []
-    return [
-        {"origin": origin, "meaning": meaning, "number": names.count(origin)}
-        for origin, meaning in meanings.items()
-        if origin in names
-    ]
+def origin_counts(written: Iterable[WrittenSplit], config: str, meanings: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Origin → split → rows of a config, in the order of `meanings`; origins without rows are left out."""
+    counts: dict[str, dict[str, int]] = {}
+    for split in (each for each in written if each.config == config):
+        names = Counter(
+            name for path in split.files for name in pq.read_table(path, columns=["origin"])["origin"].to_pylist()
+        )
+        for origin in meanings:
+            if names[origin]:
+                counts.setdefault(origin, {})[split.split] = names[origin]
+    return {origin: counts[origin] for origin in meanings if origin in counts}

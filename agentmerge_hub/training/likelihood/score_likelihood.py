@@ -1,6 +1,6 @@
 """Expert likelihood of a model on disk or on the Hub, written as one Parquet file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from agentmerge_hub.chat_template import ChatTemplate, parse_settings
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.training import model_loading, rows
 from agentmerge_hub.training.likelihood import results, scoring
+from agentmerge_hub.training.preference import labeled_likelihood, margins
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class LikelihoodArgs:
 def score_likelihood(args: LikelihoodArgs, out: Path) -> pa.Table:
     """Score a model, write `out`, and print a line for each split. Under a distributed launch the rows are divided.
 
+    Rows with a chosen and a rejected answer give the table of `preference.margins`, rows with a label that of
+    `preference.labeled_likelihood`, and all others that of `results`.
+
     Raises:
         UserError: if the model, the dataset or a split does not exist, the chat template cannot be used, or `out` cannot be
             written.
@@ -57,21 +61,48 @@ def _score(args: LikelihoodArgs, out: Path) -> pa.Table:
     template = ChatTemplate(tokenizer, parse_settings(args.chat_template_kwargs))
     if tokenizer.pad_token is None:
         tokenizer.pad_token = template.end_of_turn  # padding is masked; any token serves
-    splits = {name: rows.load_split(args.dataset, args.config, name, text_only=args.text_only) for name in args.splits}
+    splits = {
+        name: rows.load_split(args.dataset, args.config, name, ("prompt",), text_only=args.text_only)
+        for name in args.splits
+    }
+    score = _scorer(args, next(iter(splits.values())).column_names)
     model = model_loading.load_model(args.model, args.revision).to(state.device)
     tables = []
     for name, loaded in splits.items():
         chosen = loaded.select(range(min(args.limit or len(loaded), len(loaded))))
         with torch.autocast(state.device.type, torch.bfloat16, enabled=args.bf16):
-            table = scoring.score(model, tokenizer, template, chosen, name, args.batch)
+            table = score(model, tokenizer, template, chosen, name, batch=args.batch)
         tables.append(table)
         if state.is_main_process:
-            print(
-                f"{name}: {table.num_rows} samples, mean log-probability {pc.mean(table['mean_logprob']).as_py():.3f}, "
-                f"greedy action match {pc.mean(table['greedy_action_match'].cast(pa.int8())).as_py():.3f}"
-            )
+            print(f"{name}: {table.num_rows} rows, {_summary(table)}")
     table = pa.concat_tables(tables)
     if state.is_main_process:
         results.write(table, out)
-        print(f"{table.num_rows} samples under {args.model} written to {out}")
+        print(f"{table.num_rows} rows under {args.model} written to {out}")
     return table
+
+
+def _scorer(args: LikelihoodArgs, columns: Sequence[str]) -> Callable[..., pa.Table]:
+    """The function that scores rows with these columns."""
+    if {"chosen", "rejected"} <= set(columns):
+        return margins.score
+    if "completion" not in columns:
+        raise UserError(
+            f"{args.dataset}, config {args.config}, has no answers to score: use all, cot, no_cot, preferences or unpaired"
+        )
+    return labeled_likelihood.score if "label" in columns else scoring.score
+
+
+def _summary(table: pa.Table) -> str:
+    """The means of a split; of pairs and labeled answers by origin."""
+    if "margin" in table.column_names:
+        return "mean margin " + _means(table, "margin")
+    if "label" in table.column_names:
+        return "mean log-probability " + _means(table, "logprob")
+    match = pc.mean(table["greedy_action_match"].cast(pa.int8())).as_py()
+    return f"mean log-probability {pc.mean(table['mean_logprob']).as_py():.3f}, greedy action match {match:.3f}"
+
+
+def _means(table: pa.Table, column: str) -> str:
+    found = table.group_by("origin").aggregate([(column, "mean")]).sort_by("origin").to_pylist()
+    return ", ".join(f"{row['origin']} {row[f'{column}_mean']:.3f}" for row in found)

@@ -35,6 +35,7 @@ def score(
     labeled: Dataset,
     split: str,
     samples_seen: int | None = None,
+    batch: int = 8,
 ) -> pa.Table:
     """Score labeled rows; every process of a distributed launch gets the whole table.
 
@@ -42,8 +43,9 @@ def score(
         labeled: rows of the config ``unpaired``.
         split: its name, for the table.
         samples_seen: by the model in training, for the table.
+        batch: rows of a forward pass.
     """
-    scored = scoring.score(model, tokenizer, template, labeled.select_columns(["prompt", "completion"]), split)
+    scored = scoring.score(model, tokenizer, template, labeled.select_columns(["prompt", "completion"]), split, batch)
     records = [
         {"sample_id": row.get("sample_id"), "label": row["label"], "origin": row.get("origin"), "split": split, "samples_seen": samples_seen, "logprob": logprob}
         for row, logprob in zip(labeled.remove_columns(["prompt", "completion"]), scored["mean_logprob"].to_pylist(), strict=True)

@@ -40,6 +40,7 @@ def score(
     pairs: Dataset,
     split: str,
     samples_seen: int | None = None,
+    batch: int = 8,
 ) -> pa.Table:
     """Score pairs; every process of a distributed launch gets the whole table.
 
@@ -47,6 +48,7 @@ def score(
         pairs: rows of the config ``preferences``.
         split: its name, for the table.
         samples_seen: by the model in training, for the table.
+        batch: answers of a forward pass.
     """
     chosen, rejected = (
         scoring.score(
@@ -55,6 +57,7 @@ def score(
             template,
             pairs.select_columns(["prompt", answer]).rename_column(answer, "completion"),
             split,
+            batch,
         )["mean_logprob"].to_pylist()
         for answer in ANSWERS
     )

@@ -27,6 +27,7 @@ def pairs_dataset(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Pa
     write_episode(traces, "miniwob.click-dialog", 2, flags=BASIC, action="click('77')", reward=0.0, name="failed-bid")
     write_episode(traces, "miniwob.click-dialog", 3, flags=BASIC, action="click('10')", reward=0.0, name="failed-alone")
     write_episode(traces, "miniwob.click-dialog", 20, flags=BASIC, refused="I would press Cancel.")
+    write_episode(traces, "miniwob.click-dialog", 21, flags=BASIC, refused="I would press. " * 1000)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGENTMERGE_CACHE", str(root / "cache"))
         run("build", traces, "-o", root / "set", "--tokenizer", tokenizer_folder, "--preferences", "--inter-share", "0")
@@ -59,6 +60,7 @@ def test_a_refused_answer_is_worse_than_the_one_that_was_taken(pairs_dataset: Pa
         row["seed"] == 20 and row["rejected"][0]["content"] == "I would press Cancel." and row["rejected_action"] == ""
     )
     assert row["chosen"][0]["content"] != row["rejected"][0]["content"]
+    assert {rule for rule, source in ledger(pairs_dataset) if "_21" in source} == {"pair_too_long", "answer_too_long"}
 
 
 def test_chosen_answers_are_the_samples_and_rejected_calls_were_never_right(pairs_dataset: Path) -> None:
@@ -110,7 +112,7 @@ def test_card_and_inspect_show_the_pairs(pairs_dataset: Path) -> None:
     card = (pairs_dataset / "README.md").read_text(encoding="utf-8")
     n_pairs = json.loads((pairs_dataset / "manifest.json").read_text())["counts"]["splits"]["preferences"]["train"]
     assert (
-        "| `failed_episode` |" in card
+        "| `failed_episode` | an unsuccessful episode" in card
         and "config_name: preferences" in card
         and n_pairs == len(rows(pairs_dataset, "preferences"))
     )

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from datasets import load_dataset
 from safetensors.torch import load_file
 
 from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import finetune
 from agentmerge_hub.training.model_loading import load_model, tokenizer_at
@@ -56,7 +58,9 @@ def dpo_run(tiny_model: Path, preferences: Path, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="module")
 def kto_run(tiny_model: Path, preferences: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run("merged-kto.yaml", **settings(tiny_model, preferences, tmp_path_factory.mktemp("kto") / "run"))
+    """A run in this process, with its reference model named."""
+    options = settings(tiny_model, preferences, tmp_path_factory.mktemp("kto") / "run")
+    return run("merged-kto.yaml", **options, reference_model=tiny_model)
 
 
 def test_dpo_prefers_the_chosen_answers(dpo_run: Path, tiny_model: Path, preferences: Path) -> None:
@@ -81,6 +85,7 @@ def test_dpo_prefers_the_chosen_answers(dpo_run: Path, tiny_model: Path, prefere
 def test_kto_tells_desirable_from_undesirable_answers(kto_run: Path, tiny_model: Path, preferences: Path) -> None:
     manifest = json.loads((kto_run / "manifest.json").read_text())
     assert manifest["stage"] == "preference" and manifest["config"]["method"] == "kto"
+    assert manifest["config"]["reference_model"] == manifest["inputs"]["reference"]["name"] == tiny_model.name
     assert manifest["counts"]["rows"] == 60 and "- kto" in (kto_run / "README.md").read_text()
     scored = pq.read_table(kto_run / "checkpoint-3" / labeled_likelihood.FILE).to_pylist()
     assert len(scored) == 4 and {row["samples_seen"] for row in scored} == {24}
@@ -109,6 +114,8 @@ def test_a_run_resumes_to_the_same_weights_and_finishes_once(
     # What a run that was killed after its first checkpoint leaves.
     shutil.copytree(whole, out, ignore=lambda folder, names: set(names) - {"run.json", "checkpoint-3"} if folder == str(whole) else ())  # fmt: skip
     options = settings(tiny_model, preferences, out)
+    if finished == "kto_run":
+        options["reference_model"] = tiny_model
     run(recipe, **options)
     expected, found = load_file(whole / "model.safetensors"), load_file(out / "model.safetensors")
     assert all(expected[name].equal(found[name]) for name in expected)
@@ -127,6 +134,18 @@ def test_an_adapter_is_trained_and_merged(recipe: str, tiny_model: Path, prefere
     assert before.keys() == after.keys() and changed and all("_proj" in name for name in changed)
     reference = json.loads((out / "manifest.json").read_text())["config"]["reference_model"]
     assert reference == f"{tiny_model.name} without the adapter"
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [("preferences", "mean margin copied_example"), ("unpaired", "failed_episode"), ("other", "has no config 'other'")],
+)
+def test_likelihood_scores_pairs_and_labeled_answers(
+    config: str, says: str, tiny_model: Path, preferences: Path, tmp_path: Path
+) -> None:
+    words = ["likelihood", tiny_model, "--dataset", preferences, "--config", config, "--split", "inter_task"]
+    done = CliRunner().invoke(agentmerge, [*map(str, words), "-o", str(tmp_path / "scores.parquet")])
+    assert says in f"{done.output} {done.exception}"
 
 
 def test_nothing_of_a_pair_is_cut(tiny_model: Path, preferences: Path) -> None:
