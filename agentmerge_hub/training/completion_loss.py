@@ -20,7 +20,7 @@ MAX_LOGITS = 2**28
 number they are computed in one product, which takes half the time of TRL's tiles on a CPU; above it, in TRL's tiles."""
 
 
-def skip_prompt_logits(model: PreTrainedModel, max_logits: int = MAX_LOGITS) -> None:
+def skip_prompt_logits(model: PreTrainedModel, max_logits: int = MAX_LOGITS, *, by_row: bool = False) -> None:
     """Make TRL's loss compute logits at trained positions only; loss and gradients stay the same.
 
     A forward hook on the decoder gathers the hidden states before each trained label into one sequence
@@ -30,6 +30,8 @@ def skip_prompt_logits(model: PreTrainedModel, max_logits: int = MAX_LOGITS) -> 
     Args:
         model: after TRL's trainer has added its fused output layer (`trl.trainer.utils.add_fused_lm_head`), not wrapped.
         max_logits: labels × vocabulary up to which logits are computed in one product.
+        by_row: return the values of tokens as TRL does, (batch, length - 1) with zeros where nothing is trained: the losses of
+            preference optimization sum them row by row. They are always computed in TRL's tiles.
     """
     fused_forward = model.forward
     vocabulary = model.get_output_embeddings().weight.shape[0]
@@ -55,6 +57,8 @@ def skip_prompt_logits(model: PreTrainedModel, max_logits: int = MAX_LOGITS) -> 
         trained.append(labels[:, 1:] != IGNORED)
         targets = labels[:, 1:][trained[0]][None]
         try:
+            if by_row:
+                return _by_row(fused_forward(*args, fused_lm_head=True, shift_labels=targets, **kwargs), trained[0])
             if targets.numel() * vocabulary > max_logits or kwargs.get("output_router_logits"):
                 return fused_forward(*args, fused_lm_head=True, shift_labels=targets, **kwargs)
             return _scores(fused_forward(*args, **kwargs).logits, targets)
@@ -82,3 +86,12 @@ def _scores(logits: torch.Tensor, targets: torch.Tensor) -> FusedCausalLMOutput:
         loss=-log_probs.mean(), log_probs=log_probs, entropy=entropy, is_top1=is_top1,
         label_mask=torch.ones_like(is_top1),
     )  # fmt: skip
+
+
+def _by_row(output: FusedCausalLMOutput, trained: torch.Tensor) -> FusedCausalLMOutput:
+    """Put the values of the trained positions (1, N) where `trained` (batch, length - 1) is true."""
+    for name in ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1", "label_mask"):
+        value = getattr(output, name)
+        if value is not None:
+            setattr(output, name, value.new_zeros(trained.shape).masked_scatter(trained, value))
+    return output

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset, load_dataset
-from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 from trl.trainer import utils
 
@@ -155,3 +155,26 @@ def test_no_logits_of_prompts_are_computed(
         assert done["gradients"]["model.embed_tokens.weight"].abs().max() > 0
     trained = sum(label != rows.IGNORED for labels in tokenized["labels"][:2] for label in labels)
     assert seen == [trained, trained]
+
+
+def test_values_by_row_equal_trls(tiny_model: Path) -> None:
+    """As the losses of DPO and KTO read them: padded rows, of which the ends are trained."""
+    ids = torch.randint(6, 500, (3, 12), generator=torch.Generator().manual_seed(0))
+    labels = ids.clone()
+    for row, start in enumerate((5, 8, 3)):
+        labels[row, :start] = -100
+    labels[1, 10:] = -100
+    outputs, gradients = [], []
+    for ours in (False, True):
+        model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+        utils.add_fused_lm_head(model, outputs=("log_probs", "entropy", "mean_logits", "is_top1"))
+        if ours:
+            completion_loss.skip_prompt_logits(model, by_row=True)
+        output = model(input_ids=ids, labels=labels, fused_lm_head=True)
+        output.log_probs.sum(-1).square().sum().backward()
+        outputs.append(output)
+        gradients.append({name: each.grad for name, each in model.named_parameters()})
+    theirs, mine = outputs
+    for name in ("log_probs", "entropy", "mean_logits", "is_top1", "label_mask"):
+        torch.testing.assert_close(getattr(mine, name), getattr(theirs, name))
+    torch.testing.assert_close(gradients[1], gradients[0])

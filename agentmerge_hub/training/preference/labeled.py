@@ -39,14 +39,14 @@ def tokenize(
     encoded = rows.tokenize(
         shuffled.select_columns(["prompt", "completion"]), tokenizer, template, config.sft.max_length
     )
-    tokenized = [_row(one, bool(label)) for one, label in zip(encoded, shuffled["label"], strict=True)]
-    size = config.sft.per_device_train_batch_size
-    for start in range(0, len(tokenized), size):
-        batch = tokenized[start : start + size]
-        # The same answers, each after the prompt of the next row: as TRL's KTO trainer pairs them.
-        for row, other in zip(batch, [batch[-1], *batch[:-1]]):
-            row["KL_completion_ids"] = other["completion_ids"]
-    return Dataset.from_list(tokenized)
+    return encoded.map(
+        _with_exchanged_answers,
+        batched=True,
+        batch_size=config.sft.per_device_train_batch_size,
+        with_indices=True,
+        fn_kwargs={"desirable": list(shuffled["label"])},
+        desc="Exchanging answers",
+    )
 
 
 def longest(dataset: Dataset) -> int:
@@ -78,12 +78,13 @@ def balance_warning(dataset: Dataset, config: RunConfig) -> str | None:
     )
 
 
-def _row(encoded: Any, label: bool) -> dict[str, Any]:
-    n_prompt = sum(each == IGNORED for each in encoded["labels"])
+def _with_exchanged_answers(batch: dict[str, list], indices: list[int], desirable: list[bool]) -> dict[str, list]:
+    """The columns `TRAINED` of one batch of a device. Each answer is also put after the prompt of the next row, as TRL does it."""
+    sizes = [sum(label == IGNORED for label in labels) for labels in batch["labels"]]
+    answers = [ids[size:] for ids, size in zip(batch["input_ids"], sizes)]
     return {
-        "prompt_ids": encoded["input_ids"][:n_prompt],
-        "completion_ids": encoded["input_ids"][n_prompt:],
-        "label": label,
-        "input_ids": encoded["input_ids"],
-        "labels": encoded["labels"],
+        "prompt_ids": [ids[:size] for ids, size in zip(batch["input_ids"], sizes)],
+        "completion_ids": answers,
+        "KL_completion_ids": [answers[-1], *answers[:-1]],
+        "label": [desirable[index] for index in indices],
     }

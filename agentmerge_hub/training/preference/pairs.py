@@ -3,9 +3,7 @@
 A row that breaks the rule of `agentmerge_hub.chat_template` is refused here, as in supervised fine-tuning.
 """
 
-from typing import Any
-
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template import ChatTemplate
@@ -20,7 +18,8 @@ TRAINED = ("prompt_ids", "chosen_ids", "rejected_ids")
 
 def tokenize(pairs: Dataset, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, config: RunConfig) -> Dataset:
     """TRL's columns ``prompt_ids``, ``chosen_ids`` and ``rejected_ids``; and, for preflight, ``input_ids`` and ``labels`` with
-    both sequences of a pair one after the other.
+    both sequences of a pair one after the other. They are in the cache of datasets, where TRL puts the reference
+    log-probabilities that several processes share.
 
     Raises:
         UserError: names the first row whose text would be cut or rendered in another form.
@@ -34,7 +33,11 @@ def tokenize(pairs: Dataset, tokenizer: PreTrainedTokenizerBase, template: ChatT
         )
         for answer in ANSWERS
     )
-    return Dataset.from_list([_pair(one, other) for one, other in zip(chosen, rejected, strict=True)])
+    both = concatenate_datasets(
+        [one.rename_columns({name: f"{answer}_{name}" for name in one.column_names}) for answer, one in zip(ANSWERS, (chosen, rejected))],
+        axis=1,
+    )  # fmt: skip
+    return both.map(_pair, remove_columns=both.column_names, desc="Pairing")
 
 
 def longest(dataset: Dataset) -> int:
@@ -42,12 +45,12 @@ def longest(dataset: Dataset) -> int:
     return max(len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"])) for row in dataset)
 
 
-def _pair(chosen: Any, rejected: Any) -> dict[str, list[int]]:
-    n_prompt = sum(label == IGNORED for label in chosen["labels"])
+def _pair(row: dict[str, list[int]]) -> dict[str, list[int]]:
+    n_prompt = sum(label == IGNORED for label in row["chosen_labels"])
     return {
-        "prompt_ids": chosen["input_ids"][:n_prompt],
-        "chosen_ids": chosen["input_ids"][n_prompt:],
-        "rejected_ids": rejected["input_ids"][n_prompt:],
-        "input_ids": chosen["input_ids"] + rejected["input_ids"],
-        "labels": chosen["labels"] + rejected["labels"],
+        "prompt_ids": row["chosen_input_ids"][:n_prompt],
+        "chosen_ids": row["chosen_input_ids"][n_prompt:],
+        "rejected_ids": row["rejected_input_ids"][n_prompt:],
+        "input_ids": row["chosen_input_ids"] + row["rejected_input_ids"],
+        "labels": row["chosen_labels"] + row["rejected_labels"],
     }

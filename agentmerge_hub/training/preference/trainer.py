@@ -10,9 +10,10 @@ from trl import DPOTrainer, KTOTrainer, get_quantization_config
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import model_loading
 from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.completion_loss import skip_prompt_logits
 from agentmerge_hub.training.preference import labeled, pairs
 from agentmerge_hub.training.preflight.trl_options import evaluates
-from agentmerge_hub.training.trainer import prepare, trained_model
+from agentmerge_hub.training.trainer import base_model, prepare, trained_model
 
 
 class _TokenizedRows:
@@ -85,4 +86,7 @@ def _new_trainer(
     except ValueError as error:  # TRL checks its settings here
         raise UserError(f"TRL refuses the settings: {' '.join(str(error).split())}") from error
     model_loading.freeze(trained_model(trainer), config.options.freeze)
+    if settings.device.type == "cpu":
+        for model in filter(None, (base_model(trainer), trainer.ref_model)):
+            skip_prompt_logits(model, by_row=True)
     return trainer

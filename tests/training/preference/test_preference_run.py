@@ -159,6 +159,7 @@ def test_nothing_of_a_pair_is_cut(tiny_model: Path, preferences: Path) -> None:
     for row, ids in zip(rows, tokenized):
         assert tokenizer.decode(ids["chosen_ids"]) == row["chosen"][0]["content"] + tokenizer.eos_token
         assert tokenizer.decode(ids["rejected_ids"]) == row["rejected"][0]["content"] + tokenizer.eos_token
+    assert tokenized.cache_files  # TRL shares the reference log-probabilities among processes beside them
     config.sft.max_length = pairs.longest(tokenized) - 1
     with pytest.raises(UserError, match="max_length"):
         pairs.tokenize(rows, tokenizer, ChatTemplate(tokenizer), config)
