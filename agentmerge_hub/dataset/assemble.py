@@ -21,6 +21,8 @@ from agentmerge_hub.dataset.image_columns import loadable, with_image, with_step
 from agentmerge_hub.dataset.parquet_writer import SplitWriter, WrittenSplit
 from agentmerge_hub.dataset.part_cache import CacheEntry
 from agentmerge_hub.dataset.partial_tables import STEP_SCHEMA
+from agentmerge_hub.dataset.preferences import pairs, unpaired
+from agentmerge_hub.dataset.preferences.origins import origin_counts
 from agentmerge_hub.dataset.preferences.pairs import write_pairs
 from agentmerge_hub.dataset.preferences.unpaired import write_unpaired
 from agentmerge_hub.dataset.redaction.finding import Allowlist
@@ -87,9 +89,9 @@ def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) ->
         members["failures"] = {row.sample_id for row, _ in split_rows if not row.success}
     written = _copy_samples(split_rows, folder, members, with_image(SAMPLE_SCHEMA, images=settings.has_screenshots))
     if settings.preferences:
-        pairs, left_out = write_pairs(split_rows, folder, settings.answer, frozenset(settings.exclude_pairs))
+        paired, left_out = write_pairs(split_rows, folder, settings.answer, frozenset(settings.exclude_pairs))
         labeled, without_label = write_unpaired(split_rows, folder, settings.answer)
-        written += pairs + labeled
+        written += paired + labeled
         dropped += left_out + without_label
     episodes = {(row.source, row.episode_id): split for row, split in split_rows if row.success}
     written += _copy_steps(keys, folder, episodes, with_step_image(STEP_SCHEMA, images=settings.has_screenshots))
@@ -104,8 +106,14 @@ def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) ->
                 config: {part.split: part.num_examples for part in written if part.config == config}
                 for config in dict.fromkeys(part.config for part in written)
             },
-        },
+        }
+        | ({"origins": _origins(written)} if settings.preferences else {}),
     )
+
+
+def _origins(written: list[WrittenSplit]) -> dict[str, dict[str, dict[str, int]]]:
+    """Config → origin → split → rows, of preference pairs and labeled answers."""
+    return {config.CONFIG: origin_counts(written, config.CONFIG, config.ORIGINS) for config in (pairs, unpaired)}
 
 
 def _rows(keys: dict[Path, set[str]]) -> Iterator[Row]:

@@ -110,7 +110,10 @@ def test_excluded_pairs_are_left_out(pairs_dataset: Path, tmp_path: Path, tokeni
 
 def test_card_and_inspect_show_the_pairs(pairs_dataset: Path) -> None:
     card = (pairs_dataset / "README.md").read_text(encoding="utf-8")
-    n_pairs = json.loads((pairs_dataset / "manifest.json").read_text())["counts"]["splits"]["preferences"]["train"]
+    counts = json.loads((pairs_dataset / "manifest.json").read_text())["counts"]
+    n_pairs = counts["splits"]["preferences"]["train"]
+    assert counts["origins"]["preferences"]["failed_episode"] == {"train": 4}
+    assert counts["origins"]["unpaired"]["refused_answer"] == {"train": 1}
     assert (
         "| `failed_episode` | an unsuccessful episode" in card
         and "config_name: preferences" in card
