@@ -8,24 +8,28 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export OMP_WAIT_POLICY := passive
 export GOMP_SPINCOUNT := 0
 
-.PHONY: help setup demo test lint docs clean
+.PHONY: help setup lock demo test lint docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
 setup: $(VENV)/.ready ## make .venv with the complete locked environment, and find a Chromium
 
-$(VENV)/.ready: requirements.lock pyproject.toml
+$(VENV)/.ready: requirements.lock requirements-hashes.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and was not found: install it, or run make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python -m venv failed: install it (on Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@echo "setting up $(VENV): about 2 minutes and 3 GB"
-	@# torch first, with what its build needs; then every other package exactly as locked.
+	@# Every package as locked, by its hash; a mirror of the index may lag behind for a moment: asked again after half a minute.
+	$(PIP) install --no-deps --require-hashes -r requirements-hashes.txt || { sleep 30; $(PIP) install --no-deps --require-hashes -r requirements-hashes.txt; }
+	@# torch has a build for each kind of machine, so no hash; with what its build needs.
 	$(PIP) install -c requirements.lock "$$(grep '^torch==' requirements.lock)"
-	@# A mirror of the index may lag behind for a moment: asked again after half a minute.
-	$(PIP) install --no-deps -r requirements.lock || { sleep 30; $(PIP) install --no-deps -r requirements.lock; }
-	$(PIP) install --no-deps --editable .
+	$(PIP) install --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m agentmerge_hub.agents.browser.chromium
 	@touch $@
+
+lock: ## after a change of requirements.lock: write the hashes of its packages
+	@test -x $(BIN)/uv || { echo "run make setup before requirements.lock is changed: it installs uv" >&2; exit 1; }
+	@grep -v '^torch==' requirements.lock | $(BIN)/uv pip compile --quiet --no-deps --generate-hashes --universal --python-version 3.11.5 --no-header --no-annotate - --output-file requirements-hashes.txt
 
 demo: setup ## run the whole pipeline on this machine's CPU, in demo-out/ (about 15 minutes); ARGS=--preferences adds DPO
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/demo.sh $(ARGS)
