@@ -88,6 +88,13 @@ def combined_hash(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256(b"".join(lines)).hexdigest()
 
 
+def short_id(text: str) -> str:
+    """16 hexadecimal digits of the sha256 of a text, at least one of them a letter: an id of digits alone can be a card number."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    windows = (digest[begin : begin + 16] for begin in range(len(digest) - 15))
+    return next((window for window in windows if not window.isdigit()), f"f{digest[:15]}")
+
+
 def is_model(folder: Path) -> bool:
     """True for a folder with the configuration of a model or an adapter."""
     return (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file()

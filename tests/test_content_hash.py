@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import time
 from pathlib import Path
 
@@ -116,3 +117,12 @@ def test_a_name_that_is_not_utf_8_is_hashed(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / os.fsdecode(b"\xff.txt")).write_text("x")
     assert content_hash.folder_hash(tmp_path / "data") == content_hash.folder_hash(tmp_path / "data")
+
+
+def test_a_short_id_is_never_a_number() -> None:
+    """Of random ids of 16 digits one in 1,850 has no letter; one of those in ten passes the checksum of card numbers."""
+    ids = [content_hash.short_id(f"sample {number}") for number in range(20_000)]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch("[0-9a-f]{16}", one) and not one.isdigit() for one in ids)
+    digits = [f"sample {n}" for n in range(20_000) if hashlib.sha256(f"sample {n}".encode()).hexdigest()[:16].isdigit()]
+    assert digits, "some of them would have been numbers"

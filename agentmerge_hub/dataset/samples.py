@@ -1,6 +1,5 @@
 """One episode → its samples: each step's prompt, recorded or rendered, is fitted and checked; what is dropped has a rule."""
 
-import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from agentmerge_hub.actions import ACTION_SPACES, ActionError, Call, parse_calls
+from agentmerge_hub.content_hash import short_id
 from agentmerge_hub.dataset.drop_rules import Dropped
 from agentmerge_hub.dataset.preferences.rejected import PairKeys, pair_keys
 from agentmerge_hub.dataset.settings import Settings
@@ -188,7 +188,7 @@ def _sample(
     sample = Sample(
         prompt=messages,
         completion=(Message(role="assistant", content=version.answer),),
-        sample_id=hashlib.sha256(f"{episode.episode_id}/{step.index}/{name}".encode()).hexdigest()[:16],
+        sample_id=short_id(f"{episode.episode_id}/{step.index}/{name}"),
         episode_id=episode.episode_id,
         benchmark=episode.benchmark,
         task=episode.task,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agentmerge_hub.content_hash import short_id
 from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.prompt.tags import has_tag
 from agentmerge_hub.records import Episode, Message, Observation, Step
@@ -164,7 +165,7 @@ def _summary(path: Path, hashes: dict[str, str]) -> dict[str, Any]:
 
 def digest(hashes: dict[str, str]) -> str:
     """The identity of an episode: a hash of the names and hashes of its files."""
-    return hashlib.sha256("".join(f"{name}\0{sha}\n" for name, sha in sorted(hashes.items())).encode()).hexdigest()[:16]
+    return short_id("".join(f"{name}\0{sha}\n" for name, sha in sorted(hashes.items())))
 
 
 def _is_decision(info: dict[str, Any]) -> bool:

@@ -1,12 +1,12 @@
 """Files that hold episodes as JSON documents: one document, a list of them, or one a line."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from agentmerge_hub.content_hash import short_id
 from agentmerge_hub.traces import adp, atif, session_trace
 from agentmerge_hub.traces.files import Refused, read_file
 
@@ -48,7 +48,7 @@ def load(path: Path, number: int) -> tuple[Any, str]:
         raise Refused(f"{path.name} has changed while it was read")
     document = documents[number]
     text = json.dumps(document, sort_keys=True, ensure_ascii=True)
-    return document, hashlib.sha256(text.encode()).hexdigest()[:16]
+    return document, short_id(text)
 
 
 def _version(path: Path) -> int:

@@ -4,7 +4,6 @@ An answer is left out if a successful episode made the same calls after the same
 answer's token budget; the ledger has a row for each.
 """
 
-import hashlib
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from agentmerge_hub.content_hash import short_id
 from agentmerge_hub.dataset import part_cache
 from agentmerge_hub.dataset.drop_rules import Dropped
 from agentmerge_hub.dataset.parquet_writer import SplitWriter, WrittenSplit
@@ -88,7 +88,7 @@ def _pair(row: dict[str, Any], rejected: Rejected, number: int) -> dict[str, Any
     return {column: row[column] for column in _COLUMNS} | {
         "chosen": row["completion"],
         "rejected": [{"role": "assistant", "content": rejected.answer}],
-        "pair_id": hashlib.sha256(name.encode()).hexdigest()[:16],
+        "pair_id": short_id(name),
         "origin": rejected.origin,
         "rejected_action": rejected.action,
         "n_chosen_tokens": row["n_completion_tokens"],

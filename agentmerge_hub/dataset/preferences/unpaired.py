@@ -5,7 +5,6 @@ partner on the same page. Left out, with a ledger row: an undesirable answer tha
 the same actions on the same pages, or that is over the answer's token budget. Counterfactuals are in the pairs only.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from agentmerge_hub.content_hash import short_id
 from agentmerge_hub.dataset import part_cache
 from agentmerge_hub.dataset.drop_rules import Dropped
 from agentmerge_hub.dataset.parquet_writer import SplitWriter, WrittenSplit
@@ -76,7 +76,7 @@ def _answers(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "completion": [{"role": "assistant", "content": answer["answer"]}],
             "label": False,
             "origin": REFUSED_ANSWER,
-            "sample_id": hashlib.sha256(name.encode()).hexdigest()[:16],
+            "sample_id": short_id(name),
             "action": answer["action"],
             "n_completion_tokens": answer["n_tokens"],
         }
