@@ -7,7 +7,7 @@ import sys
 import types
 from pathlib import Path
 
-from agentmerge_hub.errors import require
+from agentmerge_hub.errors import UserError, require
 
 SWITCHES = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -24,7 +24,12 @@ def prepare() -> None:
     Raises:
         UserError: if AgentLab is not installed.
     """
-    require("agents", "agentlab", "browsergym", "miniwob", "playwright", "openai")
+    require("agents", "browsergym", "miniwob", "playwright", "openai")
+    if importlib.util.find_spec("agentlab") is None:
+        raise UserError(
+            "agentlab is not installed: run `pip install --no-deps agentlab==0.4.2` (its own requirements exclude current versions "
+            "of transformers; the extra agents has installed what it uses), or `make setup` in a clone for the complete locked environment."
+        )
     for name, value in SWITCHES.items():
         os.environ.setdefault(name, value)
     # AgentLab creates its default results folder on import, in the home folder unless this variable is set.
