@@ -161,6 +161,7 @@ def finetuned(
     rank: int | None = None,
     model: str = "acme/tiny-base",
     model_folder: Path | None = None,
+    preference: dict | None = None,
 ) -> Path:
     """A run as it lies on disk, with its trainer's state and a checkpoint; with a rank, its checkpoint is an adapter.
 
@@ -168,7 +169,7 @@ def finetuned(
         traces: the dataset's folder; None for a run that read acme/workarena-traces from the Hub.
     """
     config = {"model": model, "dataset": str(traces or "acme/workarena-traces"), "dataset_config": "all"}
-    config |= {"learning_rate": 5e-6, "samples_seen": 48, "seed": 3, "batch": 4, "lora_r": rank}
+    config |= {"learning_rate": 5e-6, "samples_seen": 48, "seed": 3, "batch": 4, "lora_r": rank} | (preference or {})
     inputs = ({"dataset": traces} if traces else {}) | ({"model": model_folder} if model_folder else {})
     lineage = {"inputs": inputs, "config": config}
     checkpoint = out / "checkpoint-4"
@@ -185,5 +186,5 @@ def finetuned(
         tiny_llama(tokenizer, checkpoint)
         (checkpoint / "optimizer.pt").write_bytes(b"\x80\x04pickle")
     for folder in (checkpoint, out):
-        manifest.write(folder, "sft", **lineage, counts={"steps": 12})
+        manifest.write(folder, "preference" if preference else "sft", **lineage, counts={"steps": 12})
     return out

@@ -48,10 +48,17 @@ assert model.generate(**ids, max_new_tokens=2, do_sample=False).shape[1] > ids["
     )
 
 
-def test_a_checkpoint_goes_alone(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
-    stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces)
+def test_a_checkpoint_of_a_preference_run_goes_alone(
+    hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    settings = {"method": "kto", "beta": 0.1, "reference_model": "agentmerge before this training"}
+    stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces, preference=settings)
     run("push", "model", "run/checkpoint-4", "--repo-id", "acme/early", *LICENSE, "--traces", "traces", "--yes")
-    assert "optimizer.pt" not in files_of(hub, "acme/early") and "model.safetensors" in files_of(hub, "acme/early")
+    files = files_of(hub, "acme/early")
+    assert "optimizer.pt" not in files and "model.safetensors" in files
+    card = ModelCard(files["README.md"].decode())
+    assert {"trl", "kto"} <= set(card.data.tags) and "TRL's KTO" in card.text
+    assert "| reference model | agentmerge before this training |" in card.text
 
 
 def test_a_run_on_a_dataset_of_the_hub_asks_for_its_rows(run, tokenizer_folder: Path, traces, tmp_path, hub) -> None:

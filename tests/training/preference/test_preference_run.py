@@ -82,7 +82,7 @@ def test_dpo_prefers_the_chosen_answers(dpo_run: Path, tiny_model: Path, prefere
     assert sum(after) > sum(before)
 
 
-def test_kto_tells_desirable_from_undesirable_answers(kto_run: Path, tiny_model: Path, preferences: Path) -> None:
+def test_kto_separates_desirable_from_undesirable_answers(kto_run: Path, tiny_model: Path, preferences: Path) -> None:
     manifest = json.loads((kto_run / "manifest.json").read_text())
     assert manifest["stage"] == "preference" and manifest["config"]["method"] == "kto"
     assert manifest["config"]["reference_model"] == manifest["inputs"]["reference"]["name"] == tiny_model.name
