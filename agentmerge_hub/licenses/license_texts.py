@@ -1,9 +1,21 @@
-"""Recognizes the text of a license: a text is a copy only if it holds every clause listed for that license.
+"""Recognizes the text of a license: a text is a copy only if it holds every word of a known text of that license.
 
-The clauses are short quotes from different sections of each license text, as words in lower case without punctuation.
+A known text is stored as hashes of its consecutive chunks of words (`known_texts.json`), so that the texts themselves are not
+shipped. Words are compared in lower case without punctuation, layout and web addresses. The chunks were made by `chunks_of` from
+the license texts in the package scancode-toolkit-mini 32.5.0 (licensedcode/data/licenses). For `llama3` and `qwen-research` it
+has no text, so that those are recognized by their clauses alone: short quotes from different sections of the license.
 """
 
+import hashlib
+import json
 import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+_CHUNK = 12
+"""Words of a chunk."""
+_ADDRESS = re.compile(r"https?://\S+|www\.\S+", re.IGNORECASE)
 
 _LLAMA = (
     "means the terms and conditions for use reproduction distribution and modification of the llama materials set forth herein",
@@ -60,11 +72,46 @@ CLAUSES: dict[str, tuple[str, ...]] = {
 """License id → clauses. Every license that requires a copy of its text has an entry."""
 
 
-def missing_clauses(license: str, text: str) -> list[str]:
-    """Clauses of a license that a text lacks; empty for a complete copy.
+def differences(license: str, text: str) -> list[str]:
+    """What a text lacks to be a complete copy of a license, one clause each; empty for a complete copy.
 
     Args:
         license: a key of `CLAUSES`.
     """
-    words = " ".join(re.findall(r"[a-z0-9]+", text.casefold()))
-    return [clause for clause in CLAUSES[license] if clause not in words]
+    words = _words(text)
+    joined = " ".join(words)
+    if missing := [clause for clause in CLAUSES[license] if clause not in joined]:
+        return [f"it lacks {clause!r}" for clause in missing]
+    known = known_texts().get(license, [])
+    missing_words = [missing_chunks(chunks, text) for chunks in known]
+    if not known or not all(missing_words):
+        return []
+    return [f"it differs from the known text near word {number * _CHUNK + 1}" for number in min(missing_words, key=len)]
+
+
+@cache
+def known_texts() -> dict[str, list[list[str]]]:
+    """License id → its known texts, each as `chunks_of`."""
+    return json.loads(Path(__file__).with_name("known_texts.json").read_text(encoding="utf-8"))
+
+
+def chunks_of(text: str) -> list[str]:
+    """Hashes of consecutive chunks of words that cover a whole text."""
+    words = _words(text)
+    starts = [*range(0, len(words) - _CHUNK, _CHUNK), max(0, len(words) - _CHUNK)]
+    return [_hash(words[start : start + _CHUNK]) for start in starts]
+
+
+def missing_chunks(chunks: Sequence[str], text: str) -> list[int]:
+    """Numbers of the chunks of a known text that a text does not hold."""
+    words = _words(text)
+    held = {_hash(words[start : start + _CHUNK]) for start in range(max(1, len(words) - _CHUNK + 1))}
+    return [number for number, chunk in enumerate(chunks) if chunk not in held]
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", _ADDRESS.sub(" ", text).casefold())
+
+
+def _hash(words: Sequence[str]) -> str:
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:8]

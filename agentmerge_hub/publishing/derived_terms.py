@@ -6,12 +6,12 @@ from typing import Any
 
 from agentmerge_hub import content_hash
 from agentmerge_hub.licenses.license_terms import License, ordered
-from agentmerge_hub.licenses.license_texts import missing_clauses
+from agentmerge_hub.licenses.license_texts import differences
 from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
 from agentmerge_hub.publishing.cards.model_card import Input
 from agentmerge_hub.publishing.model_folder import TRAINED
 from agentmerge_hub.publishing.publish_checks.dataset_folder import splits_of, terms_of_rows
-from agentmerge_hub.publishing.publish_checks.text_extraction import Content
+from agentmerge_hub.publishing.publish_checks.text_extraction import Content, read_bytes
 
 Terms = dict[str, list[str]]
 """License id → sources under it: ids of models, and ``answers of TEACHER``."""
@@ -108,10 +108,10 @@ def check_terms(name: str, terms: Mapping[str, Sequence[str]], texts: Mapping[st
                 f"the {entry.name} ({whose}) requires a model name that starts with {entry.model_prefix!r}, not {name!r}: "
                 "choose such a --repo-id"
             )
-        if entry.copy_of_text and copy and not any(_is_copy(entry, text) for text in texts.values()):
+        if entry.copy_of_text and copy and (lacks := _lacks(entry, texts)) is not None:
             findings.append(
                 f"the {entry.name} requires a copy of its complete text in the repository: pass it with --license-file "
-                f"(it is in the repository of {copy[0]}, or at {entry.link})"
+                f"(it is in the repository of {copy[0]}, or at {entry.link}){lacks}"
             )
         others = [of for id, those in terms.items() if id != entry.id for of in those if not of.startswith(_ANSWERS)]
         if entry.answers_improve_only and len(copy) < len(terms[entry.id]) and others:
@@ -136,7 +136,11 @@ def _derived_from(entry: License, terms: Mapping[str, Sequence[str]]) -> list[st
     return [of for of in terms[entry.id] if entry.answers_derive or not of.startswith(_ANSWERS)]
 
 
-def _is_copy(entry: License, text: Content) -> bool:
-    """Whether a file holds the complete text of this license."""
-    content = text if isinstance(text, bytes) else text.read_bytes()
-    return not missing_clauses(entry.id, content.decode("utf-8", "replace"))
+def _lacks(entry: License, texts: Mapping[str, Content]) -> str | None:
+    """None if a file holds the complete text of this license; else what the file closest to it lacks."""
+    read = {name: read_bytes(content).decode("utf-8", "replace") for name, content in texts.items()}
+    lacking = {name: differences(entry.id, text) for name, text in read.items()}
+    if not lacking:
+        return ""
+    closest = min(lacking, key=lambda name: len(lacking[name]))
+    return f"; {closest} is no copy: {lacking[closest][0]}" if lacking[closest] else None

@@ -6,15 +6,13 @@ from license_copies import license_copy
 from agentmerge_hub.licenses.license_terms import dataset_notices, metadata
 from agentmerge_hub.publishing.derived_terms import check_terms, notice
 
-GEMMA = license_copy("gemma").encode()
-
-
 def test_a_gemma_goes_with_its_terms() -> None:
     terms = {"gemma": ["google/gemma-3-270m"], "apache-2.0": ["answers of scripted"]}
     assert ["requires a copy of its complete text" in finding for finding in check_terms("web-agent", terms, {})] == [
         True
     ]
-    assert check_terms("web-agent", terms, {"LICENSE": GEMMA}) == []
+    clauses = {"LICENSE": license_copy("gemma").encode()}
+    assert "LICENSE is no copy: it differs from the known text near word" in check_terms("web-agent", terms, clauses)[0]
     assert notice(terms).decode().splitlines() == [
         "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms",
         "These weights were modified from those of google/gemma-3-270m: see README.md.",
@@ -40,11 +38,11 @@ def test_answers_of_llama_3_improve_llama_3_alone() -> None:
 
 
 def test_two_licenses_want_two_copies() -> None:
-    terms = {"gemma": ["google/gemma-3-270m"], "llama3.1": ["meta-llama/Llama-3.1-8B"]}
-    llama = license_copy("llama3.1").encode()
-    assert len(check_terms("Llama-gemma", terms, {"LICENSE": GEMMA})) == 1
-    assert check_terms("Llama-gemma", terms, {"LICENSE": GEMMA, "LICENSE-1": llama}) == []
-    assert metadata(terms)["license_name"] == "gemma-and-llama3.1"
+    terms = {"qwen-research": ["Qwen/Qwen2.5-3B"], "llama3": ["meta-llama/Meta-Llama-3-8B"]}
+    texts = {f"LICENSE-{id}": license_copy(id).encode() for id in terms}
+    assert len(check_terms("Llama-3-qwen", terms, {"LICENSE": texts["LICENSE-llama3"]})) == 1
+    assert check_terms("Llama-3-qwen", terms, texts) == []
+    assert metadata(terms)["license_name"] == "llama3-and-qwen-research"
 
 
 @pytest.mark.parametrize(

@@ -103,24 +103,24 @@ def refusal(run, *arguments: str) -> str:
 
 
 def test_a_llama_keeps_its_license_and_name(hub: Hub, run, merged: Path) -> None:
-    llama = (*PUSH[:-1], "meta-llama/Llama-3.1-8B", "--traces", "traces")
+    llama = (*PUSH[:-1], "meta-llama/Meta-Llama-3-8B", "--traces", "traces")
     told = refusal(run, *llama)
-    assert "requires a model name that starts with 'Llama'" in told and "--license-file" in told
+    assert "requires a model name that starts with 'Llama 3'" in told and "--license-file" in told
     assert hub.store.repos == {}
-    named = ("push", "model", "merged", "--repo-id", "acme/Llama-3.1-8B-AgentMerge", *llama[5:])
-    (merged.parent / "license.txt").write_text("Llama 3.1 Community License")
+    named = ("push", "model", "merged", "--repo-id", "acme/Llama-3-8B-AgentMerge", *llama[5:])
+    (merged.parent / "license.txt").write_text("Meta Llama 3 Community License")
     assert "requires a copy of its complete text" in refusal(run, *named, "--license-file", "license.txt")
-    terms = license_copy("llama3.1")
+    terms = license_copy("llama3")
     (merged.parent / "license.txt").write_text(terms)
     run(*named, "--license-file", "license.txt", "--yes")
-    files = hub.store.repos["model", "acme/Llama-3.1-8B-AgentMerge"].resolve("main").files
+    files = hub.store.repos["model", "acme/Llama-3-8B-AgentMerge"].resolve("main").files
     card = files["README.md"].content.decode()
-    assert ModelCard(card).data.license == "llama3.1" and "**Built with Llama.**" in card
-    assert "https://www.llama.com/llama3_1/use-policy/" in card
+    assert ModelCard(card).data.license == "llama3" and "**Built with Meta Llama 3.**" in card
+    assert "https://www.llama.com/llama3/use-policy/" in card
     assert files["LICENSE"].content.decode() == terms
     assert files["NOTICE"].content.decode().splitlines() == [
-        "Llama 3.1 is licensed under the Llama 3.1 Community License, Copyright © Meta Platforms, Inc. All Rights Reserved.",
-        "These weights were modified from those of meta-llama/Llama-3.1-8B: see README.md.",
+        "Meta Llama 3 is licensed under the Meta Llama 3 Community License, Copyright © Meta Platforms, Inc. All Rights Reserved.",
+        "These weights were modified from those of meta-llama/Meta-Llama-3-8B: see README.md.",
     ]
 
 

@@ -70,18 +70,18 @@ def test_a_run_on_a_dataset_of_the_hub_asks_for_its_rows(run, tokenizer_folder: 
     assert ModelCard(files_of(hub, "acme/agent")["README.md"].decode()).data.datasets == ["acme/workarena-traces"]
 
 
-def test_a_gemma_goes_with_its_terms(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
-    stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces, model="google/gemma-3-270m")
+def test_a_model_goes_with_the_terms_of_its_base(hub: Hub, run, traces, tokenizer_folder, tmp_path: Path) -> None:
+    stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces, model="Qwen/Qwen2.5-3B")
     push = ("push", "model", "run", "--repo-id", "acme/agent", "--traces", "traces", "--yes")
     failed = run(*push, ok=False)
-    assert "the Gemma Terms of Use requires a copy of its complete text in the repository" in failed.stdout
-    (tmp_path / "terms.md").write_text(license_copy("gemma"))
+    assert "the Qwen RESEARCH LICENSE AGREEMENT requires a copy of its complete text in the repository" in failed.stdout
+    (tmp_path / "terms.md").write_text(license_copy("qwen-research"))
     run(*push, "--license-file", "terms.md")
     files = files_of(hub, "acme/agent")
     card = ModelCard(files["README.md"].decode())
-    assert card.data.license == "gemma" and card.data.base_model == ["google/gemma-3-270m"]
-    assert "bound by the use restrictions of section 3.2" in card.text and "prohibited_use_policy" in card.text
-    assert files["NOTICE"].startswith(b"Gemma is provided under and subject to the Gemma Terms of Use found at ")
+    assert card.data.license_name == "qwen-research" and card.data.base_model == ["Qwen/Qwen2.5-3B"]
+    assert "**Built with Qwen. For non-commercial research and evaluation only.**" in card.text
+    assert files["NOTICE"].startswith(b"Qwen is licensed under the Qwen RESEARCH LICENSE AGREEMENT, Copyright (c) Alibaba")
 
 
 def test_what_was_replayed_has_terms_too(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
