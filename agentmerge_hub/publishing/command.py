@@ -93,6 +93,14 @@ def push_dataset(**options) -> None:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of `agentmerge evaluate` with its scores.",
 )
+@click.option(
+    "--benchmark",
+    "benchmarks",
+    multiple=True,
+    metavar="NAME=ORG/DATASET",
+    help="Dataset on the Hub whose leaderboard shows the scores of a benchmark, for .eval_results. Repeatable. "
+    "[default: the training dataset, if it is one]",
+)
 @_PRIVATE
 @_COLLECTION
 @_OVERLAY

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from agentmerge_hub import manifest
 from agentmerge_hub.agents.weights import weights_hash
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing import derived_terms, model_folder
+from agentmerge_hub.publishing.cards.eval_results import eval_results, parse_benchmarks
 from agentmerge_hub.publishing.cards.model_card import Model, model_card
-from agentmerge_hub.publishing.cards.scores import scores_of
+from agentmerge_hub.publishing.cards.scores import evaluated_at, scores_of
 from agentmerge_hub.publishing.hub.repository import Repository, check_id
 from agentmerge_hub.publishing.hub.state import CARD, Content, Publication
 from agentmerge_hub.publishing.overlay import apply_overlay, read_overlay
@@ -27,6 +29,7 @@ def push_model(
     datasets: tuple[str, ...],
     traces: Path | None,
     results: Path | None,
+    benchmarks: tuple[str, ...],
     license: str | None,
     license_files: tuple[Path, ...],
     replay_license: str | None,
@@ -39,6 +42,7 @@ def push_model(
     """Show, and with `yes` publish, a model with a card made from its files, its manifest, its spec and its scores.
 
     Args:
+        benchmarks: ``BENCHMARK=ORG/NAME``, the datasets on the Hub that have the tasks of the scores.
         folder: what `merge`, `sweep`, `graft` or a fine-tuning run wrote, one of its checkpoints, or its adapter.
 
     Raises:
@@ -69,8 +73,11 @@ def push_model(
         files["NOTICE"] = notice
     copies = {name: text for name, text in files.items() if name.startswith("LICENSE")}
     findings += [*base_findings, *license_findings, *derived_terms.check_terms(repository.name, licenses, copies)]
+    if benchmarks and not results:
+        raise UserError("--benchmark names the dataset of scores: pass their folder with --results.")
     if not findings:
         weights = weights_hash(folder)
+        scores = scores_of(results, weights) if results else []
         facts = Model(
             relation=model_folder.relation_of(folder, content["stage"]),
             manifest=content,
@@ -80,11 +87,14 @@ def push_model(
             datasets=published_data,
             terms=licenses,
             weights_hash=weights,
-            scores=scores_of(results, weights) if results else (),
+            scores=scores,
             parameters=model_folder.parameters_of(files),
             benchmarks=benchmarks_of(splits_of(traces)) if traces else (),
             tokenizer=model_folder.tokenizer_facts(files),
         )
+        if results:
+            named = parse_benchmarks(benchmarks, published_data, scores)
+            files |= eval_results(repository, scores, named, evaluated_at(results))
         files[CARD] = apply_overlay(model_card(repository, facts), added, repository).encode()
     files[manifest.NAME] = published_manifest(content, files, hub_ids)
     findings += check_files(files, MODEL_FILES, added.allowed)

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 import stage_outputs
+import yaml
 from hub_server import Hub
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, parse_eval_result_entries
 from license_copies import license_copy
 
 from agentmerge_hub import content_hash, manifest
@@ -64,6 +66,17 @@ def test_the_card_tells_all_and_huggingface_hub_accepts_it(hub: Hub, run, merged
         "standard_error": pytest.approx((4 / 3 * 4) ** 0.5 / 8, abs=1e-4),
         "standard_error_over": "new tasks",
     }
+    entries = {name: parse_eval_result_entries(yaml.safe_load(file.content)) for name, file in files.items() if name[0] == "." and name.endswith(".yaml")}  # fmt: skip
+    assert set(entries) == {f".eval_results/miniwob_{split}_Advanced.yaml" for split in ("cross_task", "inter_task")}
+    (entry,) = entries[".eval_results/miniwob_cross_task_Advanced.yaml"]
+    assert (entry.dataset_id, entry.task_id, entry.value) == ("acme/workarena-traces", "cross_task", metric["value"])
+    finished = manifest.read(merged.parent / "results")["run"]["finished"]
+    assert datetime.fromisoformat(entry.date) == datetime.fromisoformat(finished)
+    assert f"standard error {metric['args']['standard_error']} over new tasks, n = 8 episodes of 4" in entry.notes
+    assert entry.source_url.endswith("/acme/tiny-agentmerge")
+    shown = (*PUSH, *MORE, "--results", "results", "--benchmark")
+    assert "have no scores of workarena" in run(*shown, "workarena=acme/x", ok=False).stderr
+    assert ".eval_results/miniwob_cross_task_Advanced.yaml" in run(*shown, "miniwob=acme/board").stdout
     for told in ("base + λ·(agent − base)", "λ = 0.4", "mergekit 0.1.5", "| agent | agent |", "`sft` from dataset"):
         assert told in card.text
     assert weights_hash(merged) in card.text and "base_model: base # base" in card.text

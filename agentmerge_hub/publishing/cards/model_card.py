@@ -169,8 +169,6 @@ def _tags(model: Model) -> list[str]:
 
 def _eval_result(score: Score) -> EvalResult:
     known = not math.isnan(score.standard_error)
-    error = {"standard_error": round(score.standard_error, 4), "standard_error_over": score.error_is_over}
-    counts = {"n": score.n, "tasks": score.tasks, "crashed": score.crashed, "missing": score.missing}
     return EvalResult(
         task_type="text-generation",
         task_name="Web tasks in a browser",
@@ -184,6 +182,6 @@ def _eval_result(score: Score) -> EvalResult:
         metric_name=f"Success rate ± {score.standard_error:.3f} (n = {score.n})"
         if known
         else f"Success rate (n = {score.n})",
-        metric_value=round(score.success, 4),
-        metric_args=counts | (error if known else {}),
+        metric_value=score.rounded_success,
+        metric_args=score.facts,
     )

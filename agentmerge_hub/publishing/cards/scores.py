@@ -1,5 +1,6 @@
 """results.parquet → the scores of one model, with n and standard errors, for its card."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,20 @@ class Score:
     def error_is_over(self) -> str:
         return "new tasks" if self.split == NEW_TASKS else "new seeds of these tasks"
 
+    @property
+    def rounded_success(self) -> float:
+        """The success as published."""
+        return round(self.success, 4)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is published with the success: the counts, and the standard error where it is defined."""
+        counts = {"n": self.n, "tasks": self.tasks, "crashed": self.crashed, "missing": self.missing}
+        if math.isnan(self.standard_error):
+            return counts
+        error = round(self.standard_error, 4)
+        return {**counts, "standard_error": error, "standard_error_over": self.error_is_over}
+
 
 _LATER_COLUMN = "endpoint_model"
 """Results that were written before this column existed are read as well."""
@@ -72,6 +87,11 @@ def scores_of(folder: Path, weights_hash: str) -> list[Score]:
     for row in mine:
         groups.setdefault((row["benchmark"], row["split"], row["agent"] or ""), []).append(row)
     return [_score(*group, rows) for group, rows in sorted(groups.items())]
+
+
+def evaluated_at(folder: Path) -> str:
+    """When the evaluation of a folder of `agentmerge evaluate` ended, ISO-8601."""
+    return str(manifest.read(folder)["run"]["finished"])
 
 
 def _score(benchmark: str, split: str, agent: str, rows: Iterable[dict[str, Any]]) -> Score:
