@@ -33,6 +33,8 @@ PACKAGE_OF = {
     "plan": "analysis",
     "analyse": "analysis",
     "review": "publishing",
+    "demo-page": "publishing",
+    "gguf": "publishing",
     "push": "publishing",
     "download": "publishing",
     "yank": "publishing",

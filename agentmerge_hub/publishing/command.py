@@ -42,6 +42,14 @@ _YES = click.option("--yes", is_flag=True, help="Publish. Without it, only show 
 @_PRIVATE
 @_COLLECTION
 @_OVERLAY
+@click.option(
+    "--session-traces",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Also publish N episodes, spread over the tasks, as session traces, which the Hub's trace viewer shows.",
+)
 @_REPLACE
 @click.option(
     "--screenshots-reviewed",
@@ -165,3 +173,44 @@ def yank(repo_id: str, release: str, reason: str, squash: bool, kind: str | None
     limit_requests()
     repository = Repository(kind or find_kind(check_id(repo_id)), check_id(repo_id))
     click.echo(yank(repository, release, reason, squash, yes))
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--type",
+    "number_format",
+    type=click.Choice(["bf16", "f16", "q8_0"]),
+    default="q8_0",
+    show_default=True,
+    help="Number format of the weights.",
+)
+def gguf(folder: Path, number_format: str) -> None:
+    """Convert the model FOLDER to a GGUF file beside its weights, for llama.cpp.
+
+    `agentmerge evaluate` and `agentmerge serve` with the engine llama.cpp read it, and `agentmerge push model` publishes it. Its
+    weights and its tokenizer are compared with those of the folder.
+    """
+    require("gguf", "gguf", "numpy")
+    from agentmerge_hub.publishing.gguf.convert import convert
+
+    out = convert(folder, number_format)
+    click.echo(f"{out}: {out.stat().st_size / 1e6:,.1f} MB, the weights of {folder} in {number_format}")
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("--repo-id", metavar="ORG/NAME", help="The dataset on the Hub, for links.")
+@click.option("--rows", type=click.IntRange(min=1), default=3, show_default=True, help="Rows of each task.")
+def demo_page(dataset: Path, out: Path, repo_id: str | None, rows: int) -> None:
+    """Write one static HTML page with a few rows of each task of DATASET, and the README.md of a static Space.
+
+    Publish it with `hf upload ORG/SPACE OUT . --repo-type space --exclude manifest.json`.
+    """
+    require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs", "kingfisher")
+    from agentmerge_hub.publishing.demo.page import PAGE, write_demo
+    from agentmerge_hub.publishing.hub.repository import check_id
+
+    number = write_demo(dataset, out, check_id(repo_id) if repo_id else None, rows)
+    click.echo(f"{out / PAGE}: {number} rows of {dataset}")

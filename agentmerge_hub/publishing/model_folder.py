@@ -14,7 +14,8 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs import adapter
 from agentmerge_hub.merging.inputs.checkpoint import tensors_of
 from agentmerge_hub.merging.specs import spec as specs
-from agentmerge_hub.publishing.cards.model_card import Input
+from agentmerge_hub.publishing.cards.model_card import GgufFile, Input
+from agentmerge_hub.publishing.gguf.compare import compare
 from agentmerge_hub.publishing.publish_checks.model_texts import safetensors_header
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, read_bytes
 
@@ -174,9 +175,22 @@ def check_weights(folder: Path, files: Sequence[str]) -> list[str]:
         elif not tensors_of(folder):
             findings.append("its weights hold no tensor")
         weights_hash(folder)
+        for name in files:
+            if name.endswith(".gguf"):
+                findings += compare(folder, folder / name)
     except UserError as error:
         findings.append(str(error))
     return findings
+
+
+def gguf_files(files: Mapping[str, Content]) -> list[GgufFile]:
+    """The GGUF files among the published ones."""
+    sizes = {name: content.stat().st_size for name, content in files.items() if isinstance(content, Path)}
+    return [
+        GgufFile(name, f"{name.removeprefix('model-').removesuffix('.gguf')}, {size / 1e6:,.1f} MB")
+        for name, size in sorted(sizes.items())
+        if name.endswith(".gguf")
+    ]
 
 
 def renamed_base(folder: Path, base_model: str) -> dict[str, Content]:

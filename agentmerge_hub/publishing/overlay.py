@@ -14,6 +14,7 @@ import yaml
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.publishing.hub.repository import Repository
 from agentmerge_hub.publishing.hub.withdrawn import with_warning
+from agentmerge_hub.publishing.session_traces import without_sessions
 
 _BLOCK = re.compile(r"---\n(.*?)\n---\n?", re.DOTALL)
 _PUBLISHER = "<!-- added by the publisher -->\n\n"
@@ -94,7 +95,7 @@ def generated_part(card: str) -> tuple[dict[str, Any], str]:
     Raises:
         yaml.YAMLError: if the metadata is broken.
     """
-    card = with_warning(card, {}).partition(_PUBLISHER)[0].rstrip() + "\n"
+    card = without_sessions(with_warning(card, {})).partition(_PUBLISHER)[0].rstrip() + "\n"
     block = _BLOCK.match(card)
     metadata = yaml.safe_load(block[1]) if block else {}
     kept = metadata if isinstance(metadata, dict) else {}

@@ -5,9 +5,9 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from agentmerge_hub import manifest
+from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.publishing.hub.withdrawn import manifest_bytes
-from agentmerge_hub.publishing.publish_checks.text_extraction import Content, read_bytes
+from agentmerge_hub.publishing.publish_checks.text_extraction import Content
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -29,9 +29,10 @@ def published_manifest(
             continue
         if name in content["outputs"] and not isinstance(data, bytes):
             outputs[name] = content["outputs"][name]
+        elif isinstance(data, bytes):
+            outputs[name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
         else:
-            raw = read_bytes(data)
-            outputs[name] = {"sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)}
+            outputs[name] = {"sha256": content_hash.file_hash(data), "bytes": data.stat().st_size}
     public = {"inputs": _inputs(content["inputs"], hub_ids or ())}
     if hub_ids is not None:
         public["config"] = _settings(content["config"], hub_ids)

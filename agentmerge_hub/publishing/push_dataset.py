@@ -1,19 +1,31 @@
 """`agentmerge push dataset`: the files of a build, its card with the repository's id, checks, publication."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
+from agentmerge_hub.dataset.card.croissant import croissant
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.publishing.hub.release_text import CROISSANT, published_croissant
+from agentmerge_hub.publishing.hub.releases import next_tag
 from agentmerge_hub.publishing.hub.repository import Repository, check_id
 from agentmerge_hub.publishing.hub.state import CARD, Content, Publication
 from agentmerge_hub.publishing.overlay import apply_overlay, read_overlay
-from agentmerge_hub.publishing.publish_checks.dataset_folder import check_dataset, loaded_as
+from agentmerge_hub.publishing.publish_checks.dataset_folder import (
+    check_dataset,
+    dataset_name,
+    rebuilt_card,
+    written_splits,
+)
 from agentmerge_hub.publishing.publish_checks.file_types import DATASET_FILES
 from agentmerge_hub.publishing.publish_checks.files import check_files, check_folder
 from agentmerge_hub.publishing.publish_checks.parquet_texts import count_pictures
 from agentmerge_hub.publishing.published_manifest import published_manifest
 from agentmerge_hub.publishing.review.summary import review_findings, review_line
+from agentmerge_hub.publishing.session_traces import FOLDER as SESSIONS
+from agentmerge_hub.publishing.session_traces import session_files, with_sessions
 from agentmerge_hub.publishing.show import show_and_publish
 from agentmerge_hub.records import SCHEMA_VERSION
 
@@ -24,6 +36,7 @@ def push_dataset(
     private: bool,
     collection: str,
     overlay: Path | None,
+    session_traces: int,
     replace_edits: bool,
     yes: bool,
     screenshots_reviewed: bool = False,
@@ -33,6 +46,7 @@ def push_dataset(
     Args:
         screenshots_reviewed: whether a person has looked at the dataset's pictures, which no check can read.
         overlay: hand-written metadata and text for the card.
+        session_traces: number of episodes to publish as session traces.
         replace_edits: whether files that others edited on the Hub are overwritten.
 
     Raises:
@@ -43,14 +57,29 @@ def push_dataset(
     findings = check_folder(folder, ["build"])
     content = manifest.read(folder)
     files = _files(folder, content)
+    written = written_splits(folder)
+    major = int(SCHEMA_VERSION.split(".")[0])
+    first = next_tag({}, major)
     if (folder / CARD).is_file():
-        card = (folder / CARD).read_text(encoding="utf-8", errors="replace")
-        files[CARD] = apply_overlay(_with_example(card, repo_id), added, repository).encode()
+        try:
+            card = rebuilt_card(folder, content, written, repo_id, first)
+        except UserError as error:
+            findings.append(str(error))
+            card = (folder / CARD).read_text(encoding="utf-8", errors="replace")
+        if session_traces:
+            files |= session_files(folder, session_traces)
+            card = with_sessions(card)
+        files[CARD] = apply_overlay(card, added, repository).encode()
+        if CROISSANT in files and not findings:
+            today = time.strftime("%Y-%m-%d", time.gmtime())
+            files[CROISSANT] = published_croissant(
+                croissant(dataset_name(folder), written), repository, first, today
+            ).encode()
         files[manifest.NAME] = published_manifest(content, files)
     allowed = {**content["config"].get("allow", {}), **added.allowed}
     findings += check_files(files, DATASET_FILES, allowed)
     if not findings:
-        findings = [*check_dataset(folder, content), *review_findings(folder)]
+        findings = [*check_dataset(folder, content, written), *review_findings(folder)]
     pictures = count_pictures(
         path for name, path in files.items() if isinstance(path, Path) and name.endswith(".parquet")
     )
@@ -59,16 +88,11 @@ def push_dataset(
             f"the dataset holds {pictures:,} screenshots, which no rule can redact: look at them "
             f"(agentmerge inspect {folder} --save-images FOLDER), then push with --screenshots-reviewed"
         )
-    major = int(SCHEMA_VERSION.split(".")[0])
     publication = Publication(repository, files, "build", major, private, collection or None, replace_edits)
     show_and_publish(publication, findings, yes, notes=[review_line(folder, content)])
 
 
-def _with_example(card: str, repo_id: str) -> str:
-    """The card with the repository's id in its example."""
-    return card.replace(f'load_dataset("{loaded_as(card)}"', f'load_dataset("{repo_id}"')
-
-
 def _files(folder: Path, content: Mapping[str, Any]) -> dict[str, Content]:
-    """The files of the manifest, and the manifest."""
-    return {name: folder / name for name in [*sorted(content["outputs"]), manifest.NAME] if (folder / name).is_file()}
+    """The files of the manifest without session traces, and the manifest."""
+    names = [name for name in sorted(content["outputs"]) if not name.startswith(f"{SESSIONS}/")]
+    return {name: folder / name for name in [*names, manifest.NAME] if (folder / name).is_file()}

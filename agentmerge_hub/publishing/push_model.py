@@ -4,6 +4,7 @@ from pathlib import Path
 
 from agentmerge_hub import manifest
 from agentmerge_hub.agents.weights import weights_hash
+from agentmerge_hub.dataset.card.example import example
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing import derived_terms, model_folder
 from agentmerge_hub.publishing.cards.eval_results import eval_results, parse_benchmarks
@@ -12,7 +13,7 @@ from agentmerge_hub.publishing.cards.scores import evaluated_at, scores_of
 from agentmerge_hub.publishing.hub.repository import Repository, check_id
 from agentmerge_hub.publishing.hub.state import CARD, Content, Publication
 from agentmerge_hub.publishing.overlay import apply_overlay, read_overlay
-from agentmerge_hub.publishing.publish_checks.dataset_folder import benchmarks_of, splits_of
+from agentmerge_hub.publishing.publish_checks.dataset_folder import benchmarks_of, splits_of, training_files
 from agentmerge_hub.publishing.publish_checks.file_types import MODEL_FILES
 from agentmerge_hub.publishing.publish_checks.files import check_files
 from agentmerge_hub.publishing.published_manifest import published_manifest, published_spec
@@ -91,6 +92,8 @@ def push_model(
             parameters=model_folder.parameters_of(files),
             benchmarks=benchmarks_of(splits_of(traces)) if traces else (),
             tokenizer=model_folder.tokenizer_facts(files),
+            gguf=model_folder.gguf_files(files),
+            example=example(training_files(splits_of(traces))) if traces else (),
         )
         if results:
             named = parse_benchmarks(benchmarks, published_data, scores)

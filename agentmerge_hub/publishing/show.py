@@ -8,6 +8,7 @@ from rich.table import Table
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub.client import limit_requests
+from agentmerge_hub.publishing.hub.release_text import with_tag
 from agentmerge_hub.publishing.hub.state import CARD, Publication
 from agentmerge_hub.publishing.hub.upload import preview, publish
 
@@ -23,14 +24,14 @@ def show_and_publish(publication: Publication, findings: list[str], yes: bool, n
     """
     limit_requests()
     console = Console(soft_wrap=True, highlight=False)
-    _show(console, publication)
-    for line in notes:
-        console.print(escape(line))
     note = tag = None
     private = publication.private
     if not findings and not yes:
         seen = preview(publication)
         findings, note, tag, private = [*seen.findings], seen.note, seen.tag, seen.private
+    _show(console, publication, tag)
+    for line in notes:
+        console.print(escape(line))
     if findings:
         for finding in findings:
             console.print(f"[red]✗[/red] {escape(finding)}")
@@ -63,11 +64,11 @@ def _publish(console: Console, publication: Publication) -> None:
         console.print(f"[yellow]![/yellow] {escape(done.warning)}")
 
 
-def _show(console: Console, publication: Publication) -> None:
+def _show(console: Console, publication: Publication, tag: str | None) -> None:
     card = publication.files.get(CARD)
     if card is not None:
-        text = card if isinstance(card, bytes) else card.read_bytes()
-        console.print(escape(text.decode("utf-8", "replace")))
+        text = (card if isinstance(card, bytes) else card.read_bytes()).decode("utf-8", "replace")
+        console.print(escape(with_tag(text, tag) if tag else text))
     table = Table("file", "bytes", title=f"What would go to {publication.repository}", title_justify="left")
     table.columns[1].justify = "right"
     for name, size in sorted(publication.sizes.items()):

@@ -15,7 +15,6 @@ from agentmerge_hub.licenses.license_texts import (
     missing_chunks,
 )
 
-
 APACHE = (Path(__file__).parents[2] / "LICENSE").read_text()
 
 

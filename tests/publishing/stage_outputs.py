@@ -11,6 +11,7 @@ from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.dataset.card.readme import write_card
 from agentmerge_hub.dataset.image_columns import image_value, loadable, with_image
 from agentmerge_hub.dataset.parquet_writer import SplitWriter
+from agentmerge_hub.dataset.partial_tables import STEP_SCHEMA
 from agentmerge_hub.dataset.redaction.finding import Allowlist
 from agentmerge_hub.dataset.redaction.rules import KINDS
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
@@ -47,7 +48,21 @@ def sample(number: int, **changes) -> dict:
     } | changes
 
 
-def dataset(out: Path, rows: list[dict] | None = None, dropped: list[dict] | None = None, png: bytes = b"") -> Path:
+def step(row: dict) -> dict:
+    """The row of the config `episodes` that a sample comes from."""
+    columns = {name: row[name] for name in STEP_SCHEMA.names if name in row}
+    page = {"goal": "Press the button.", "axtree": f"RootWebArea\n  [a{row['seed']}] button 'Press me'", "flags": "{}"}
+    answer = {"answer": row["completion"][0]["content"], "executed": row["action"], "recorded_prompt": [], "html": ""}
+    return dict.fromkeys(STEP_SCHEMA.names) | columns | page | answer
+
+
+def dataset(
+    out: Path,
+    rows: list[dict] | None = None,
+    dropped: list[dict] | None = None,
+    png: bytes = b"",
+    episodes: bool = False,
+) -> Path:
     """A dataset folder: the rows as every split of `all`, and those with and without chain of thought; with the same
     screenshot in each row if there is one."""
     rows = [row | {"image": image_value(png)} for row in rows or [sample(number) for number in range(4)]]
@@ -60,6 +75,10 @@ def dataset(out: Path, rows: list[dict] | None = None, dropped: list[dict] | Non
                 writer = SplitWriter(folder, config, split, schema)
                 writer.add(pa.Table.from_pylist(kept, schema), [100] * len(kept))
                 written.append(writer.close())
+        if episodes:
+            writer = SplitWriter(folder, "episodes", "train", STEP_SCHEMA)
+            writer.add(pa.Table.from_pylist([step(row) for row in rows], STEP_SCHEMA), [100] * len(rows))
+            written.append(writer.close())
         measure_and_scan(written, LineScanner(Allowlist({kind: "to plant secrets" for kind in KINDS})))
         ledger = pa.Table.from_pylist(dropped or [], LEDGER_SCHEMA)
         pq.write_table(ledger, folder / "ledger.parquet")

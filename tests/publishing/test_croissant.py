@@ -33,10 +33,19 @@ def test_every_column_of_every_config_is_described(folder: Path) -> None:
         ]
 
 
+REQUIRED = {"@context", "@type", "conformsTo", "name", "description", "license", "url", "creator", "datePublished"}
+RECOMMENDED = {"keywords", "publisher", "version", "inLanguage", "citeAs", "isLiveDataset"}
+
+
 def test_mlcroissant_reads_rows_from_what_was_downloaded(run, folder: Path, tmp_path: Path) -> None:
     run("push", "dataset", folder, "--repo-id", "acme/traces", "--yes")
     run("download", "acme/traces", "-o", "copy")
+    described = json.loads((tmp_path / "copy" / FILE).read_text())
+    assert not (REQUIRED | RECOMMENDED) - set(described) and described["version"] == "1.0.0"
+    assert described["url"].endswith("/datasets/acme/traces") and described["creator"]["url"].endswith("/acme")
+    assert described["citeAs"].startswith("@inproceedings") and len(described["rai:dataLimitations"]) == 6
     dataset = mlcroissant.Dataset(jsonld=str(tmp_path / "copy" / FILE))
+    assert not dataset.metadata.ctx.issues.errors and not dataset.metadata.ctx.issues.warnings
     rows = list(dataset.records("cot"))
     assert len(rows) == 6 and {row["cot/split"] for row in rows} == {b"train", b"inter_task", b"cross_task"}
     assert rows[0]["cot/completion"][0]["cot/completion/content"] == b"<action>click('a0')</action>"

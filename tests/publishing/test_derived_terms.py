@@ -6,6 +6,7 @@ from license_copies import license_copy
 from agentmerge_hub.licenses.license_terms import dataset_notices, metadata
 from agentmerge_hub.publishing.derived_terms import check_terms, notice
 
+
 def test_a_gemma_goes_with_its_terms() -> None:
     terms = {"gemma": ["google/gemma-3-270m"], "apache-2.0": ["answers of scripted"]}
     assert ["requires a copy of its complete text" in finding for finding in check_terms("web-agent", terms, {})] == [

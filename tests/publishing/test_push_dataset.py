@@ -66,11 +66,15 @@ def test_one_commit_a_tag_a_collection_and_nothing_the_second_time(hub: Hub, run
     ]
     sent = {name: file.content for name, file in repo(hub).resolve("main").files.items() if name != ".gitattributes"}
     made = {p.relative_to(traces).as_posix(): p.read_bytes() for p in traces.rglob("*") if p.is_file()}
-    published = made["README.md"].replace(b'load_dataset("traces"', b'load_dataset("acme/workarena-traces"')
-    assert sent["README.md"].startswith(published.rstrip()) and b"## Contact" in sent["README.md"]
-    assert {n: c for n, c in sent.items() if n not in ("README.md", "manifest.json")} == {
-        n: c for n, c in made.items() if n not in ("README.md", "manifest.json")
-    }
+    text = sent["README.md"].decode()
+    assert (
+        'load_dataset("acme/workarena-traces", "cot", split="train", revision="v1.0.0")' in text
+        and "## Contact" in text
+    )
+    assert "`completion[0]`, role `assistant`:\n\n```text\n<action>click('a0')</action>\n```" in text
+    assert "Press button 0." in made["README.md"].decode() and "revision=" not in made["README.md"].decode()
+    changed = {"README.md", "croissant.json", "manifest.json"}
+    assert {n: c for n, c in sent.items() if n not in changed} == {n: c for n, c in made.items() if n not in changed}
     before = len(hub.requests)
     assert "nothing new" in run(*PUSH, "--yes").stdout
     assert repo(hub).head == head
@@ -82,7 +86,7 @@ def test_a_downloaded_copy_can_be_published_elsewhere(hub: Hub, run, traces: Pat
     run("download", "acme/workarena-traces", "-o", "copy")
     run("push", "dataset", "copy", "--repo-id", "alice/copy", "--yes")
     copied = hub.store.repos["dataset", "alice/copy"].resolve("main").files["README.md"].content.decode()
-    assert 'load_dataset("alice/copy", "cot", split="train")' in copied and "acme" not in copied
+    assert 'load_dataset("alice/copy", "cot", split="train", revision="v1.0.0")' in copied and "acme" not in copied
     assert copied.count("## Contact") == 1
 
 
@@ -110,6 +114,9 @@ def test_new_rows_get_a_new_tag_and_the_first_release_stays(hub: Hub, run, trace
     assert "1 removed, tagged v1.1.0" in run(*PUSH, "--yes").stdout
     files = repo(hub).resolve("v1.1.0").files
     assert repo(hub).tags == {"v1.0.0": first, "v1.1.0": repo(hub).head} and new in files and old not in files
+    described = [json.loads(repo(hub).resolve(tag).files["croissant.json"].content) for tag in ("v1.0.0", "v1.1.0")]
+    assert [entry["version"] for entry in described] == ["1.0.0", "1.1.0"]
+    assert 'revision="v1.1.0"' in card(hub) and 'revision="v1.0.0"' not in card(hub)
     run("download", "acme/workarena-traces", "-r", "v1.0.0", "-o", "first")
     assert (traces.parent / "first" / old).is_file()
 

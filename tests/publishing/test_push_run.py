@@ -81,7 +81,9 @@ def test_a_model_goes_with_the_terms_of_its_base(hub: Hub, run, traces, tokenize
     card = ModelCard(files["README.md"].decode())
     assert card.data.license_name == "qwen-research" and card.data.base_model == ["Qwen/Qwen2.5-3B"]
     assert "**Built with Qwen. For non-commercial research and evaluation only.**" in card.text
-    assert files["NOTICE"].startswith(b"Qwen is licensed under the Qwen RESEARCH LICENSE AGREEMENT, Copyright (c) Alibaba")
+    assert files["NOTICE"].startswith(
+        b"Qwen is licensed under the Qwen RESEARCH LICENSE AGREEMENT, Copyright (c) Alibaba"
+    )
 
 
 def test_what_was_replayed_has_terms_too(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from agentmerge_hub.dataset.card.figures import benchmarks_of
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.licenses.license_terms import ordered
+from agentmerge_hub.package_data import data_folder
 from agentmerge_hub.records import IMAGE, SCHEMA_VERSION
 
 FILE = "croissant.json"
@@ -63,6 +64,10 @@ def croissant(name: str, written: Iterable[WrittenSplit]) -> str:
         "license": [license.link or license.id for license in ordered(terms)],
         "inLanguage": "en",
         "isLiveDataset": False,
+        "citeAs": _citation(),
+        "rai:dataCollection": "Web agents acted in benchmark tasks; steps of episodes that the task's own validation confirmed are kept.",
+        "rai:dataLimitations": _limits(),
+        "rai:personalSensitiveInformation": "Addresses, hosts, keys, tokens, phone numbers, paths and account names are replaced.",
         "keywords": ["web agents", "BrowserGym", *benchmarks_of(written), "behavior cloning"],
         "distribution": [
             {
@@ -80,6 +85,23 @@ def croissant(name: str, written: Iterable[WrittenSplit]) -> str:
         ],
     }
     return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
+
+
+def _citation() -> str:
+    """The BibTeX entry of the card."""
+    return (
+        (data_folder("dataset_card") / "citation.md")
+        .read_text(encoding="utf-8")
+        .split("```")[1]
+        .removeprefix("bibtex")
+        .strip()
+    )
+
+
+def _limits() -> list[str]:
+    """The known limits of the card."""
+    text = (data_folder("dataset_card") / "limits.md").read_text(encoding="utf-8")
+    return [" ".join(limit.split()) for limit in text.removeprefix("- ").split("\n- ")]
 
 
 def _fields(config: str, schema: pa.Schema) -> list[dict[str, Any]]:

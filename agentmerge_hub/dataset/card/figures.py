@@ -14,10 +14,11 @@ from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 _COLUMNS = ["benchmark", "category", "task", "episode_id", "teacher", "license", "cot", "n_prompt_tokens", "n_completion_tokens", "axtree_lines_cut", "html_lines_cut"]  # fmt: skip
 
 
-_BENCHMARKS = {
+BENCHMARKS = {
     "workarena": "WorkArena", "miniwob": "MiniWoB", "webarena": "WebArena", "visualwebarena": "VisualWebArena",
     "assistantbench": "AssistantBench", "weblinx": "WebLINX",
 }  # fmt: skip
+"""Names of benchmarks for readers."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def figures(written: list[WrittenSplit], config: dict[str, Any]) -> dict[str, An
     screenshots = config.get("screenshots", "off").replace("off", "")
     cut = table["axtree_lines_cut"].to_numpy() + table["html_lines_cut"].to_numpy()
     return {
-        "benchmarks": [_BENCHMARKS.get(name, name) for name in benchmarks_of(written)],
+        "benchmarks": [BENCHMARKS.get(name, name) for name in benchmarks_of(written)],
         "tokens": {"prompt": int(prompt.sum()), "answer": int(answer.sum())},
         "lengths": [
             _lengths(

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from agentmerge_hub.dataset.card.croissant import FILE as CROISSANT
 from agentmerge_hub.dataset.card.croissant import croissant
+from agentmerge_hub.dataset.card.example import example
 from agentmerge_hub.dataset.card.figures import benchmarks_of, draw_lengths, figures
 from agentmerge_hub.dataset.drop_rules import EPISODE_RULES, SAMPLE_RULES
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
@@ -35,12 +36,14 @@ def write_card(
 
 
 def card_text(
-    name: str, written: list[WrittenSplit], counts: dict[str, Any], config: dict[str, Any], loaded_as: str | None = None
-) -> str:
+    name: str, written: list[WrittenSplit], counts: dict[str, Any], config: dict[str, Any], loaded_as: str | None = None,
+    revision: str | None = None,
+) -> str:  # fmt: skip
     """The card. Its figures come from the rows of `written`; the numbers of dropped rows and redacted values from `counts`.
 
     Args:
         loaded_as: argument of `load_dataset`: ``ORG/NAME`` once it is published; `name` if None.
+        revision: tag of its release, once it is published.
     """
     shown = figures(written, config)
     terms = [row["license"] for row in shown["teachers"]]
@@ -53,6 +56,8 @@ def card_text(
     return environment.get_template(TEMPLATE).render(
         name=name,
         loaded_as=loaded_as or name,
+        pin=f', revision="{revision}"' if revision else "",
+        example=example(_training_files(written)),
         counts=counts,
         review=counts.get("review"),
         config=config,
@@ -67,6 +72,12 @@ def card_text(
         metadata=_metadata(name, [split for split in written if split.files], terms),
         **shown,
     )
+
+
+def _training_files(written: list[WrittenSplit]) -> list[Path]:
+    """The files of the training split of `cot`, or of `all` if that is empty."""
+    files = {split.config: split.files for split in written if split.split == "train" and split.files}
+    return files.get("cot") or files.get("all", [])
 
 
 def _terms(license: str) -> str:

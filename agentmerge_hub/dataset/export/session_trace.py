@@ -8,16 +8,21 @@ from agentmerge_hub.records import Episode, Step
 from agentmerge_hub.traces.episode_json import KEY, to_facts
 
 
-def lines(episode: Episode) -> list[dict[str, Any]]:
-    """The lines of one episode, as JSON values. The viewer shows AXTrees; HTML and the rest are in the header."""
-    facts = to_facts(episode) | {"html": [step.observation.html for step in episode.steps]}
+def lines(episode: Episode, facts: bool = True) -> list[dict[str, Any]]:
+    """The lines of one episode, as JSON values. The viewer shows AXTrees.
+
+    Args:
+        facts: whether the header holds HTML and the rest, with which the episode can be read back.
+    """
     header: dict[str, Any] = {
         "type": "session",
         "harness": "agentmerge",
         "id": episode.episode_id,
         "name": f"{episode.task} {episode.seed}",
     }
-    header |= {"task": episode.task, "seed": episode.seed, "reward": episode.reward, KEY: facts}
+    header |= {"task": episode.task, "seed": episode.seed, "reward": episode.reward}
+    if facts:
+        header[KEY] = to_facts(episode) | {"html": [step.observation.html for step in episode.steps]}
     first = episode.steps[0].observation
     messages: list[dict[str, Any]] = [
         {"role": "user", "content": first.goal},

@@ -81,6 +81,8 @@ def _yaml(entry: EvalResultEntry) -> bytes:
 
 def _notes(score: Score) -> str:
     facts = score.facts
-    error = f"standard error {facts['standard_error']} over {score.error_is_over}, " if "standard_error" in facts else ""
+    error = (
+        f"standard error {facts['standard_error']} over {score.error_is_over}, " if "standard_error" in facts else ""
+    )
     agent = f"agent {score.agent}, " if score.agent else ""
     return f"success rate, {agent}{error}n = {score.n} episodes of {score.tasks} tasks, {score.crashed} crashed, {score.missing} missing"

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, constants
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 
+from agentmerge_hub.dataset.card.example import Turn
+from agentmerge_hub.dataset.card.figures import BENCHMARKS
 from agentmerge_hub.licenses import license_terms
+from agentmerge_hub.package_data import data_folder
 from agentmerge_hub.publishing.cards.scores import Score
 from agentmerge_hub.publishing.hub.repository import Repository
 
 TEMPLATE = "model.md.jinja"
+FIRST_RELEASE = "v1.0.0"
+"""A push writes the tag of its release in place of it."""
 _TAGS = ("agentmerge", "web-agents", "browsergym")
 _STAGE_TAGS = {"merge": ("mergekit", "merge"), "graft": ("merge",), "sft": ("trl", "sft"), "preference": ("trl",)}
 _COMMENT_LINES = 3
@@ -36,6 +41,15 @@ class Input:
     made_by: str
     """The stage that wrote it and that stage's inputs, empty for a downloaded model."""
     on_hub: bool = False
+
+
+@dataclass(frozen=True)
+class GgufFile:
+    """A published GGUF file."""
+
+    name: str
+    comment: str
+    """Its number format and size."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,10 @@ class Model:
     """Of the rows it was trained on, where they are known."""
     tokenizer: str
     """A sentence on the published tokenizer."""
+    example: Sequence[Turn] = ()
+    """Turns of a row it was trained on."""
+    gguf: Sequence[GgufFile] = ()
+    """GGUF files with the same weights."""
 
 
 def model_card(repository: Repository, model: Model) -> str:
@@ -68,8 +86,9 @@ def model_card(repository: Repository, model: Model) -> str:
     Raises:
         ValueError: if huggingface_hub does not accept the metadata.
     """
+    shared = FileSystemLoader(data_folder("dataset_card"))
     environment = Environment(
-        loader=PackageLoader("agentmerge_hub.publishing.cards", "templates"),
+        loader=ChoiceLoader([PackageLoader("agentmerge_hub.publishing.cards", "templates"), shared]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -88,6 +107,10 @@ def model_card(repository: Repository, model: Model) -> str:
         formula=_spec_comments(model.spec),
         spec=model.spec.strip(),
         config=config,
+        pin=FIRST_RELEASE,
+        example=model.example,
+        gguf=model.gguf,
+        benchmarks=[BENCHMARKS.get(name, name) for name in _benchmarks(model)],
         settings=_settings(model.manifest),
         mergekit=config.get("mergekit", model.manifest["versions"].get("mergekit", "")),
         inputs=model.inputs,
@@ -163,8 +186,12 @@ def _tags(model: Model) -> list[str]:
     adapter = ("peft", "lora") if model.relation == "adapter" else ()
     stage = model.manifest["stage"]
     method = (model.manifest["config"].get("method", "dpo"),) if stage == "preference" else ()
-    benchmarks = sorted({*model.benchmarks, *(score.benchmark for score in model.scores)})
-    return list(dict.fromkeys([*_STAGE_TAGS[stage], *method, *adapter, *_TAGS, *benchmarks]))
+    return list(dict.fromkeys([*_STAGE_TAGS[stage], *method, *adapter, *_TAGS, *_benchmarks(model)]))
+
+
+def _benchmarks(model: Model) -> list[str]:
+    """Benchmarks of the rows it was trained on and of its scores."""
+    return sorted({*model.benchmarks, *(score.benchmark for score in model.scores)})
 
 
 def _eval_result(score: Score) -> EvalResult:

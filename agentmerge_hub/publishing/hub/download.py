@@ -232,7 +232,7 @@ def _card_differs(folder: Path) -> bool:
 
 
 def _loads_elsewhere(card: Path) -> str | None:
-    """Whether the card's metadata lets `load_dataset` read files outside of data/."""
+    """Whether the card's metadata lets `load_dataset` read files outside of data/ and sessions/."""
     block = re.match(r"\s*---\n(.*?)\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
     try:
         metadata = yaml.safe_load(block[1]) if block else {}
@@ -241,7 +241,7 @@ def _loads_elsewhere(card: Path) -> str | None:
     configs = metadata.get("configs") or [] if isinstance(metadata, dict) else []
     paths = re.findall(r'"(?:path|data_dir)": "([^"]*)"', json.dumps(configs, default=str))
     if len(paths) < json.dumps(configs, default=str).count('"data_files"') or any(
-        not path.startswith("data/") or ".." in path for path in paths
+        not path.startswith(("data/", "sessions/")) or ".." in path for path in paths
     ):
         return f"{CARD} was edited to load other files"
     return None

@@ -4,20 +4,17 @@ Large files are sent first, by content hash, so that the next run after an inter
 reply, the true state is looked up.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub.errors import describe, is_unreachable, sentences
+from agentmerge_hub.publishing.hub.planned_release import planned_tag, released_files
 from agentmerge_hub.publishing.hub.releases import content_of, newest_tag, next_tag
 from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, check_account, files_on_hub, tags_on_hub
 from agentmerge_hub.publishing.hub.state import (
-    CARD,
-    Content,
     HubState,
     Publication,
     changes,
@@ -25,7 +22,7 @@ from agentmerge_hub.publishing.hub.state import (
     obstacles,
     read_state,
 )
-from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, with_card, with_warning
+from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN
 
 _NOTHING = "nothing was published by this run; run the same command again to send only the rest"
 
@@ -62,11 +59,9 @@ def preview(publication: Publication) -> Preview:
         check_account(api, repository.namespace)
         state = read_state(api, repository)
         if state is None:
-            return Preview((), None, next_tag({}, publication.major), publication.private)
+            return Preview((), None, planned_tag(api, publication, None), publication.private)
         found = obstacles(api, publication, state)
-        newest = newest_tag(state.tags, publication.major)
-        same = newest and not any(content_of(dict.fromkeys(names, "")) for names in changes(publication, state))
-        return Preview(tuple(found), None, newest if same else next_tag(state.tags, publication.major), state.private)
+        return Preview(tuple(found), None, planned_tag(api, publication, state), state.private)
     except UserError as error:
         return Preview((str(error).rstrip("."),), None, None, publication.private)
     except Exception as error:
@@ -93,7 +88,8 @@ def publish(publication: Publication) -> Published:
         state = read_state(api, repository) or _create(api, publication)
         if found := obstacles(api, publication, state):
             raise UserError(f"{'; '.join(found)}. {_NOTHING[0].upper()}{_NOTHING[1:]}.")
-        publication = replace(publication, files=_marked(publication.files, state))
+        tag = planned_tag(api, publication, state)
+        publication = replace(publication, files=released_files(api, publication, state, tag))
         sent, removed = changes(publication, state)
     commit = _commit(api, publication, state, sent, removed)
     then = f"the files are at {repository.url}, and no tag names them yet; run the same command again"
@@ -116,17 +112,6 @@ def _create(api: HfApi, publication: Publication) -> HubState:
     if state is None:
         raise UserError(f"{repository} was created, and the Hub does not show it yet: run the same command again.")
     return state
-
-
-def _marked(files: Mapping[str, Content], state: HubState) -> dict[str, Content]:
-    """The files, their card warning of withdrawn releases."""
-    card, listing = files.get(CARD), files[manifest.NAME]
-    if not state.withdrawn or card is None:
-        return dict(files)
-    text = card.decode("utf-8") if isinstance(card, bytes) else card.read_text(encoding="utf-8")
-    marked = with_warning(text, state.withdrawn).encode()
-    listing = listing if isinstance(listing, bytes) else listing.read_bytes()
-    return {**files, CARD: marked, manifest.NAME: with_card(listing, marked)}
 
 
 def _commit(api: HfApi, publication: Publication, state: HubState, sent: list[str], removed: list[str]) -> str:

@@ -43,10 +43,12 @@ def with_warning(card: str, withdrawn: Mapping[str, Any]) -> str:
     return head + mark + _START + "\n".join(lines) + _END + body
 
 
-def with_card(content: bytes, card: bytes) -> bytes:
-    """A manifest whose entry for README.md is that of this card."""
+def with_files(content: bytes, files: Mapping[str, bytes]) -> bytes:
+    """A manifest whose entries for these files are those of their content."""
     changed = json.loads(content)
-    changed["outputs"]["README.md"] = {"sha256": hashlib.sha256(card).hexdigest(), "bytes": len(card)}
+    changed["outputs"] |= {
+        name: {"sha256": hashlib.sha256(file).hexdigest(), "bytes": len(file)} for name, file in files.items()
+    }
     return manifest_bytes(changed)
 
 

@@ -10,7 +10,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub.errors import sentences
 from agentmerge_hub.publishing.hub.repository import Repository, check_account, read_on_hub
 from agentmerge_hub.publishing.hub.state import CARD, HubState, manifest_from, read_state
-from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, content_id, with_card, with_warning
+from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, content_id, with_files, with_warning
 
 
 def yank(repository: Repository, tag: str, reason: str, squash: bool, yes: bool) -> str:
@@ -57,7 +57,7 @@ def _mark(api: HfApi, repository: Repository, state: HubState, withdrawn: dict) 
     if CARD in state.files:
         card = read_on_hub(api, repository, CARD, state.head).decode("utf-8", "replace")
         files[CARD] = with_warning(card, withdrawn).encode()
-        files[manifest.NAME] = with_card(read_on_hub(api, repository, manifest.NAME, state.head), files[CARD])
+        files[manifest.NAME] = with_files(read_on_hub(api, repository, manifest.NAME, state.head), {CARD: files[CARD]})
     api.create_commit(
         repository.id,
         [CommitOperationAdd(name, content) for name, content in files.items()],

@@ -18,7 +18,9 @@ from agentmerge_hub.dataset.card.croissant import croissant
 from agentmerge_hub.dataset.card.readme import card_text
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.dataset.split import SPLITS
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
+from agentmerge_hub.publishing.hub.release_text import pinned_revision, without_release
 from agentmerge_hub.publishing.overlay import generated_part
 from agentmerge_hub.records import SCHEMA_VERSION
 
@@ -31,19 +33,21 @@ _MOST = 10
 """Lines of the card that are quoted."""
 
 
-def check_dataset(folder: Path, content: Mapping[str, Any]) -> list[str]:
+def check_dataset(folder: Path, content: Mapping[str, Any], written: list[WrittenSplit] | None = None) -> list[str]:
     """Findings on a folder whose files are those of its manifest.
 
     Args:
         content: the folder's manifest.json.
+        written: of `written_splits`; read if None.
     """
     splits = splits_of(folder)
+    written = written_splits(folder) if written is None else written
     if not splits:
         return ["the folder has no data/<config>/<split>-*.parquet"]
     return [
         *_check_version(content),
         *_check_counts(folder, content, splits),
-        *_check_card(folder, content, splits),
+        *_check_card(folder, content, written),
         *_check_licenses(splits, content["config"].get("licenses", {})),
     ]
 
@@ -56,28 +60,68 @@ def splits_of(folder: Path) -> Splits:
     return found
 
 
+def training_files(splits: Splits) -> list[Path]:
+    """The files of the training split of `cot`, or of `all` if it has none."""
+    return splits.get(("cot", "train")) or splits.get(("all", "train"), [])
+
+
 def _check_version(content: Mapping[str, Any]) -> Iterator[str]:
     version = content["config"].get("schema_version")
     if version != SCHEMA_VERSION:
         yield f"the dataset has schema {version} and this package writes {SCHEMA_VERSION}: build it again"
 
 
-def _check_card(folder: Path, content: Mapping[str, Any], splits: Splits) -> Iterator[str]:
-    """Compares README.md with the card generated from the data, line by line."""
-    written = [_written(config, split, splits[config, split]) for config, split in sorted(splits, key=build_order)]
-    text = (folder / "README.md").read_text(encoding="utf-8")
+def written_splits(folder: Path) -> list[WrittenSplit]:
+    """The splits of a dataset's folder in the order of a build."""
+    splits = splits_of(folder)
+    return [_written(config, split, splits[config, split]) for config, split in sorted(splits, key=build_order)]
+
+
+def rebuilt_card(
+    folder: Path, content: Mapping[str, Any], written: list[WrittenSplit], repo_id: str | None, revision: str | None
+) -> str:
+    """The card generated from the data.
+
+    Args:
+        repo_id: argument of `load_dataset` in its example.
+        revision: tag in its example, none if None.
+
+    Raises:
+        UserError: if the folder's card or manifest lacks what is needed.
+    """
     try:
-        name = DatasetCard(text).data.to_dict().get("pretty_name") or folder.resolve().name
-    except (ValueError, yaml.YAMLError) as error:
-        yield f"README.md is no dataset card: {' '.join(str(error).split())}"
-        return
-    try:
-        rebuilt = card_text(name, written, dict(content["counts"]), dict(content["config"]), loaded_as(text))
+        return card_text(
+            dataset_name(folder), written, dict(content["counts"]), dict(content["config"]), repo_id, revision
+        )
     except (TemplateError, KeyError, TypeError) as error:
-        yield f"manifest.json lacks what the card shows ({error}): it is of another version of this package, so build again"
+        raise UserError(
+            f"manifest.json lacks what the card shows ({error}): it is of another version of this package, so build again"
+        ) from error
+
+
+def dataset_name(folder: Path) -> str:
+    """The name in the metadata of a dataset's card, else the folder's."""
+    text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    try:
+        return DatasetCard(text).data.to_dict().get("pretty_name") or folder.resolve().name
+    except (ValueError, yaml.YAMLError) as error:
+        raise UserError(f"README.md is no dataset card: {' '.join(str(error).split())}") from error
+
+
+def _check_card(folder: Path, content: Mapping[str, Any], written: list[WrittenSplit]) -> Iterator[str]:
+    """Compares README.md with the card generated from the data, line by line."""
+    text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    try:
+        rebuilt = rebuilt_card(folder, content, written, loaded_as(text), pinned_revision(text))
+    except UserError as error:
+        yield str(error)
         return
     described = folder / CROISSANT
-    if not described.is_file() or described.read_text(encoding="utf-8") != croissant(name, written):
+    try:
+        found = without_release(described.read_text(encoding="utf-8", errors="replace"), SCHEMA_VERSION)
+    except (OSError, ValueError):
+        found = ""
+    if found != croissant(dataset_name(folder), written):
         yield f"{CROISSANT} does not agree with the data: build again"
     try:
         (published, body), (expected, expected_body) = generated_part(text), generated_part(rebuilt)

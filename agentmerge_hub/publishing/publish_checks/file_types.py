@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.publishing.publish_checks.gguf_texts import gguf_texts
 from agentmerge_hub.publishing.publish_checks.model_texts import (
     safetensors_texts,
     sentencepiece_texts,
@@ -13,6 +14,7 @@ from agentmerge_hub.publishing.publish_checks.model_texts import (
 )
 from agentmerge_hub.publishing.publish_checks.parquet_texts import parquet_texts
 from agentmerge_hub.publishing.publish_checks.png_texts import png_texts
+from agentmerge_hub.publishing.publish_checks.session_trace_texts import session_trace_texts
 from agentmerge_hub.publishing.publish_checks.text_extraction import (
     Content,
     Text,
@@ -29,12 +31,14 @@ _COMMON: dict[str, Extractor] = {
 }
 DATASET_FILES: Mapping[str, Extractor] = _COMMON | {
     r"(?:data/[a-z0-9_-]+/)?[a-z0-9_-]+\.parquet": parquet_texts,
+    r"sessions/[A-Za-z0-9_-]+\.jsonl": session_trace_texts,
     r"[a-z0-9_-]+\.png": png_texts,
     r"[a-z0-9_-]+\.json": json_texts,
     r"[a-z0-9_-]+\.ya?ml": yaml_texts,
 }
 MODEL_FILES: Mapping[str, Extractor] = _COMMON | {
     r"(?:model|adapter_model)(?:-\d{5}-of-\d{5})?\.safetensors": safetensors_texts,
+    r"model-[a-z0-9_]+\.gguf": gguf_texts,
     r"tokenizer\.json": tokenizer_texts,
     r"vocab\.json|vocab\.txt|merges\.txt": vocabulary_texts,
     r"tokenizer\.model|spiece\.model": sentencepiece_texts,

@@ -76,7 +76,7 @@ def tokenizer_texts(name: str, content: Content) -> Iterator[Text]:
     for key, value in read_json(name, content):
         if key == "model" and isinstance(value, Pairs):
             settings += [(inner, item) for inner, item in value if inner not in ("vocab", "merges")]
-            yield from _tokens(name, [item for inner, item in value if inner in ("vocab", "merges")])
+            yield from tokens_text(name, [item for inner, item in value if inner in ("vocab", "merges")])
         else:
             settings.append((key, value))
     yield from json_texts(name, json.dumps(_plain(settings), ensure_ascii=False).encode("utf-8", "replace"))
@@ -85,10 +85,10 @@ def tokenizer_texts(name: str, content: Content) -> Iterator[Text]:
 def vocabulary_texts(name: str, content: Content) -> Iterator[Text]:
     """vocab.json, vocab.txt or merges.txt: the long tokens."""
     if Path(name).suffix == ".json":
-        yield from _tokens(name, read_json(name, content))
+        yield from tokens_text(name, read_json(name, content))
     else:
         for text in document_texts(name, content):
-            yield from _tokens(name, text.text.split())
+            yield from tokens_text(name, text.text.split())
 
 
 def sentencepiece_texts(name: str, content: Content) -> Iterator[Text]:
@@ -101,10 +101,10 @@ def sentencepiece_texts(name: str, content: Content) -> Iterator[Text]:
         strings = list(_protobuf_strings(read_bytes(content)))
     except (ValueError, IndexError):
         raise UserError(f"{name} is not a SentencePiece model, which its name promises: remove it") from None
-    yield from _tokens(name, strings)
+    yield from tokens_text(name, strings)
 
 
-def _tokens(name: str, value: Any) -> Iterator[Text]:
+def tokens_text(name: str, value: Any) -> Iterator[Text]:
     """Long strings anywhere in a value, joined line by line."""
     waiting, found = [value], []
     while waiting:

@@ -1,0 +1,57 @@
+"""`agentmerge gguf`: a model folder → a GGUF file beside its weights, for llama.cpp, made by llama.cpp's own converter."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from agentmerge_hub import manifest
+from agentmerge_hub.agents.serving.model_folder import check_model_folder, is_adapter
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.publishing.gguf.compare import compare
+
+FORMATS = ("bf16", "f16", "q8_0")
+_PROGRAM = "convert-hf-to-gguf"
+
+
+def convert(folder: Path, number_format: str) -> Path:
+    """Write ``model-FORMAT.gguf`` into a model folder and add it to the folder's manifest.
+
+    Raises:
+        UserError: if the folder holds no whole model, the converter is missing or fails, or its file has other weights.
+    """
+    check_model_folder(str(folder))
+    if is_adapter(folder):
+        raise UserError(f"{folder} is an adapter: merge it into its base model first, with `agentmerge merge`.")
+    out = folder / f"model-{number_format}.gguf"
+    if out.exists():
+        raise UserError(f"{out} exists already: remove it to convert the model again.")
+    program = Path(sys.executable).with_name(_PROGRAM)
+    found = str(program) if program.is_file() else shutil.which(_PROGRAM)
+    if found is None:
+        raise UserError(f"The program `{_PROGRAM}` is not installed: pip install 'agentmerge-hub[gguf]'.")
+    part = folder / f".{out.name}.part"
+    command = [
+        found,
+        str(folder),
+        "--outtype",
+        number_format,
+        "--outfile",
+        str(part),
+        "--model-name",
+        folder.resolve().name,
+    ]
+    try:
+        done = subprocess.run(command, env=os.environ | {"HF_HUB_OFFLINE": "1"}, capture_output=True, text=True)
+        if done.returncode or not part.is_file():
+            lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
+            raise UserError(f"{_PROGRAM} cannot convert {folder}: {lines[-1].strip()[:300]}")
+        if findings := compare(folder, part):
+            raise UserError(f"{_PROGRAM} wrote another model than {folder}: {findings[0]}")
+        part.rename(out)
+    finally:
+        part.unlink(missing_ok=True)
+    if (folder / manifest.NAME).is_file():
+        manifest.update_output(folder, out.name)
+    return out

@@ -1,0 +1,51 @@
+"""The tag that a push will give its files, and the files with the texts that depend on it: tag, date, withdrawn releases."""
+
+import json
+import time
+from collections.abc import Mapping
+
+from huggingface_hub import HfApi
+
+from agentmerge_hub import manifest
+from agentmerge_hub.publishing.hub.release_text import CROISSANT, release_date, with_tag
+from agentmerge_hub.publishing.hub.releases import content_of, newest_tag, next_tag
+from agentmerge_hub.publishing.hub.repository import files_on_hub, read_on_hub
+from agentmerge_hub.publishing.hub.state import CARD, Content, HubState, Publication, identities
+from agentmerge_hub.publishing.hub.withdrawn import with_files, with_warning
+
+
+def planned_tag(api: HfApi, publication: Publication, state: HubState | None) -> str:
+    """The newest tag if it names the same content, else the next one."""
+    tags = state.tags if state else {}
+    newest = newest_tag(tags, publication.major)
+    if newest:
+        there = content_of(files_on_hub(api, publication.repository, tags[newest]))
+        ours = content_of(dict.fromkeys(publication.files, ""))
+        if set(there) == set(ours) and all(there[name] in identities(publication.files[name]) for name in ours):
+            return newest
+    return next_tag(tags, publication.major)
+
+
+def released_files(api: HfApi, publication: Publication, state: HubState, tag: str) -> dict[str, Content]:
+    """The files, their card pinning the release and warning of withdrawn ones, croissant.json with its version and date."""
+    changed: dict[str, bytes] = {}
+    if CARD in publication.files:
+        changed[CARD] = with_warning(with_tag(_text(publication.files[CARD]), tag), state.withdrawn).encode()
+    if CROISSANT in publication.files:
+        described = json.loads(_text(publication.files[CROISSANT]))
+        published = read_on_hub(api, publication.repository, CROISSANT, state.head) if CROISSANT in state.files else b""
+        earlier = release_date(published) if tag in state.tags else None
+        described |= {"version": tag.removeprefix("v")}
+        if "datePublished" in described:
+            described["datePublished"] = earlier or time.strftime("%Y-%m-%d", time.gmtime())
+        changed[CROISSANT] = (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode()
+    listing = _text(publication.files[manifest.NAME]).encode()
+    return {**_unchanged(publication.files, changed), **changed, manifest.NAME: with_files(listing, changed)}
+
+
+def _unchanged(files: Mapping[str, Content], changed: Mapping[str, bytes]) -> dict[str, Content]:
+    return {name: content for name, content in files.items() if name not in changed}
+
+
+def _text(content: Content) -> str:
+    return (content if isinstance(content, bytes) else content.read_bytes()).decode("utf-8")
