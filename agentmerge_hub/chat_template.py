@@ -15,6 +15,7 @@ rule is refused.
 so that any server renders the same prompts from plain messages.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -39,6 +40,8 @@ _GIVEN = {
 _GENERATION = re.compile(r"\{%[-+]?\s*(?:end)?generation\s*[-+]?%\}")
 """Tags of transformers' own Jinja extension."""
 _DATE = "Date of the probe"
+_SETTING = re.compile(r"\{% set (\w+) = (.+?) %\}")
+"""A setting that is written into a saved template."""
 _EMPTY_THOUGHT = re.compile(r"\s*(<think>\s*</think>\s*)?")
 _EMPTY_THOUGHT_AT_END = re.compile(r"<think>\s*</think>\s*$")
 """What a template may write between the prompt and an answer: it is left out of training, as serving leaves it out."""
@@ -249,6 +252,15 @@ def _settings_source(source: str, settings: Mapping[str, Any], name: str, *, ign
         read = meta.find_undeclared_variables(environment.parse(_GENERATION.sub("", source)))
     except TemplateError as error:
         raise UserError(f"the chat template of {name!r} is not valid Jinja: {error}") from error
+    for key, value in _fixed_settings(source).items():  # a saved template: its settings are written into it
+        if key in settings and settings[key] != value:
+            raise UserError(
+                f"the chat template of {name!r} was saved with {key} {json.dumps(value)} and chat_template_kwargs sets "
+                f"{json.dumps(settings[key])}: a model is used with the settings that it was trained with; remove it"
+            )
+    settings = {key: value for key, value in settings.items() if key not in _fixed_settings(source)}
+    if not settings:
+        return ""
     if ignore_unread:  # the server's template may be another one
         settings = {key: value for key, value in settings.items() if key in read}
     for key, value in settings.items():
@@ -258,3 +270,13 @@ def _settings_source(source: str, settings: Mapping[str, Any], name: str, *, ign
         if not isinstance(value, str | bool | int | float):
             raise UserError(f"chat_template_kwargs: {key} is {value!r}: write a text, a number, true or false")
     return "".join(f"{{% set {key} = {json.dumps(value)} %}}" for key, value in sorted(settings.items())) + "\n"
+
+
+def _fixed_settings(source: str) -> dict[str, Any]:
+    """The settings that `_settings_source` wrote at the beginning of a template that was saved."""
+    fixed, place = {}, 0
+    while match := _SETTING.match(source, place):
+        with contextlib.suppress(ValueError):
+            fixed[match[1]] = json.loads(match[2])
+        place = match.end()
+    return fixed

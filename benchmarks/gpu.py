@@ -6,10 +6,13 @@
 
 Parts: `correct` (loss on the GPU = on the CPU, packed = apart, killed and resumed = uninterrupted), `full-1b`, `full-3b` and
 `lora-8b` (rows of 8,192 tokens, this package's settings against TRL's defaults: tokens/s, MFU, peak memory against
-preflight's estimate), `likelihood`, `merge` (1B). Every part runs in processes of its own and is written when it ends, so that
-a limit on time loses one part at most. TRL's side keeps its defaults but for one row a device, as 8 rows of 8,192 tokens fit
-nowhere, and no truncation. Needs this package's [train] and [merge] extras; no network: models have random weights. Tested
-on a CPU at toy size; not yet run on a GPU.
+preflight's estimate), `packs` (short rows of the 1B model packed to 8,192 tokens, by attention), `likelihood`, `merge` (1B). Every
+part runs in processes of its own and is written when it ends, so that a limit on time loses one part at most. TRL's side
+keeps its defaults but for one row a device, as 8 rows of 8,192 tokens fit nowhere, and no truncation. No network: models have
+random weights. Without `pip install`, put this repository on PYTHONPATH, and beside torch, transformers, accelerate, peft,
+pandas and pyarrow the wheels of trl, datasets, dill, multiprocess, xxhash, filelock, pydantic, pydantic_core,
+annotated_types, typing_inspection, rich, click and psutil (12 MB); mergekit is not needed. About 40 GB of disk. Tested on a CPU
+at toy size; not yet run on a GPU.
 """
 
 import argparse
@@ -21,16 +24,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
 from gpu_inputs import write_model, write_rows
 
 ROOT = Path(__file__).parents[1]
-PEAK_FLOPS = {"H100": 989e12, "H200": 989e12}
-"""bfloat16, dense, by NVIDIA's data sheets."""
-PARTS = ("correct", "full-1b", "full-3b", "lora-8b", "likelihood", "merge")
+PARTS = ("correct", "full-1b", "full-3b", "lora-8b", "packs", "likelihood", "merge")
 GOALS = {"mfu": 0.40, "ratio": 1.3, "estimate_error": 0.15}
 
 
@@ -45,17 +45,34 @@ def sft_command(model: Path, data: Path, out: Path, **options: Any) -> list[str]
     return [sys.executable, str(ROOT / "recipes/sft.py"), "--config", str(recipe)]
 
 
-def run_part(name: str, args: argparse.Namespace, work: Path) -> dict[str, Any]:
-    shape = "toy" if args.toy else name.rpartition("-")[2]
+def run_part(name: str, work: Path, toy: bool) -> dict[str, Any]:
+    shape = "toy" if toy else name.rpartition("-")[2]
     match name:
         case "correct":
-            return correct(work, args.toy)
+            return correct(work, toy)
         case "full-1b" | "full-3b" | "lora-8b":
-            return speed(work, shape, args.toy, lora=name.startswith("lora"))
+            return speed(work, shape, toy, lora=name.startswith("lora"))
+        case "packs":
+            return packs(work, "toy" if toy else "1b", toy)
         case "likelihood":
-            return likelihood(work, "toy" if args.toy else "1b", args.toy)
+            return likelihood(work, "toy" if toy else "1b", toy)
         case _:
-            return merge(work, "toy" if args.toy else "1b")
+            return merge(work, "toy" if toy else "1b")
+
+
+def in_a_process(words: list[str], toy: bool, seconds: float | None = None) -> dict[str, Any]:
+    """Run this file with other arguments; what it prints last is its result. Memory on the GPU is free again afterwards."""
+    command = [sys.executable, __file__, *words, *(["--toy"] if toy else [])]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=seconds is not None)
+    try:
+        lines = process.communicate(timeout=seconds)[0].splitlines()
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # with the processes that it has started
+        process.wait()
+        return {"failed": f"not finished after {seconds:.0f} s"}
+    if process.returncode or not lines:
+        return {"failed": lines[-3:], "exit_code": process.returncode}
+    return json.loads(lines[-1])
 
 
 def correct(work: Path, toy: bool) -> dict[str, Any]:
@@ -63,7 +80,7 @@ def correct(work: Path, toy: bool) -> dict[str, Any]:
     import torch
     from safetensors.torch import load_file
 
-    model, data = write_model(work / "model", "toy"), write_rows(work, 96, 24, 16, spread=True)
+    model, data = write_model(work / "model", "toy"), write_rows(work, 96, 24, 16, spread=True)  # one batch, one pack
     cuda = torch.cuda.is_available()
 
     def train(name: str, **options: Any) -> Path:
@@ -104,90 +121,22 @@ def speed(work: Path, shape: str, toy: bool, lora: bool) -> dict[str, Any]:
     prompt, answer = (200, 40) if toy else (7900, 280)  # with the turns' own tokens about 8,192
     write_model(work / "model", shape)
     write_rows(work, prompt, answer, 4 if toy else 16, spread=False)
-    sides: dict[str, Any] = {}
-    for side in ("ours", "trl"):
-        words = [sys.executable, __file__, "--side", side, "--work", str(work), *(["--lora"] if lora else [])]
-        done = subprocess.run([*words, *(["--toy"] if toy else [])], stdout=subprocess.PIPE, text=True, check=False)
-        lines = done.stdout.splitlines()
-        sides[side] = json.loads(lines[-1]) if done.returncode == 0 else {"failed": lines[-3:]}
+    lora_word = ["--lora"] if lora else []
+    sides: dict[str, Any] = {
+        side: in_a_process(["--side", side, "--work", str(work), *lora_word], toy) for side in ("ours", "trl")
+    }
     ours, trl = sides["ours"], sides["trl"]
     if "tokens_per_s" in ours and "tokens_per_s" in trl:
         sides["ratio"] = ours["tokens_per_s"] / trl["tokens_per_s"]
     return sides
 
 
-def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
-    """Train some steps; the first ones are not measured."""
-    import torch
-    from transformers import AutoConfig, TrainerCallback
-
-    from agentmerge_hub.training import model_loading, rows
-    from agentmerge_hub.training.arguments import parse_args
-    from agentmerge_hub.training.preflight.run_plan import make_plan
-    from agentmerge_hub.training.trainer import new_trainer
-
-    warm, measured = (1, 2) if toy else (3, 8)
-    options: dict[str, Any] = {
-        "model_name_or_path": work / "model", "dataset_name": next(work.glob("rows-*")), "output_dir": work / side, "max_length": 16_384,
-        "max_steps": warm + measured, "per_device_train_batch_size": 1, "seed": 0, "report_to": "none", "bf16": True,
-        "use_cpu": toy,
-    }  # fmt: skip
-    if lora:
-        options |= {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear"}
-    config = parse_args([word for key, value in options.items() for word in (f"--{key}", str(value))])
-    tokenizer, template = model_loading.load_tokenizer(config)
-    split = rows.load_split(config.dataset_name, "all", "train")
-    dataset = rows.tokenize(split, tokenizer, template, None)
-    plan = make_plan(dataset, config)
-    if side == "ours":
-        # Activations are computed again only where the estimate says that they do not fit.
-        available = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else float("inf")
-        config.sft.gradient_checkpointing = False
-        plan = make_plan(dataset, config)
-        if plan.needs.memory > 0.9 * available:
-            config.sft.gradient_checkpointing = True
-            plan = make_plan(dataset, config)
-        trainer = new_trainer(config, tokenizer, dataset, [])
-    else:
-        from trl import SFTConfig, SFTTrainer
-
-        sft = SFTConfig(
-            str(work / side), per_device_train_batch_size=1, max_length=None, max_steps=warm + measured, save_strategy="no",
-            use_cpu=toy, report_to="none",
-        )  # fmt: skip
-        trainer = SFTTrainer(
-            str(work / "model"), args=sft, train_dataset=dataset, processing_class=tokenizer, peft_config=config.peft
-        )
-
-    class Clock(TrainerCallback):
-        started = ended = 0.0
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            if state.global_step == warm:
-                self.started = time.perf_counter()
-            self.ended = time.perf_counter()
-
-    clock = Clock()
-    trainer.add_callback(clock)
-    trainer.train()
-    length = len(dataset[0]["input_ids"])
-    speed = measured * length / (clock.ended - clock.started)
-    model = AutoConfig.from_pretrained(work / "model")
-    # 6 operations a parameter and token (4 where only an adapter is trained), and causal attention; recomputation not counted.
-    attention = 6 * model.num_hidden_layers * model.hidden_size * length
-    flops = (4 if lora else 6) * plan.parameters + (attention * 2 // 3 if lora else attention)
-    result: dict[str, Any] = {
-        "tokens_per_s": speed, "row": length, "checkpointing": bool(trainer.args.gradient_checkpointing),
-        "estimate_gb": plan.needs.memory / 1e9,
-    }  # fmt: skip
-    if torch.cuda.is_available():
-        name, peak = torch.cuda.get_device_name(), torch.cuda.max_memory_allocated() / 1e9
-        result |= {"peak_gb": peak, "estimate_error": plan.needs.memory / 1e9 / peak - 1}
-        if limit := next((value for card, value in PEAK_FLOPS.items() if card in name), None):
-            result["mfu"] = flops * speed / limit
-    return result
+def packs(work: Path, shape: str, toy: bool) -> dict[str, Any]:
+    """Tokens/s of packed short rows: on sdpa packs need a dense mask, and flex_attention skips what it masks."""
+    write_model(work / "model", shape)
+    write_rows(work, 40 if toy else 900, 20 if toy else 60, 16 if toy else 96, spread=True)
+    kinds = ("eager", "sdpa") if toy else ("sdpa", "flex_attention")
+    return {kind: in_a_process(["--packs", kind, "--work", str(work)], toy) for kind in kinds}
 
 
 def likelihood(work: Path, shape: str, toy: bool) -> dict[str, Any]:
@@ -206,39 +155,29 @@ def likelihood(work: Path, shape: str, toy: bool) -> dict[str, Any]:
 
 
 def merge(work: Path, shape: str) -> dict[str, Any]:
+    from agentmerge_hub.merging.merge import merge_one
+    from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
+    from agentmerge_hub.merging.specs import spec as specs
+
     for seed, name in enumerate(("base", "agent", "instruct")):
         write_model(work / name, shape, "bfloat16", seed)
-    spec = (ROOT / "recipes/merge/agentmerge.yml").read_text()
-    (work / "spec.yml").write_text(spec)
-    command = [
-        sys.executable,
-        "-m",
-        "agentmerge_hub.cli",
-        "merge",
-        str(work / "spec.yml"),
-        "-o",
-        str(work / "merged"),
-        "--quick",
-    ]
-    for name in ("base", "agent", "instruct"):
-        command += ["--set", f"{name}={work / name}"]
+    recipe = ROOT / "recipes/merge/agentmerge.yml"
+    values = {name: str(work / name) for name in ("base", "agent", "instruct")}
+    spec = specs.with_values(specs.read(recipe), values, str(recipe))
     started = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    merge_one(MergeJob(spec, work / "merged", str(recipe)), MergeSettings(reply=False, quick=True))
     seconds = time.perf_counter() - started
-    if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
     size = sum(path.stat().st_size for path in (work / "merged").glob("*.safetensors"))
     return {"seconds": seconds, "gb_written": size / 1e9}
 
 
 def device() -> str:
-    import torch
-
-    return (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"CPU ({torch.backends.cpu.get_cpu_capability()})"
+    """Asked in a process of its own, as this one must not hold memory on the GPU."""
+    code = (
+        "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() "
+        "else f'CPU ({torch.backends.cpu.get_cpu_capability()})')"
     )
+    return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def main() -> None:
@@ -250,27 +189,37 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=480, help="no part is started after this time")
     parser.add_argument("--toy", action="store_true", help="toy sizes, on a CPU too")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--run-part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--side", choices=["ours", "trl"], help=argparse.SUPPRESS)
+    parser.add_argument("--packs", help=argparse.SUPPRESS)
     parser.add_argument("--lora", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    sys.path.insert(0, str(ROOT))
     if args.side:
-        return print(json.dumps(one_side(args.side, args.work, args.toy, args.lora)))
+        from gpu_training import one_side
+
+        return print("\n" + json.dumps(one_side(args.side, args.work, args.toy, args.lora)))
+    if args.packs:
+        from gpu_training import packed
+
+        return print("\n" + json.dumps(packed(args.packs, args.work, args.toy)))
+    if args.run_part:
+        return print("\n" + json.dumps(run_part(args.run_part, args.work, args.toy)))
     started = time.monotonic()
+    card = device()
     for name in args.part or PARTS:
-        if time.monotonic() - started > args.seconds:
+        left = args.seconds - (time.monotonic() - started)
+        if left < 0:
             entry: dict[str, Any] = {"skipped": "no time left"}
         else:
             work, began = Path(tempfile.mkdtemp(prefix="agentmerge-gpu-")), time.monotonic()
-            try:
-                entry = run_part(name, args, work)
-            except Exception as error:  # a part that fails must not lose the others
-                traceback.print_exc()
-                entry = {"failed": f"{type(error).__name__}: {error}"}
+            entry = in_a_process(["--run-part", name, "--work", str(work)], args.toy, left + 60)
             entry["seconds_of_part"] = round(time.monotonic() - began, 1)
             shutil.rmtree(work, ignore_errors=True)
         with args.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"part": name, "device": device(), "toy": args.toy} | entry) + "\n")
+            file.write(json.dumps({"part": name, "device": card, "toy": args.toy} | entry) + "\n")
             file.flush()
             os.fsync(file.fileno())
         print(name, json.dumps(entry), flush=True)

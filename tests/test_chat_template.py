@@ -138,6 +138,13 @@ def test_settings_are_written_into_the_template(tokenizer: PreTrainedTokenizerFa
     assert with_setting.template.manifest["settings"] == {"enable_thinking": False}
     saved = AutoTokenizer.from_pretrained(with_template(tokenizer, with_setting.template.source, tmp_path / "saved"))
     assert saved.apply_chat_template(PROMPT, tokenize=False, add_generation_prompt=True) == with_setting.render(PROMPT)
+    # A saved template keeps its settings: the same ones may be named again, for training and for acting, and no other.
+    again = ChatTokenizer(str(tmp_path / "saved"), chat_template_kwargs=text)
+    assert again.template.source == with_setting.template.source
+    for prompts_only in (False, True):
+        with pytest.raises(UserError, match="was saved with enable_thinking false and chat_template_kwargs sets true"):
+            other = json.dumps({"enable_thinking": True})
+            ChatTokenizer(str(tmp_path / "saved"), chat_template_kwargs=other, prompts_only=prompts_only)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,26 @@ class RunConfig:
     model: ModelConfig
     options: RunArguments
 
+    @property
+    def config_overrides(self) -> dict[str, Any]:
+        """Keys of the model's configuration that `model_init_kwargs` sets, such as max_position_embeddings."""
+        given = self.sft.model_init_kwargs
+        return (
+            {key: value for key, value in (given or {}).items() if key not in _LOADING}
+            if isinstance(given, dict)
+            else {}
+        )
+
+
+_LOADING = frozenset(
+    {
+        "attn_implementation", "device_map", "dtype", "low_cpu_mem_usage", "max_memory", "offload_buffers", "offload_folder",
+        "quantization_config", "revision", "torch_dtype", "use_kernels", "use_safetensors", "variant", "cache_dir",
+        "local_files_only", "force_download", "token", "subfolder", "kernel_config", "tp_plan", "experts_implementation",
+    }
+)  # fmt: skip
+"""`model_init_kwargs` that say how a model is loaded; the others change its configuration."""
+
 
 def parse_args(args: Sequence[str] | None = None, trainer_config: type = SFTConfig) -> RunConfig:
     """Parse ``--config recipe.yaml --key value …`` (the process's own arguments if None).
@@ -168,7 +188,12 @@ def _checked(
     )
 
 
-_TRACKERS = {"trackio": "trackio", "wandb": "wandb", "tensorboard": "tensorboard"}
+_TRACKERS = {
+    "azure_ml": "azureml", "clearml": "clearml", "codecarbon": "codecarbon", "comet_ml": "comet_ml", "dagshub": "dagshub",
+    "dvclive": "dvclive", "flyte": "flytekit", "kubeflow": "kubeflow", "mlflow": "mlflow", "neptune": "neptune",
+    "swanlab": "swanlab", "tensorboard": "tensorboard", "trackio": "trackio", "wandb": "wandb",
+}  # fmt: skip
+"""`report_to` → the module that it needs."""
 
 
 def check_packages(config: RunConfig) -> None:

@@ -115,6 +115,11 @@ def latest_complete(run_dir: Path) -> Path | None:
     return max(_complete(run_dir), key=lambda folder: int(folder.name.split("-")[1]), default=None)
 
 
+def has_results(run_dir: Path) -> bool:
+    """Whether a run has a complete checkpoint or its final model."""
+    return (run_dir / manifest.NAME).is_file() or latest_complete(run_dir) is not None
+
+
 def remove_incomplete(run_dir: Path) -> None:
     """Delete what a killed run had only begun to save."""
     for folder in run_dir.glob("checkpoint-*"):

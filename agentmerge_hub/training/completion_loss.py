@@ -23,9 +23,9 @@ number they are computed in one product, which takes half the time of TRL's tile
 def skip_prompt_logits(model: PreTrainedModel, max_logits: int = MAX_LOGITS, *, by_row: bool = False) -> None:
     """Make TRL's loss compute logits at trained positions only; loss and gradients stay the same.
 
-    A forward hook on the decoder gathers the hidden states before each trained label into one sequence
-    (1, number of labels), which is what the output layer then sees. Calls other than those of TRL's loss are not changed.
-    The loss of a mixture of experts' router is computed by TRL, on all positions.
+    The hidden states before each trained label are gathered into one sequence (1, number of labels), which is what the
+    output layer then sees: by a hook before the output layer, or, for TRL's tiles, behind the decoder. Calls other than
+    those of TRL's loss are not changed. The loss of a mixture of experts' router is computed by TRL, on all positions.
 
     Args:
         model: after TRL's trainer has added its fused output layer (`trl.trainer.utils.add_fused_lm_head`), not wrapped.
@@ -35,12 +35,17 @@ def skip_prompt_logits(model: PreTrainedModel, max_logits: int = MAX_LOGITS, *, 
     """
     fused_forward = model.forward
     vocabulary = model.get_output_embeddings().weight.shape[0]
-    trained: list[torch.Tensor] = []  # during a forward pass: which positions (batch, length - 1) are trained
+    # During a forward pass: which positions (batch, length - 1) are trained, for one of the hooks.
+    behind_decoder: list[torch.Tensor] = []
+    before_head: list[torch.Tensor] = []
 
     def gather(_module: torch.nn.Module, _args: Any, output: BaseModelOutputWithPast) -> BaseModelOutputWithPast:
-        if trained and output.last_hidden_state is not None:
-            output.last_hidden_state = output.last_hidden_state[:, :-1][trained[0]][None]
+        if behind_decoder and output.last_hidden_state is not None:
+            output.last_hidden_state = output.last_hidden_state[:, :-1][behind_decoder[0]][None]
         return output
+
+    def gather_input(_module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        return (args[0][:, :-1][before_head[0]][None], *args[1:]) if before_head else args
 
     def forward(
         self: PreTrainedModel,
@@ -54,18 +59,23 @@ def skip_prompt_logits(model: PreTrainedModel, max_logits: int = MAX_LOGITS, *, 
             return (
                 fused_forward(*args, labels=labels, **kwargs) if labels is not None else fused_forward(*args, **kwargs)
             )
-        trained.append(labels[:, 1:] != IGNORED)
-        targets = labels[:, 1:][trained[0]][None]
+        trained = labels[:, 1:] != IGNORED
+        targets = labels[:, 1:][trained][None]
         try:
             if by_row:
-                return _by_row(fused_forward(*args, fused_lm_head=True, shift_labels=targets, **kwargs), trained[0])
+                behind_decoder.append(trained)
+                return _by_row(fused_forward(*args, fused_lm_head=True, shift_labels=targets, **kwargs), trained)
             if targets.numel() * vocabulary > max_logits or kwargs.get("output_router_logits"):
+                behind_decoder.append(trained)
                 return fused_forward(*args, fused_lm_head=True, shift_labels=targets, **kwargs)
+            before_head.append(trained)
             return _scores(fused_forward(*args, **kwargs).logits, targets)
         finally:
-            trained.clear()
+            behind_decoder.clear()
+            before_head.clear()
 
     model.base_model.register_forward_hook(gather)
+    model.get_output_embeddings().register_forward_pre_hook(gather_input)
     model.forward = types.MethodType(forward, model)
 
 

@@ -44,7 +44,7 @@ def run(config: RunConfig, method: Method | None = None) -> None:
     Raises:
         UserError: for every mistake that a user can mend, and for errors of the operating system.
     """
-    with os_errors_as_sentences(), _torch_write_errors():
+    with os_errors_as_sentences(), _errors_of_training_as_sentences():
         _run(config, method or SFT)
 
 
@@ -62,7 +62,14 @@ def _run(config: RunConfig, method: Method) -> None:
             held_out = method.tokenize(
                 _load(config, method, config.script.dataset_test_split), tokenizer, template, config
             )
-    plan = run_plan.make_plan(dataset, config, replayed, method.longest(dataset))
+        ending = _ending_rows(config, method, tokenizer, template, split)
+        scored = _likelihood_rows(config, method, tokenizer, template)
+    extents = [(max(map(len, each["input_ids"])), _largest_id(each)) for each in (ending, *scored)]
+    if held_out:
+        extents.append((method.longest(held_out), _largest_id(held_out)))
+    plan = run_plan.make_plan(
+        dataset, config, replayed, method.longest(dataset), extents, int(tokenizer.pad_token_id or 0)
+    )
     if main:
         print(run_plan.describe(plan))
         for line in (*method.notes(config, dataset), *filter(None, _warnings(config, plan, template))):
@@ -75,7 +82,7 @@ def _run(config: RunConfig, method: Method) -> None:
     output_folder.check_not_input(folder, lineage.inputs.values())
     with locks.lock_folder(folder, "train") if main else contextlib.nullcontext():
         if main:
-            run_dir.open_run_dir(folder, lineage)
+            run_dir.open_run_dir(folder, lineage, trained=checkpoints.has_results(folder))
         PartialState().wait_for_everyone()
         if (folder / manifest.NAME).is_file():
             if main:
@@ -90,7 +97,6 @@ def _run(config: RunConfig, method: Method) -> None:
         PartialState().wait_for_everyone()
         latest = checkpoints.latest_complete(folder)
         trainer.train(resume_from_checkpoint=str(latest) if latest else None)
-        ending = _ending_rows(config, method, tokenizer, template, split)
         _save(config, trainer, tokenizer, ending, plan, schedule, lineage, started)
 
 
@@ -111,7 +117,8 @@ def _save(
     """
     folder = config.output_dir
     model = trained_model(trainer)
-    ends_turn = special_tokens.end_of_turn_probability(model, ending)
+    with trainer.accelerator.autocast():
+        ends_turn = special_tokens.end_of_turn_probability(model, ending)
     if config.peft:
         _merge_adapter(trainer, config, tokenizer)
     else:
@@ -119,7 +126,11 @@ def _save(
         trainer.save_model(str(folder))
     if not PartialState().is_main_process:
         return
-    state, seen = trainer.state, schedule.batches.samples_seen(trainer.state.global_step)
+    state = trainer.state
+    saved = (
+        state.best_global_step if config.sft.load_best_model_at_end and state.best_global_step else state.global_step
+    )
+    seen = schedule.batches.samples_seen(saved)
     counts = lineage.counts | {"ends_turn": ends_turn, "samples_seen": seen}
     hashes = {role: content_hash.combined_hash(lineage.hashes[path]) for role, path in lineage.inputs.items()}
     atomic_write.write_text(folder / "README.md", model_card.draft(folder.name, lineage.config, hashes, counts))
@@ -157,6 +168,10 @@ def _load_rows(config: RunConfig, method: Method) -> tuple[Dataset, int]:
     return mixed, len(mixed) - len(split)
 
 
+def _largest_id(tokenized: Dataset) -> int:
+    return max(map(max, tokenized["input_ids"]))
+
+
 def _ending_rows(
     config: RunConfig, method: Method, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, trained: Dataset
 ) -> Dataset:
@@ -177,6 +192,20 @@ def held_out_rows(config: RunConfig, method: Method) -> dict[str, Dataset]:
             loaded = _load(config, method, name)
             held_out[name] = loaded.select(range(min(config.options.likelihood_samples, len(loaded))))
     return held_out
+
+
+def _likelihood_rows(
+    config: RunConfig, method: Method, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate
+) -> list[Dataset]:
+    """The rows that are scored at each checkpoint, tokenized: what is wrong with one is known before the first step."""
+    if not config.options.likelihood_samples:
+        return []
+    answers = [column for column in method.columns if column not in ("prompt", "label")]
+    return [
+        rows.tokenize(rows.with_answer(loaded, answer), tokenizer, template, None)
+        for loaded in held_out_rows(config, method).values()
+        for answer in answers
+    ]
 
 
 def _new_likelihood_scorer(
@@ -209,7 +238,7 @@ def _merge_adapter(trainer: Trainer, config: RunConfig, tokenizer: PreTrainedTok
     folder = config.output_dir
     trainer.save_model(str(folder / "adapter"))
     if trainer.is_world_process_zero():
-        base = model_loading.load_model(config.model_name, config.model.model_revision)
+        base = model_loading.load_model(config.model_name, config.model.model_revision, config.config_overrides)
         initialize_weights(base, tokenizer, config)
         merged = PeftModel.from_pretrained(base, folder / "adapter").merge_and_unload()
         set_stop_token(merged, tokenizer)
@@ -218,17 +247,20 @@ def _merge_adapter(trainer: Trainer, config: RunConfig, tokenizer: PreTrainedTok
 
 
 @contextlib.contextmanager
-def _torch_write_errors():
-    """torch.save reports a full disk as a RuntimeError without the system's error number."""
+def _errors_of_training_as_sentences():
+    """torch.save reports a full disk without the system's error number, and TRL an unknown loss in the first step."""
     try:
         yield
-    except RuntimeError as error:
-        if "PytorchStreamWriter" not in str(error) and "file write failed" not in str(error):
-            raise
-        raise UserError(
-            "a checkpoint could not be written: the disk is full, or the file is larger than the limit (`ulimit -f`); make room and "
-            "run the same command again"
-        ) from error
+    except (RuntimeError, ValueError) as error:
+        text = " ".join(str(error).split())
+        if "PytorchStreamWriter" in text or "file write failed" in text:
+            raise UserError(
+                "a checkpoint could not be written: the disk is full, or the file is larger than the limit (`ulimit -f`); make room "
+                "and run the same command again"
+            ) from error
+        if text.startswith("Unknown loss type"):
+            raise UserError(f"loss_type: {text}") from error
+        raise
 
 
 SFT = Method(

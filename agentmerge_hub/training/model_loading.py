@@ -1,12 +1,15 @@
 """Loads a run's tokenizer and chat template, its model without weights, and models to score; freezes parameters."""
 
+import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftMixedModel, PeftModel, get_peft_model
+from accelerate.utils import extract_model_from_parallel
+from peft import PeftConfig, PeftMixedModel, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template import ChatTemplate, parse_settings
@@ -85,38 +88,87 @@ def empty_model(config: RunConfig) -> PreTrainedModel | PeftModel | PeftMixedMod
     Raises:
         UserError: if there is no such model, it is no causal language model, or `freeze` names no parameter of it.
     """
-    model_config = load_config(config.model_name, config.model.model_revision)
+    model_config = load_config(config.model_name, config.model.model_revision, config.config_overrides)
+    given = config.sft.model_init_kwargs
+    attention = (given if isinstance(given, dict) else {}).get("attn_implementation", config.model.attn_implementation)
     try:
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(model_config)
+            model = AutoModelForCausalLM.from_config(model_config, attn_implementation=attention)
             if config.peft:
+                _check_modules_to_save(model, config.peft)
                 model = get_peft_model(model, config.peft)
-    except ValueError as error:
+                _check_tied_embedding(model)
+    except (ValueError, ImportError) as error:
         raise UserError(f"{config.model_name}: {str(error).splitlines()[0]}") from error
     freeze(model, config.options.freeze)
     return model
 
 
-def load_config(name: str, revision: str | None = None) -> AutoConfig:
+def _check_modules_to_save(model: PreTrainedModel, adapter: PeftConfig) -> None:
+    """Refuse names of lora_modules_to_save that no module has; PEFT ignores them."""
+    names = [name for name, _ in model.named_modules()]
+    for wanted in getattr(adapter, "modules_to_save", None) or ():
+        if not any(name == wanted or name.endswith(f".{wanted}") for name in names):
+            raise UserError(
+                f"lora_modules_to_save: {wanted!r} is no module of the model: modules have names like {names[-1]!r}"
+            )
+
+
+def _check_tied_embedding(model: PeftModel | PeftMixedModel) -> None:
+    """Refuse an adapter on an embedding that is also the output layer: the merged model would differ from the trained one."""
+    base: Any = model.get_base_model()
+    embedding = base.get_input_embeddings()
+    if base.config.get_text_config().tie_word_embeddings and isinstance(embedding, BaseTunerLayer):
+        raise UserError(
+            "lora_target_modules names the embedding, which is tied to the output layer, so that merging the adapter would change "
+            "both: name it in lora_modules_to_save instead"
+        )
+
+
+def load_config(name: str, revision: str | None = None, overrides: Mapping[str, Any] | None = None) -> AutoConfig:
     """A model's configuration.
 
+    Args:
+        name: folder or Hub id.
+        revision: of a model on the Hub.
+        overrides: keys of the configuration that a run sets otherwise.
+
     Raises:
-        UserError: if there is no such model.
+        UserError: if there is no such model, or its configuration has no such key.
     """
     try:
-        return AutoConfig.from_pretrained(name, revision=revision or "main")
+        loaded, unused = AutoConfig.from_pretrained(
+            name, revision=revision or "main", return_unused_kwargs=True, **(overrides or {})
+        )
+        if unused:
+            raise UserError(
+                f"model_init_kwargs sets {', '.join(sorted(unused))}, which the configuration of {name} does not have"
+            )
+        return loaded
     except (OSError, ValueError) as error:
         raise UserError(f"no model at {name!r}: no such folder, and no model that can be reached on the Hub") from error
 
 
-def load_model(name: str, revision: str | None = None) -> PreTrainedModel:
-    """A causal language model in float32.
+def load_model(name: str, revision: str | None = None, overrides: Mapping[str, Any] | None = None) -> PreTrainedModel:
+    """A causal language model in float32; takes what `load_config` takes.
 
     Raises:
         UserError: if there is no such model.
     """
-    load_config(name, revision)
-    return AutoModelForCausalLM.from_pretrained(name, revision=revision or "main", dtype=torch.float32)
+    settings = load_config(name, revision, overrides)
+    return AutoModelForCausalLM.from_pretrained(name, revision=revision or "main", config=settings, dtype=torch.float32)
+
+
+def unwrapped(model: torch.nn.Module) -> Any:
+    """The model behind wrappers of distribution and PEFT."""
+    plain = extract_model_from_parallel(model)
+    return plain.get_base_model() if isinstance(plain, PeftModel) else plain
+
+
+def accepted_options(model: torch.nn.Module, **options: Any) -> dict[str, Any]:
+    """Those of the options that the model's forward pass takes; not every model knows logits_to_keep or position_ids."""
+    known = inspect.signature(type(unwrapped(model)).forward).parameters
+    return {name: value for name, value in options.items() if name in known}
 
 
 def check_rows(model: Any, longest: int, largest_id: int) -> None:
@@ -140,6 +192,20 @@ def check_rows(model: Any, longest: int, largest_id: int) -> None:
     if positions and longest > positions:
         raise UserError(
             f"the longest row has {longest} tokens and the model has {positions} positions: build the dataset with a smaller --window"
+        )
+
+
+def check_padding(model: Any, pad_token_id: int) -> None:
+    """Check that a model has the padding token.
+
+    Raises:
+        UserError: if it does not.
+    """
+    embeddings = model.get_input_embeddings().weight.shape[0]
+    if pad_token_id >= embeddings:
+        raise UserError(
+            f"the padding token has the id {pad_token_id} and the model has {embeddings} embedding rows: set padding_token to a "
+            "token that the model has"
         )
 
 

@@ -134,6 +134,9 @@ def render_row(index: int, prompt: list, completion: list, template: ChatTemplat
     """
     if len(completion) != 1 or completion[0]["role"] != "assistant":
         raise UserError(f"row {index}: the completion is not one turn of the assistant: mend the dataset")
+    for message in (*prompt, *completion):
+        if not isinstance(message["content"], str):
+            raise UserError(f"row {index}: the content of a {message['role']} turn is no text: mend the dataset")
     try:
         return template.prompt_text(prompt), template.completion_text(completion[0]["content"])
     except UserError as error:
@@ -152,6 +155,12 @@ def _check_row(index: int, prompt: list[int], sequence: list[int], max_length: i
             "the end of the prompt with the beginning of the answer: use a chat template that ends prompts with a special "
             "token or a line break"
         )
+
+
+def with_answer(rows: Dataset, column: str) -> Dataset:
+    """Prompts with the answer of `column` in the column ``completion``."""
+    selected = rows.select_columns(["prompt", column])
+    return selected if column == "completion" else selected.rename_column(column, "completion")
 
 
 def mix(rows: Dataset, replayed: Dataset, ratio: float, seed: int) -> Dataset:

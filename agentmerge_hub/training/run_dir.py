@@ -95,6 +95,7 @@ def lineage(
         config={
             "model": config.model_name,
             "model_revision": None if "model" in inputs else config.model.model_revision,
+            "tokenizer": config.tokenizer_name,
             "dataset": config.dataset_name,
             "dataset_config": config.dataset_config,
             "learning_rate": sft.learning_rate,
@@ -143,21 +144,29 @@ def _device_batch(sft: SFTConfig) -> dict[str, int]:
     }
 
 
-def open_run_dir(folder: Path, lineage: Lineage) -> None:
+def open_run_dir(folder: Path, lineage: Lineage, trained: bool = True) -> None:
     """Begin a run in its folder, or check that the folder belongs to this very run. Call it with the folder locked.
+
+    Args:
+        folder: the run's output_dir.
+        lineage: of the run.
+        trained: whether the folder has a complete checkpoint or model; if not, a run with other settings may begin anew.
 
     Raises:
         UserError: if the folder belongs to a run with other settings or rows, or to no run at all.
     """
     current: dict[str, Any] = json.loads(json.dumps(_identity(lineage), default=str))
+    text = json.dumps(current | {"every_setting": lineage.settings}, indent=1, sort_keys=True, default=str) + "\n"
     if locks.is_empty(folder):
-        text = json.dumps(current | {"every_setting": lineage.settings}, indent=1, sort_keys=True, default=str)
-        atomic_write.write_text(folder / SETTINGS, text + "\n")
+        atomic_write.write_text(folder / SETTINGS, text)
         return
     try:
         earlier = read_settings(folder)
     except (OSError, ValueError):
         raise UserError(f"{folder} already exists and is not a run: choose another output_dir") from None
+    if not trained:  # refused or stopped before its first checkpoint: there is nothing to mix with
+        atomic_write.write_text(folder / SETTINGS, text)
+        return
     compared = {key: earlier.get(key) for key in current}
     if not all(isinstance(each, dict) for each in compared.values()):
         raise UserError(f"{folder} is a run of an earlier version: choose another output_dir or move it away")
@@ -181,6 +190,7 @@ def _identity(lineage: Lineage) -> dict[str, Any]:
             "sha256 of the rows": lineage.counts["rows_sha256"],
             "sha256 of the chat template": lineage.config["chat_template"]["sha256"],
             "model on the Hub": None if "model" in local else lineage.config["model"],
+            "tokenizer on the Hub": None if Path(lineage.config["tokenizer"]).is_dir() else lineage.config["tokenizer"],
         },
     }
 

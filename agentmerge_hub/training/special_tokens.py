@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.training import model_loading
 
 
 @torch.no_grad()
@@ -96,11 +97,12 @@ def end_of_turn_probability(model: torch.nn.Module, tokenized: Dataset) -> float
         model: returns to the mode that it was in.
         tokenized: rows that `rows.tokenize` made, whose last token ends the turn.
     """
+    last = model_loading.accepted_options(model, logits_to_keep=1)
     was_training = model.training
     model.eval()
     device, probabilities = next(model.parameters()).device, []
     for ids in tokenized["input_ids"]:
-        logits = model(input_ids=torch.tensor([ids[:-1]], device=device), use_cache=False).logits[0, -1]
+        logits = model(input_ids=torch.tensor([ids[:-1]], device=device), use_cache=False, **last).logits[0, -1]
         probabilities.append(logits.float().softmax(-1)[ids[-1]].item())
     model.train(was_training)
     return sum(probabilities) / len(probabilities)

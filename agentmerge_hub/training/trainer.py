@@ -1,5 +1,7 @@
 """TRL's trainer for a run: rows that are tokenized already, float32 weights, frozen parameters, a loss without prompts."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from accelerate.utils import extract_model_from_parallel
@@ -7,6 +9,7 @@ from datasets import Dataset
 from peft import PeftModel
 from transformers import (
     EarlyStoppingCallback,
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
@@ -18,9 +21,11 @@ from transformers import (
 from trl import SFTTrainer, get_quantization_config
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import completion_loss, model_loading, special_tokens
+from agentmerge_hub.training import completion_loss, model_loading, packs, special_tokens
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.preflight.trl_options import evaluates
+
+_SAMPLING = ("temperature", "top_k", "top_p", "top_h", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
 
 class _Trainer(SFTTrainer):
@@ -68,7 +73,7 @@ def new_trainer(
     sft.max_length = (
         sft.max_length if sft.packing or sft.eval_packing else None
     )  # nothing is cut: the rows were checked
-    try:
+    with refusals_as_sentences():
         trainer = _Trainer(
             model=config.model_name,
             args=sft,
@@ -79,14 +84,28 @@ def new_trainer(
             quantization_config=get_quantization_config(config.model),
             callbacks=callbacks,
         )
-    except ValueError as error:  # TRL checks its settings here
-        raise UserError(f"TRL refuses the settings: {' '.join(str(error).split())}") from error
     model = base_model(trainer)
+    restore_configuration(model, config)
     initialize_weights(model, tokenizer, config)
     model_loading.freeze(trained_model(trainer), config.options.freeze)
+    if sft.packing or sft.padding_free or sft.eval_packing:
+        packs.check(model, dataset["input_ids"][:2])
     if sft.device.type == "cpu":
         completion_loss.skip_prompt_logits(model)
     return trainer
+
+
+@contextlib.contextmanager
+def refusals_as_sentences() -> Iterator[None]:
+    """TRL and transformers check their settings when a trainer is made.
+
+    Raises:
+        UserError: for a value that they refuse, or a package that is missing.
+    """
+    try:
+        yield
+    except (ValueError, ImportError) as error:
+        raise UserError(f"TRL refuses the settings: {' '.join(str(error).split())}") from error
 
 
 def prepare(
@@ -139,8 +158,32 @@ def initialize_weights(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
         special_tokens.init_embedding_rows(config.tokenizer_name, model, tokenizer, config.options.instruct_rows)
 
 
+def restore_configuration(model: PreTrainedModel, config: RunConfig) -> None:
+    """Undo what transformers changes in the configurations that are saved: its trainer sets use_cache to False, and loading
+    with model_init_kwargs puts the keys of the model's configuration into the generation configuration too."""
+    loaded = model_loading.load_config(config.model_name, config.model.model_revision)
+    for key in set(config.config_overrides) - set(GenerationConfig().to_dict()):
+        if hasattr(model.generation_config, key):
+            delattr(model.generation_config, key)
+    if hasattr(loaded, "use_cache"):
+        model.config.use_cache = loaded.use_cache
+    elif hasattr(model.config, "use_cache"):
+        del model.config.use_cache
+
+
 def set_stop_token(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Make the model's configuration and generation configuration name the tokenizer's end-of-turn and padding tokens."""
+    """Make the model's configuration and generation configuration name the tokenizer's special tokens.
+
+    Sampling values of a generation configuration that does not sample are removed: transformers ignores them, and would
+    refuse to save them.
+    """
+    generation = model.generation_config
+    if generation is not None and not generation.do_sample:
+        for name in _SAMPLING:
+            if getattr(generation, name, None) is not None:
+                setattr(generation, name, None)
     for settings in (model.config, model.config.get_text_config(), model.generation_config):
         if settings is not None:
             settings.eos_token_id, settings.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
+            if tokenizer.bos_token_id is not None:
+                settings.bos_token_id = tokenizer.bos_token_id

@@ -149,7 +149,7 @@ def test_no_logits_of_prompts_are_computed(
             return kernel.forward(ctx, hidden, *arguments)
 
     monkeypatch.setattr(utils, "_ChunkedLogProbFunction", Watched)
-    model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[1]))
+    model.get_output_embeddings().register_forward_hook(lambda _, _inputs, logits: seen.append(logits.shape[1]))
     for max_logits in (0, completion_loss.MAX_LOGITS):
         done = step(model, tokenized.select(range(2)), tmp_path / "run", max_logits, per_device_train_batch_size=2)
         assert done["gradients"]["model.embed_tokens.weight"].abs().max() > 0

@@ -4,8 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+from datasets import Dataset, load_dataset
 from runs import SIZES, run_config, save_model
-from transformers import AutoTokenizer, GPT2Config, MixtralConfig
+from transformers import (
+    AutoTokenizer,
+    BloomConfig,
+    GPT2Config,
+    GptOssConfig,
+    GraniteMoeConfig,
+    Lfm2Config,
+    MixtralConfig,
+    OPTConfig,
+    PretrainedConfig,
+)
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import finetune
@@ -58,3 +69,89 @@ def test_a_token_beyond_the_embedding_is_refused(tiny_model: Path, traces: Path,
     ):
         finetune.run(run_config(model, traces, tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_held_out_rows_and_the_padding_token_are_checked_before_the_first_step(
+    tiny_model: Path, traces: Path, tmp_path: Path
+) -> None:
+    model = save_model(tmp_path / "model", tiny_model)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    rows = {split: load_dataset(str(traces), "all", split=split).to_list() for split in ("train", "inter_task")}
+    tokenizer.add_tokens(["<|seldom|>"])
+    tokenizer.save_pretrained(model)
+    rows["inter_task"][0]["prompt"][1]["content"] += " <|seldom|>"
+    data = write_dataset(tmp_path / "seldom", rows)
+    with pytest.raises(UserError, match=r"embedding rows and the tokenizer gives the token id"):
+        finetune.run(run_config(model, data, tmp_path / "run", preflight=True))
+
+    rows["inter_task"][0]["completion"][0]["content"] = "click('7')<|end|>"
+    with pytest.raises(UserError, match="the token that ends a turn"):
+        finetune.run(run_config(model, write_dataset(tmp_path / "ended", rows), tmp_path / "run", preflight=True))
+    rows["train"][3]["prompt"][1]["content"] = None
+    with pytest.raises(UserError, match="row 3: the content of a user turn is no text"):
+        finetune.run(run_config(model, write_dataset(tmp_path / "none", rows), tmp_path / "run", preflight=True))
+
+    tokenizer.add_special_tokens({"pad_token": "<|new_pad|>"})
+    tokenizer.save_pretrained(model)
+    with pytest.raises(UserError, match="set padding_token to a token that the model has"):
+        finetune.run(run_config(model, traces, tmp_path / "run", preflight=True))
+
+
+def test_layers_that_are_no_attention_cannot_be_packed(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    vocabulary = len(AutoTokenizer.from_pretrained(tiny_model))
+    hybrid = Lfm2Config(vocab_size=vocabulary, **SIZES, layer_types=["conv", "full_attention"])
+    model = save_model(tmp_path / "model", tiny_model, hybrid)
+    for options in ({"packing": True, "max_length": 512}, {"padding_free": True}):
+        with pytest.raises(UserError, match="would carry one row's state into the next"):
+            finetune.run(run_config(model, traces, tmp_path / "run", preflight=True, **options))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        BloomConfig(n_layer=2, n_head=2, hidden_size=16),
+        GptOssConfig(**SIZES, head_dim=8, num_local_experts=2, num_experts_per_tok=1),
+    ],
+    ids=["bloom", "gpt_oss"],
+)
+def test_models_that_mix_the_rows_of_a_pack_are_refused(
+    tiny_model: Path, traces: Path, tmp_path: Path, config: PretrainedConfig
+) -> None:
+    config.vocab_size = len(AutoTokenizer.from_pretrained(tiny_model))
+    model = save_model(tmp_path / "model", tiny_model, config)
+    with pytest.raises(UserError, match="with eager attention: rows of a pack see each other"):
+        finetune.run(run_config(model, traces, tmp_path / "run", packing=True, max_length=512))
+
+
+def test_a_decoder_that_the_causal_model_does_not_call_trains(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    """OPT's calls a part of its base model, behind which no hidden states can be gathered."""
+    vocabulary = len(AutoTokenizer.from_pretrained(tiny_model))
+    sizes = {
+        "hidden_size": 16,
+        "word_embed_proj_dim": 16,
+        "ffn_dim": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+    }
+    config = OPTConfig(vocab_size=vocabulary, **sizes, max_position_embeddings=2048)
+    finetune.run(run_config(save_model(tmp_path / "model", tiny_model, config), traces, tmp_path / "run", max_steps=2))
+    assert len(logged(tmp_path / "run", "loss")) == 2
+
+
+def test_a_routers_loss_that_trl_cannot_compute(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    vocabulary = len(AutoTokenizer.from_pretrained(tiny_model))
+    config = GraniteMoeConfig(vocab_size=vocabulary, **SIZES, num_local_experts=2, num_experts_per_tok=1)
+    model = save_model(tmp_path / "model", tiny_model, config)
+    with pytest.raises(UserError, match="set router_aux_loss_coef to 0"):
+        finetune.run(run_config(model, traces, tmp_path / "run", preflight=True))
+    finetune.run(run_config(model, traces, tmp_path / "run", max_steps=2, router_aux_loss_coef=0))
+    assert len(logged(tmp_path / "run", "loss")) == 2
+
+
+def write_dataset(folder: Path, rows: dict[str, list]) -> Path:
+    folder.mkdir()
+    for split, each in rows.items():
+        Dataset.from_list(each).to_parquet(folder / f"{split}.parquet")
+    files = "".join(f"  - {{split: {split}, path: {split}.parquet}}\n" for split in rows)
+    (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: all\n  data_files:\n{files}---\n")
+    return folder

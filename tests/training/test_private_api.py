@@ -1,21 +1,25 @@
-"""What training overrides or uses of TRL, transformers and torch that is not their public API, in one place.
+"""What training overrides or uses of TRL, transformers and torch that is not their public API: the whole list, a test each.
 
-A new release that changes one of these fails here first. Everything else goes through public API.
+A new release that changes one of these fails here, in the test that names it. Everything else goes through public API.
 """
 
+import argparse
 import inspect
 
+import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Trainer
+from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM, Trainer
+from transformers.modeling_utils import PreTrainedModel
 from transformers.trainer_pt_utils import get_length_grouped_indices
-from trl import SFTTrainer, TrlParser
+from trl import DPOTrainer, KTOTrainer, SFTTrainer, TrlParser
 from trl.trainer.utils import FusedCausalLMOutput, add_fused_lm_head
 
+from agentmerge_hub.training.preference import trainer as preference
 from agentmerge_hub.training.trainer import _Trainer
 
 
-def test_what_is_overridden_and_used_beside_the_public_api() -> None:
-    # completion_loss.py replaces the forward pass that TRL's fused output layer adds, and returns its output.
+def test_fused_output_layer() -> None:
+    """completion_loss.py replaces the forward pass that TRL's fused output layer adds, and returns its output."""
     fields = set(FusedCausalLMOutput.__dataclass_fields__)
     assert {"loss", "log_probs", "entropy", "is_top1", "label_mask", "aux_loss"} <= fields
     model = LlamaForCausalLM(
@@ -24,31 +28,82 @@ def test_what_is_overridden_and_used_beside_the_public_api() -> None:
     add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
     fused = inspect.signature(model.forward.__func__, follow_wrapped=False).parameters
     assert {"fused_lm_head", "labels", "shift_labels"} <= set(fused)
-    loss = inspect.getsource(SFTTrainer.compute_loss)
-    read = (
-        "fused_lm_head=True",
-        "outputs.log_probs",
-        "outputs.label_mask",
-        "outputs.entropy",
-        "outputs.is_top1",
-        "outputs.aux_loss",
+
+
+@pytest.mark.parametrize(
+    "read",
+    ["fused_lm_head=True", "log_probs", "label_mask", "entropy", "is_top1", "aux_loss", '"output_router_logits"'],
+)
+def test_loss_of_the_trainer(read: str) -> None:
+    """completion_loss.py returns what SFTTrainer.compute_loss reads, and knows a router's loss by output_router_logits."""
+    assert read in inspect.getsource(SFTTrainer.compute_loss)
+
+
+def test_hook_on_the_decoder() -> None:
+    """completion_loss.py gathers hidden states behind the decoder, which returns them under this name."""
+    model = LlamaForCausalLM(
+        LlamaConfig(vocab_size=8, hidden_size=4, intermediate_size=4, num_hidden_layers=1, num_attention_heads=1)
     )
-    assert all(each in loss for each in read)
-    # It gathers hidden states behind the decoder, which every model of transformers returns under this name.
     assert model.base_model(torch.tensor([[1, 2]])).last_hidden_state.shape == (1, 2, 4)
 
-    # trainer.py: the trainer's own card is not written; set_stop_token runs after transformers aligned its tokens.
-    assert _Trainer.create_model_card is not SFTTrainer.create_model_card
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "name"),
+    [
+        (_Trainer, SFTTrainer, "create_model_card"),
+        (preference._DPOTrainer, DPOTrainer, "create_model_card"),
+        (preference._DPOTrainer, DPOTrainer, "_prepare_dataset"),
+        (preference._KTOTrainer, KTOTrainer, "create_model_card"),
+        (preference._KTOTrainer, KTOTrainer, "_prepare_dataset"),
+    ],
+)
+def test_overridden_methods(ours: type, theirs: type, name: str) -> None:
+    """The run writes its own card; pairs are tokenized already."""
+    assert callable(getattr(theirs, name)) and getattr(ours, name) is not getattr(theirs, name)
+
+
+def test_order_of_stop_tokens() -> None:
+    """trainer.py: set_stop_token runs in on_train_begin, after transformers aligned its own tokens."""
     source = inspect.getsource(Trainer)
     assert source.index("align_special_tokens(self.model") < source.index("callback_handler.on_train_begin")
-    # checkpoints.py deletes old checkpoints itself: with save_total_limit None, transformers deletes none.
+
+
+def test_use_cache_is_changed_when_a_trainer_is_made() -> None:
+    """trainer.py restores the base's use_cache afterwards."""
+    assert "self.model.config.use_cache = self.args.use_cache" in inspect.getsource(Trainer.__init__)
+
+
+def test_rotation_of_checkpoints() -> None:
+    """checkpoints.py deletes old checkpoints itself: with save_total_limit None, transformers deletes none."""
     assert "save_total_limit=self.args.save_total_limit" in inspect.getsource(Trainer._save_checkpoint)
 
-    # arguments.py reads the messages of TRL's parser (test_sft_run.py has them) and lets it raise.
-    assert issubclass(TrlParser, __import__("argparse").ArgumentParser)
-    # preflight.py draws batches by length as the trainer does.
+
+def test_parser_raises() -> None:
+    """arguments.py overrides argparse's error, and reads the messages of TRL's parser (test_sft_run.py has them)."""
+    assert issubclass(TrlParser, argparse.ArgumentParser)
+
+
+def test_batches_by_length() -> None:
+    """run_plan.py draws batches as the trainer does."""
     assert list(inspect.signature(get_length_grouped_indices).parameters)[:2] == ["lengths", "batch_size"]
-    # cpu_features.py
-    assert isinstance(torch.cpu._is_avx512_bf16_supported(), bool) and isinstance(
-        torch.cpu._is_amx_tile_supported(), bool
-    )
+
+
+def test_optimizer_of_the_trainer() -> None:
+    """preflight/optimizer.py makes the optimizer from the trainer's class and arguments."""
+    assert list(inspect.signature(Trainer.get_optimizer_cls_and_kwargs).parameters) == ["args", "model"]
+
+
+def test_models_with_a_state() -> None:
+    """run_plan.py refuses to pack for a model that transformers calls stateful."""
+    assert PreTrainedModel._is_stateful is False
+
+
+def test_unused_keys_of_a_configuration() -> None:
+    """model_loading.py refuses keys of model_init_kwargs that a configuration returns as unused."""
+    assert "return_unused_kwargs" in inspect.getsource(AutoConfig.from_pretrained)
+
+
+def test_processor_features() -> None:
+    """cpu_features.py"""
+    assert isinstance(torch.cpu._is_avx512_bf16_supported(), bool)
+    assert isinstance(torch.cpu._is_amx_tile_supported(), bool)

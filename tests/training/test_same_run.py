@@ -71,6 +71,14 @@ def test_what_changes_no_result_may_differ(
     assert "finished already" in capsys.readouterr().out
 
 
+def test_a_refused_run_leaves_its_folder_to_another(model: Path, traces: Path, tmp_path: Path) -> None:
+    options = LORA | {"lora_target_modules": "lm_head"}
+    with pytest.raises(UserError, match="TRL refuses"):
+        finetune.run(run_config(model, traces, tmp_path / "run", **options))
+    finetune.run(run_config(model, traces, tmp_path / "run", max_steps=1))
+    assert json.loads((tmp_path / "run/run.json").read_text())["settings"]["use_peft"] is False
+
+
 def test_a_second_writer_and_a_file_in_the_way_are_refused(model: Path, traces: Path, tmp_path: Path) -> None:
     with (
         locks.lock_folder(tmp_path / "run", "train"),

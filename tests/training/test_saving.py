@@ -7,6 +7,7 @@ import pytest
 from runs import LORA, run_config, save_model
 from transformers import AutoTokenizer, GenerationConfig
 
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import finetune
 
 TEMPLATE = (
@@ -14,6 +15,29 @@ TEMPLATE = (
     "{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 """With a setting, and without a system role."""
+
+
+def test_full_and_lora_runs_save_equal_configurations(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    """Also where the base's generation configuration cannot be saved as it is: temperature without do_sample."""
+    model = save_model(tmp_path / "model", tiny_model)
+    (model / "generation_config.json").write_text(
+        json.dumps({"eos_token_id": [3, 4], "temperature": 0.6, "top_p": 0.9})
+    )
+    changed = {"model_init_kwargs": '{"max_position_embeddings": 3000}', "max_steps": 1}
+    for name, options in (("full", {}), ("lora", LORA)):
+        finetune.run(run_config(model, traces, tmp_path / name, **changed, **options))
+    for name in ("config.json", "generation_config.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (tmp_path / "full" / name).read_text() == (tmp_path / "lora" / name).read_text(), name
+    saved = json.loads((tmp_path / "full/config.json").read_text())
+    assert saved["max_position_embeddings"] == 3000
+    assert saved["use_cache"] is True  # transformers' trainer sets it to False
+
+
+def test_an_adapter_on_a_tied_embedding_is_refused(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    model = save_model(tmp_path / "model", tiny_model, tie_word_embeddings=True)
+    options = LORA | {"lora_target_modules": ".*embed_tokens"}
+    with pytest.raises(UserError, match="tied to the output layer"):
+        finetune.run(run_config(model, traces, tmp_path / "run", preflight=True, **options))
 
 
 @pytest.mark.parametrize("options", [{}, LORA], ids=["full", "lora"])

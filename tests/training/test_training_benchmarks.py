@@ -41,25 +41,40 @@ def test_both_sides_of_the_training_benchmark_train_the_same_tokens_once(tmp_pat
 def test_the_gpu_benchmarks_sides_and_its_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    benchmark = load("gpu")
+    benchmark, training = load("gpu"), load("gpu_training")
     benchmark.write_model(tmp_path / "model", "toy")
-    benchmark.write_rows(tmp_path, 60, 20, 4, spread=False)
+    benchmark.write_rows(tmp_path, 60, 20, 8, spread=True)
     for lora in (False, True):
-        ours, trl = (benchmark.one_side(side, tmp_path, toy=True, lora=lora) for side in ("ours", "trl"))
+        ours, trl = (training.one_side(side, tmp_path, toy=True, lora=lora) for side in ("ours", "trl"))
         assert ours["row"] == trl["row"] > 80 and ours["tokens_per_s"] > 0 and trl["tokens_per_s"] > 0
         assert not ours["checkpointing"] and trl["checkpointing"] and ours["estimate_gb"] > 0
+    packed = training.packed("sdpa", tmp_path, toy=True)
+    assert ours["row"] < packed["pack"] <= 256 and packed["tokens_per_s"] > 0
+
+    # Llama 3.2 1B: 973M weights in layers, 6 operations each; 262M in the tied head, at the labels only.
+    config = load("gpu_inputs").model_config("1b")
+    flops = training.flops_of_a_row(config, 1_235_814_400, 8192, 280, lora=False)
+    attention = 6 * 16 * 2048 * 8192**2
+    assert flops == 6 * (973_146_112 * 8192 + 262_668_288 * 280) + attention
 
     scored = benchmark.likelihood(tmp_path / "likelihood", "toy", toy=True)
     assert scored["rows"] == 8 and scored["rows_per_s"] > 0
+    merged = benchmark.merge(tmp_path / "merge", "toy")
+    assert merged["seconds"] > 0 and merged["gb_written"] > 0
 
-    def part(name: str, *_: object) -> dict:
-        if name == "merge":
-            raise RuntimeError("no disk")
-        return {"rows": 1}
-
-    monkeypatch.setattr(benchmark, "run_part", part)
+    results = {"merge": {"failed": ["no disk"]}, "likelihood": {"rows": 1}}
+    monkeypatch.setattr(benchmark, "in_a_process", lambda words, *_: dict(results[words[1]]))
     out = tmp_path / "lines.jsonl"
     monkeypatch.setattr("sys.argv", ["gpu.py", "--toy", "--out", str(out), "--part", "merge", "--part", "likelihood"])
     benchmark.main()
     first, second = (json.loads(line) for line in out.read_text().splitlines())
-    assert first["part"] == "merge" and first["failed"] == "RuntimeError: no disk" and second["rows"] == 1
+    assert first["part"] == "merge" and first["failed"] == ["no disk"] and second["rows"] == 1
+
+
+def test_a_part_that_takes_too_long_is_stopped_with_what_it_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark = load("gpu")
+    monkeypatch.setattr(benchmark, "__file__", "-c")
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    assert benchmark.in_a_process([script], False, 1.0) == {"failed": "not finished after 1 s"}
+    assert benchmark.in_a_process(["print('{\"a\": 1}')"], False) == {"a": 1}
+    assert benchmark.in_a_process(["print(1); raise SystemExit(3)"], False) == {"failed": ["1"], "exit_code": 3}

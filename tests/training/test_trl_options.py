@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from datasets import load_dataset
-from runs import run_config, save_model
+from runs import LORA, run_config, save_model
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import finetune, model_loading, rows
@@ -62,6 +62,17 @@ def test_dataloader_drop_last_counts_what_is_seen(
         ({"resume_from_checkpoint": "x"}, "resumes from the newest complete checkpoint by itself"),
         ({"model_init_kwargs": '{"dtype": "bfloat16"}'}, "set dtype instead"),
         ({"early_stopping_patience": 2}, "needs load_best_model_at_end"),
+        ({"enable_jit_checkpoint": True}, "would not be resumed from"),
+        ({"hub_model_id": "a/b"}, "`agentmerge push` publishes"),
+        ({"lora_r": 4}, "lora_r has no effect without use_peft"),
+        ({"use_bnb_nested_quant": True}, "without load_in_4bit"),
+        ({"eval_steps": 2}, "eval_steps has no effect without eval_strategy"),
+        ({"do_eval": True}, "do_eval has no effect without eval_strategy"),
+        ({"replay_ratio": 0.1}, "without replay_dataset"),
+        ({"packing_strategy": "bfd"}, "without packing"),
+        ({"activation_offloading": True}, "there is no GPU"),
+        ({"accelerator_config": '{"split_batches": true}'}, "sets split_batches"),
+        ({"label_smoothing_factor": 0.1, "loss_type": "dft"}, "TRL smooths nll only"),
     ],
 )
 def test_options_without_effect_are_refused(
@@ -71,9 +82,30 @@ def test_options_without_effect_are_refused(
         check_options(run_config(model, traces, tmp_path / "run", **options))
 
 
-def test_two_save_schedules_are_refused(model: Path, traces: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="checkpoint_samples and save_steps are both set"):
-        finetune.run(run_config(model, traces, tmp_path / "run", save_steps=2, preflight=True))
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"save_steps": 2}, "checkpoint_samples and save_steps are both set"),
+        (
+            {"load_best_model_at_end": True, "eval_strategy": "steps", "eval_steps": 1, "dataset_test_split": "inter_task"},
+            "among the checkpoints of TRL's save_strategy",
+        ),
+        ({"optim": "paged_adamw_8bit"}, "need to install `bitsandbytes`"),
+        ({"optim_args": "foo=1"}, "'foo=1' has no effect with optim adamw_torch_fused"),
+        ({"lr_scheduler_type": "warmup_stable_decay"}, "missing 1 required positional argument: 'num_decay_steps'"),
+        ({"lr_scheduler_kwargs": '{"x": 1}'}, "unexpected keyword argument 'x'"),
+        ({"report_to": "mlflow"}, "pip install mlflow"),
+        ({"attn_implementation": "flash_attention_2"}, "doesn't seem to be installed"),
+        ({"model_init_kwargs": '{"max_positions": 9}'}, "max_positions, which the configuration of .* does not have"),
+        (LORA | {"lora_modules_to_save": "lm_heed"}, "'lm_heed' is no module of the model"),
+    ],
+)  # fmt: skip
+def test_preflight_refuses_what_training_would(
+    model: Path, traces: Path, tmp_path: Path, options: dict, says: str
+) -> None:
+    with pytest.raises(UserError, match=says):
+        finetune.run(run_config(model, traces, tmp_path / "run", preflight=True, **options))
+    assert not (tmp_path / "run").exists()
 
 
 def test_prompts_are_trained_where_completion_only_loss_is_off(tiny_model: Path, traces: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ geometric mean of their probabilities; also for each span. An answer matches gre
 most probable one after the expert's own tokens before it, so that greedy decoding would write it. Nothing is generated.
 """
 
-import inspect
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,15 +14,14 @@ from typing import Any
 import pyarrow as pa
 import torch
 from accelerate import PartialState
-from accelerate.utils import extract_model_from_parallel, gather_object
+from accelerate.utils import gather_object
 from datasets import Dataset
-from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.training import model_loading
 from agentmerge_hub.training.likelihood.answer_spans import SPANS, span_at, spans
 from agentmerge_hub.training.likelihood.results import SCHEMA
-from agentmerge_hub.training.model_loading import check_rows
 from agentmerge_hub.training.rows import render_row
 
 
@@ -62,9 +60,8 @@ def score(
         UserError: if the chat template cannot render a row.
     """
     encoded = [_encode(index, row, tokenizer, template) for index, row in enumerate(rows)]
-    plain = _unwrapped(model)
-    check_rows(plain, max(len(each.ids) for each in encoded), max(max(each.ids) for each in encoded))
-    known = set(inspect.signature(type(plain).forward).parameters)
+    plain = model_loading.unwrapped(model)
+    model_loading.check_rows(plain, max(len(each.ids) for each in encoded), max(max(each.ids) for each in encoded))
     was_training = model.training
     model.eval()
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
@@ -74,9 +71,7 @@ def score(
     for first in range(0, len(batches), processes):
         # A process without a batch repeats one, because a sharded model needs all of them in every forward pass.
         chosen = batches[min(first + rank, len(batches) - 1)]
-        for index, (logprobs, best) in zip(
-            chosen, _forward(model, known, tokenizer, [encoded[index] for index in chosen])
-        ):
+        for index, (logprobs, best) in zip(chosen, _forward(model, [encoded[index] for index in chosen])):
             found.append((index, _figures(logprobs, best, encoded[index].spans)))
     model.train(was_training)
     figures = dict(gather_object(found) if processes > 1 else found)
@@ -100,36 +95,29 @@ def _encode(index: int, row: dict, tokenizer: PreTrainedTokenizerBase, template:
 
 
 @torch.no_grad()
-def _forward(
-    model: torch.nn.Module, known: set[str], tokenizer: PreTrainedTokenizerBase, samples: Sequence[_Sample]
-) -> Iterator[tuple[list[float], list[bool]]]:
+def _forward(model: torch.nn.Module, samples: Sequence[_Sample]) -> Iterator[tuple[list[float], list[bool]]]:
     """For each sample the log-probability of its answer's tokens, and whether each was the most probable.
 
     Rows are padded on the left, so that all answers are at the end: logits are computed there only, and take memory in
-    proportion to the longest answer, not to the prompts. `known` are the names of the forward pass's arguments.
+    proportion to the longest answer, not to the prompts. Padding is masked, so that the token 0 serves as well as any.
     """
     length = max(len(sample.ids) for sample in samples)
     device = next(model.parameters()).device
-    ids = torch.full((len(samples), length), tokenizer.pad_token_id, device=device)
+    ids = torch.zeros((len(samples), length), dtype=torch.long, device=device)
     mask = torch.zeros_like(ids)
     for row, sample in enumerate(samples):
         ids[row, length - len(sample.ids) :] = torch.tensor(sample.ids, device=device)
         mask[row, length - len(sample.ids) :] = 1
     kept = max(len(sample.spans) for sample in samples) + 1
-    options: dict[str, Any] = {"logits_to_keep": kept, "position_ids": (mask.cumsum(-1) - 1).clamp(min=0)}
-    options = {name: value for name, value in options.items() if name in known}
+    options = model_loading.accepted_options(
+        model, logits_to_keep=kept, position_ids=(mask.cumsum(-1) - 1).clamp(min=0)
+    )
     logits = model(input_ids=ids, attention_mask=mask, use_cache=False, **options).logits
     for row, sample in enumerate(samples):
         answer = logits[row, -len(sample.spans) - 1 : -1].float()
         expected = torch.tensor(sample.ids[sample.n_prompt :], device=device)
         logprobs = answer.log_softmax(-1).gather(-1, expected[:, None])[:, 0]
         yield logprobs.tolist(), (answer.argmax(-1) == expected).tolist()
-
-
-def _unwrapped(model: torch.nn.Module) -> Any:
-    """The model behind wrappers of distribution and PEFT."""
-    plain = extract_model_from_parallel(model)
-    return plain.get_base_model() if isinstance(plain, PeftModel) else plain
 
 
 def _figures(logprobs: list[float], best: list[bool], names: list[str]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def tokenize(pairs: Dataset, tokenizer: PreTrainedTokenizerBase, template: ChatT
     """
     chosen, rejected = (
         rows.tokenize(
-            pairs.select_columns(["prompt", answer]).rename_column(answer, "completion"),
+            rows.with_answer(pairs, answer),
             tokenizer,
             template,
             config.sft.max_length,

@@ -7,13 +7,18 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase, Trainer, TrainerCallback
 from trl import DPOTrainer, KTOTrainer, get_quantization_config
 
-from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import model_loading
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.completion_loss import skip_prompt_logits
 from agentmerge_hub.training.preference import labeled, pairs
 from agentmerge_hub.training.preflight.trl_options import evaluates
-from agentmerge_hub.training.trainer import base_model, prepare, trained_model
+from agentmerge_hub.training.trainer import (
+    base_model,
+    prepare,
+    refusals_as_sentences,
+    restore_configuration,
+    trained_model,
+)
 
 
 class _TokenizedRows:
@@ -71,7 +76,7 @@ def _new_trainer(
     if settings.reference_model:
         model_loading.load_config(settings.reference_model)
         reference = AutoModelForCausalLM.from_pretrained(settings.reference_model, dtype=config.model.dtype)
-    try:
+    with refusals_as_sentences():
         trainer = trainer_class(
             model=config.model_name,
             ref_model=reference,
@@ -83,8 +88,7 @@ def _new_trainer(
             quantization_config=get_quantization_config(config.model),
             callbacks=callbacks,
         )
-    except ValueError as error:  # TRL checks its settings here
-        raise UserError(f"TRL refuses the settings: {' '.join(str(error).split())}") from error
+    restore_configuration(base_model(trainer), config)
     model_loading.freeze(trained_model(trainer), config.options.freeze)
     if settings.device.type == "cpu":
         for model in filter(None, (base_model(trainer), trainer.ref_model)):

@@ -2,7 +2,9 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from agentmerge_hub.training import model_loading
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.preflight import memory_estimate
 from agentmerge_hub.training.preflight.batches import Batches, count_batches
+from agentmerge_hub.training.preflight.optimizer import check_optimizer
 from agentmerge_hub.training.preflight.save_schedule import SaveSchedule
 from agentmerge_hub.training.rows import IGNORED
 
@@ -41,14 +44,23 @@ class Plan:
     """Over the token ids and labels of all rows, in order: identifies them wherever the dataset came from."""
 
 
-def make_plan(dataset: Dataset, config: RunConfig, replayed: int = 0, longest: int | None = None) -> Plan:
-    """Count what `rows.tokenize` made.
+def make_plan(
+    dataset: Dataset,
+    config: RunConfig,
+    replayed: int = 0,
+    longest: int | None = None,
+    held_out: Sequence[tuple[int, int]] = (),
+    pad_token_id: int = 0,
+) -> Plan:
+    """Count what `rows.tokenize` made, and check that the model, the optimizer and the schedule take it.
 
     Args:
         dataset: the tokenized rows.
         config: the run's settings.
         replayed: of the rows, those of general instructions.
         longest: tokens of the longest sequence, if rows hold several sequences.
+        held_out: tokens of the longest row and largest token id of each set of rows that the model is evaluated on.
+        pad_token_id: the tokenizer's.
 
     Raises:
         UserError: for a way of packing that cuts rows, rows that the model cannot take, or a model that does not exist.
@@ -62,6 +74,12 @@ def make_plan(dataset: Dataset, config: RunConfig, replayed: int = 0, longest: i
     steps = batches.steps(sft)
     model = model_loading.empty_model(config)
     model_loading.check_rows(model, longest or int(lengths.max()), max(int(row.max()) for row in ids))
+    for held_out_longest, largest_id in held_out:
+        model_loading.check_rows(model, held_out_longest, largest_id)
+    model_loading.check_padding(model, pad_token_id)
+    _check_packing(model, sft)
+    _set_router_loss(model, sft)
+    check_optimizer(sft, model, steps)
     parameters = list(model.parameters())
     together = min(sft.per_device_train_batch_size, batches.items)
     largest = sft.max_length if sft.packing and sft.max_length else int(lengths.max())
@@ -82,6 +100,34 @@ def make_plan(dataset: Dataset, config: RunConfig, replayed: int = 0, longest: i
         needs=memory_estimate.estimate(model, config, largest * together, answers, checkpoints),
         rows_sha256=hashlib.sha256(b"".join(row.astype("<i4").tobytes() for row in (*ids, *all_labels))).hexdigest(),
     )
+
+
+def _check_packing(model: Any, sft: SFTConfig) -> None:
+    """Refuse packing for models with a state, such as Mamba's, or a convolution: it would pass from one row to the next."""
+    if not (sft.packing or sft.padding_free or sft.eval_packing):
+        return
+    kinds = getattr(model.config.get_text_config(), "layer_types", None) or ()
+    if getattr(model, "_is_stateful", False) or any(
+        "attention" not in kind or kind == "linear_attention" for kind in kinds
+    ):
+        raise UserError(
+            f"packing and padding_free cannot be applied to {model.config.model_type}: some of its layers are no attention and "
+            "would carry one row's state into the next; remove them"
+        )
+
+
+def _set_router_loss(model: Any, sft: SFTConfig) -> None:
+    """Leave out the router's loss of a mixture that has no experts, and refuse those whose loss TRL cannot compute."""
+    text = model.config.get_text_config()
+    if getattr(text, "num_local_experts", None) == 0 and hasattr(sft, "router_aux_loss_coef"):
+        sft.router_aux_loss_coef = 0.0
+    coefficient = getattr(sft, "router_aux_loss_coef", None)
+    coefficient = getattr(text, "router_aux_loss_coef", 0.0) if coefficient is None else coefficient
+    if hasattr(text, "output_router_logits") and coefficient and not hasattr(text, "num_experts"):
+        raise UserError(
+            f"TRL cannot compute the router's loss of {model.config.model_type}: set router_aux_loss_coef to 0, which trains "
+            "without it"
+        )
 
 
 def _items(dataset: Dataset, sft: SFTConfig) -> int:

@@ -24,7 +24,7 @@ class SaveSchedule:
         """Read the schedule from a run's settings.
 
         Raises:
-            UserError: if both kinds are set.
+            UserError: if both kinds are set, or load_best_model_at_end without TRL's.
         """
         sft, samples = config.sft, config.options.checkpoint_samples
         strategy = str(getattr(sft.save_strategy, "value", sft.save_strategy))
@@ -35,6 +35,11 @@ class SaveSchedule:
             )
         if samples is None and explicit:
             return cls(None, strategy, batches, sft.save_steps)
+        if sft.load_best_model_at_end:
+            raise UserError(
+                "load_best_model_at_end chooses among the checkpoints of TRL's save_strategy: set save_strategy and save_steps, and "
+                "remove checkpoint_samples"
+            )
         return cls(samples or DEFAULT_SAMPLES, "no", batches, sft.save_steps)
 
     def is_due(self, step: int) -> bool:

@@ -6,6 +6,8 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.training.arguments import RunConfig
 
 _TOKENIZED = "rows are rendered and tokenized by this package, whole"
+_PUBLISHED = "`agentmerge push` publishes a model after its checks"
+_NO_METRICS = "the evaluation computes the loss only"
 _REFUSED: dict[str, tuple[Any, str]] = {
     "dataset_kwargs": (None, _TOKENIZED),
     "dataset_text_field": ("text", "rows have the columns prompt and completion"),
@@ -16,7 +18,16 @@ _REFUSED: dict[str, tuple[Any, str]] = {
     "ignore_data_skip": (False, "a resumed run would see other rows than an uninterrupted one"),
     "save_only_model": (False, "a run could not be resumed from such a checkpoint"),
     "auto_find_batch_size": (False, "the batch is part of what identifies a run: set per_device_train_batch_size"),
-    "push_to_hub": (False, "`agentmerge push` publishes a model after its checks"),
+    "enable_jit_checkpoint": (
+        False,
+        "such a checkpoint has no manifest and would not be resumed from: lower checkpoint_samples",
+    ),
+    "push_to_hub": (False, _PUBLISHED),
+    "hub_model_id": (None, _PUBLISHED),
+    "hub_revision": (None, _PUBLISHED),
+    "parallelism_config": (None, "samples are counted for data parallelism only"),
+    "include_for_metrics": ([], _NO_METRICS),
+    "batch_eval_metrics": (False, _NO_METRICS),
     "trust_remote_code": (False, "only models whose code is in transformers are loaded"),
     "do_predict": (False, "there is nothing to predict: `agentmerge likelihood` scores a model"),
     "bf16_full_eval": (False, "transformers ignores it during training; bf16 covers evaluation"),
@@ -24,6 +35,13 @@ _REFUSED: dict[str, tuple[Any, str]] = {
     "lora_task_type": ("CAUSAL_LM", "only causal language models are trained"),
 }
 """Option → the value that it may have, and why no other."""
+
+_EVAL = ("eval_steps", "eval_delay", "eval_packing", "per_device_eval_batch_size", "dataset_test_split", "do_eval")
+_LORA = (
+    "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_target_parameters", "lora_modules_to_save",
+    "use_rslora", "use_dora",
+)  # fmt: skip
+_QUANTIZATION = ("bnb_4bit_quant_type", "use_bnb_nested_quant", "bnb_4bit_quant_storage")
 
 _OF_MODEL = {
     "revision": "model_revision",
@@ -49,10 +67,38 @@ def check_options(config: RunConfig) -> None:
             raise UserError(
                 f"model_init_kwargs sets {key}: set {_OF_MODEL[key]} instead, which holds for every stage of the run"
             )
+    _check_conditions(config)
     if config.options.early_stopping_patience and not config.sft.load_best_model_at_end:
         raise UserError("early_stopping_patience needs load_best_model_at_end: true, which says what is better")
     if config.sft.eval_packing and config.sft.max_length is None:
         raise UserError("eval_packing needs max_length, the length of a pack")
+    if config.sft.label_smoothing_factor and getattr(config.sft, "loss_type", "nll") != "nll":
+        raise UserError(
+            f"label_smoothing_factor cannot be applied with loss_type {config.sft.loss_type}: TRL smooths nll only; remove one"
+        )
+    if getattr(config.sft, "activation_offloading", False) and config.sft.device.type == "cpu":
+        raise UserError("activation_offloading moves activations from a GPU to the CPU and there is no GPU: remove it")
+    if getattr(config.sft.accelerator_config, "split_batches", False):
+        raise UserError(
+            "accelerator_config sets split_batches and cannot be applied: per_device_train_batch_size is counted"
+        )
+
+
+def _check_conditions(config: RunConfig) -> None:
+    """Refuse options that have an effect only with another one, which is not set."""
+    conditions = {
+        "eval_strategy": (_EVAL, evaluates(config)),
+        "use_peft": (_LORA, config.model.use_peft),
+        "load_in_4bit": (_QUANTIZATION, config.model.load_in_4bit),
+        "replay_dataset": (("replay_ratio",), bool(config.options.replay_dataset)),
+        "packing": (("packing_strategy",), config.sft.packing or bool(config.sft.eval_packing)),
+    }
+    for condition, (options, holds) in conditions.items():
+        without_effect = [option for option in options if option in config.explicit]
+        if without_effect and not holds:
+            raise UserError(
+                f"{without_effect[0]} has no effect without {condition}: set {condition}, or remove {without_effect[0]}"
+            )
 
 
 def evaluates(config: RunConfig) -> bool:

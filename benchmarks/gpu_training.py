@@ -1,0 +1,116 @@
+"""Training for benchmarks/gpu.py: one side of a comparison, or one way of attention, in this process."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, TrainerCallback
+
+from agentmerge_hub.training import model_loading, rows
+from agentmerge_hub.training.arguments import parse_args
+from agentmerge_hub.training.preflight.run_plan import make_plan
+from agentmerge_hub.training.trainer import new_trainer
+
+PEAK_FLOPS = {"H100": 989e12, "H200": 989e12}
+"""bfloat16, dense, by NVIDIA's data sheets."""
+
+
+class Clock(TrainerCallback):
+    """The time from the end of step `warm` to the end of the last one."""
+
+    def __init__(self, warm: int) -> None:
+        self.warm, self.started, self.ended = warm, 0.0, 0.0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.ended = time.perf_counter()
+        if state.global_step == self.warm:
+            self.started = self.ended
+
+
+def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
+    """Train some steps; the first ones are not measured."""
+    warm, measured = (1, 2) if toy else (3, 8)
+    options: dict[str, Any] = {
+        "model_name_or_path": work / "model", "dataset_name": next(work.glob("rows-*")), "output_dir": work / side, "max_length": 16_384,
+        "max_steps": warm + measured, "per_device_train_batch_size": 1, "seed": 0, "report_to": "none", "bf16": True,
+        "use_cpu": toy,
+    }  # fmt: skip
+    if lora:
+        options |= {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear"}
+    config = parse_args([word for key, value in options.items() for word in (f"--{key}", str(value))])
+    tokenizer, template = model_loading.load_tokenizer(config)
+    split = rows.load_split(config.dataset_name, "all", "train")
+    dataset = rows.tokenize(split, tokenizer, template, None)
+    plan = make_plan(dataset, config)
+    if side == "ours":
+        # Activations are computed again only where the estimate says that they do not fit.
+        available = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else float("inf")
+        config.sft.gradient_checkpointing = False
+        plan = make_plan(dataset, config)
+        if plan.needs.memory > 0.9 * available:
+            config.sft.gradient_checkpointing = True
+            plan = make_plan(dataset, config)
+        trainer = new_trainer(config, tokenizer, dataset, [])
+    else:
+        from trl import SFTConfig, SFTTrainer
+
+        sft = SFTConfig(
+            str(work / side), per_device_train_batch_size=1, max_length=None, max_steps=warm + measured, save_strategy="no",
+            use_cpu=toy, report_to="none",
+        )  # fmt: skip
+        trainer = SFTTrainer(
+            str(work / "model"), args=sft, train_dataset=dataset, processing_class=tokenizer, peft_config=config.peft
+        )
+
+    clock = Clock(warm)
+    trainer.add_callback(clock)
+    trainer.train()
+    length, labels = len(dataset[0]["input_ids"]), sum(label != -100 for label in dataset[0]["labels"])
+    speed = measured * length / (clock.ended - clock.started)
+    result: dict[str, Any] = {
+        "tokens_per_s": speed, "row": length, "checkpointing": bool(trainer.args.gradient_checkpointing),
+        "estimate_gb": plan.needs.memory / 1e9,
+    }  # fmt: skip
+    if torch.cuda.is_available():
+        name, peak = torch.cuda.get_device_name(), torch.cuda.max_memory_allocated() / 1e9
+        result |= {"peak_gb": peak, "estimate_error": plan.needs.memory / 1e9 / peak - 1}
+        if limit := next((value for card, value in PEAK_FLOPS.items() if card in name), None):
+            flops = flops_of_a_row(AutoConfig.from_pretrained(work / "model"), plan.parameters, length, labels, lora)
+            result["mfu"] = flops * speed / length / limit
+    return result
+
+
+def flops_of_a_row(model: Any, parameters: int, length: int, labels: int, lora: bool) -> float:
+    """Operations of a training step on one row; what is computed again for the backward pass is not counted.
+
+    Two a weight and token forward, four backward (two where only an adapter is trained); the embedding is looked up, and the
+    output layer computed at the labels only, on both sides. Causal attention: half of 2 + 4 products of length² × width.
+    """
+    head = model.vocab_size * model.hidden_size
+    body = parameters - head * (1 if model.tie_word_embeddings else 2)
+    each = 4 if lora else 6
+    attention = 6 * model.num_hidden_layers * model.num_attention_heads * model.head_dim * length**2
+    return each * (body * length + head * labels) + attention
+
+
+def packed(attention: str, work: Path, toy: bool) -> dict[str, Any]:
+    steps = 2 if toy else 8
+    options: dict[str, Any] = {
+        "model_name_or_path": work / "model", "dataset_name": next(work.glob("rows-*")), "output_dir": work / attention,
+        "max_length": 256 if toy else 8192, "packing": True, "max_steps": steps, "per_device_train_batch_size": 1,
+        "report_to": "none", "bf16": True, "use_cpu": toy, "attn_implementation": attention,
+    }  # fmt: skip
+    config = parse_args([word for key, value in options.items() for word in (f"--{key}", str(value))])
+    tokenizer, template = model_loading.load_tokenizer(config)
+    dataset = rows.tokenize(rows.load_split(config.dataset_name, "all", "train"), tokenizer, template, None)
+    trainer = new_trainer(config, tokenizer, dataset, [])
+    clock = Clock(1)
+    trainer.add_callback(clock)
+    trainer.train()
+    tokens = [entry["num_tokens"] for entry in trainer.state.log_history if "num_tokens" in entry]
+    mean = tokens[-1] / steps
+    peak = torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None
+    return {"tokens_per_s": (steps - 1) * mean / (clock.ended - clock.started), "pack": mean, "peak_gb": peak}
