@@ -53,6 +53,12 @@ class LazyGroup(click.Group):
             return None
         return getattr(importlib.import_module(f"agentmerge_hub.{PACKAGE_OF[name]}.command"), name.replace("-", "_"))
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each verb with its whole first sentence; click would cut it at the width of the terminal."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(500)) for name, command in commands if command])
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="agentmerge")
