@@ -1,74 +1,89 @@
-"""How often tests of two equal methods reject at 5 %, and how often their 95 % intervals hold the true difference.
+"""How often each way to compare two methods calls equal ones different at 5 %, and the coverage and width of its intervals.
 
-Prints a row for each number of runs and tasks and each run SD; the last lines give the largest and smallest rate of each test.
+Prints a row for each number of runs and tasks and each run SD with the false verdicts of each method, then a table of all
+methods: smallest and largest rate of false verdicts over the grid, the same of the coverage of 95 % intervals where the
+first method is better by half a logit, and the mean width of the interval in points. With --libraries it does the same for
+packages that are installed, on fewer studies (`interval_libraries.py`).
 
-    python benchmarks/false_verdicts.py [STUDIES]
+    python benchmarks/false_verdicts.py [STUDIES] [--libraries N]
 
 Task difficulty has a standard deviation of 1.5 logits; the two methods differ by task with a standard deviation of 0.8
-logits whose mean effect on success is zero. Each task has three seeds.
+logits. Each task has three seeds.
 """
 
-import sys
-from collections.abc import Callable
+import argparse
+from collections.abc import Callable, Iterable
 
+import interval_libraries
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri, stdtrit
 
 from agentmerge_hub.analysis.statistics.crossed_runs import Components, Floats, components, estimate
 
 RUNS, TASKS, RUN_SD = (3, 5, 8), (6, 13, 33, 63), (0.0, 0.25, 0.5)
-SEEDS, DIFFICULTY, BY_TASK = 3, (-0.5, 1.5), 0.8
+SEEDS, DIFFICULTY, BY_TASK, GAIN = 3, (-0.5, 1.5), 0.8, 0.5
+CELLS = [(runs, tasks, run_sd) for runs in RUNS for tasks in TASKS for run_sd in RUN_SD]
+LIBRARY_CELLS = [(3, 13, 0.0), (3, 13, 0.5)]
 
 
 def studies(
-    random: np.random.Generator, n: int, runs: int, tasks: int, run_sd: float, by_task: float = BY_TASK
+    random: np.random.Generator, n: int, runs: int, tasks: int, run_sd: float, gain: float = 0.0
 ) -> list[Floats]:
-    """Success rates (n, runs, tasks) of two methods that are equal on average over tasks and runs."""
+    """Success rates (n, runs, tasks) of two methods; the first is better by `gain` logits on average over tasks and runs."""
     difficulty = random.normal(*DIFFICULTY, (n, 1, tasks))
-    return [
-        random.binomial(
-            SEEDS,
-            1
-            / (
-                1
-                + np.exp(
-                    -difficulty
-                    - random.normal(0, by_task / np.sqrt(2), (n, 1, tasks))
-                    - random.normal(0, run_sd, (n, runs, 1))
-                )
-            ),
-        )
-        / SEEDS
-        for _ in range(2)
+    sides = []
+    for shift in (gain, 0.0):
+        own = random.normal(0, BY_TASK / np.sqrt(2), (n, 1, tasks)) + random.normal(0, run_sd, (n, runs, 1))
+        sides.append(random.binomial(SEEDS, 1 / (1 + np.exp(-difficulty - own - shift))) / SEEDS)
+    return sides
+
+
+def true_difference(run_sd: float, gain: float) -> float:
+    """Difference of the two success rates over all tasks and runs, by Gauss-Hermite quadrature."""
+    points, weights = np.polynomial.hermite_e.hermegauss(80)
+    spread = np.sqrt(DIFFICULTY[1] ** 2 + BY_TASK**2 / 2 + run_sd**2)
+    rates = [
+        1 / (1 + np.exp(-(DIFFICULTY[0] + shift + spread * points))) @ weights / weights.sum() for shift in (gain, 0)
     ]
+    return float(rates[0] - rates[1])
 
 
 def crossed(a: Floats, b: Floats, paired: bool = False) -> Floats:
-    """Half widths of our intervals."""
+    """Half widths of the report's intervals."""
     return np.nan_to_num(estimate(components(a, b, paired=paired)).half_width(), nan=np.inf)
 
 
 def crossed_paired(a: Floats, b: Floats) -> Floats:
+    """The same where runs with the same seed are paired."""
     return crossed(a, b, paired=True)
 
 
-def smaller_df(a: Floats, b: Floats) -> Floats:
-    """The same variance with the smaller of the two degrees of freedom, for runs paired by seed."""
-    from scipy.stats import t
-
+def satterthwaite(a: Floats, b: Floats) -> Floats:
+    """Runs paired, a negative run component set to zero, Satterthwaite's degrees of freedom (at least the smaller of the two)."""
     parts = components(a, b, paired=True)
-    df = np.minimum(parts.units[1], parts.runs[0][1])
-    return t.ppf(0.975, df) * np.sqrt(np.nan_to_num(estimate(parts).variance, nan=np.inf))
+    (units, unit_df), (runs, run_df), (cells, _) = parts.units, parts.runs[0], parts.cells[0]
+    variance = units + np.maximum(runs - cells, 0)
+    spread = units**2 / unit_df + runs**2 / run_df
+    df = np.where(spread > 0, variance**2 / np.where(spread > 0, spread, 1), 1)
+    return _half(variance, np.maximum(df, np.minimum(unit_df, run_df)))
 
 
-def mixed_model(a: Floats, b: Floats) -> Floats:
-    """Balanced REML estimates of the run and task components with normal quantiles, as mixed-model packages report."""
-    variance = estimate(components(a, b)).variance
-    return norm.ppf(0.975) * np.sqrt(np.nan_to_num(variance, nan=np.inf))
+def smaller_df(a: Floats, b: Floats) -> Floats:
+    """The same variance with the smaller of the two degrees of freedom."""
+    parts = components(a, b, paired=True)
+    (units, unit_df), (runs, run_df), (cells, _) = parts.units, parts.runs[0], parts.cells[0]
+    return _half(units + np.maximum(runs - cells, 0), np.minimum(unit_df, run_df))
+
+
+def normal_quantiles(a: Floats, b: Floats) -> Floats:
+    """The same variance with normal quantiles: what a mixed model by REML reports for balanced data."""
+    parts = components(a, b, paired=True)
+    variance = parts.units[0] + np.maximum(parts.runs[0][0] - parts.cells[0][0], 0)
+    return np.where(variance > 0, ndtri(0.975) * np.sqrt(variance), np.inf)
 
 
 def runs_fixed(a: Floats, b: Floats) -> Floats:
-    """Tasks as the only random factor: a paired t-test over tasks, as one-way cluster packages compute."""
+    """A paired t-test over tasks: what evalconfidence and packages for clustered errors compute."""
     parts = components(a, b)
     return np.nan_to_num(estimate(Components(parts.estimate, parts.units)).half_width(), nan=np.inf)
 
@@ -85,32 +100,72 @@ def two_way_bootstrap(a: Floats, b: Floats, draws: int = 200) -> Floats:
     return (high - low) / 2
 
 
-TESTS: dict[str, Callable[[Floats, Floats], Floats]] = {
-    "ours": crossed,
-    "ours, runs paired": crossed_paired,
+def _half(variance: Floats, df: Floats) -> Floats:
+    return np.where(variance > 0, stdtrit(df, 0.975) * np.sqrt(variance), np.inf)
+
+
+METHODS: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "report, apart": crossed,
+    "report, paired": crossed_paired,
+    "Satterthwaite": satterthwaite,
     "smaller df": smaller_df,
-    "normal quantiles": mixed_model,
+    "normal quantiles": normal_quantiles,
     "runs fixed": runs_fixed,
-    "bootstrap": two_way_bootstrap,
+    "two-way bootstrap": two_way_bootstrap,
 }
 
 
-def main() -> None:
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 4_000
+class Tally:
+    """Shares over the cells of the grid, in percent, and widths in points."""
+
+    def __init__(self) -> None:
+        self.false: list[float] = []
+        self.covered: list[float] = []
+        self.widths: list[float] = []
+
+    def add(self, null: tuple[Floats, Floats], better: tuple[Floats, Floats], truth: float) -> None:
+        """Differences and half widths of studies of equal methods, and of studies whose true difference is `truth`."""
+        (difference, half), (other, other_half) = null, better
+        self.false.append(100 * float(np.mean(np.abs(difference) > half)))
+        self.covered.append(100 * float(np.mean(np.abs(other - truth) <= other_half)))
+        self.widths.append(200 * float(np.mean(half[np.isfinite(half)])))
+
+    def row(self, name: str) -> str:
+        ranges = "  ".join(f"{min(values):6.1f} – {max(values):5.1f}" for values in (self.false, self.covered))
+        return f"{name:>22}  {ranges}  {np.mean(self.widths):6.1f}"
+
+
+HEAD = f"{'%':>22}  {'false verdicts':>14}  {'coverage':>14}  {'width':>6}"
+
+
+def measure(
+    cells: Iterable[tuple[int, int, float]], n: int, methods: dict[str, Callable[[Floats, Floats], Floats]]
+) -> dict[str, Tally]:
+    """Every method on the same n studies of each cell."""
     random = np.random.default_rng(0)
-    print(f"{'runs':>4} {'tasks':>5} {'SD':>5}  " + "  ".join(f"{name:>17}" for name in TESTS))
-    rates: dict[str, list[float]] = {name: [] for name in TESTS}
-    for runs in RUNS:
-        for tasks in TASKS:
-            for run_sd in RUN_SD:
-                a, b = studies(random, n, runs, tasks, run_sd)
-                difference = (a - b).mean((1, 2))
-                for name, half_width in TESTS.items():
-                    rates[name].append(float(np.mean(np.abs(difference) > half_width(a, b))))
-                last = "  ".join(f"{rates[name][-1]:17.3f}" for name in TESTS)
-                print(f"{runs:4} {tasks:5} {run_sd:5.2f}  {last}", flush=True)
-    for word, pick in (("largest", max), ("smallest", min)):
-        print(f"{word:>16}  " + "  ".join(f"{pick(rates[name]):17.3f}" for name in TESTS))
+    tallies = {name: Tally() for name in methods}
+    print(f"{'runs':>4} {'tasks':>5} {'SD':>5}  " + "  ".join(f"{name:>17}" for name in methods))
+    for runs, tasks, run_sd in cells:
+        equal, better = (studies(random, n, runs, tasks, run_sd, gain) for gain in (0.0, GAIN))
+        truth = true_difference(run_sd, GAIN)
+        for name, half_width in methods.items():
+            null, gain = (((a - b).mean((1, 2)), half_width(a, b)) for a, b in (equal, better))
+            tallies[name].add(null, gain, truth)
+        last = "  ".join(f"{tallies[name].false[-1]:17.1f}" for name in methods)
+        print(f"{runs:4} {tasks:5} {run_sd:5.2f}  {last}", flush=True)
+    return tallies
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("studies", nargs="?", type=int, default=2_000)
+    parser.add_argument("--libraries", type=int, default=0, metavar="N", help="studies for each installed package")
+    args = parser.parse_args()
+    found = measure(CELLS, args.studies, METHODS)
+    print(HEAD, *(tally.row(name) for name, tally in found.items()), sep="\n")
+    if args.libraries:
+        found = measure(LIBRARY_CELLS, args.libraries, interval_libraries.installed() | {"report, apart": crossed})
+        print(HEAD, *(tally.row(name) for name, tally in found.items()), sep="\n")
 
 
 if __name__ == "__main__":

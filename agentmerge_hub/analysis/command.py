@@ -44,7 +44,7 @@ from agentmerge_hub.errors import require
 )  # fmt: skip
 @click.option("--traces", default=300, show_default=True, type=click.IntRange(0), help="Episodes to write pages for.")
 @click.option(
-    "--draws", default=10_000, show_default=True, type=click.IntRange(100),
+    "--draws", default=2_000, show_default=True, type=click.IntRange(100),
     help="Simulated studies behind each smallest difference.",
 )  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the simulations.")

@@ -8,6 +8,7 @@ import simulated_results as simulated
 
 from agentmerge_hub.analysis import comparison_table, comparisons, episodes, selection, statistics, tables
 from agentmerge_hub.analysis.common_episodes import shared_episodes
+from agentmerge_hub.analysis.report import limits
 from agentmerge_hub.errors import UserError
 
 
@@ -72,6 +73,38 @@ def test_a_few_lost_episodes_leave_a_clear_verdict(tmp_path: Path) -> None:
     rows = runs({"agentmerge": 2.0, "instruct_finetuned": -2.0}, 4, splits={"cross_task": 15}, lost=0.03)
     (row,) = compared(tmp_path, rows)
     assert row["lost_a"] + row["lost_b"] > 0 and row["verdict"] == "better"
+
+
+def test_runs_that_share_some_seeds_are_compared_as_independent_and_the_report_says_so() -> None:
+    """A strong effect of the seed, common to both methods, and no difference between them."""
+    widths, false = {}, 0
+    for first in (0, 2, 9):  # all five seeds shared, three, none
+        for study in range(6):
+            random = np.random.default_rng(study)
+            effect, ability = random.normal(0, 1.2, 20), random.normal(-0.3, 1, 8)
+            rows = [
+                simulated.episode(
+                    method=method, task=f"t{task}", seed=s, run_seed=seed, model=f"{method}{seed}",
+                    reward=float(random.uniform() < 1 / (1 + np.exp(-ability[task] - effect[seed]))),
+                )
+                for method, start in (("agentmerge", 0), ("instruct_finetuned", first))
+                for seed in range(start, start + 5) for task in range(8) for s in range(2)
+            ]  # fmt: skip
+            a, b = ([row for row in rows if row["method"] == name] for name in ("agentmerge", "instruct_finetuned"))
+            row = comparisons.compare(a, b, "cross_task", draws=100)
+            widths.setdefault(first, []).append(row["high"] - row["low"])
+            false += first == 2 and row["p"] < 0.05
+        assert (row["paired_runs"], row["shared_run_seeds"]) == (first == 0, max(5 - first, 0))
+    assert false <= 1
+    assert np.mean(widths[0]) < 0.6 * np.mean(widths[2])
+    sentences = {}
+    for shift in (8, 7, 4):
+        moved = [{**r, "run_seed": r["run_seed"] + shift * (r["method"] == "agentmerge")} for r in rows]
+        results = episodes.Results(moved, ())
+        found = comparison_table.table(results, selection.choose(results).candidates, "agentmerge", draws=100)
+        sentences[shift] = " ".join(limits.limits(results, [], found, []))
+    assert "share only 4 training seeds" in sentences[8] and "share only" not in sentences[4]
+    assert "compared as independent" in sentences[7]
 
 
 def test_holm_covers_both_splits(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
             f"Fewer than three training runs: {names}. Their errors hold the runs fixed, and their comparisons are about these "
             "models: another training run of the same recipe can score differently by more than the interval."
         )
+    found += [sentence for row in comparisons if (sentence := _partly_shared(row))]
     lost = sum(row["missing"] + row["crashed"] for row in scored)
     if lost:
         planned = sum(row["planned"] for row in scored)
@@ -48,6 +49,19 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
         "sites, sizes or agents."
     )
     return found + _same_weights(results) + notes + results.notes
+
+
+def _partly_shared(row: dict) -> str:
+    """A sentence where two methods share some training seeds, so that their runs are not paired."""
+    shared = row.get("shared_run_seeds") or 0
+    if not shared or row["paired_runs"] or not row["about_methods"]:
+        return ""
+    a, b = labels.method(row["method_a"]), labels.method(row["method_b"])
+    return (
+        f"{a} ({_runs(row['runs_a'])}) and {b} ({_runs(row['runs_b'])}) share only {shared} training "
+        f"{'seed' if shared == 1 else 'seeds'} ({labels.split(row['split'])}): their runs are compared as independent, not in "
+        "pairs. Where runs with the same seed score alike, the interval is wider than with all seeds shared."
+    )
 
 
 def _runs(number: int) -> str:

@@ -39,7 +39,7 @@ class Options:
     lm_eval: tuple[str, ...] = ()
     plan_file: Path | None = None
     traces: int = 300
-    draws: int = 10_000
+    draws: int = 2_000
     seed: int = 0
 
     def command(self, folders: list[Path], out: Path) -> str:

@@ -3,23 +3,23 @@
 A method is a recipe that can be run again, so training runs are a random sample. They are crossed with units: tasks where
 the claim is about new tasks, (task, seed) within tasks where the claim is about these tasks. The variance of a difference is
 
-    units + max(runs − cells, 0)
+    units + runs − cells
 
-`units` is the variance of the mean over units, `runs` that over training runs, and `cells` the part of `runs` that new units
-explain; the maximum keeps the run component from being negative. (Two-way random model with the moment estimators of
-Searle, Casella and McCulloch, Variance Components, 1992, ch. 4; Miller, "Adding Error Bars to Evals", 2024, for one way.)
-Its degrees of freedom are Satterthwaite's over `units` and `runs`, at least the smaller of the two. The runs count half a
-degree less there, because Satterthwaite's formula is too large for a variance with two to four degrees.
+`units` is the variance of the mean over units, `runs` that over training runs, and `cells` the part that both contain: the
+moment estimator of the two-way random model (Searle, Casella and McCulloch, Variance Components, 1992, ch. 4). It is
+unbiased; only a value below half of `units` is raised to it.
 
-The choice rests on `benchmarks/false_verdicts.py`: 3, 5 and 8 runs, 6 to 63 tasks, a run SD of 0 to 0.5 logits. At a
-nominal 5 % this test rejects a true null in 1.2–5.6 % of the studies, so its intervals cover 94.4–98.8 % (most where runs
-do not differ). With runs fixed, as one-way cluster packages compute it, the rate reaches 41 %; with a two-way
-percentile bootstrap, or with normal quantiles as mixed-model packages use them, 11 % (statsmodels' MixedLM: 7 % of 150
-studies of 3 runs, 13 tasks and 0.5 logits; 46 of them did not converge). The smaller of the two degrees of freedom in
-every study keeps the rate below 4.2 %, down to 0, and finds less.
+With few runs the estimate follows no t distribution: a sum of χ² variables with a negative weight is not close to one χ².
+So the reference distribution is computed: normal estimate, independent scaled χ² parts (a parametric bootstrap on fixed
+points instead of random draws). Its true parts are the estimates within their limits: units and runs are at least cells, and
+runs are taken at their upper 80 % limit, since three runs that agree by chance would otherwise pass for runs that agree.
+
+The choice rests on `benchmarks/false_verdicts.py`, which compares it with Satterthwaite's degrees of freedom, bootstraps,
+mixed models and runs held fixed; the rates are in benchmarks/README.md.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +28,12 @@ Floats = NDArray[np.float64]
 Part = tuple[Floats, Floats]
 """A variance of the mean and its degrees of freedom, one of each for each study."""
 
-RUN_DF_CORRECTION = 0.5
+RUN_LIMIT = 0.8
+"""Confidence of the upper limit at which the reference distribution takes the run part."""
+LEAST_SHARE = 0.5
+"""The variance is at least this share of `units`: `cells` may exceed `runs` by chance."""
+POINTS, MAX_DF = 512, 400
+"""Points of the reference distribution; degrees of freedom from which χ² is treated as if it had no more."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +49,44 @@ class Components:
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate with its variance and degrees of freedom; NaN variance where the data have no spread."""
+    """An estimate with its variance; NaN variance where the data have no spread."""
 
     value: Floats
     variance: Floats
     df: Floats
+    """Degrees of freedom of Student's t, where `ratios` is None."""
+    ratios: Floats | None = None
+    """Estimated ÷ true variance in possible studies like this one, (…, POINTS)."""
 
     def half_width(self, level: float = 0.95) -> Floats:
         """Half of the confidence interval."""
-        from scipy.special import stdtrit
+        from scipy.special import ndtri, stdtrit
 
-        return stdtrit(self.df, (1 + level) / 2) * np.sqrt(self.variance)
+        if self.ratios is None:
+            return stdtrit(self.df, (1 + level) / 2) * np.sqrt(self.variance)
+        t = np.full(np.shape(self.variance), float(ndtri((1 + level) / 2)))
+        roots = np.sqrt(self.ratios)
+        for _ in range(100):  # Newton: the probability is convex in t, so that steps go up to the root
+            slope = 2 * (roots * np.exp(-((t[..., None] * roots) ** 2) / 2)).mean(-1) / np.sqrt(2 * np.pi)
+            step = (self._beyond(t) - (1 - level)) / slope
+            t = np.maximum(t + step, 0.0)
+            if np.max(np.abs(step) / (1 + t)) < 1e-7:
+                break
+        return t * np.sqrt(self.variance)
 
     def p_value(self) -> Floats:
         """Two-sided p-value of a true value of zero; 1 where estimate and variance are both zero."""
-        from scipy.special import stdtr
-
         with np.errstate(divide="ignore", invalid="ignore"):
-            p = 2 * stdtr(self.df, -np.abs(self.value) / np.sqrt(self.variance))
+            p = self._beyond(np.abs(self.value) / np.sqrt(self.variance))
         return np.where(np.isnan(p), np.where(np.abs(self.value) < 1e-12, 1.0, np.nan), p)
+
+    def _beyond(self, t: Floats) -> Floats:
+        """Probability that |estimate| ÷ √(its estimated variance) exceeds t where the true value is zero."""
+        from scipy.special import ndtr, stdtr
+
+        if self.ratios is None:
+            return 2 * stdtr(self.df, -t)
+        return 2 * ndtr(-np.asarray(t)[..., None] * np.sqrt(self.ratios)).mean(-1)
 
 
 def cell_values(sums: ArrayLike, counts: ArrayLike) -> Floats:
@@ -106,21 +130,70 @@ def components(
 
 
 def estimate(parts: Components) -> Estimate:
-    """The estimate with its variance and degrees of freedom, by the formula at the top of this module."""
+    """The estimate with its variance and reference distribution, by the formula at the top of this module."""
     units, unit_df = parts.units
+    if not parts.runs:
+        return Estimate(parts.estimate, _positive(units), unit_df)
     runs = sum((value for value, _ in parts.runs), np.zeros_like(units))
     cells = sum((value for value, _ in parts.cells), np.zeros_like(units))
-    run_df = sum((df for _, df in parts.runs), np.zeros_like(units))
-    unknown = unit_df < 1  # no unit repeats within its stratum: the spread of runs includes that of units
-    units, cells = np.where(unknown, 0.0, units), np.where(unknown, 0.0, cells)
-    variance = units + np.maximum(runs - cells, 0.0)
-    least = np.where(unknown, run_df, np.minimum(unit_df, run_df) if parts.runs else unit_df)
+    if np.all(unit_df < 1):  # no unit repeats within its stratum: the spread of runs includes that of units
+        return Estimate(parts.estimate, _positive(runs), _run_df(parts.runs))
+    variance = np.maximum(units + runs - cells, LEAST_SHARE * units)
+    return Estimate(parts.estimate, _positive(variance), unit_df, _variance_ratios(parts, cells))
+
+
+def _positive(variance: Floats) -> Floats:
+    return np.where(variance > 1e-24, variance, np.nan)
+
+
+def _run_df(runs: tuple[Part, ...]) -> Floats:
+    """Satterthwaite's degrees of freedom of the sum of the run parts."""
+    total = sum(value for value, _ in runs)
+    spread = sum(value**2 / df for value, df in runs)
+    least = sum(df for _, df in runs)
     with np.errstate(divide="ignore", invalid="ignore"):
-        spread = np.where(unknown, 0.0, units**2 / unit_df)
-        for value, df in parts.runs:
-            spread = spread + value**2 / np.maximum(df - RUN_DF_CORRECTION, 1.0)
-        df = np.where(spread > 0, variance**2 / spread, least)
-    return Estimate(parts.estimate, np.where(variance > 1e-24, variance, np.nan), np.maximum(df, least))
+        return np.where(spread > 0, total**2 / spread, least)
+
+
+def _variance_ratios(parts: Components, cells: Floats) -> Floats:
+    """Estimated ÷ true variance over the sampling distribution of the parts: independent scaled χ² on POINTS fixed points.
+
+    The true parts are taken from the data within their limits (units ≥ cells, runs ≥ cells), the runs at their upper limit.
+    """
+    from scipy.special import chdtri
+
+    points = iter(_points(1 + 2 * len(parts.runs)))
+    true_units = np.maximum(parts.units[0], np.maximum(cells, 1e-24))
+    sides = [(np.maximum(run[0], cell[0]), run[1]) for run, cell in zip(parts.runs, parts.cells)]
+    df = _run_df(tuple(sides))
+    upper = df / chdtri(df, RUN_LIMIT)
+    drawn_units = true_units[..., None] * _scaled_chi2(parts.units[1], next(points))
+    drawn, true = drawn_units, true_units
+    for (run, run_df), (cell, cell_df) in zip(parts.runs, parts.cells):
+        limit = np.maximum(run * upper, cell)
+        drawn = drawn + limit[..., None] * _scaled_chi2(run_df, next(points))
+        drawn = drawn - cell[..., None] * _scaled_chi2(cell_df, next(points))
+        true = true + limit - cell
+    return np.maximum(drawn, LEAST_SHARE * drawn_units) / true[..., None]
+
+
+def _scaled_chi2(df: Floats, points: Floats) -> Floats:
+    """χ² ÷ df at the given probabilities, (…, POINTS); degrees of freedom are rounded down."""
+    from scipy.special import chdtri
+
+    whole = np.clip(np.nan_to_num(np.floor(df), nan=1.0), 1, MAX_DF)
+    values, place = np.unique(whole, return_inverse=True)
+    return (chdtri(values[:, None], 1 - points) / values[:, None])[place.reshape(np.shape(df))]
+
+
+@cache
+def _points(dimensions: int) -> Floats:
+    """Evenly spread points of the unit cube, (dimensions, POINTS): the additive sequence of the generalised golden ratio."""
+    root = 2.0
+    for _ in range(50):
+        root = (1 + root) ** (1 / (dimensions + 1))
+    steps = root ** -np.arange(1.0, dimensions + 1)
+    return (0.5 + steps[:, None] * np.arange(1, POINTS + 1)) % 1
 
 
 def without_spread(units: int) -> tuple[float, float]:
