@@ -2,16 +2,18 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+CUBE_VENV := .venv-cube
+CUBE_PYTHON ?= $(firstword $(foreach p,python3.12 python3.13 python3,$(if $(shell $(p) -c 'import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' 2>/dev/null && echo yes),$(p))))
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3,$(if $(shell $(p) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo yes),$(p))))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Idle OpenMP threads would spin on the cores that the browser and the server need.
 export OMP_WAIT_POLICY := passive
 export GOMP_SPINCOUNT := 0
 
-.PHONY: help setup lock demo test lint docs clean
+.PHONY: help setup setup-cube lock lock-cube demo test lint docs clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
 setup: $(VENV)/.ready ## make .venv with the complete locked environment, and find a Chromium
 
@@ -27,9 +29,23 @@ $(VENV)/.ready: requirements.lock requirements-hashes.txt pyproject.toml
 	@$(BIN)/python -m agentmerge_hub.agents.browser.chromium
 	@touch $@
 
+setup-cube: $(CUBE_VENV)/.ready ## make .venv-cube with CUBE's packages, for recipes with backend: cube; needs Python 3.12 or 3.13
+
+$(CUBE_VENV)/.ready: requirements-cube.lock | setup
+	@test -n "$(CUBE_PYTHON)" || { echo "CUBE needs Python 3.12 or 3.13, which was not found: install it, or run make setup-cube CUBE_PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@test -x $(CUBE_VENV)/bin/python || $(CUBE_PYTHON) -m venv --without-pip $(CUBE_VENV)
+	@echo "setting up $(CUBE_VENV): about 1 minute and 1 GB"
+	$(PIP) --python $(CUBE_VENV)/bin/python install --no-deps --require-hashes -r requirements-cube.lock
+	@touch $@
+
 lock: ## after a change of requirements.lock: write the hashes of its packages
 	@test -x $(BIN)/uv || { echo "run make setup before requirements.lock is changed: it installs uv" >&2; exit 1; }
 	@grep -v '^torch==' requirements.lock | $(BIN)/uv pip compile --quiet --no-deps --generate-hashes --universal --python-version 3.11.5 --no-header --no-annotate - --output-file requirements-hashes.txt
+
+lock-cube: ## after a change of requirements-cube.in: resolve CUBE's packages and write their hashes
+	@# Playwright 1.44 pins a greenlet that Python 3.13 cannot build; it works with later ones.
+	@overrides=$$(mktemp) && echo 'greenlet>=3.1.1' > $$overrides && \
+	$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.12 --no-header --no-annotate --override $$overrides requirements-cube.in --output-file requirements-cube.lock && rm $$overrides
 
 demo: setup ## run the whole pipeline on this machine's CPU, in demo-out/ (about 15 minutes); ARGS=--preferences adds DPO
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/demo.sh $(ARGS)

@@ -8,6 +8,7 @@ from typing import Any
 
 from agentmerge_hub.agents.agent_args import make_agent_args, tasks_without_solver
 from agentmerge_hub.agents.browser.agentlab_api import DEFAULT_BENCHMARKS, AgentArgs, Benchmark, EnvArgs, ExpArgs
+from agentmerge_hub.agents.cube.environment import CubeEnvArgs
 from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Group, Recipe
 from agentmerge_hub.agents.serving.engines import select_engine
 from agentmerge_hub.agents.weights import served_hash, settings_hash
@@ -152,8 +153,9 @@ def _env_args(benchmark: Benchmark, group: Group, recipe: Recipe) -> list[EnvArg
         pairs = [(e.task_name, e.task_seed) for e in benchmark.env_args_list if e.task_name in set(tasks)]
     else:
         pairs = [(task, seed) for task in tasks for seed in group.seeds]
+    make_env_args = CubeEnvArgs if recipe.backend == "cube" else EnvArgs
     return [
-        EnvArgs(
+        make_env_args(
             task_name=task,
             task_seed=int(seed),
             max_steps=recipe.max_steps or known[task],

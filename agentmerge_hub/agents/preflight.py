@@ -6,6 +6,8 @@ from pathlib import Path
 
 from agentmerge_hub.agents.action_sets import default_action_space, lacking_calls
 from agentmerge_hub.agents.browser import chromium
+from agentmerge_hub.agents.cube import client
+from agentmerge_hub.agents.cube.installation import PACKAGES
 from agentmerge_hub.agents.plan import Plan
 from agentmerge_hub.agents.provenance import provenance_columns
 from agentmerge_hub.agents.recipe import Recipe
@@ -56,6 +58,8 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         chromium.find()
     except UserError as error:
         yield str(error)
+    if recipe.backend == "cube":
+        yield from _cube_problems(recipe)
     if recipe.benchmark.startswith("workarena"):
         yield from _workarena_problems()
     try:
@@ -114,6 +118,20 @@ def check_context(name: str, length: int | None, window: int) -> None:
         raise UserError(
             f"{name} has a context of {length} tokens and the recipe's window is {window}: set window to {length} or less"
         )
+
+
+def _cube_problems(recipe: Recipe) -> Iterator[str]:
+    package = PACKAGES.get(recipe.benchmark.split("_")[0])
+    if package is None:
+        yield f"backend cube has no tasks of {recipe.benchmark}, but of {' and '.join(PACKAGES)}: use backend local"
+        return
+    if recipe.ray_address:
+        yield "backend cube runs on this machine and takes no ray_address: remove it"
+    try:
+        if not client.installed_versions().get(package):
+            yield f"the CUBE environment has no {package}: run `make setup-cube` with Python 3.12, which WorkArena needs"
+    except UserError as error:
+        yield str(error)
 
 
 def _workarena_problems() -> Iterator[str]:

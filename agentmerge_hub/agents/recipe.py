@@ -144,8 +144,9 @@ class Recipe(_Strict):
         description="More arguments for the engine, e.g. [--continuous-batching] or [--tensor-parallel-size, 8].",
     )
     jobs: int = Field(1, ge=1, description="Episodes at once.")
-    backend: Literal["local", "ray"] = Field(
-        "local", description="Where episodes run: processes on this machine, or Ray."
+    backend: Literal["local", "ray", "cube"] = Field(
+        "local",
+        description="Where episodes run: BrowserGym in processes on this machine or on Ray, or the tasks of CUBE on this machine.",
     )
     ray_address: str = Field("", description="A Ray cluster's address; its machines share the output folder.")
     max_hours: float | None = Field(None, gt=0, description="Budget: no episode starts after so many hours.")

@@ -22,6 +22,8 @@ from agentmerge_hub.agents.browser.agentlab_api import (
     playwright_sync,
 )
 
+_screenshots = True
+
 
 @functools.cache
 def apply(*, screenshots: bool = False) -> None:
@@ -37,12 +39,19 @@ def apply(*, screenshots: bool = False) -> None:
     env.Chat = HeadlessChat
     env.execute_python_code = _reporting(env.execute_python_code, activity.ACTION)
     ChatModel.__call__ = _reporting(ChatModel.__call__, activity.REQUEST)
+    global _screenshots
+    _screenshots = screenshots
     if not screenshots:
         env.extract_screenshot = lambda page: None
     fast_inspect: Any = types.SimpleNamespace(**vars(inspect) | {"stack": _stack})
     playwright_connection.inspect = playwright_sync.inspect = fast_inspect
     # Listing the installed packages takes as long as a step, and the list cannot change within a process.
     loop.save_package_versions = _CachedPackageVersions(loop.save_package_versions)
+
+
+def screenshots_taken() -> bool:
+    """Whether observations of this process hold screenshots."""
+    return _screenshots
 
 
 def _reporting(function: Any, what: str) -> Any:
