@@ -29,9 +29,9 @@ def find_python() -> Path:
         if path is None:
             raise UserError(f"{VARIABLE} is {named!r}, which is not a program: name the Python of the CUBE environment")
         return Path(path)
-    installed = Path(__file__).parents[3] / FOLDER / "bin" / "python"
-    if installed.is_file():
-        return installed
+    folder = Path(__file__).parents[3] / FOLDER
+    if (folder / ".ready").is_file():  # written last: the installation is complete
+        return folder / "bin" / "python"
     if not any(map(_runs, PYTHONS)):
         raise UserError(
             "backend cube needs Python 3.12 or 3.13, which is not on this machine: install it and run `make setup-cube`, or "
