@@ -50,7 +50,12 @@ SAMPLE_RULES = {
 }
 
 SINGLE_SITE = frozenset({"workarena", "miniwob"})
-"""Benchmarks whose every task is on one site. Tasks of WebArena, AssistantBench and others lead to several."""
+"""Benchmarks whose every task is on one site, and which do not check it themselves.
+
+The others follow their own rules: AssistantBench, GAIA and WebVoyager search the open web; tasks of WebArena, WebArena Lite,
+WebArena Verified and VisualWebArena may use all sites of the instance, whose addresses a trace does not name, and BrowserGym
+ends a run with reward 0 as soon as another page is open (`validate` in browsergym/webarena/task.py), so that a success has
+stayed on them; WebLINX replays recorded pages."""
 
 
 KEPT_BY = {
