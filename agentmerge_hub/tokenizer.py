@@ -192,4 +192,8 @@ class ChatTokenizer:
         return max((place for place in places if place >= 0), default=None)
 
 
-_MARKER = re.compile(r"<[|｜][^<>|｜\s]{1,40}[|｜]>")
+_MARKER = re.compile(
+    r"<[|｜][^<>|｜\s]{1,40}[|｜]>"  # ChatML, Llama 3, Phi, DeepSeek
+    r"|\[/?[A-Z_]{3,20}\]|<</?[A-Z]{3,20}>>"  # Llama 2 and Mistral: [INST], <<SYS>>
+    r"|</?[a-z]+_of_[a-z]+>"  # Gemma: <start_of_turn>
+)

@@ -120,7 +120,7 @@ class _Run:
             self.first = as_dict(info.get("agent_info"))
             self.flags = _flags(self.agent_args, self.first)
             self.marks = has_marks(self.screenshots, self.flags)
-        self.reward += as_reward(info.get("reward"))
+        self.reward += _step_reward(info)
         self.terminated |= as_bool(info.get("terminated"))
         self.truncated |= as_bool(info.get("truncated"))
         self.urls = as_texts(obs.get("open_pages_urls"))
@@ -201,7 +201,7 @@ def _step(number: int, info: dict[str, Any], goal: str, picture: str = "") -> St
         thought=thought and as_text(thought),
         messages=messages,
         prompt_has_screenshot=bool(messages) and chat.has_picture,
-        reward=as_reward(info.get("reward")),
+        reward=_step_reward(info),
         terminated=as_bool(info.get("terminated")),
         truncated=as_bool(info.get("truncated")),
         parse_retries=retries,
@@ -210,6 +210,12 @@ def _step(number: int, info: dict[str, Any], goal: str, picture: str = "") -> St
         completion_tokens=as_count(stats.get("output_tokens")),
         agent_seconds=as_seconds(stats.get("agent_elapsed")),
     )
+
+
+def _step_reward(info: dict[str, Any]) -> float:
+    """The reward of one step. A task of one's own may give true and false, which BrowserGym adds up as 1 and 0."""
+    reward = info.get("reward")
+    return float(reward) if isinstance(reward, bool) else as_reward(reward)
 
 
 def _prompt_of(chat: Chat, retries: int) -> tuple[Message, ...]:

@@ -59,11 +59,11 @@ def as_reward(value: Any) -> float:
     """A reward, 0 where none was recorded.
 
     Raises:
-        OutOfRange: if it is no finite number within ±`MAX_REWARD`.
+        OutOfRange: if it is no finite number within ±`MAX_REWARD`; a boolean is none.
     """
     if value is None:
         return 0.0
-    if not isinstance(value, int | float) or not -MAX_REWARD <= value <= MAX_REWARD:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -MAX_REWARD <= value <= MAX_REWARD:
         raise OutOfRange(f"has a reward that is no number between {-MAX_REWARD:g} and {MAX_REWARD:g}")
     return float(value)
 

@@ -23,13 +23,15 @@ def test_the_card_shows_every_column_rule_and_figure(built: Path) -> None:
 
 
 def test_license_option_sets_the_license_of_an_unknown_teacher(tmp_path: Path, tokenizer_folder: Path) -> None:
-    write_episode(tmp_path / "t", "miniwob.click-dialog", 0, model="our-own-model")
+    write_episode(tmp_path / "t", "a|b`<script>\nc.d", 0, model="our-own-model", name="odd")
     build = ("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
     run(*build)
     assert rows(tmp_path / "out", "all")[0]["license"] == "unknown"
     run(*build, "--license", "our-own-model=mit")
     assert rows(tmp_path / "out", "all")[0]["license"] == "mit"
-    assert "license: mit" in (tmp_path / "out/README.md").read_text()
+    card = (tmp_path / "out/README.md").read_text()
+    assert "license: mit" in card
+    assert "| `a\\|b'&lt;script&gt; c.d` | train | 1 | 1 | 1 |" in card and "<script>" not in card.split("---")[2]
 
 
 def test_the_manifest_lists_every_file(built: Path) -> None:

@@ -111,6 +111,13 @@ def test_a_reward_that_is_no_number_in_range_sets_the_episode_aside(tmp_path: Pa
         read_episode(write(tmp_path / "b", [STEP | {"reward": reward}], summary=DONE, args=ARGS))
 
 
+def test_a_boolean_is_no_sum_of_rewards(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match=r"summary_info.json has a reward that is no number"):
+        read_episode(write(tmp_path / "a", [STEP], summary=DONE | {"cum_reward": True}, args=ARGS))
+    episode = read_episode(write(tmp_path / "b", [STEP | {"reward": True}], summary=DONE, args=ARGS))
+    assert type(episode.steps[0].reward) is float and episode.steps[0].reward == 1
+
+
 def test_numbers_out_of_range_are_set_aside_or_absent(tmp_path: Path) -> None:
     stats = {"n_retry": float("nan"), "input_tokens": 10**400, "output_tokens": -1, "agent_elapsed": float("inf")}
     args = ARGS | {"exp_date": datetime.date(2025, 1, 1)}

@@ -1,5 +1,6 @@
 """The dataset card: README.md with the YAML that `load_dataset` and the Hub's viewer read, and figures computed from the data."""
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def card_text(
         loader=FileSystemLoader(data_folder("dataset_card")), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
+    environment.filters["cell"] = _cell
     return environment.get_template(TEMPLATE).render(
         name=name,
         loaded_as=loaded_as or name,
@@ -78,6 +80,11 @@ def _training_files(written: list[WrittenSplit]) -> list[Path]:
     """The files of the training split of `cot`, or of `all` if that is empty."""
     files = {split.config: split.files for split in written if split.split == "train" and split.files}
     return files.get("cot") or files.get("all", [])
+
+
+def _cell(name: str) -> str:
+    """A recorded name as text of a table's cell: traces can hold any."""
+    return escape(" ".join(name.split()), quote=False).replace("|", "\\|").replace("`", "'")
 
 
 def _terms(license: str) -> str:
