@@ -90,6 +90,8 @@ class Episode:
     """First line of the crash message, empty if the run ended by itself."""
     complete: bool
     """False where the run left no summary, so that its reward is unknown."""
+    scored: bool = True
+    """False where the format has no place for an outcome: reward and end are unknown, whatever their fields say."""
     flags: dict = field(default_factory=dict)
     action_space: str = ""
     """Name of the action space, or of BrowserGym's subsets joined by ``+``."""
@@ -122,7 +124,8 @@ class Sample:
     license: str
     cot: bool
     action: str
-    reward: float
+    reward: float | None
+    """None where the format records no outcome."""
     n_prompt_tokens: int
     n_completion_tokens: int
     axtree_lines_cut: int

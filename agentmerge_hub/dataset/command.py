@@ -34,6 +34,11 @@ from agentmerge_hub.errors import UserError, require
 @click.option("--agent", "agents", multiple=True, help="Use only the episodes of this agent. Repeatable.")
 @click.option("--min-reward", default=1.0, show_default=True, help="Smallest reward of a success.")
 @click.option(
+    "--unscored",
+    is_flag=True,
+    help="Take episodes of formats that record no outcome (Agent Data Protocol, ATIF) as successes; their reward stays empty.",
+)
+@click.option(
     "--flag",
     "flags",
     multiple=True,

@@ -12,6 +12,7 @@ EPISODE_RULES = {
     "duplicate_episode": "the same files were read before",
     "other_agent": "the run is of an agent that --agent does not name",
     "crashed": "the run ended in an exception of the agent or the environment",
+    "no_outcome": "the format records no outcome, so that it is unknown whether the run succeeded",
     "no_summary": "the run has no summary: it was interrupted and its reward is unknown",
     "empty": "the run has no decision",
     "not_mapped": "a part of the recording has no place in a row; the rows are made without it",
@@ -60,6 +61,7 @@ stayed on them; WebLINX replays recorded pages."""
 
 KEPT_BY = {
     "other_agent": "--agent with the name of their agent, or no --agent, keeps them",
+    "no_outcome": "--unscored keeps them",
     "unsuccessful": "a lower --min-reward keeps them",
     "failed_action": "without --drop-failed-actions they are kept",
     "outside_action_space": "--flag action_space=NAME with a wider action space keeps them",
@@ -92,13 +94,15 @@ def episode_drop_rule(episode: Episode, settings: Settings) -> tuple[str, str] |
         return "other_agent", episode.agent
     if episode.error:
         return "crashed", episode.error
-    if not episode.complete:
+    if not episode.scored and not settings.unscored:
+        return "no_outcome", f"{len(episode.steps)} steps"
+    if episode.scored and not episode.complete:
         return "no_summary", f"{len(episode.steps)} steps"
     if not episode.steps:
         return "empty", ""
-    if episode.reward < settings.min_reward:
+    if episode.scored and episode.reward < settings.min_reward:
         return "unsuccessful", f"reward {episode.reward:g}"
-    if not episode.terminated:
+    if episode.scored and not episode.terminated:
         return "not_validated", f"reward {episode.reward:g}, truncated"
     if episode.image_goal:
         return "image_goal", ""

@@ -120,7 +120,7 @@ def _sample(sample: dict[str, Any], whole: bool) -> Group:
     truncated = ", ".join(f"{sample[f'{name}_lines_cut']} lines of the {label}" for name, label in (("axtree", "AXTree"), ("html", "HTML"))
                     if sample[f"{name}_lines_cut"])  # fmt: skip
     facts = (
-        f"{sample['task']}  seed {sample['seed']}  step {sample['step'] + 1} of {sample['n_steps']}  reward {sample['reward']:g}\n"
+        f"{sample['task']}  seed {sample['seed']}  step {sample['step'] + 1} of {sample['n_steps']}  reward {_reward(sample)}\n"
         f"{sample['teacher']} ({sample['license']})  episode {sample['episode_id']}  sample {sample['sample_id']}\n"
         f"{sample['n_prompt_tokens']} prompt + {answer_tokens} answer tokens; truncated: {truncated or 'nothing'}{_screenshot(sample)}"
     )
@@ -136,6 +136,10 @@ def _sample(sample: dict[str, Any], whole: bool) -> Group:
         Panel(Text(sample["action"], style="bold green"), title="action", title_align="left"),
         *([_rejected(sample)] if pair else []),
     )
+
+
+def _reward(sample: dict[str, Any]) -> str:
+    return "not recorded" if sample["reward"] is None else f"{sample['reward']:g}"
 
 
 def _screenshot(sample: dict[str, Any]) -> str:

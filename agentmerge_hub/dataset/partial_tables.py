@@ -253,6 +253,7 @@ def _step_rows(episode: Episode, settings: Settings) -> list[dict]:
         "flags": json.dumps(episode.flags, sort_keys=True),
         "n_steps": len(episode.steps),
         "source": episode.source,
+        "reward": episode.reward if episode.scored else None,
         "image_has_marks": has_marks(settings.screenshots, episode.flags),
     }
     rows = []

@@ -93,11 +93,13 @@ def read_input(found: Found, screenshots: Screenshots = "off") -> Episode:
     flags = json.loads(first["flags"])
     marks = has_marks(screenshots, flags)
     steps = (_step(row) for row in rows)
+    scored = first["reward"] is not None
     return Episode(
-        **of_episode | {"flags": flags},
+        **of_episode | {"flags": flags, "reward": first["reward"] if scored else 0.0},
+        scored=scored,
         source=found.source,
         error="",
-        complete=True,
+        complete=scored,
         steps=tuple(
             _without_screenshot(step) if screenshots == "off" else _with_screenshot(step, row, marks)
             for step, row in zip(steps, rows)

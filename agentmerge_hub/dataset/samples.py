@@ -201,7 +201,7 @@ def _sample(
         license=settings.license_of(episode.teacher),
         cot=version.cot,
         action=version.action,
-        reward=episode.reward,
+        reward=episode.reward if episode.scored else None,
         n_prompt_tokens=fitted.n_tokens,
         n_completion_tokens=n_completion,
         axtree_lines_cut=fitted.truncated_lines.get("axtree", 0),

@@ -27,6 +27,8 @@ class Settings(BaseModel):
     """Names of the agents whose episodes are taken; empty for all."""
     min_reward: float = 1.0
     """Episodes below it are not successes."""
+    unscored: bool = False
+    """Take episodes of formats that record no outcome as successes."""
     flags: dict[str, Any] = Field(default_factory=dict)
     """Changes to prompt.Flags for prompts that are rendered from saved pages."""
     versions: Versions = "both"
@@ -85,8 +87,10 @@ class Settings(BaseModel):
         return self.screenshots != "off"
 
     def published(self) -> dict[str, Any]:
-        """The settings for manifest and card. Those of screenshots are left out where there are none."""
-        return self.model_dump(mode="json", exclude=set() if self.has_screenshots else {"screenshots", "image_tokens"})
+        """The settings for manifest and card, without those of screenshots and of unscored episodes where there are none."""
+        unused = {"screenshots": not self.has_screenshots, "image_tokens": not self.has_screenshots}
+        unused["unscored"] = not self.unscored
+        return self.model_dump(mode="json", exclude={name for name, left_out in unused.items() if left_out})
 
     def screenshot_flags(self, recorded: dict[str, Any]) -> dict[str, bool]:
         """Flags of the prompts of an episode that was recorded with other flags."""

@@ -52,6 +52,7 @@ def read(document: dict[str, Any], source: str, episode_id: str) -> Episode:
         truncated=False,
         error="",
         complete=False,
+        scored=False,
         steps=tuple(turns.steps),
         unmapped=tuple(sorted(unmapped)),
     )

@@ -81,6 +81,7 @@ def read(document: dict[str, Any], source: str, episode_id: str, folder: Path) -
         truncated=False,
         error=first_line(as_dict(result.get("exception_info")).get("exception_message")),
         complete=reward is not None,
+        scored=bool(result),
         date=date,
         steps=tuple(turns.steps),
         unmapped=tuple(sorted(unmapped)),

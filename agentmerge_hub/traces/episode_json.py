@@ -20,7 +20,7 @@ KEY = "agentmerge"
 """Where these facts are in a document."""
 
 _OF_EPISODE = (
-    "benchmark", "task", "seed", "agent", "teacher", "reward", "terminated", "truncated", "error", "complete", "flags",
+    "benchmark", "task", "seed", "agent", "teacher", "reward", "terminated", "truncated", "error", "complete", "scored", "flags",
     "action_space", "date", "final_urls", "image_goal",
 )  # fmt: skip
 _OF_PAGE = tuple(field.name for field in fields(Observation) if field.name not in ("axtree", "html", "screenshot"))
@@ -73,6 +73,7 @@ def from_facts(facts: dict[str, Any], pages: list[tuple[str, str]], *, episode_i
         terminated=as_bool(of_episode.get("terminated")),
         truncated=as_bool(of_episode.get("truncated")),
         complete=as_bool(of_episode.get("complete")),
+        scored=of_episode.get("scored") is not False,
         flags=as_json(as_dict(of_episode.get("flags"))),
         action_space=as_text(of_episode.get("action_space")),
         final_urls=as_texts(of_episode.get("final_urls")),

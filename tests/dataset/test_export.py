@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from atif import Trajectory
 from click.testing import CliRunner
-from dataset_files import run
+from dataset_files import rows, run
 from made_traces import write_episode
 
 from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.dataset.export.write import FORMATS, export
 from agentmerge_hub.dataset.reload import find_inputs, read_input
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import ADVANCED
 from agentmerge_hub.records import Episode
 
@@ -81,6 +82,28 @@ def test_a_session_trace_has_the_lines_that_the_viewer_reads(dataset: Path, tmp_
         assert [line["message"]["role"] for line in rest] == ["user", "user", "assistant"]
         call = rest[-1]["message"]["toolCalls"][0]["function"]
         assert call["name"] == "click" and json.loads(call["arguments"])["bid"].isdigit()
+
+
+def test_episodes_without_an_outcome_are_taken_if_that_is_said(
+    dataset: Path, tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTMERGE_CACHE", str(tmp_path / "cache"))
+    export(dataset, tmp_path / "ours", "adp")
+    (tmp_path / "foreign").mkdir()
+    for path in (tmp_path / "ours").glob("*.jsonl"):
+        document = json.loads(path.read_text(encoding="utf-8")) | {"details": {"source": "nnetnav"}}
+        (tmp_path / "foreign" / path.name).write_text(json.dumps(document), encoding="utf-8")
+    common = ("--tokenizer", tokenizer_folder, "--workers", 1, "--inter-share", 0)
+    with pytest.raises(UserError, match=r"the rule no_outcome dropped most.*--unscored keeps them"):
+        run("build", tmp_path / "foreign", "-o", tmp_path / "out", *common)
+    run("build", tmp_path / "foreign", "-o", tmp_path / "out", *common, "--unscored")
+    kept = rows(tmp_path / "out", "all")
+    assert len(kept) == 8 and {row["reward"] for row in kept} == {None}
+    assert "taken as successes, with an empty reward" in (tmp_path / "out" / "README.md").read_text()
+    assert "reward not recorded" in run("inspect", tmp_path / "out", "--row", 0)
+    for name in FORMATS:
+        export(tmp_path / "out", tmp_path / name, name)
+        assert episodes(tmp_path / name) == episodes(tmp_path / "out")
 
 
 def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:

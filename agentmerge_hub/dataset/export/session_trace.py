@@ -20,7 +20,7 @@ def lines(episode: Episode, facts: bool = True) -> list[dict[str, Any]]:
         "id": episode.episode_id,
         "name": f"{episode.task} {episode.seed}",
     }
-    header |= {"task": episode.task, "seed": episode.seed, "reward": episode.reward}
+    header |= {"task": episode.task, "seed": episode.seed, "reward": episode.reward if episode.scored else None}
     if facts:
         header[KEY] = to_facts(episode) | {"html": [step.observation.html for step in episode.steps]}
     first = episode.steps[0].observation
