@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging import dry_run
 from agentmerge_hub.merging import sweep as sweeps
+from agentmerge_hub.merging.dry_run import DISK_SPEED, MergeEstimate
 from agentmerge_hub.merging.merge import merge_one
 from agentmerge_hub.merging.merge_job import MergeJob, MergeResult, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.specs.spec import Spec
-from agentmerge_hub.merging.sweep import SweepResult
+from agentmerge_hub.merging.sweep import GridPoint, SweepResult
+from agentmerge_hub.merging.sweep_scores import Scoring
 
 
 def read_spec(path: Path, values: Mapping[str, str] | None = None) -> Spec:
@@ -38,7 +43,25 @@ def merge(
     Raises:
         UserError: if the inputs cannot be merged, or the result is not usable; nothing is kept then.
     """
-    return merge_one(MergeJob(read_spec(Path(spec), values), Path(out), str(spec)), settings)
+    return merge_one(_job(spec, out, values), settings)
+
+
+def estimate_merge(
+    spec: Path,
+    out: Path,
+    values: Mapping[str, str] | None = None,
+    settings: MergeSettings | None = None,
+    disk_speed: float = DISK_SPEED,
+) -> MergeEstimate:
+    """What `merge` with these arguments would read, write and take; nothing is written.
+
+    Args:
+        disk_speed: megabytes per second that the disk reads and writes.
+
+    Raises:
+        UserError: if the merge would be refused before it reads weights, or the speed is wrong.
+    """
+    return dry_run.estimate(_job(spec, out, values), settings or MergeSettings(), disk_speed)
 
 
 def sweep(
@@ -48,6 +71,10 @@ def sweep(
     checkpoints: Sequence[str] = (),
     values: Mapping[str, str] | None = None,
     settings: MergeSettings | None = None,
+    *,
+    at_once: int | None = None,
+    evaluate: str | None = None,
+    keep: Literal["all", "best"] = "all",
 ) -> list[SweepResult]:
     """Merge over a grid of λ and checkpoints, reading each model once; finished merges are kept.
 
@@ -55,9 +82,13 @@ def sweep(
         spec: as for `merge`; its comments name ``lambda`` and, for checkpoints, ``agent``.
         out: the folder of the merges' folders.
         lambdas: values of λ.
-        checkpoints: folders that take the agent's place.
+        checkpoints: folders, or patterns of folders, that replace the agent.
         values: as in `read_spec`.
         settings: as for `merge`.
+        at_once: merges of one pass over the inputs; they appear, and are scored, before the next pass. Default: all.
+        evaluate: a command that scores a finished merge: its folder is the last argument, the last line that it prints is
+            the score, higher is better.
+        keep: ``best`` deletes every scored merge but the best.
 
     Returns:
         one result for each point of the grid, also for those that failed.
@@ -65,4 +96,44 @@ def sweep(
     Raises:
         UserError: if the grid itself is wrong.
     """
-    return sweeps.sweep(read_spec(Path(spec), values), str(spec), Path(out), list(lambdas), list(checkpoints), settings)
+    if keep == "best" and not evaluate:
+        raise UserError(
+            "to keep the best merge alone needs a score of each: give a command that evaluates (--evaluate)"
+        )
+    scoring = Scoring(evaluate, keep) if evaluate else None
+    points = _grid(spec, out, lambdas, checkpoints, values)
+    return sweeps.sweep(points, Path(out), settings, at_once=at_once, scoring=scoring)
+
+
+def estimate_sweep(
+    spec: Path,
+    out: Path,
+    lambdas: Sequence[float] = (),
+    checkpoints: Sequence[str] = (),
+    values: Mapping[str, str] | None = None,
+    settings: MergeSettings | None = None,
+    disk_speed: float = DISK_SPEED,
+) -> dict[Path, MergeEstimate]:
+    """What each merge of a grid would read, write and take; nothing is written.
+
+    Returns:
+        Folder of each merge → its cost.
+
+    Raises:
+        UserError: as `estimate_merge`, or if the grid itself is wrong.
+    """
+    points = _grid(spec, out, lambdas, checkpoints, values)
+    return {point.job.out: dry_run.estimate(point.job, settings or MergeSettings(), disk_speed) for point in points}
+
+
+def _job(spec: Path, out: Path, values: Mapping[str, str] | None) -> MergeJob:
+    return MergeJob(read_spec(spec, values), Path(out), str(spec))
+
+
+def _grid(
+    spec: Path, out: Path, lambdas: Sequence[float], checkpoints: Sequence[str], values: Mapping[str, str] | None
+) -> list[GridPoint]:
+    if not lambdas and not checkpoints:
+        raise UserError("nothing to sweep over: give values of lambda (--lambda), checkpoints (--checkpoints), or both")
+    folders = sweeps.checkpoints_of(checkpoints)
+    return sweeps.grid(read_spec(spec, values), str(spec), Path(out), list(lambdas), folders)

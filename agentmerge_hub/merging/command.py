@@ -103,16 +103,13 @@ def merge(
     agentmerge merge recipes/merge/agentmerge.yml -o merged/agentmerge --set lambda=0.4
     """
     settings = _settings(reply, quick, shard_bytes, adapter_base, device)
-    from agentmerge_hub.merging import dry_run as planning
-    from agentmerge_hub.merging.merge import merge_one
-    from agentmerge_hub.merging.merge_job import MergeJob
+    from agentmerge_hub.merging import api
 
     parsed = _read(spec, values)
-    job = MergeJob(parsed, out, str(spec))
     if dry_run:
-        click.echo(f"{out} by {planning.estimate(job, settings, disk_speed)}")
+        click.echo(f"{out} by {api.estimate_merge(spec, out, values, settings, disk_speed)}")
         return
-    result = merge_one(job, settings)
+    result = api.merge(spec, out, values, settings)
     if result.reply is not None and not result.reply.strip():
         click.echo(_NO_ANSWER.format(out), err=True)
     answer = f"; it answers a greeting with {result.reply!r}" if result.reply else ""
@@ -121,28 +118,23 @@ def merge(
 
 def _settings(reply: bool, quick: bool, shard_bytes: int, adapter_base: str | None, device: str) -> "MergeSettings":
     require("merge", "torch", "mergekit")
-    import torch
-
     from agentmerge_hub.merging.merge_job import MergeSettings
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: torch sees no GPU here, use --device cpu")
     return MergeSettings(reply=reply, quick=quick, shard_bytes=shard_bytes, adapter_base=adapter_base, device=device)
 
 
 def _read(spec: Path, values: dict[str, str]) -> "Spec":
-    """The spec with its values set; a random method without a seed gets one."""
-    from agentmerge_hub.merging.specs import spec as specs
+    """The spec as `api` reads it; prints which seed a random method without one gets."""
+    from agentmerge_hub.merging import api
 
-    parsed = specs.with_values(specs.read(spec), values, str(spec))
-    seeded = specs.with_seed(parsed, str(spec))
-    if seeded.seed != parsed.seed:
+    parsed = api.read_spec(spec, values)
+    if parsed.seed_is_default:
         click.echo(
-            f"{parsed.config['merge_method']} is random and {spec} names no seed: seed {seeded.seed} is used and kept in the "
+            f"{parsed.config['merge_method']} is random and {spec} names no seed: seed {parsed.seed} is used and kept in the "
             "merge's spec",
             err=True,
         )
-    return seeded
+    return parsed
 
 
 @click.command()
@@ -210,31 +202,20 @@ def sweep(
     agentmerge sweep recipes/merge/agentmerge.yml -o merged --lambda 0.1:0.9:0.1 --checkpoints runs/base-all/checkpoint-*
     """
     settings = _settings(reply, quick, shard_bytes, adapter_base, device)
-    from agentmerge_hub.merging import sweep as sweeps
+    from agentmerge_hub.merging import api
+    from agentmerge_hub.merging.sweep import lambdas_of
 
     if more and not checkpoints:
         raise UserError(f"{more[0]}: a sweep takes one spec; checkpoints follow --checkpoints")
-    if not lambdas and not checkpoints:
-        raise UserError("nothing to sweep over: give --lambda FIRST:LAST:STEP, --checkpoints FOLDER…, or both")
-    parsed = _read(spec, values)
-    values_of_lambda = sweeps.lambdas_of(lambdas) if lambdas else []
-    folders = sweeps.checkpoints_of([*checkpoints, *more])
+    grid = (lambdas_of(lambdas) if lambdas else [], [*checkpoints, *more])
+    _read(spec, values)
     if dry_run:
-        from agentmerge_hub.merging import dry_run as planning
-
-        for point in sweeps.grid(parsed, str(spec), out, values_of_lambda, folders):
-            click.echo(f"{point.job.out} by {planning.estimate(point.job, settings, disk_speed)}")
+        for folder, cost in api.estimate_sweep(spec, out, *grid, values, settings, disk_speed).items():
+            click.echo(f"{folder} by {cost}")
         return
-    from agentmerge_hub.merging.sweep_scores import Scoring
-
-    if keep == "best" and not evaluate:
-        raise UserError("--keep best needs a score of each merge: give --evaluate COMMAND")
-    scoring = Scoring(evaluate, keep) if evaluate else None
-    results = sweeps.sweep(
-        parsed, str(spec), out, values_of_lambda, folders, settings, at_once=at_once, scoring=scoring
-    )
+    results = api.sweep(spec, out, *grid, values, settings, at_once=at_once, evaluate=evaluate, keep=keep)
     _show(results)
-    failed = [result for result in results if result.state not in (sweeps.MADE, sweeps.KEPT, sweeps.DELETED)]
+    failed = [result for result in results if result.failed]
     if failed:
         reasons = "; ".join(dict.fromkeys(result.state for result in failed))
         raise UserError(f"{len(failed)} of {len(results)} merges failed, the others are in {out}: {reasons}")

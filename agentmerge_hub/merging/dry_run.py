@@ -15,6 +15,9 @@ from agentmerge_hub.merging.preparation import located_folders, written_bytes
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.scratch import scratch_folder
 
+DISK_SPEED = 500.0
+"""Megabytes per second: a default for disks of unknown speed."""
+
 _PROCESS_BYTES = 400_000_000
 """Of Python with torch and the tokenizer."""
 
@@ -53,6 +56,7 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
     Raises:
         UserError: if the spec, an input or the speed is wrong.
     """
+    settings.check()
     spec = job.spec
     if not 0 < megabytes_per_second < math.inf:
         raise UserError(f"--disk-speed {megabytes_per_second}: it takes a number of megabytes per second above 0")

@@ -17,6 +17,7 @@ from agentmerge_hub.atomic_write import sync_path
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.merging.engine import mergekit_backend, streaming
 from agentmerge_hub.merging.engine.shard_writer import ShardWriter
+from agentmerge_hub.merging.inputs.checkpoint import tensors_of
 from agentmerge_hub.merging.merge_job import MergeJob, MergeResult, MergeRun, MergeSettings
 from agentmerge_hub.merging.outputs import model_card, model_checks, model_files, provenance
 from agentmerge_hub.merging.preparation import check_disk_space, open_runs
@@ -37,9 +38,11 @@ def merge(jobs: Sequence[MergeJob], settings: MergeSettings | None = None) -> li
         not affected.
 
     Raises:
-        UserError: if the operating system refuses to write, e.g. on a full disk; nothing unfinished is kept.
+        UserError: if the settings name a device that is not here, or the operating system refuses to write, e.g. on a full
+            disk; nothing unfinished is kept.
     """
     settings = settings or MergeSettings()
+    settings.check()
     started = time.time()
     runs = [MergeRun(job) for job in jobs]
     with os_errors_as_sentences(jobs[0].out if jobs else None):
@@ -174,7 +177,8 @@ def _finish(run: MergeRun, hashes: Sequence[Future[Hashes]], *, reply: bool, sta
         answer = model_checks.reply(folder) if reply else None
         roles = provenance.roles_of(spec)
         (folder / "README.md").write_text(model_card.draft(out.name, spec, roles, inputs), encoding="utf-8")
-        counts = {"tensors": len(inputs.shapes), "parameters": sum(map(prod, inputs.shapes.values())), "reply": answer}
+        shapes = [tensor.shape for tensor in tensors_of(folder).values()]
+        counts = {"tensors": len(shapes), "parameters": sum(map(prod, shapes)), "reply": answer}
         known = {path: found for future in hashes for path, found in future.result().items()}
         provenance.write_manifest(folder, spec, inputs, counts=counts, started=started, known=known)
         run.stack.close()

@@ -47,6 +47,14 @@ class MergeSettings:
     device: str = "cpu"
     """Where values are computed: ``cpu`` or ``cuda``."""
 
+    def check(self) -> None:
+        """Raise UserError if the device is not here."""
+        if self.device != "cpu":
+            import torch
+
+            if not torch.cuda.is_available():
+                raise UserError(f"device {self.device}: torch sees no GPU here, use cpu")
+
 
 @dataclass
 class MergeRun:

@@ -42,6 +42,11 @@ class SweepResult:
     reply: str | None = None
     score: float | None = None
 
+    @property
+    def failed(self) -> bool:
+        """Whether there is neither a merge nor a score."""
+        return self.state not in (MADE, KEPT, DELETED)
+
 
 def lambdas_of(text: str) -> list[float]:
     """``0.1:0.9:0.1`` (first, last, step) or ``0.3,0.5`` as numbers.
@@ -88,7 +93,16 @@ def _step(path: str) -> int:
 
 
 def grid(spec: Spec, where: str, out: Path, lambdas: Sequence[float], checkpoints: Sequence[str]) -> list[GridPoint]:
-    """Every point of the grid: its merge, its checkpoint, its λ."""
+    """Every point of the grid: its merge, its checkpoint, its λ.
+
+    Args:
+        spec: the merge; its comments must name ``lambda`` and, for checkpoints, ``agent``.
+        where: the spec's file, for messages.
+        out: the folder of the merges' folders.
+
+    Raises:
+        UserError: if the spec has no such name, or two merges would have the same folder.
+    """
     points: list[GridPoint] = []
     checkpoint_axis: list[str | None] = [*checkpoints] or [None]
     lambda_axis: list[float | None] = [*lambdas] or [None]
@@ -115,11 +129,8 @@ def _local(path: str) -> str:
 
 
 def sweep(
-    spec: Spec,
-    where: str,
+    points: Sequence[GridPoint],
     out: Path,
-    lambdas: Sequence[float],
-    checkpoints: Sequence[str],
     settings: MergeSettings | None = None,
     *,
     at_once: int | None = None,
@@ -128,15 +139,14 @@ def sweep(
     """Run the merges of a grid that are not finished yet; one that fails does not stop the others.
 
     Args:
-        spec: the merge; its comments must name ``lambda`` and, for checkpoints, ``agent``.
+        points: of `grid`.
         out: the folder of the merges' folders.
         at_once: merges of one pass over the inputs; they appear, and are scored, before the next pass. Default: all.
         scoring: how finished merges are scored.
 
     Raises:
-        UserError: if the grid itself is wrong, or the operating system refuses to write.
+        UserError: if the operating system refuses to write.
     """
-    points = grid(spec, where, out, lambdas, checkpoints)
     scores = Scores(out) if scoring else None
     hashes = _InputHashes(settings.adapter_base if settings else None)
     found: dict[Path, SweepResult] = {}

@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedConfig,
 )
 
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.chat_templates import template_of
 from agentmerge_hub.merging.merge import merge_one
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
@@ -151,3 +152,45 @@ def test_a_merge_brings_what_its_inputs_have_beside_the_weights(here: Path) -> N
         assert len(list(Path(method).glob("*.safetensors"))) > 1
         assert template_of(Path(method)) == template.strip()
         verify(Path(method), {}, reply=False)
+
+
+@pytest.mark.parametrize(("method", "ranges"), [("task_arithmetic", [[0, 1]]), ("passthrough", [[0, 2], [1, 2]])])
+def test_slices_give_fewer_or_more_layers_and_are_proven(here: Path, method: str, ranges: list[list[int]]) -> None:
+    def source(name: str, layers: list[int]) -> dict[str, object]:
+        weight = {"parameters": {"weight": 0.5}} if method == "task_arithmetic" else {}
+        return {"model": str(here / name), "layer_range": layers, **weight}
+
+    names = ("base", "instruct", "agent") if method == "task_arithmetic" else ("agent",)
+    config = {
+        "merge_method": method,
+        "base_model": str(here / "base"),
+        "slices": [{"sources": [source(name, layers) for name in names]} for layers in ranges],
+        "tokenizer_source": str(here / "instruct"),
+        "dtype": "float32",
+    }
+    spec = specs.parse(yaml.safe_dump(config), "spec")
+    ours, theirs = run(spec, "ours"), by_mergekit(spec, "theirs")
+    assert ours.keys() == theirs.keys() and all(ours[name].equal(theirs[name]) for name in ours)
+    layers = sum(end - begin for begin, end in ranges)
+    assert json.loads(Path("ours/config.json").read_text())["num_hidden_layers"] == layers
+    assert sum(name.endswith("down_proj.weight") for name in ours) == layers
+    verify(Path("ours"))
+    verify(Path("theirs"))
+    config = json.loads(Path("theirs/config.json").read_text())
+    Path("theirs/config.json").write_text(json.dumps(config | {"num_hidden_layers": 7}))
+    Path("theirs/manifest.json").unlink()
+    with pytest.raises(UserError, match="num_hidden_layers|is missing"):
+        verify(Path("theirs"))
+
+
+def test_a_union_on_a_base_without_a_chat_template_has_the_instruct_models(here: Path) -> None:
+    assert template_of(Path("base")) is None
+    config = yaml.safe_load(recipe("agentmerge").text)
+    del config["tokenizer_source"]
+    spec = specs.parse(yaml.safe_dump(config | {"tokenizer": {"source": "union"}}), "spec")
+    ours, theirs = run(spec, "ours"), by_mergekit(spec, "theirs")
+    assert all(ours[name].equal(theirs[name]) for name in theirs)
+    assert template_of(Path("theirs")) is None
+    verify(Path("ours"))
+    verify(Path("theirs"))
+    assert template_of(Path("ours")) == template_of(Path("theirs")) == template_of(Path("instruct"))

@@ -14,7 +14,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.merge import merge_one
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
-from agentmerge_hub.merging.sweep import checkpoints_of, lambdas_of, sweep
+from agentmerge_hub.merging.sweep import SweepResult, checkpoints_of, grid, lambdas_of, sweep
 from agentmerge_hub.merging.sweep_scores import Scoring
 from agentmerge_hub.package_data import data_folder
 
@@ -34,10 +34,17 @@ def spec(here: Path) -> specs.Spec:
     return specs.with_values(recipe, {"base": "./base", "instruct": "./instruct"}, "spec")
 
 
+def swept(
+    spec: specs.Spec, out: str, lambdas: list[float], checkpoints: list[str], **options: object
+) -> list[SweepResult]:
+    points = grid(spec, "spec", Path(out), lambdas, checkpoints)
+    return sweep(points, Path(out), MergeSettings(reply=False), **options)
+
+
 def test_a_sweep_is_its_single_merges(spec: specs.Spec) -> None:
     checkpoints = checkpoints_of(["run/checkpoint-*"])
     assert checkpoints == ["run/checkpoint-640", "run/checkpoint-5120"]
-    points = sweep(spec, "spec", Path("merged"), lambdas_of("0.2:0.8:0.3"), checkpoints, MergeSettings(reply=False))
+    points = swept(spec, "merged", lambdas_of("0.2:0.8:0.3"), checkpoints)
     assert [point.out.name for point in points] == [
         f"checkpoint-{step}-lambda-{value}" for step in (640, 5120) for value in (0.2, 0.5, 0.8)
     ]
@@ -51,10 +58,7 @@ def test_a_sweep_is_its_single_merges(spec: specs.Spec) -> None:
 
 def test_a_finished_merge_is_kept_and_made_again_when_an_input_changes(spec: specs.Spec) -> None:
     def states(lambdas: str) -> list[str]:
-        found = sweep(
-            spec, "spec", Path("merged"), lambdas_of(lambdas), ["run/checkpoint-640"], MergeSettings(reply=False)
-        )
-        return [point.state for point in found]
+        return [point.state for point in swept(spec, "merged", lambdas_of(lambdas), ["run/checkpoint-640"])]
 
     assert states("0.2,0.4") == ["made", "made"]
     inode = Path("merged/checkpoint-640-lambda-0.2/model.safetensors").stat().st_ino
@@ -101,7 +105,7 @@ def test_a_bad_and_an_unfinished_checkpoint_leave_the_other_merges(spec: specs.S
     weights["model.norm.weight"][2] = float("nan")
     save_file(weights, "run/checkpoint-5120/model.safetensors", metadata={"format": "pt"})
     checkpoints = checkpoints_of(["run/checkpoint-*"])
-    results = sweep(spec, "spec", Path("merged"), [0.3, 0.5], checkpoints, MergeSettings(reply=False))
+    results = swept(spec, "merged", [0.3, 0.5], checkpoints)
     assert [result.state for result in results[:2]] == ["made", "made"]
     assert all("model.norm.weight of ./run/checkpoint-5120 holds values" in result.state for result in results[2:4])
     assert all("skipped: run/checkpoint-7000 has no config.json" in result.state for result in results[4:])
@@ -118,7 +122,7 @@ def test_a_merge_of_a_merge_is_made_again_when_the_first_changes(spec: specs.Spe
     second = specs.with_values(spec, {"agent": "./first"}, "spec")
 
     def state() -> str:
-        (result,) = sweep(second, "spec", Path("grid"), [0.5], [], MergeSettings(reply=False))
+        (result,) = swept(second, "grid", [0.5], [])
         return result.state
 
     assert (state(), state()) == ("made", "kept")
@@ -132,7 +136,7 @@ def test_a_merge_of_a_merge_is_made_again_when_the_first_changes(spec: specs.Spe
 
 def test_a_sweep_does_not_replace_its_own_checkpoints(spec: specs.Spec) -> None:
     before = Path("run/checkpoint-640/model.safetensors").read_bytes()
-    (result,) = sweep(spec, "spec", Path("run"), [], ["run/checkpoint-640"], MergeSettings(reply=False))
+    (result,) = swept(spec, "run", [], ["run/checkpoint-640"])
     assert "run/checkpoint-640" in result.state and result.state not in ("made", "kept")
     assert Path("run/checkpoint-640/model.safetensors").read_bytes() == before
 
@@ -146,8 +150,7 @@ def test_only_the_best_merge_stays_and_scored_ones_are_not_made_again(spec: spec
 
     def run(lambdas: list[float], command: str = f"{sys.executable} -c {shlex.quote(script)}") -> list[tuple]:
         scoring = Scoring(command, keep="best")
-        settings = MergeSettings(reply=False)
-        found = sweep(one, "spec", Path("grid"), lambdas, [], settings, at_once=1, scoring=scoring)
+        found = swept(one, "grid", lambdas, [], at_once=1, scoring=scoring)
         return [(result.state, result.score) for result in found]
 
     assert run([0.3, 0.7, 0.5]) == [("made", 0.3), ("made", 0.7), ("made", 0.5)]

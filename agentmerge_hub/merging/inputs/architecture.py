@@ -60,6 +60,8 @@ class Architecture:
     """Tensors whose rows are tokens."""
     vocabulary_key: str
     """Where config.json gives the number of those rows, e.g. ``text_config.vocab_size``."""
+    layer_keys: Mapping[str, str]
+    """Module of mergekit's definition → where config.json gives the number of its layers, e.g. ``num_hidden_layers``."""
     processor_files: tuple[str, ...]
     """Files beside the tokenizer that the model needs, e.g. ``preprocessor_config.json``."""
     same_names: bool
@@ -117,6 +119,7 @@ def architecture_of(config: Mapping[str, Any], shapes: Shapes) -> Architecture:
         depths=depths,
         vocabulary=frozenset(vocabulary),
         vocabulary_key=key,
+        layer_keys=_layer_keys(definition),
         processor_files=tuple((definition or {}).get("tagalong_files") or ()),
         same_names=definition is None or all(match is not None for match in matched.values()),
         separate_experts=any(_EXPERT.search(tensor) for tensor in shapes),
@@ -169,9 +172,21 @@ def _definition(name: str, model_type: str) -> dict[str, Any] | None:
     return next((definition for definition in found if definition["model_type"] == model_type), None)
 
 
+def _modules(definition: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    return definition.get("modules") or {"default": {"architecture": definition}}
+
+
+def _layer_keys(definition: Mapping[str, Any] | None) -> dict[str, str]:
+    if definition is None:
+        return {"default": "num_hidden_layers"}
+    return {
+        name: module["architecture"].get("num_layers_config_key") or "num_hidden_layers"
+        for name, module in _modules(definition).items()
+    }
+
+
 def _weights(definition: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[_Weight]:
-    modules = definition.get("modules") or {"default": {"architecture": definition}}
-    for module in modules.values():
+    for module in _modules(definition).values():
         architecture, prefix = module["architecture"], module.get("weight_prefix") or ""
         layers = architecture.get("override_num_layers")
         if layers is None:

@@ -5,7 +5,7 @@ answers nonsense, so every mismatch is an error here: architecture, config, tens
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from agentmerge_hub.merging.inputs.checkpoint import TOKENIZER_FILES, config_of,
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
 from agentmerge_hub.merging.inputs.tied_heads import head_equals_embeddings
 from agentmerge_hub.merging.inputs.vocabulary import Rows, rows_of
-from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of
+from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of, sliced_layers, tokenizer_source_of
 
 FLOATS = ("BF16", "F16", "F32", "F64")
 
@@ -57,11 +57,13 @@ class MergeInputs:
     """By reference."""
     base: str
     donor_reference: str
-    """The model that gives the tokenizer."""
+    """The model that gives the tokenizer; for a union whose base model has no chat template, the model that gives that."""
     architecture: Architecture
     shapes: Mapping[str, tuple[int, ...]]
     """Of every tensor of the merge, in the order they are written."""
     rows: Rows
+    layer_counts: Mapping[str, int] = field(default_factory=dict)
+    """Key of config.json → number of layers, where the spec takes slices of the models."""
 
     @property
     def folders(self) -> dict[str, Path]:
@@ -105,6 +107,9 @@ def open_inputs(spec: Spec, scratch: Path, adapter_base: str | None = None) -> M
             f"{base} needs code of its own (auto_map in config.json), which is never run: it cannot be merged and checked"
         )
     rows = rows_of(spec, {reference: model.folder for reference, model in models.items()}, donor)
+    if tokenizer_source_of(spec.config) == "union" and not template_of(models[donor].folder):
+        # mergekit builds a union on the base model's tokenizer; turns are those of a model that has a template.
+        donor = next((name for name, model in models.items() if template_of(model.folder)), donor)
     _check_templates(models, donor, base)
     for name in TOKENIZER_FILES:
         if name.endswith(".json") and (models[donor].folder / name).is_file():
@@ -115,7 +120,8 @@ def open_inputs(spec: Spec, scratch: Path, adapter_base: str | None = None) -> M
         _check_tensors(models[reference], models[base], architecture, rows)
     shapes = {name: _shape(tensor, architecture, rows) for name, tensor in models[base].tensors.items()}
     architecture = architecture_of(configs[base], {name: tensor.shape for name, tensor in models[base].tensors.items()})
-    return MergeInputs(models, base, donor, architecture, shapes, rows)
+    counts = sliced_layers(spec, architecture.layer_keys)
+    return MergeInputs(models, base, donor, architecture, shapes, rows, counts)
 
 
 def split_reference(reference: str) -> tuple[str, str | None]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from agentmerge_hub import manifest
 from agentmerge_hub.merging.engine.mergekit_backend import SPEC_FILE
+from agentmerge_hub.merging.inputs.architecture import lookup
 from agentmerge_hub.merging.inputs.checkpoint import (
     GENERATION,
     INDEX,
@@ -17,7 +18,7 @@ from agentmerge_hub.merging.inputs.checkpoint import (
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.model_configs import TOKEN_IDS, changed_keys
 from agentmerge_hub.merging.outputs.model_checks import load_tokenizer
-from agentmerge_hub.merging.outputs.model_files import PROCESSOR_FILES, config_of_merge
+from agentmerge_hub.merging.outputs.model_files import PROCESSOR_FILES, config_of_merge, with_value
 
 _HARMLESS = {
     "",
@@ -74,10 +75,8 @@ def _config(folder: Path, inputs: MergeInputs) -> list[str]:
 
 def _with_vocabulary(expected: dict[str, Any], found: dict[str, Any], inputs: MergeInputs) -> dict[str, Any]:
     """The expected config with the number of tokens that mergekit's union has; it is compared with the rows elsewhere."""
-    parent, _, last = inputs.architecture.vocabulary_key.rpartition(".")
-    if parent:
-        return expected | {parent: expected[parent] | {last: found.get(parent, {}).get(last)}}
-    return expected | {last: found.get(last)}
+    key = inputs.architecture.vocabulary_key
+    return with_value(expected, key, lookup(found, key))
 
 
 def _generation_config(folder: Path, inputs: MergeInputs) -> list[str]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.merging.inputs.architecture import lookup
+from agentmerge_hub.merging.inputs.chat_templates import FILE as TEMPLATE
+from agentmerge_hub.merging.inputs.chat_templates import template_of
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_FILES, read_json
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.specs.formula import OUT_DTYPES
@@ -31,16 +33,21 @@ def config_of_merge(inputs: MergeInputs, dtype: str) -> dict[str, Any]:
     config = {key: value for key, value in base.items() if key not in _LEFT_OUT}
     config["dtype"] = {stored: name for name, stored in OUT_DTYPES.items()}.get(dtype, "float64")
     embeddings = inputs.architecture.embeddings
-    key = inputs.architecture.vocabulary_key
-    if embeddings is not None and lookup(config, key) is not None:
-        parent, _, last = key.rpartition(".")
-        if parent:
-            config[parent] = config[parent] | {last: inputs.shapes[embeddings][0]}
-        else:
-            config[last] = inputs.shapes[embeddings][0]
+    sizes = dict(inputs.layer_counts)
+    if embeddings is not None:
+        sizes[inputs.architecture.vocabulary_key] = inputs.shapes[embeddings][0]
+    for key, size in sizes.items():
+        if lookup(config, key) is not None:
+            config = with_value(config, key, size)
     donor = inputs.models[inputs.donor_reference].config
     # Where a turn begins and ends is the tokenizer's: the base model's config would stop at another token.
     return config | {key: donor[key] for key in _FROM_DONOR if key in donor}
+
+
+def with_value(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """A config with one value replaced; a dotted key is one of a nested config."""
+    parent, _, last = key.rpartition(".")
+    return config | ({parent: config[parent] | {last: value}} if parent else {last: value})
 
 
 def write(spec_text: str, spec_name: str, inputs: MergeInputs, folder: Path, dtype: str) -> None:
@@ -61,8 +68,11 @@ def write(spec_text: str, spec_name: str, inputs: MergeInputs, folder: Path, dty
 
 def complete(inputs: MergeInputs, folder: Path) -> list[str]:
     """Add to a merge that mergekit wrote what it leaves out: generation_config.json (where the tokenizer comes from another
-    model than the base) and processor files; returns the names that were added."""
+    model than the base), the chat template of a union, and processor files; returns the names that were added."""
     added = copy_processor(inputs, folder)
+    if inputs.rows.aligned_by_mergekit and not template_of(folder) and (template := template_of(inputs.donor)):
+        (folder / TEMPLATE).write_text(template, encoding="utf-8")
+        added.append(TEMPLATE)
     if not (folder / GENERATION).exists() and (inputs.donor / GENERATION).is_file():
         shutil.copyfile(inputs.donor / GENERATION, folder / GENERATION)
         added.append(GENERATION)

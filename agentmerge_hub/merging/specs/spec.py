@@ -12,7 +12,7 @@ method's seed is a separate line, ``# seed: 42``: mergekit takes it only as an o
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class Spec:
     """Of a random method."""
     method: str
     """The first word of the file, e.g. ``agentmerge``; else mergekit's name of the method."""
+    seed_is_default: bool = False
+    """Whether the file names no seed and got `DEFAULT_SEED`."""
 
     @property
     def is_random(self) -> bool:
@@ -112,7 +114,7 @@ def with_seed(spec: Spec, where: str) -> Spec:
     """The spec of a random method with a seed; a spec that has one, or needs none, as it is."""
     if not spec.is_random or spec.seed is not None:
         return spec
-    return parse(_with_seed(spec.text, DEFAULT_SEED), where)
+    return replace(parse(_with_seed(spec.text, DEFAULT_SEED), where), seed_is_default=True)
 
 
 def _with_seed(text: str, seed: int) -> str:
@@ -147,6 +149,22 @@ def tokenizer_source_of(config: Mapping[str, Any]) -> Any:
     """The tokenizer's source in a mergekit configuration; None where it names none."""
     tokenizer = config.get("tokenizer")
     return config.get("tokenizer_source") or (tokenizer.get("source") if isinstance(tokenizer, dict) else None)
+
+
+def sliced_layers(spec: Spec, layer_keys: Mapping[str, str]) -> dict[str, int]:
+    """Key of config.json → number of layers of the merge, for each module that the spec builds of slices.
+
+    Args:
+        layer_keys: module → key; a spec without `modules` has the same slices for all.
+    """
+    modules = spec.config.get("modules") or {}
+    found = {}
+    for module, key in layer_keys.items():
+        slices = (modules.get(module) or {}).get("slices") if modules else spec.config.get("slices")
+        if slices:
+            ranges = [part["sources"][0]["layer_range"] for part in slices]
+            found[key] = sum(end - begin for begin, end in ranges)
+    return found
 
 
 def _references(value: Any) -> Iterator[str]:
