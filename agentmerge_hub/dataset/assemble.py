@@ -30,7 +30,7 @@ from agentmerge_hub.dataset.redaction.machine_names import machine_names
 from agentmerge_hub.dataset.redaction.replacement import Replacer
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.dataset.split import SPLITS, assign
+from agentmerge_hub.dataset.split import assign, split_names
 from agentmerge_hub.records import LEDGER_SCHEMA, SAMPLE_SCHEMA
 
 
@@ -161,7 +161,8 @@ def _copy_samples(
     split_rows: list[SplitRow], folder: Path, members: dict[str, set[str]], schema: pa.Schema
 ) -> list[WrittenSplit]:
     schema = loadable(schema)
-    writers = {(config, split): SplitWriter(folder, config, split, schema) for config in members for split in SPLITS}
+    splits = split_names(split for _, split in split_rows)
+    writers = {(config, split): SplitWriter(folder, config, split, schema) for config in members for split in splits}
     for part, group in groupby(split_rows, key=lambda pair: pair[0].part):
         rows = list(group)
         table = part_cache.table(part, "samples").select(schema.names)
@@ -181,7 +182,8 @@ def _copy_steps(
         for index, (source, step, episode, size, key) in enumerate(zip(*table.values())):
             if key in keys[part] and (source, episode) in episodes:
                 steps.append((source, step, episodes[source, episode], size, part, index))
-    writers = {split: SplitWriter(folder, "episodes", split, schema) for split in SPLITS}
+    splits = split_names(episodes.values())
+    writers = {split: SplitWriter(folder, "episodes", split, schema) for split in splits}
     for part, group in groupby(sorted(steps), key=lambda step: step[4]):
         rows = list(group)
         table = part_cache.table(part, "steps").select(schema.names)

@@ -65,6 +65,12 @@ from agentmerge_hub.errors import UserError, require
     "--hold-out-category", "hold_out_categories", multiple=True, help="A category for cross_task. Repeatable."
 )
 @click.option(
+    "--validation-task",
+    "validation_tasks",
+    multiple=True,
+    help="A task for the split validation, on which `agentmerge tune` learns λ. Repeatable.",
+)
+@click.option(
     "--benchmark-split/--no-benchmark-split",
     default=True,
     show_default=True,
@@ -210,7 +216,7 @@ def _range(text: str) -> tuple[int, int]:
     show_default=True,
     help="Config to read.",
 )
-@click.option("--split", help="train, inter_task or cross_task; by default every split.")
+@click.option("--split", help="train, inter_task, cross_task or validation; by default every split.")
 @click.option("--episode", metavar="ID", help="Show every sample of this episode.")
 @click.option("--row", type=int, metavar="N", help="Show this row.")
 @click.option("--whole", is_flag=True, help="Show long prompts in full.")

@@ -44,6 +44,8 @@ class Settings(BaseModel):
     hold_out_tasks: tuple[str, ...] = ()
     """Tasks that go to cross_task beside those BrowserGym marks as test."""
     hold_out_categories: tuple[str, ...] = ()
+    validation_tasks: tuple[str, ...] = ()
+    """Tasks that go to the split validation and to no other, also where BrowserGym marks them as test."""
     benchmark_split: bool = True
     """Whether tasks that BrowserGym marks as test go to cross_task."""
     inter_seeds: tuple[tuple[int, int], ...] = ()
@@ -107,7 +109,8 @@ class Settings(BaseModel):
 
 
 _ASSEMBLY_SETTINGS = {
-    "exclude_pairs", "keep_duplicates", "hold_out_tasks", "hold_out_categories", "benchmark_split", "inter_seeds", "inter_share", "seed",
+    "exclude_pairs", "keep_duplicates", "hold_out_tasks", "hold_out_categories", "validation_tasks", "benchmark_split", "inter_seeds",
+    "inter_share", "seed",
 }  # fmt: skip
 
 
@@ -131,11 +134,12 @@ def read_settings(**values: Any) -> Settings:
 
 def _check_names(settings: Settings) -> None:
     """Refuse unknown held-out names, which would silently hold out nothing, and options that exclude each other."""
-    for name in settings.hold_out_tasks:
-        if name.split(".")[0] in ("miniwob", "workarena") and not task(name).split:
-            raise UserError(
-                f"hold_out_tasks: BrowserGym has no task {name!r}, e.g. workarena.servicenow.order-ipad-pro"
-            )
+    for key, names in (("hold_out_tasks", settings.hold_out_tasks), ("validation_tasks", settings.validation_tasks)):
+        for name in names:
+            if name.split(".")[0] in ("miniwob", "workarena") and not task(name).split:
+                raise UserError(f"{key}: BrowserGym has no task {name!r}, e.g. workarena.servicenow.order-ipad-pro")
+    for name in set(settings.hold_out_tasks) & set(settings.validation_tasks):
+        raise UserError(f"{name} is in hold_out_tasks and validation_tasks: a task has one split, remove it from one")
     if settings.preferences and settings.has_screenshots:
         raise UserError("preferences: preference pairs have no screenshots: build them without --screenshots")
     if chosen := [name for name in ("use_screenshot", "use_som") if name in settings.flags]:

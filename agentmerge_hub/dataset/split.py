@@ -1,5 +1,6 @@
 """Splits by task and by (task, seed), never by step; a normalized goal is never in two splits.
 
+- ``validation``: tasks named for it, on which λ is learned and checkpoints are chosen;
 - ``cross_task``: tasks that BrowserGym marks as test, or that are held out by name or category;
 - ``inter_task``: reserved seeds of the other tasks;
 - ``train``: the rest.
@@ -15,6 +16,9 @@ from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.tasks import task
 
 SPLITS = ("train", "inter_task", "cross_task")
+
+VALIDATION = "validation"
+"""The split of `Settings.validation_tasks`; a dataset without such tasks does not have it."""
 
 MIN_PAIRS_TO_DRAW = 5
 """With at least so many (task, seed) pairs one is reserved, so that a small dataset has the split too."""
@@ -46,10 +50,15 @@ def _visible(text: str) -> str:
     return "".join(c for c in _BLANK.sub("", text) if c.isspace() or unicodedata.category(c) not in ("Cf", "Cc"))
 
 
+def split_names(found: Iterable[str]) -> tuple[str, ...]:
+    """The splits of a dataset, given those that its rows have."""
+    return (*SPLITS, VALIDATION) if VALIDATION in set(found) else SPLITS
+
+
 def is_held_out(name: str, settings: Settings) -> bool:
     """Whether a task goes to cross_task."""
     known = task(name)
-    return (
+    return name not in settings.validation_tasks and (
         name in settings.hold_out_tasks
         or known.category in settings.hold_out_categories
         or (settings.benchmark_split and known.split == "test")
@@ -61,12 +70,16 @@ def assign(runs: Iterable[Run], settings: Settings) -> dict[Run, str]:
 
     With reserved seed ranges, a reserved run whose goal is also in train is left out. With a share, only goals that belong
     to a single (task, seed) are drawn, so that none is left out. A run of a held-out task whose goal another task has is
-    left out.
+    left out, and so is a run of a validation task.
     """
     runs = sorted(set(runs))
-    in_domain = [run for run in runs if not is_held_out(run[0], settings)]
+    held_out = [run for run in runs if is_held_out(run[0], settings)]
+    validation = [run for run in runs if run[0] in settings.validation_tasks]
+    in_domain = [run for run in runs if run[0] not in {*settings.validation_tasks, *(name for name, _, _ in held_out)}]
     in_domain_goals = {goal for _, _, goal in in_domain if goal}
-    split = {run: "cross_task" for run in runs if is_held_out(run[0], settings) and run[2] not in in_domain_goals}
+    split = {run: "cross_task" for run in held_out if run[2] not in in_domain_goals}
+    reported_goals = in_domain_goals | {goal for _, _, goal in split if goal}
+    split |= {run: VALIDATION for run in validation if run[2] not in reported_goals}
     if settings.inter_seeds:
         reserved = {run for run in in_domain if any(low <= run[1] <= high for low, high in settings.inter_seeds)}
         training_goals = {goal for task_, seed, goal in in_domain if goal and (task_, seed, goal) not in reserved}

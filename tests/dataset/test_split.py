@@ -21,6 +21,7 @@ SETTINGS = st.builds(
     inter_share=st.sampled_from([0.0, 0.1, 0.5]),
     inter_seeds=st.sampled_from([(), ((20, 30),), ((0, 3), (7, 7))]),
     hold_out_tasks=st.sampled_from([(), ("miniwob.click-dialog",)]),
+    validation_tasks=st.sampled_from([(), ("miniwob.click-test", "miniwob.click-option")]),
     benchmark_split=st.booleans(),
     seed=st.integers(0, 5),
 )
@@ -36,8 +37,10 @@ def test_no_task_seed_or_goal_crosses(runs: list[tuple[str, int, str]], settings
             if key(run) != "":
                 sides.setdefault(key(run), set()).add(name)
         assert all(len(names) == 1 for names in sides.values())
-    cross = {run[0] for run, name in split.items() if name == "cross_task"}
-    assert not cross & {run[0] for run, name in split.items() if name != "cross_task"}
+    for alone in ("cross_task", "validation"):
+        tasks = {run[0] for run, name in split.items() if name == alone}
+        assert not tasks & {run[0] for run, name in split.items() if name != alone}
+    assert {run[0] for run, name in split.items() if name == "validation"} <= set(settings.validation_tasks)
     if settings.inter_seeds:
         reserved = [run for run, name in split.items() if name == "inter_task"]
         assert all(any(low <= seed <= high for low, high in settings.inter_seeds) for _, seed, _ in reserved)
@@ -158,6 +161,10 @@ def test_settings_are_refused_in_a_sentence() -> None:
         read_settings(hold_out_tasks=("miniwob.no-such-task",))
     with pytest.raises(UserError, match="hold_out_categories"):
         read_settings(hold_out_categories=("nothing",))
+    with pytest.raises(UserError, match="validation_tasks: BrowserGym has no task"):
+        read_settings(validation_tasks=("miniwob.no-such-task",))
+    with pytest.raises(UserError, match="a task has one split"):
+        read_settings(validation_tasks=("miniwob.click-test",), hold_out_tasks=("miniwob.click-test",))
 
 
 def test_a_rendered_step_is_in_both_configs_or_in_neither() -> None:

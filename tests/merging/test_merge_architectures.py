@@ -179,7 +179,7 @@ def test_slices_give_fewer_or_more_layers_and_are_proven(here: Path, method: str
     config = json.loads(Path("theirs/config.json").read_text())
     Path("theirs/config.json").write_text(json.dumps(config | {"num_hidden_layers": 7}))
     Path("theirs/manifest.json").unlink()
-    with pytest.raises(UserError, match="num_hidden_layers|is missing"):
+    with pytest.raises(UserError, match=r"num_hidden_layers|is missing"):
         verify(Path("theirs"))
 
 

@@ -17,7 +17,7 @@ from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.dataset.preferences import pairs, unpaired
 from agentmerge_hub.dataset.preferences.origins import origin_counts
 from agentmerge_hub.dataset.redaction.rules import KINDS
-from agentmerge_hub.dataset.split import SPLITS
+from agentmerge_hub.dataset.split import split_names
 from agentmerge_hub.licenses.license_terms import LICENSES, dataset_notices, ordered
 from agentmerge_hub.licenses.license_terms import metadata as license_metadata
 from agentmerge_hub.manifest import write_text
@@ -63,7 +63,7 @@ def card_text(
         counts=counts,
         review=counts.get("review"),
         config=config,
-        splits=SPLITS,
+        splits=split_names(split.split for split in written),
         rules=EPISODE_RULES | SAMPLE_RULES,
         kinds=KINDS,
         notices=dataset_notices(terms),

@@ -18,7 +18,7 @@ from agentmerge_hub.dataset.parquet_writer import SplitWriter, WrittenSplit
 from agentmerge_hub.dataset.preferences import counterfactuals
 from agentmerge_hub.dataset.preferences.recorded_answers import FAILED_EPISODE, PlacedSample, Rejected, answers_by_page
 from agentmerge_hub.dataset.preferences.rejected import REFUSED_ANSWER
-from agentmerge_hub.dataset.split import SPLITS
+from agentmerge_hub.dataset.split import split_names
 from agentmerge_hub.records import PREFERENCE_SCHEMA, SAMPLE_SCHEMA
 
 CONFIG = "preferences"
@@ -51,7 +51,8 @@ def write_pairs(
         the written splits, and what was left out.
     """
     accepted, failed = answers_by_page(samples)
-    writers = {split: SplitWriter(folder, CONFIG, split, PREFERENCE_SCHEMA) for split in SPLITS}
+    splits = split_names(split for _, split in samples)
+    writers = {split: SplitWriter(folder, CONFIG, split, PREFERENCE_SCHEMA) for split in splits}
     dropped: list[Dropped] = []
     for part, group in groupby(samples, key=lambda pair: pair[0].part):
         table = part_cache.table(part, "samples")

@@ -18,7 +18,7 @@ from agentmerge_hub.dataset.drop_rules import Dropped
 from agentmerge_hub.dataset.parquet_writer import SplitWriter, WrittenSplit
 from agentmerge_hub.dataset.preferences.recorded_answers import FAILED_EPISODE, PlacedSample, answers_by_page
 from agentmerge_hub.dataset.preferences.rejected import REFUSED_ANSWER
-from agentmerge_hub.dataset.split import SPLITS
+from agentmerge_hub.dataset.split import split_names
 from agentmerge_hub.records import UNPAIRED_SCHEMA
 
 CONFIG = "unpaired"
@@ -46,7 +46,10 @@ def write_unpaired(
         the written splits, and what was left out.
     """
     accepted, _ = answers_by_page(samples)
-    writers = {split: SplitWriter(folder, CONFIG, split, UNPAIRED_SCHEMA) for split in SPLITS}
+    writers = {
+        split: SplitWriter(folder, CONFIG, split, UNPAIRED_SCHEMA)
+        for split in split_names(split for _, split in samples)
+    }
     dropped: list[Dropped] = []
     for part, group in groupby(samples, key=lambda pair: pair[0].part):
         table = part_cache.table(part, "samples")
