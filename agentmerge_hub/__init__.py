@@ -2,7 +2,7 @@
 
 The pipeline as functions, each of which imports its packages when it is first used:
 
-    from agentmerge_hub import build, merge, sweep, verify, evaluate, analyse
+    from agentmerge_hub import build, tune, merge, sweep, verify, evaluate, analyse
 """
 
 import importlib
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from agentmerge_hub.merging.merge_job import MergeSettings
     from agentmerge_hub.merging.verify import verify
     from agentmerge_hub.publishing.hub.download import download
+    from agentmerge_hub.tuning.settings import TuneSettings
+    from agentmerge_hub.tuning.tune import tune
 
 _EXPORTS = {
     "BuildConfig": ("dataset.workers", "WorkerConfig"),
     "BuildSettings": ("dataset.settings", "Settings"),
     "MergeSettings": ("merging.merge_job", "MergeSettings"),
     "ReportOptions": ("analysis.report.writer", "Options"),
+    "TuneSettings": ("tuning.settings", "TuneSettings"),
     "UserError": ("errors", "UserError"),
     "analyse": ("analysis.report.writer", "write"),
     "build": ("dataset.build", "build"),
@@ -37,6 +40,7 @@ _EXPORTS = {
     "evaluate": ("agents.studies", "run_evaluate"),
     "merge": ("merging.api", "merge"),
     "sweep": ("merging.api", "sweep"),
+    "tune": ("tuning.tune", "tune"),
     "verify": ("merging.verify", "verify"),
 }
 """Public name → module and name inside it."""
@@ -46,6 +50,7 @@ __all__ = [
     "BuildSettings",
     "MergeSettings",
     "ReportOptions",
+    "TuneSettings",
     "UserError",
     "__version__",
     "analyse",
@@ -55,6 +60,7 @@ __all__ = [
     "evaluate",
     "merge",
     "sweep",
+    "tune",
     "verify",
 ]
 

@@ -25,6 +25,7 @@ PACKAGE_OF = {
     "sweep": "merging",
     "graft": "merging",
     "verify": "merging",
+    "tune": "tuning",
     "serve": "agents",
     "evaluate": "agents",
     "watch": "agents",

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from agentmerge_hub.merging.sweep import SweepResult
 
 
-def _assignments(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+def assignments(given: tuple[str, ...]) -> dict[str, str]:
+    """NAME=VALUE options as a mapping."""
     pairs = [item.partition("=") for item in given]
     for name, equals, value in pairs:
         if not name or not equals or not value:
@@ -35,7 +36,7 @@ _set = click.option(
     "values",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_assignments,
+    callback=lambda _context, _parameter, given: assignments(given),
     help="Replace a value that the spec's comments name: --set lambda=0.4, --set agent=runs/other.",
 )
 _reply = click.option("--reply/--no-reply", default=True, show_default=True, help="Load the model and let it answer.")

@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.training import model_loading
+from agentmerge_hub.training.likelihood.answer_logits import answer_logits
 from agentmerge_hub.training.likelihood.answer_spans import SPANS, span_at, spans
 from agentmerge_hub.training.likelihood.results import SCHEMA
 from agentmerge_hub.training.rows import render_row
@@ -96,26 +97,10 @@ def _encode(index: int, row: dict, tokenizer: PreTrainedTokenizerBase, template:
 
 @torch.no_grad()
 def _forward(model: torch.nn.Module, samples: Sequence[_Sample]) -> Iterator[tuple[list[float], list[bool]]]:
-    """For each sample the log-probability of its answer's tokens, and whether each was the most probable.
-
-    Rows are padded on the left, so that all answers are at the end: logits are computed there only, and take memory in
-    proportion to the longest answer, not to the prompts. Padding is masked, so that the token 0 serves as well as any.
-    """
-    length = max(len(sample.ids) for sample in samples)
-    device = next(model.parameters()).device
-    ids = torch.zeros((len(samples), length), dtype=torch.long, device=device)
-    mask = torch.zeros_like(ids)
-    for row, sample in enumerate(samples):
-        ids[row, length - len(sample.ids) :] = torch.tensor(sample.ids, device=device)
-        mask[row, length - len(sample.ids) :] = 1
-    kept = max(len(sample.spans) for sample in samples) + 1
-    options = model_loading.accepted_options(
-        model, logits_to_keep=kept, position_ids=(mask.cumsum(-1) - 1).clamp(min=0)
-    )
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False, **options).logits
-    for row, sample in enumerate(samples):
-        answer = logits[row, -len(sample.spans) - 1 : -1].float()
-        expected = torch.tensor(sample.ids[sample.n_prompt :], device=device)
+    """For each sample the log-probability of its answer's tokens, and whether each was the most probable."""
+    pairs = [(sample.ids, len(sample.spans)) for sample in samples]
+    for sample, answer in zip(samples, answer_logits(model, pairs)):
+        expected = torch.tensor(sample.ids[sample.n_prompt :], device=answer.device)
         logprobs = answer.log_softmax(-1).gather(-1, expected[:, None])[:, 0]
         yield logprobs.tolist(), (answer.argmax(-1) == expected).tolist()
 

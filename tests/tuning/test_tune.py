@@ -1,0 +1,120 @@
+"""λ is learned on validation tasks alone, and the tuned spec is the merge that was scored, in mergekit too."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+from mergekit.config import MergeConfiguration
+from mergekit.merge import run_merge
+from mergekit.options import MergeOptions
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from agentmerge_hub import MergeSettings, TuneSettings, UserError, merge, tune
+from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.cli import agentmerge
+from agentmerge_hub.package_data import data_folder
+from agentmerge_hub.training.likelihood.scoring import score
+from agentmerge_hub.tuning.validation_rows import hold_out, load_validation
+
+RECIPES = data_folder("recipes") / "merge"
+SETTINGS = TuneSettings(instructions="general.json", rows=16, steps=6, batch=4, grid=(0.0, 0.5, 1.0))
+SMALL = TuneSettings(rows=8, steps=1, batch=2, grid=(0.5,), by="layer")
+
+
+@pytest.fixture
+def here(study: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(study)
+    return study
+
+
+def spec(here: Path, recipe: str = "agentmerge") -> Path:
+    """A recipe on the models of the study, in float32; absolute, because mergekit caches folders by path."""
+    text = (RECIPES / f"{recipe}.yml").read_text()
+    for old, role in (("meta-llama/Llama-3.1-8B-Instruct", "instruct"), ("meta-llama/Llama-3.1-8B", "base"),
+                      ("./runs/llama-3.1-8b-base-all", "agent")):  # fmt: skip
+        text = text.replace(old, str(here / role))
+    path = here / f"{recipe}.yml"
+    path.write_text(text.replace("out_dtype: bfloat16", "out_dtype: float32"))
+    return path
+
+
+def by_mergekit(file: Path, out: str) -> dict[str, torch.Tensor]:
+    config = MergeConfiguration.model_validate(yaml.safe_load(file.read_text()))
+    run_merge(config, out, MergeOptions(write_model_card=False, quiet=True))
+    return load_file(Path(out) / "model.safetensors")
+
+
+def test_the_tuned_spec_is_the_merge_that_was_scored(here: Path) -> None:
+    said: list[str] = []
+    tuned = tune(spec(here), "workarena-traces", Path("tuned.yml"), settings=SETTINGS, report=said.append)
+    first, last = tuned.fit.curve[0], tuned.fit.curve[-1]
+    assert last.fit.objective < first.fit.objective and first.fit.kl > 0
+    assert tuned.groups.names[-6:] == tuple(f"{kind} {layer}" for kind in ("mlp", "attention") for layer in range(3))
+    assert any("12 expert answers of 3 tasks are fitted, 4 of 1 other tasks are held out" in line for line in said)
+    assert tuned.fit.grid[0].held_out.kl == pytest.approx(0, abs=1e-6)  # λ = 0 is the instruct model
+
+    merge(Path("tuned.yml"), Path("ours"), settings=MergeSettings(reply=False))
+    ours, theirs = load_file("ours/model.safetensors"), by_mergekit(Path("tuned.yml"), "theirs")
+    assert ours.keys() == theirs.keys() and all(ours[name].equal(theirs[name]) for name in ours)
+
+    rows = load_validation("workarena-traces", "all", "validation")
+    _, held, _ = hold_out(rows, SETTINGS.held_out, SETTINGS.seed)
+    tokenizer = AutoTokenizer.from_pretrained("ours")
+    model = AutoModelForCausalLM.from_pretrained("ours", dtype=torch.float32)
+    table = score(model, tokenizer, ChatTemplate(tokenizer), rows.select(held), "validation")
+    mean = sum(table["mean_logprob"].to_pylist()) / table.num_rows
+    assert -mean == pytest.approx(last.held_out.nll, abs=1e-4)
+
+    text = Path("tuned.yml").read_text()
+    assert text.startswith("# agentmerge_tuned: base + λ·(agent − base)") and "learned, step 6" in text
+    record = json.loads(Path("tuned.manifest.json").read_text())
+    assert record["stage"] == "tune" and set(record["inputs"]) == {"base", "agent", "instruct", "dataset"}
+    assert record["counts"]["lambda"] == dict(zip(tuned.groups.names, tuned.fit.values))
+    assert "constant of the grid" in tuned.verdict[0]
+    tune(spec(here), "workarena-traces", Path("tuned.yml"), settings=SETTINGS)
+    assert Path("tuned.yml").read_text() == text
+
+
+def test_fixed_filters_stay_and_one_constant_keeps_its_name(here: Path) -> None:
+    tuned = tune(spec(here, "agentmerge_keep_embeddings"), "workarena-traces", Path("kept.yml"), settings=SMALL)
+    assert set(tuned.groups.names) == {"norm", "layer 0", "layer 1", "layer 2"}
+    merge(Path("kept.yml"), Path("kept"), settings=MergeSettings(reply=False))
+    ours, instruct = load_file("kept/model.safetensors"), load_file("instruct/model.safetensors")
+    assert ours["lm_head.weight"].equal(instruct["lm_head.weight"])
+    theirs = by_mergekit(Path("kept.yml"), "kept-by-mergekit")
+    assert all(ours[name].equal(theirs[name]) for name in ours)
+    tune(spec(here, "task_arithmetic"), "workarena-traces", Path("whole.yml"), settings=SMALL)
+    merge(Path("whole.yml"), Path("whole"), settings=MergeSettings(reply=False))
+    ours, theirs = load_file("whole/model.safetensors"), by_mergekit(Path("whole.yml"), "whole-by-mergekit")
+    assert all(ours[name].equal(theirs[name]) for name in ours)
+    command = ["tune", str(spec(here)), "--data", "workarena-traces", "--split", "validation-tasks", "-o", "one.yml",
+               "--by", "constant", "--rows", "8", "--steps", "1", "--batch", "2", "--grid", "0.4"]  # fmt: skip
+    done = CliRunner().invoke(agentmerge, command, catch_exceptions=False)
+    assert "nothing keeps the merge near the instruct model" in done.output and "Wrote one.yml" in done.output
+    assert "# lambda" in Path("one.yml").read_text() and "# 1 - lambda" in Path("one.yml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"split": "cross_task"}, "validation tasks only"),
+        ({"split": "train"}, "validation tasks only"),
+        ({"split": "dev"}, "it has train, validation, cross_task"),
+        ({"keep_weight": 2.0}, "needs general instructions"),
+        ({"instructions": "workarena-traces/README.json"}, "cannot be read as JSON"),
+        ({"recipe": "ties"}, "linear in the weights"),
+        ({"recipe": "lines"}, "no number marked `# lambda`"),
+        ({"out": "base"}, "is a YAML file"),
+        ({"out": "agentmerge.yml"}, "`tune` did not make it"),
+    ],
+)
+def test_a_mistake_is_one_sentence(here: Path, changes: dict, said: str) -> None:
+    file = spec(here, changes.pop("recipe", "agentmerge"))
+    out = Path(changes.pop("out", "wrong.yml"))
+    with pytest.raises(UserError, match=said):
+        tune(file, "workarena-traces", out, settings=TuneSettings(**changes))
+    assert not Path("wrong.yml").exists() and not Path("wrong.manifest.json").exists()
