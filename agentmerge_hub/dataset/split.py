@@ -75,7 +75,8 @@ def assign(runs: Iterable[Run], settings: Settings) -> dict[Run, str]:
     runs = sorted(set(runs))
     held_out = [run for run in runs if is_held_out(run[0], settings)]
     validation = [run for run in runs if run[0] in settings.validation_tasks]
-    in_domain = [run for run in runs if run[0] not in {*settings.validation_tasks, *(name for name, _, _ in held_out)}]
+    apart = {*settings.validation_tasks, *(name for name, _, _ in held_out)}
+    in_domain = [run for run in runs if run[0] not in apart]
     in_domain_goals = {goal for _, _, goal in in_domain if goal}
     split = {run: "cross_task" for run in held_out if run[2] not in in_domain_goals}
     reported_goals = in_domain_goals | {goal for _, _, goal in split if goal}
