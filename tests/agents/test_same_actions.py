@@ -29,6 +29,8 @@ OBS = {
     "chat_messages": (),
 }
 
+STEPS = 12
+
 CALLS = ("fill('13', 'Ann')", "click('14')")
 
 ACTIONS = (
@@ -38,12 +40,18 @@ ACTIONS = (
     "fill('13',\n  'Ann',\n)", "fill('13', f'{{x}}')", "fill('13', \"Ann)", "click('14'", "press_submit()", "click('14', 'left', ['Shift'])",
     "click('14', button=None)", "mouse_click(1.5, -2)", "scroll(0, 200) click('14')", "x = click('14')", "page.click('14')", "await click('14')",
     "click('14').then()", "Click('14')", "fill('13', [1, (2, {{'a': True}})])", "", "none", "go_back()", "fill('13', 'Ann', True)",
+    "a) {0}\nb) {1}", "> {0}\n> {1}", "**{0}**\n**{1}**", "{{{0}}}", "{0},\n{1}", "\t{0}\n\t{1}", "~~~\n{0}\n~~~", "{0} -> {1}", "if True: {0}",
+    "```json\n[\"{0}\"]\n```", "Action 1: {0}\nAction 2: {1}", "fill('13', \"it's\")", "fill('13', 'a\\\\b')", "fill('13', 'é😀')", "fill('13', b'x')",
+    "fill('13', r'a\\n')", "fill('13', u'x')", "fill ('13', 'x')", "fill('13', None)", "fill('13', 'x'*3)", "noop(0x10)", "noop(1e400)", "click 14",
+    "click('14'); # done", "# click('14')", "\"click('14')\"", "click('14')\\nclick('13')", "press('13', 'Enter')", "drag_and_drop('13', '14')",
+    "select_option('13', ['a', 'b'])", "mouse_drag_and_drop(1,2,3,4)", "send_msg_to_user('hi')", "tab_focus(0)", "clíck('14')", "click('14'\n)",
 )  # fmt: skip
 
 WRAPPINGS = (
     "<action>\n{}\n</action>", "<think>\nFirst.\n</think>\n<action>{}</action>", "<ACTION>\n{}\n</ACTION>", "```\n{}\n```",
     "<action>{}</action>\n<action>\nclick('14')\n</action>", "Sure!\n<action>\n{}\n</action>\nDone.", "<action>\n{}", "{}",
-    "<think>I could use <action>click('99')</action>.</think><action>{}</action>",
+    "<think>I could use <action>click('99')</action>.</think><action>{}</action>", "<action >{}</action>", "<action>{}</Action>",
+    "<action><action>{}</action></action>", "<think>open <action>{}</action>", "<action>{}</action><action></action>", "<action>\r\n{}\r\n</action>",
 )  # fmt: skip
 
 
@@ -75,17 +83,23 @@ def test_equal_answers_execute_equal_actions(chat_server, tokenizer_folder, monk
     theirs.set_benchmark(benchmark, demo_mode=False)
     chosen = answers()[:: 1 if multi_actions else 4]
     assert ours.flags["action_space"] == "miniwob_all"
-    different = [text for text in chosen if executed(chat_server, ours, text) != executed(chat_server, theirs, text)]
-    assert different == []
+    steps = zip(chosen, executed(chat_server, ours, chosen), executed(chat_server, theirs, chosen))
+    assert [text for text, own, other in steps if own != other] == []
 
 
-def executed(chat_server: Any, args: Any, text: str) -> list[str] | None:
-    """The calls and settings that the browser runs after this answer; if it is not accepted, the next one is good."""
-    replies = iter([text])
-    chat_server.answer = lambda messages: next(replies, GOOD)
-    agent = args.make_agent()
-    action, _ = agent.get_action(dict(OBS))
-    if action is None:
-        return None
-    code = agent.action_set.to_python_code(action)
-    return [line for line in code.splitlines() if re.match(r"(?!demo_mode)\w+(\(| ?=)", line)]
+def executed(chat_server: Any, args: Any, texts: list[str]) -> list[list[str] | None]:
+    """The calls and settings that the browser runs after each answer, in episodes of `STEPS` steps.
+
+    If an answer is not accepted, the next one is good.
+    """
+    steps = []
+    for number, text in enumerate(texts):
+        if number % STEPS == 0:
+            agent = args.make_agent()
+        replies = iter([text])
+        chat_server.answer = lambda messages, replies=replies: next(replies, GOOD)
+        action, _ = agent.get_action(dict(OBS))
+        code = agent.action_set.to_python_code(action) if action is not None else None
+        calls = re.compile(r"(?!demo_mode)\w+(\(| ?=)")
+        steps.append(code and [line for line in code.splitlines() if calls.match(line)])
+    return steps
