@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch.nn import functional as F
+from transformers import PreTrainedModel
 
 from agentmerge_hub.training.likelihood.answer_logits import answer_logits
 from agentmerge_hub.training.rows import IGNORED
@@ -17,6 +18,9 @@ from agentmerge_hub.tuning.interpolation import Lambdas
 
 MOST_TOKENS = 16_384
 """Tokens of a forward pass at most, padding included; a longer row has a pass of its own."""
+
+MOST_LOGITS = 2**27
+"""Answer tokens × vocabulary of a pass at most: half a GiB in float32, and a few times that with what is computed from them."""
 
 Sample = tuple[Sequence[int], int]
 """Token ids of prompt and answer, and the number of those of the answer."""
@@ -56,9 +60,9 @@ class Objective:
 
     def __init__(
         self,
-        model: torch.nn.Module,
+        model: PreTrainedModel,
         lambdas: Lambdas,
-        reference: torch.nn.Module,
+        reference: PreTrainedModel,
         keep_weight: float,
     ) -> None:
         """
@@ -68,6 +72,7 @@ class Objective:
         """
         self.model, self.lambdas, self.reference = model, lambdas, reference
         self.keep_weight = keep_weight
+        self._vocabulary = model.get_output_embeddings().weight.shape[0]
 
     @torch.no_grad()
     def score(self, values: torch.Tensor, rows: RowSet) -> Score:
@@ -87,7 +92,7 @@ class Objective:
 
     def _likelihood(self, values: torch.Tensor, samples: Sequence[Sample]) -> Iterator[torch.Tensor]:
         """For each pass, the sum over rows of the mean negative log-likelihood."""
-        for batch in _batches(samples):
+        for batch in _batches(samples, self._vocabulary):
             parts = []
             for (ids, count), logits in zip(batch, self._logits(self.model, values, batch)):
                 expected = torch.tensor(ids[-count:], device=logits.device)
@@ -98,7 +103,7 @@ class Objective:
         """For each pass, the sum over rows of the mean KL(instruct ‖ merged)."""
         if not self.keep_weight:
             return
-        for batch in _batches(samples):
+        for batch in _batches(samples, self._vocabulary):
             with torch.no_grad():
                 at_zero = torch.zeros_like(self.lambdas.values)
                 wanted = [logits.log_softmax(-1) for logits in self._logits(self.reference, at_zero, batch)]
@@ -113,11 +118,12 @@ class Objective:
         return list(answer_logits(model, batch))
 
 
-def _batches(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
-    """Rows of like lengths, at most `MOST_TOKENS` tokens with their padding."""
+def _batches(samples: Sequence[Sample], vocabulary: int) -> Iterator[list[Sample]]:
+    """Rows of like lengths, at most `MOST_TOKENS` tokens with their padding and `MOST_LOGITS` logits."""
     batch: list[Sample] = []
     for sample in sorted(samples, key=lambda sample: len(sample[0])):
-        if batch and (len(batch) + 1) * len(sample[0]) > MOST_TOKENS:
+        rows, answer = len(batch) + 1, max(count for _, count in (*batch, sample))
+        if batch and (rows * len(sample[0]) > MOST_TOKENS or rows * answer * vocabulary > MOST_LOGITS):
             yield batch
             batch = []
         batch.append(sample)

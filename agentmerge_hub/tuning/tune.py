@@ -13,7 +13,7 @@ from datasets import Dataset
 from datasets.utils.logging import disable_progress_bar
 from transformers.utils import logging
 
-from agentmerge_hub import locks, manifest
+from agentmerge_hub import content_hash, locks, manifest
 from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.chat_template import ChatTemplate, parse_settings
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
@@ -143,7 +143,7 @@ def _load_rows(data: str, settings: TuneSettings, encode: Callable[[Dataset], li
     numbers = [len({units[index] for index in indices}) for indices in chosen]
     about = [
         f"Rows: {len(chosen[0])} expert answers of {numbers[0]} {unit}s are fitted, {len(chosen[1])} of {numbers[1]} other "
-        f"{unit}s are held out."
+        f"{unit}{'s' if numbers[1] > 1 else ''} are held out."
     ]
     answers = [encode(rows.select(indices)) for indices in chosen]
     instructions: list[list[Sample]] = [[], []]
@@ -234,9 +234,10 @@ def _write(
     }
     with scratch_folder("tuned") as scratch:
         write_text(scratch / out.name, text)
-        manifest.write(
-            scratch, STAGE, inputs=inputs, config={"dataset": data, **asdict(settings)}, counts=counts, started=started
-        )
+        config = {"dataset": data, **asdict(settings)}
+        if settings.instructions is not None and Path(settings.instructions).is_file():
+            config["instructions_sha256"] = content_hash.file_hash(Path(settings.instructions))
+        manifest.write(scratch, STAGE, inputs=inputs, config=config, counts=counts, started=started)
         content = (scratch / manifest.NAME).read_text(encoding="utf-8")
     write_text(record, content)
     write_text(out, text)

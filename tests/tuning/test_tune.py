@@ -54,7 +54,7 @@ def test_the_tuned_spec_is_the_merge_that_was_scored(here: Path) -> None:
     first, last = tuned.fit.curve[0], tuned.fit.curve[-1]
     assert last.fit.objective < first.fit.objective and first.fit.kl > 0
     assert tuned.groups.names[-6:] == tuple(f"{kind} {layer}" for kind in ("mlp", "attention") for layer in range(3))
-    assert any("12 expert answers of 3 tasks are fitted, 4 of 1 other tasks are held out" in line for line in said)
+    assert any("12 expert answers of 3 tasks are fitted, 4 of 1 other task are held out" in line for line in said)
     assert tuned.fit.grid[0].held_out.kl == pytest.approx(0, abs=1e-6)  # λ = 0 is the instruct model
 
     merge(Path("tuned.yml"), Path("ours"), settings=MergeSettings(reply=False))
