@@ -61,6 +61,11 @@ def card_text(
         pin=f', revision="{revision}"' if revision else "",
         example=example(_training_files(written)),
         counts=counts,
+        sizes_of_configs={
+            config: counts["splits"][config]
+            for config in dict.fromkeys([*(split.config for split in written), *counts["splits"]])
+            if config in counts["splits"]
+        },
         review=counts.get("review"),
         config=config,
         splits=split_names(split.split for split in written),

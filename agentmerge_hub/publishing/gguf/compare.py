@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from agentmerge_hub.errors import require
+from agentmerge_hub.errors import UserError, require
 from agentmerge_hub.publishing.gguf.header import Header, Tensor, read_header
 from agentmerge_hub.publishing.publish_checks.model_texts import safetensors_header
 
@@ -116,7 +116,7 @@ def _floats(data: np.ndarray, dtype: str, count: int) -> np.ndarray:
     """The first values of a tensor: float32, float16, or uint16 as the upper half of a float32 for BF16."""
     kinds: dict[str, Any] = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "F64": np.float64}
     if dtype not in kinds:
-        raise ValueError(f"weights of the type {dtype} are not compared")
+        raise UserError(f"weights of the type {dtype} cannot be compared with a GGUF file: remove it")
     values = data[: count * np.dtype(kinds[dtype]).itemsize].view(kinds[dtype])
     return (values.astype(np.uint32) << 16).view(np.float32) if dtype == "BF16" else values
 

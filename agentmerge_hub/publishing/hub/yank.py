@@ -8,7 +8,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub.errors import sentences
-from agentmerge_hub.publishing.hub.repository import Repository, check_account, read_on_hub
+from agentmerge_hub.publishing.hub.repository import Repository, check_account, read_on_hub, tags_on_hub
 from agentmerge_hub.publishing.hub.state import CARD, HubState, manifest_from, read_state
 from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, content_id, with_files, with_warning
 
@@ -46,8 +46,8 @@ def yank(repository: Repository, tag: str, reason: str, squash: bool, yes: bool)
     if not squash:
         return f"{repository.url}: {tag} is marked as withdrawn"
     with sentences(repository, f"{tag} is marked as withdrawn, and its files are still in the history; run again"):
-        api.super_squash_history(repository.id, repo_type=repository.kind)
-        api.delete_tag(repository.id, tag=tag, repo_type=repository.kind)
+        _squash(api, repository)
+        _delete_tag(api, repository, tag)
     return f"{repository.url}: {tag} is marked as withdrawn and removed from the history"
 
 
@@ -58,10 +58,37 @@ def _mark(api: HfApi, repository: Repository, state: HubState, withdrawn: dict) 
         card = read_on_hub(api, repository, CARD, state.head).decode("utf-8", "replace")
         files[CARD] = with_warning(card, withdrawn).encode()
         files[manifest.NAME] = with_files(read_on_hub(api, repository, manifest.NAME, state.head), {CARD: files[CARD]})
-    api.create_commit(
-        repository.id,
-        [CommitOperationAdd(name, content) for name, content in files.items()],
-        commit_message=f"withdraw {', '.join(sorted(withdrawn))}",
-        repo_type=repository.kind,
-        parent_commit=state.head,
-    )
+    try:
+        api.create_commit(
+            repository.id,
+            [CommitOperationAdd(name, content) for name, content in files.items()],
+            commit_message=f"withdraw {', '.join(sorted(withdrawn))}",
+            repo_type=repository.kind,
+            parent_commit=state.head,
+        )
+    except Exception:
+        # The reply may be lost though the work is done.
+        there = read_state(api, repository)
+        if there is None or there.withdrawn != withdrawn:
+            raise
+
+
+def _squash(api: HfApi, repository: Repository) -> None:
+    before = _number_of_commits(api, repository)
+    try:
+        api.super_squash_history(repository.id, repo_type=repository.kind)
+    except Exception:
+        if before == 1 or _number_of_commits(api, repository) != 1:
+            raise
+
+
+def _number_of_commits(api: HfApi, repository: Repository) -> int:
+    return len(api.list_repo_commits(repository.id, repo_type=repository.kind))
+
+
+def _delete_tag(api: HfApi, repository: Repository, tag: str) -> None:
+    try:
+        api.delete_tag(repository.id, tag=tag, repo_type=repository.kind)
+    except Exception:
+        if tag in tags_on_hub(api, repository):
+            raise
