@@ -42,6 +42,10 @@ from agentmerge_hub.errors import require
     "--plan", "plan_file", type=click.Path(path_type=Path), metavar="FILE",
     help="A plan of `agentmerge plan -o`: report whether it was kept, and the decision it defines.",
 )  # fmt: skip
+@click.option(
+    "--eee", "organization", metavar="ORGANIZATION",
+    help="Write the results as records of Every Eval Ever too, published by this organization.",
+)  # fmt: skip
 @click.option("--traces", default=300, show_default=True, type=click.IntRange(0), help="Episodes to write pages for.")
 @click.option(
     "--draws", default=2_000, show_default=True, type=click.IntRange(100),

@@ -11,6 +11,7 @@ from agentmerge_hub.analysis import (
     comparison_table,
     episodes,
     error_analysis,
+    every_eval_ever,
     forgetting,
     labels,
     likelihood,
@@ -38,6 +39,8 @@ class Options:
     likelihood: tuple[str, ...] = ()
     lm_eval: tuple[str, ...] = ()
     plan_file: Path | None = None
+    organization: str | None = None
+    """Publisher named in the records of Every Eval Ever; None writes no records."""
     traces: int = 300
     draws: int = 2_000
     seed: int = 0
@@ -51,6 +54,7 @@ class Options:
         words += [word for pair in self.likelihood for word in ("--likelihood", pair)]
         words += [word for pair in self.lm_eval for word in ("--lm-eval", pair)]
         words += ["--plan", str(self.plan_file)] if self.plan_file else []
+        words += ["--eee", self.organization] if self.organization else []
         return shlex.join([*words, "--traces", str(self.traces), "--draws", str(self.draws), "--seed", str(self.seed)])
 
     def inputs(self, folders: list[Path]) -> dict[str, Path]:
@@ -120,6 +124,8 @@ def write(folders: list[Path], out: Path, options: Options | None = None) -> Wri
         }
         for name, rows in found.items():
             tables.write(folder, name, rows)
+        if options.organization:
+            every_eval_ever.write(folder / "every_eval_ever", results, options.organization, started)
         pictures = {picture.name: picture for picture in _pictures(folder, found, focus)}
         html.write(
             folder / "report.html",
