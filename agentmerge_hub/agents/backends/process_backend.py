@@ -25,6 +25,7 @@ from agentmerge_hub.agents.backends.scratch import scratch_folder
 from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.browser.agentlab_api import ExpArgs
 from agentmerge_hub.agents.status import run_status
+from agentmerge_hub.errors import os_error_sentence
 
 # A fork keeps the imports, which take seconds; outside of Linux it is not safe with a browser's libraries.
 _PROCESSES: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
@@ -123,8 +124,10 @@ class _Worker:
         assert run is not None
         try:
             if self.pipe.poll():
-                self.pipe.recv()
+                problem = self.pipe.recv()
                 self.episodes += 1
+                if problem:
+                    record_crash(run, f"OSError:\n{problem}")
                 # After a failure the browser's state is unknown: the next episode gets a new process.
                 self.usable = (
                     run_status.read_status(Path(run.exp_dir)).status == "done" and self.episodes < EPISODES_OF_A_WORKER
@@ -167,6 +170,10 @@ def _run_worker(pipe: Connection, parent: int, screenshots: bool, scratch: Path)
         while os.getppid() == parent:  # the pipe stays open after a killed parent: its other workers hold the end too
             if pipe.poll(2):
                 run = pipe.recv()
-                with activity.reporting(Path(run.exp_dir)):
-                    run.run()
-                pipe.send("ended")
+                problem = None
+                try:
+                    with activity.reporting(Path(run.exp_dir)):
+                        run.run()
+                except OSError as error:  # of AgentLab's files beside the episode; it records the episode's own errors
+                    problem = os_error_sentence(error)
+                pipe.send(problem)
