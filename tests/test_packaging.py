@@ -43,7 +43,8 @@ import agentmerge_hub
 for package in packages:
     module = importlib.import_module(f"agentmerge_hub.{package}")
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"{module.__name__}."):
-        importlib.import_module(found.name)
+        if found.name != "agentmerge_hub.agents.cube.worker":  # it runs in CUBE's own environment
+            importlib.import_module(found.name)
 """
 
 
