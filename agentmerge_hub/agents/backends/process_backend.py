@@ -25,7 +25,7 @@ from agentmerge_hub.agents.backends.scratch import scratch_folder
 from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.browser.agentlab_api import ExpArgs
 from agentmerge_hub.agents.status import run_status
-from agentmerge_hub.errors import os_error_sentence
+from agentmerge_hub.errors import UserError, os_error_sentence
 
 # A fork keeps the imports, which take seconds; outside of Linux it is not safe with a browser's libraries.
 _PROCESSES: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
@@ -126,8 +126,8 @@ class _Worker:
             if self.pipe.poll():
                 problem = self.pipe.recv()
                 self.episodes += 1
-                if problem:
-                    record_crash(run, f"OSError:\n{problem}")
+                if problem:  # the disk is full or read-only: not this episode's fault; started again, the study goes on
+                    raise UserError(problem)
                 # After a failure the browser's state is unknown: the next episode gets a new process.
                 self.usable = (
                     run_status.read_status(Path(run.exp_dir)).status == "done" and self.episodes < EPISODES_OF_A_WORKER
