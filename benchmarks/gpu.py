@@ -11,8 +11,8 @@ part runs in processes of its own and is written when it ends, so that a limit o
 keeps its defaults but for one row a device, as 8 rows of 8,192 tokens fit nowhere, and no truncation. No network: models have
 random weights. Without `pip install`, put this repository on PYTHONPATH, and beside torch, transformers, accelerate, peft,
 pandas and pyarrow the wheels of trl, datasets, dill, multiprocess, xxhash, filelock, pydantic, pydantic_core,
-annotated_types, typing_inspection, rich, click and psutil (12 MB); mergekit is not needed. About 40 GB of disk. Tested on a CPU
-at toy size; not yet run on a GPU.
+annotated_types, typing_inspection, rich, click, psutil and mergekit (12 MB; of mergekit only the version is read). About 40 GB of
+disk. Tested on a CPU at toy size; not yet run on a GPU.
 """
 
 import argparse
