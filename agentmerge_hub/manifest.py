@@ -32,6 +32,7 @@ def write(
     stage: str,
     *,
     inputs: Mapping[str, Path] | None = None,
+    recorded_inputs: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     counts: Mapping[str, Any] | None = None,
     started: float | None = None,
@@ -44,6 +45,8 @@ def write(
         stage: the verb, e.g. ``build``.
         inputs: folders that were read, by role, e.g. ``{"dataset": path}``. An entry says the hash of the files that a stage
             reads, what the folder's own manifest says of its inputs, and which files changed since that was written.
+        recorded_inputs: entries of an earlier manifest that this one keeps, for output that is changed without reading its
+            inputs again.
         config: the stage's settings, JSON values only; no secrets.
         counts: the stage's own figures, for tables.
         started: time.time() at the start, for the stage's duration.
@@ -55,7 +58,10 @@ def write(
     content = {
         "stage": stage,
         "agentmerge_hub": __version__,
-        "inputs": {role: _input(path, known.get(path)) for role, path in sorted((inputs or {}).items())},
+        "inputs": {
+            **(recorded_inputs or {}),
+            **{role: _input(path, known.get(path)) for role, path in sorted((inputs or {}).items())},
+        },
         "config": dict(config or {}),
         "counts": dict(counts or {}),
         "outputs": {

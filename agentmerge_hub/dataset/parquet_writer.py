@@ -17,6 +17,9 @@ CHUNKS = {"min_chunk_size": 256 * 2**10, "max_chunk_size": 2**20, "norm_level": 
 """Bytes of a data page, which ends where its content says so: an inserted row changes the pages around it and no others, and
 storage by content (the Hub's Xet) sends only those. The values are those of `datasets` 5.2 (config.DEFAULT_CDC_OPTIONS)."""
 
+_CHUNKED = "content_defined_chunking"
+"""Key in the metadata of a file."""
+
 
 @dataclass
 class WrittenSplit:
@@ -76,11 +79,7 @@ class SplitWriter:
             self._writer.close()
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{self.written.split}-{len(self.written.files):05d}.parquet"
-        self._writer = pq.ParquetWriter(
-            path, self._schema, compression="zstd", write_page_index=True, use_content_defined_chunking=CHUNKS
-        )
-        # As `datasets` marks such files: the Hub shows them as optimized Parquet.
-        self._writer.add_key_value_metadata({"content_defined_chunking": json.dumps(CHUNKS)})
+        self._writer = open_writer(path, self._schema)
         self._shard_bytes = 0
         self.written.files.append(path)
         return self._writer
@@ -96,3 +95,19 @@ class SplitWriter:
             for number, path in enumerate(self.written.files)
         ]
         return self.written
+
+
+def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer of one shard, with the settings that every shard of a dataset has.
+
+    Args:
+        schema: also that of an earlier shard, with what its file says of itself.
+    """
+    metadata = {key: value for key, value in (schema.metadata or {}).items() if key != _CHUNKED.encode()}
+    schema = schema.with_metadata(metadata or None)
+    writer = pq.ParquetWriter(
+        path, schema, compression="zstd", write_page_index=True, use_content_defined_chunking=CHUNKS
+    )
+    # As `datasets` marks such files: the Hub shows them as optimized Parquet.
+    writer.add_key_value_metadata({_CHUNKED: json.dumps(CHUNKS)})
+    return writer

@@ -11,7 +11,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub.release_text import CROISSANT, published_croissant
 from agentmerge_hub.publishing.hub.releases import next_tag
 from agentmerge_hub.publishing.hub.repository import Repository, check_id
-from agentmerge_hub.publishing.hub.state import CARD, Content, Publication
+from agentmerge_hub.publishing.hub.state import CARD, Publication
 from agentmerge_hub.publishing.overlay import apply_overlay, read_overlay
 from agentmerge_hub.publishing.publish_checks.dataset_folder import (
     check_dataset,
@@ -22,6 +22,7 @@ from agentmerge_hub.publishing.publish_checks.dataset_folder import (
 from agentmerge_hub.publishing.publish_checks.file_types import DATASET_FILES
 from agentmerge_hub.publishing.publish_checks.files import check_files, check_folder
 from agentmerge_hub.publishing.publish_checks.parquet_texts import count_pictures
+from agentmerge_hub.publishing.publish_checks.text_extraction import Content
 from agentmerge_hub.publishing.published_manifest import published_manifest
 from agentmerge_hub.publishing.review.summary import review_findings, review_line
 from agentmerge_hub.publishing.session_traces import FOLDER as SESSIONS

@@ -11,11 +11,12 @@ from agentmerge_hub.publishing.cards.eval_results import eval_results, parse_ben
 from agentmerge_hub.publishing.cards.model_card import Model, model_card
 from agentmerge_hub.publishing.cards.scores import evaluated_at, scores_of
 from agentmerge_hub.publishing.hub.repository import Repository, check_id
-from agentmerge_hub.publishing.hub.state import CARD, Content, Publication
+from agentmerge_hub.publishing.hub.state import CARD, Publication
 from agentmerge_hub.publishing.overlay import apply_overlay, read_overlay
-from agentmerge_hub.publishing.publish_checks.dataset_folder import benchmarks_of, splits_of, training_files
+from agentmerge_hub.publishing.publish_checks.dataset_folder import benchmarks_of, splits_of
 from agentmerge_hub.publishing.publish_checks.file_types import MODEL_FILES
 from agentmerge_hub.publishing.publish_checks.files import check_files
+from agentmerge_hub.publishing.publish_checks.text_extraction import Content
 from agentmerge_hub.publishing.published_manifest import published_manifest, published_spec
 from agentmerge_hub.publishing.show import show_and_publish
 
@@ -93,7 +94,7 @@ def push_model(
             benchmarks=benchmarks_of(splits_of(traces)) if traces else (),
             tokenizer=model_folder.tokenizer_facts(files),
             gguf=model_folder.gguf_files(files),
-            example=example(training_files(splits_of(traces))) if traces else (),
+            example=example(splits_of(traces)) if traces else (),
         )
         if results:
             named = parse_benchmarks(benchmarks, published_data, scores)

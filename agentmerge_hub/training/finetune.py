@@ -91,7 +91,7 @@ def _run(config: RunConfig, method: Method) -> None:
         limit = config.sft.save_total_limit
         callback = checkpoints.CheckpointCallback(schedule, lineage, limit)
         trainer = method.new_trainer(config, tokenizer, dataset, [callback], schedule.strategy, held_out)
-        callback.score = method.new_scorer(method, config, tokenizer, template, trainer)
+        callback.score = _new_scorer(method, config, tokenizer, template, trainer)
         if main:
             checkpoints.remove_incomplete(folder)
         PartialState().wait_for_everyone()
@@ -208,10 +208,10 @@ def _likelihood_rows(
     ]
 
 
-def _new_likelihood_scorer(
+def _new_scorer(
     method: Method, config: RunConfig, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, trainer: Trainer
 ) -> checkpoints.Scorer | None:
-    """Expert likelihood of a checkpoint, in the precision of training."""
+    """Scores `likelihood_samples` held-out rows of each split at a checkpoint, in the precision of training; None for no rows."""
     if not config.options.likelihood_samples:
         return None
     held_out = held_out_rows(config, method)
@@ -219,11 +219,11 @@ def _new_likelihood_scorer(
     def score(model: torch.nn.Module, seen: int, folder: Path | None) -> None:
         with trainer.accelerator.autocast():
             tables = [
-                scoring.score(model, tokenizer, template, split, name, samples_seen=seen)
+                method.score(model, tokenizer, template, split, name, samples_seen=seen)
                 for name, split in held_out.items()
             ]
         if folder and tables:
-            results.write(pa.concat_tables(tables), folder / "likelihood.parquet")
+            results.write(pa.concat_tables(tables), folder / method.score_file)
 
     return score
 
@@ -275,6 +275,7 @@ SFT = Method(
     },
     notes=lambda config, dataset: [],
     new_trainer=new_trainer,
-    new_scorer=_new_likelihood_scorer,
+    score=scoring.score,
+    score_file="likelihood.parquet",
 )
 """Supervised fine-tuning on expert answers."""

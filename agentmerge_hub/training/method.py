@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, Trainer
+from transformers import PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.training.arguments import RunConfig
-from agentmerge_hub.training.checkpoints import Scorer
 
 
 @dataclass(frozen=True)
@@ -32,5 +32,7 @@ class Method:
     """Sentences to print before the first step, from the settings and the tokenized rows."""
     new_trainer: Callable[..., Any]
     """Takes the arguments of `trainer.new_trainer`."""
-    new_scorer: Callable[["Method", RunConfig, PreTrainedTokenizerBase, ChatTemplate, Trainer], Scorer | None]
-    """What is scored at each checkpoint; None for nothing."""
+    score: Callable[..., pa.Table]
+    """Scores held-out rows at each checkpoint; takes the arguments of `likelihood.scoring.score`."""
+    score_file: str
+    """Name of the Parquet file of a checkpoint's scores."""

@@ -46,14 +46,9 @@ def gguf_file(folder: Path) -> Path:
 
 def context_length(path: str) -> int | None:
     """Tokens that the model of a folder can attend to, from its configuration; None if it does not say so."""
-    folder = Path(path)
-    if is_adapter(folder):
-        folder = Path(read_adapter_config(folder).base)
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    config = _config_of(path)
+    if config is None:
         return None
-    config = config if isinstance(config, dict) else {}
     text = config["text_config"] if isinstance(config.get("text_config"), dict) else config
     length = text.get("max_position_embeddings")
     scaling = text.get("rope_scaling") or text.get("rope_parameters")
@@ -65,14 +60,22 @@ def context_length(path: str) -> int | None:
 
 def takes_images(path: str) -> bool:
     """Whether the model of a folder has a vision encoder, from its configuration."""
+    config = _config_of(path)
+    return (
+        config is None or "vision_config" in config
+    )  # what cannot be read may be on the Hub; folders are checked before
+
+
+def _config_of(path: str) -> dict[str, Any] | None:
+    """The configuration of the model of a folder, for an adapter of its base; None if it cannot be read."""
     folder = Path(path)
     if is_adapter(folder):
         folder = Path(read_adapter_config(folder).base)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return True  # the base of an adapter may be on the Hub; other folders are checked before
-    return isinstance(config, dict) and "vision_config" in config
+        return None
+    return config if isinstance(config, dict) else {}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """One published row → its messages, to show in a card as they are."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,15 +35,16 @@ class Turn:
         return "`" * max(3, 1 + max(map(len, re.findall(r"`+", self.content)), default=0))
 
 
-def example(files: Iterable[Path]) -> list[Turn]:
+def example(files: Mapping[tuple[str, str], Sequence[Path]]) -> list[Turn]:
     """The turns of the row with the shortest prompt that a card can show; empty if there is none.
 
     Args:
-        files: Parquet files with the columns of a dataset's samples.
+        files: (config, split) → the Parquet files of a dataset. The training split of `cot` is read, or that of `all` if it is
+            empty.
     """
     lengths = [
         (row["n_prompt_tokens"], row["sample_id"], path)
-        for path in files
+        for path in files.get(("cot", "train")) or files.get(("all", "train"), ())
         for row in pq.read_table(path, columns=["n_prompt_tokens", "sample_id"]).to_pylist()
     ]
     for _, sample_id, path in sorted(lengths)[:_CANDIDATES]:

@@ -59,7 +59,7 @@ def card_text(
         name=name,
         loaded_as=loaded_as or name,
         pin=f', revision="{revision}"' if revision else "",
-        example=example(_training_files(written)),
+        example=example({(split.config, split.split): split.files for split in written}),
         counts=counts,
         sizes_of_configs={
             config: counts["splits"][config]
@@ -79,12 +79,6 @@ def card_text(
         metadata=_metadata(name, [split for split in written if split.files], terms),
         **shown,
     )
-
-
-def _training_files(written: list[WrittenSplit]) -> list[Path]:
-    """The files of the training split of `cot`, or of `all` if that is empty."""
-    files = {split.config: split.files for split in written if split.split == "train" and split.files}
-    return files.get("cot") or files.get("all", [])
 
 
 def _cell(name: str) -> str:

@@ -10,8 +10,9 @@ from agentmerge_hub import manifest
 from agentmerge_hub.publishing.hub.release_text import CROISSANT, release_date, with_tag
 from agentmerge_hub.publishing.hub.releases import content_of, newest_tag, next_tag
 from agentmerge_hub.publishing.hub.repository import files_on_hub, read_on_hub
-from agentmerge_hub.publishing.hub.state import CARD, Content, HubState, Publication, identities
+from agentmerge_hub.publishing.hub.state import CARD, HubState, Publication, identities
 from agentmerge_hub.publishing.hub.withdrawn import with_files, with_warning
+from agentmerge_hub.publishing.publish_checks.text_extraction import Content, read_bytes
 
 
 def planned_tag(api: HfApi, publication: Publication, state: HubState | None) -> str:
@@ -48,4 +49,4 @@ def _unchanged(files: Mapping[str, Content], changed: Mapping[str, bytes]) -> di
 
 
 def _text(content: Content) -> str:
-    return (content if isinstance(content, bytes) else content.read_bytes()).decode("utf-8")
+    return read_bytes(content).decode("utf-8")

@@ -18,8 +18,8 @@ from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, Repository, files_on_hub, read_on_hub, tags_on_hub
 from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, read_withdrawn
+from agentmerge_hub.publishing.publish_checks.text_extraction import Content, read_bytes
 
-Content = Path | bytes
 CARD = "README.md"
 _SHA1 = 40
 """Length of the identity of a small file."""
@@ -150,7 +150,7 @@ def changes(publication: Publication, state: HubState) -> tuple[list[str], list[
 
 def _same_but_run(earlier: Mapping[str, Any], content: Content) -> bool:
     """Whether two manifests differ only in the time of the run: a second build gave the same bytes."""
-    ours = json.loads(content if isinstance(content, bytes) else content.read_bytes())
+    ours = json.loads(read_bytes(content))
     return {**ours, "run": None} == {**earlier, "run": None}
 
 

@@ -60,11 +60,6 @@ def splits_of(folder: Path) -> Splits:
     return found
 
 
-def training_files(splits: Splits) -> list[Path]:
-    """The files of the training split of `cot`, or of `all` if it has none."""
-    return splits.get(("cot", "train")) or splits.get(("all", "train"), [])
-
-
 def _check_version(content: Mapping[str, Any]) -> Iterator[str]:
     version = content["config"].get("schema_version")
     if version != SCHEMA_VERSION:

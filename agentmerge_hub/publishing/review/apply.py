@@ -4,7 +4,6 @@ A struck row leaves with its whole step: its other version with or without chain
 episode in the config `episodes`, which holds whole episodes only.
 """
 
-import json
 import shutil
 import time
 from collections import Counter
@@ -15,19 +14,17 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import DatasetCard
 
 from agentmerge_hub import manifest, output_folder
-from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.dataset.balance import SampleKey, balance
 from agentmerge_hub.dataset.card.readme import write_card
 from agentmerge_hub.dataset.drop_rules import STRUCK_IN_REVIEW
-from agentmerge_hub.dataset.parquet_writer import WrittenSplit
+from agentmerge_hub.dataset.parquet_writer import WrittenSplit, open_writer
 from agentmerge_hub.dataset.redaction.finding import Allowlist
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, redact_text
 from agentmerge_hub.dataset.verify_output import measure_and_scan, scan_other_files
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.publishing.publish_checks.dataset_folder import build_order, splits_of
+from agentmerge_hub.publishing.publish_checks.dataset_folder import build_order, dataset_name, splits_of
 from agentmerge_hub.publishing.review.decisions import Decision, Decisions
 from agentmerge_hub.publishing.review.rows import iterate_rows
 from agentmerge_hub.publishing.review.summary import REVIEW, ReviewCounts
@@ -167,7 +164,7 @@ def _copy_shard(path: Path, copy: Path, config: str, stays: Callable[[str, dict[
     if sum(map(len, kept)) == file.metadata.num_rows:
         shutil.copyfile(path, copy)
     elif any(kept):
-        with pq.ParquetWriter(copy, file.schema_arrow, compression="zstd", write_page_index=True) as writer:
+        with open_writer(copy, file.schema_arrow) as writer:
             for group, numbers in enumerate(kept):
                 if numbers:
                     writer.write_table(file.read_row_group(group).take(numbers), row_group_size=len(numbers))
@@ -187,9 +184,7 @@ def _write_dataset(
         raise UserError(f"every row of {folder} was struck: nothing would be left, so nothing was changed")
     config = dict(content["config"])
     scanner = LineScanner(Allowlist(config.get("allow", {})))
-    title = (
-        DatasetCard((folder / "README.md").read_text(encoding="utf-8")).data.to_dict().get("pretty_name", folder.name)
-    )
+    title = dataset_name(folder)
     ledger = _ledger(folder, title, struck, scanner)
     pq.write_table(ledger, new / "ledger.parquet", compression="zstd")
     measure_and_scan(written, scanner)
@@ -202,11 +197,7 @@ def _write_dataset(
     }
     write_card(new, title, written, counts, config)
     scan_other_files(new, scanner)
-    manifest.write(new, "build", config=config, counts=counts)
-    remade = manifest.read(new) | {
-        "inputs": content["inputs"]
-    }  # what the build read, which this step did not read again
-    write_text(new / manifest.NAME, json.dumps(remade, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    manifest.write(new, "build", recorded_inputs=content["inputs"], config=config, counts=counts)
 
 
 def _sizes(before: Mapping[str, Mapping[str, int]], written: list[WrittenSplit]) -> dict[str, dict[str, int]]:

@@ -1,18 +1,12 @@
 """How probable a model finds desirable and undesirable answers, row by row, with the origin of the answer."""
 
-from pathlib import Path
-
 import pyarrow as pa
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, Trainer
+from transformers import PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template import ChatTemplate
-from agentmerge_hub.training.arguments import RunConfig
-from agentmerge_hub.training.checkpoints import Scorer
-from agentmerge_hub.training.finetune import held_out_rows
-from agentmerge_hub.training.likelihood import results, scoring
-from agentmerge_hub.training.method import Method
+from agentmerge_hub.training.likelihood import scoring
 
 FILE = "labeled_likelihood.parquet"
 SCHEMA = pa.schema(
@@ -51,20 +45,3 @@ def score(
         for row, logprob in zip(labeled.remove_columns(["prompt", "completion"]), scored["mean_logprob"].to_pylist(), strict=True)
     ]  # fmt: skip
     return pa.Table.from_pylist(records, SCHEMA)
-
-
-def new_scorer(
-    method: Method, config: RunConfig, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, trainer: Trainer
-) -> Scorer | None:
-    """Likelihood of `likelihood_samples` held-out answers of each split at a checkpoint, in the precision of training."""
-    if not config.options.likelihood_samples:
-        return None
-    held_out = held_out_rows(config, method)
-
-    def score_checkpoint(model: torch.nn.Module, seen: int, folder: Path | None) -> None:
-        with trainer.accelerator.autocast():
-            tables = [score(model, tokenizer, template, rows, name, seen) for name, rows in held_out.items()]
-        if folder and tables:
-            results.write(pa.concat_tables(tables), folder / FILE)
-
-    return score_checkpoint

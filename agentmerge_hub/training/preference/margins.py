@@ -3,19 +3,13 @@
 The margin is the mean log-probability of the chosen answer's tokens minus that of the rejected answer's, end of turn included.
 """
 
-from pathlib import Path
-
 import pyarrow as pa
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, Trainer
+from transformers import PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template import ChatTemplate
-from agentmerge_hub.training.arguments import RunConfig
-from agentmerge_hub.training.checkpoints import Scorer
-from agentmerge_hub.training.finetune import held_out_rows
-from agentmerge_hub.training.likelihood import results, scoring
-from agentmerge_hub.training.method import Method
+from agentmerge_hub.training.likelihood import scoring
 from agentmerge_hub.training.preference.pairs import ANSWERS
 
 FILE = "margins.parquet"
@@ -74,20 +68,3 @@ def score(
         for pair, one, other in zip(pairs.remove_columns(["prompt", *ANSWERS]), chosen, rejected, strict=True)
     ]
     return pa.Table.from_pylist(records, SCHEMA)
-
-
-def new_scorer(
-    method: Method, config: RunConfig, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, trainer: Trainer
-) -> Scorer | None:
-    """Margins of a checkpoint on `likelihood_samples` held-out pairs of each split, in the precision of training."""
-    if not config.options.likelihood_samples:
-        return None
-    held_out = held_out_rows(config, method)
-
-    def score_checkpoint(model: torch.nn.Module, seen: int, folder: Path | None) -> None:
-        with trainer.accelerator.autocast():
-            tables = [score(model, tokenizer, template, rows, name, seen) for name, rows in held_out.items()]
-        if folder and tables:
-            results.write(pa.concat_tables(tables), folder / FILE)
-
-    return score_checkpoint

@@ -13,7 +13,8 @@ DPO = Method(
     settings=settings,
     notes=lambda config, dataset: [describe(config)],
     new_trainer=trainer.new_dpo_trainer,
-    new_scorer=margins.new_scorer,
+    score=margins.score,
+    score_file=margins.FILE,
 )
 """Direct preference optimization (Rafailov et al., 2023), computed by TRL."""
 
@@ -26,7 +27,8 @@ KTO = Method(
     settings=settings,
     notes=lambda config, dataset: [describe(config), *filter(None, [labeled.balance_warning(dataset, config)])],
     new_trainer=trainer.new_kto_trainer,
-    new_scorer=labeled_likelihood.new_scorer,
+    score=labeled_likelihood.score,
+    score_file=labeled_likelihood.FILE,
 )
 """Kahneman-Tversky optimization (Ethayarajh et al., 2024), computed by TRL."""
 

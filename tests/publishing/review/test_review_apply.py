@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from dataset_files import data_hashes, rows
 
@@ -32,6 +33,8 @@ def test_approval_alone_changes_card_and_manifest_only(clicks: Path) -> None:
 
 def test_struck_rows_of_several_reviews_add_up(clicks: Path) -> None:
     total = len(list(iterate_rows(clicks)))
+    (shard,) = (clicks / "data" / "cot").glob("train-*.parquet")
+    says_of_itself = pq.read_metadata(shard).metadata
     for number in (1, 2):
         decisions = Decisions(clicks)
         row = next(row for row, values in iterate_rows(clicks) if row.config == "all" and values["cot"])
@@ -40,6 +43,7 @@ def test_struck_rows_of_several_reviews_add_up(clicks: Path) -> None:
         assert (counts.reviewed, counts.struck) == (number, number) and counts.rows <= total
         assert len(rows(clicks, "cot")) == len(rows(clicks, "no_cot"))
         assert check_dataset(clicks, manifest.read(clicks)) == [] == review_findings(clicks)
+        assert pq.read_metadata(shard).metadata == says_of_itself
 
 
 def test_a_step_struck_in_another_form_stops_a_push_until_it_is_decided(clicks: Path) -> None:
