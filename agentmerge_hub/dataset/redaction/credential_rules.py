@@ -74,6 +74,8 @@ DETECTOR_LITERALS = (*_SECRET_LITERALS, "passw", "pwd", "passphrase", "passcode"
 """Lines with one of these are for the scanner, also without a long word."""
 
 _IS = r"[\"']?\]?\s{0,3}(?:=>|:=|[:=])\s{0,3}"
+_KEY_FOLLOWS = rf"(?<!\w)(?=[\w.-]++(?:{_IS}|\s(?:is|was)\s))"
+"""Start of a word that is followed by a sign of assignment: a cheap condition before the many spellings of a key are tried."""
 _TOKEN_VALUE = r"(?P<value>(?:s:)?[A-Za-z0-9_.~+/!@-]{16,600}={0,2})"
 
 CREDENTIAL_RULES = (
@@ -95,21 +97,21 @@ CREDENTIAL_RULES = (
     Rule(  # a URL's query or a form: anything up to the next parameter
         "credentials",
         _PASSWORD_LITERALS,
-        re.compile(rf"(?<![\w]){_PASSWORD_KEY}=(?P<value>[^&\s'\";,)<>]{{3,200}})", re.IGNORECASE),
+        re.compile(rf"{_KEY_FOLLOWS}{_PASSWORD_KEY}=(?P<value>[^&\s'\";,)<>]{{3,200}})", re.IGNORECASE),
         check=is_password,
     ),
     Rule(  # quoted: JSON, YAML, Python, JavaScript
         "credentials",
         _PASSWORD_LITERALS,
         re.compile(
-            rf"(?<![\w]){_PASSWORD_KEY}{_IS}(?P<quote>[\"'])(?P<value>(?:(?!(?P=quote))[^\n]){{3,200}})(?P=quote)", re.IGNORECASE
+            rf"{_KEY_FOLLOWS}{_PASSWORD_KEY}{_IS}(?P<quote>[\"'])(?P<value>(?:(?!(?P=quote))[^\n]){{3,200}})(?P=quote)", re.IGNORECASE
         ),
         check=is_password,
     ),
     Rule(  # unquoted
         "credentials",
         _PASSWORD_LITERALS,
-        re.compile(rf"(?<![\w]){_PASSWORD_KEY}(?:{_IS}| is | was )(?P<value>[^\s'\",;<>{{}}()\[\]]{{4,200}})", re.IGNORECASE),
+        re.compile(rf"{_KEY_FOLLOWS}{_PASSWORD_KEY}(?:{_IS}| is | was )(?P<value>[^\s'\",;<>{{}}()\[\]]{{4,200}})", re.IGNORECASE),
         check=_is_password_in_prose,
     ),
     Rule(  # a text box of BrowserGym's AXTree: textbox 'Password' value='…'
@@ -156,7 +158,7 @@ CREDENTIAL_RULES = (
     Rule(
         "session",
         _SECRET_LITERALS,
-        re.compile(rf"(?<![\w]){_SECRET_KEY}(?:{_IS}(?:Bearer |Basic )?|\s(?:is|was)\s)[\"'`]?{_TOKEN_VALUE}", re.IGNORECASE),
+        re.compile(rf"{_KEY_FOLLOWS}{_SECRET_KEY}(?:{_IS}(?:Bearer |Basic )?|\s(?:is|was)\s)[\"'`]?{_TOKEN_VALUE}", re.IGNORECASE),
         check=looks_random,
     ),
     Rule(  # e.g. "your API key (sandbox) 8f3b…": a random value in the same sentence

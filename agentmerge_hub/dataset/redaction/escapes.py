@@ -40,13 +40,15 @@ def decode_line(line: str) -> DecodedLine | None:
 
 @lru_cache(maxsize=20_000)
 def _decode(line: str) -> DecodedLine | None:
-    text, positions = line, list(range(len(line) + 1))
+    text, positions = line, None
     for _ in range(_MAX_PASSES):
+        if not _ESCAPE.search(text):
+            break
         decoded, starts = _decode_once(text)
         if decoded == text:
             break
-        text, positions = decoded, [positions[start] for start in starts]
-    return None if text == line else DecodedLine(text, tuple(positions))
+        text, positions = decoded, [positions[start] for start in starts] if positions else starts
+    return DecodedLine(text, tuple(positions)) if positions else None
 
 
 def _decode_once(text: str) -> tuple[str, list[int]]:

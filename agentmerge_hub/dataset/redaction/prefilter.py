@@ -2,7 +2,9 @@
 
 import itertools
 import re
+from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -20,7 +22,7 @@ _WORDS = bytes(
 )
 _DIGITS = bytes(ord("0") if 48 <= code <= 57 else code for code in range(256))
 
-_TOKEN_LIKE = re.compile(r"(?<![\w+-])(?![0-9a-f]{32}(?![\w+-]))(?=[a-z_+-]{0,40}[A-Z0-9])[\w+-]{16}", re.ASCII)
+_TOKEN_LIKE = re.compile(r"(?![0-9a-f]{32}(?![\w+-]))(?=[a-z_+-]{0,40}[A-Z0-9])", re.ASCII)
 """A long word with a digit or a capital letter that is not the id of a ServiceNow record."""
 
 
@@ -42,21 +44,34 @@ def select_lines(lines: list[str]) -> SelectedLines:
     for digits, haystack in ((False, _lowered(text)), (True, data.translate(_DIGITS).decode("latin-1"))):
         automaton, rules_of = _automaton(digits)
         matches = automaton.find_matches_as_indexes(haystack, overlapping=True)
-        places = np.searchsorted(ends, np.fromiter((start for _, start, _ in matches), np.int64, len(matches)), "right")
-        for literal, number in {(match[0], place) for match, place in zip(matches, places.tolist())}:
+        literals, starts, _ = zip(*matches) if matches else ((), (), ())
+        places = np.searchsorted(ends, np.array(starts, np.int64), "right")
+        for literal, number in set(zip(literals, places.tolist())):
             for rule in rules_of[literal]:
                 numbers[rule].add(number)
-    words = data.replace(b"\n", b" ").translate(_WORDS)
-    long_words = []
-    position = words.find(_LONG_WORD)
-    while position >= 0:
-        number = int(np.searchsorted(ends, position, "right"))
-        long_words.append(number)
-        position = words.find(_LONG_WORD, int(ends[number]))
-    for_detector = numbers.pop(DETECTED, set()) | {number for number in long_words if _TOKEN_LIKE.search(lines[number])}
+    for_detector = numbers.pop(DETECTED, set()) | set(_lines_with_token_like_word(text, data, ends.tolist()))
     return SelectedLines(
         [(rule, sorted(numbers[rule] if rule.literals else for_detector)) for rule in RULES], sorted(for_detector)
     )
+
+
+def _lines_with_token_like_word(text: str, data: bytes, ends: list[int]) -> Iterator[int]:
+    """Numbers of the lines with a long word that may be a token.
+
+    Args:
+        data: the text, one byte per character.
+        ends: end of each line, its line break included.
+    """
+    words = data.translate(_WORDS) + b" "
+    start = words.find(_LONG_WORD)
+    while start >= 0:
+        if _TOKEN_LIKE.match(text, start):
+            number = bisect_right(ends, start)
+            yield number
+            after = ends[number]
+        else:
+            after = words.find(b" ", start)
+        start = words.find(_LONG_WORD, after)
 
 
 @cache
@@ -66,7 +81,7 @@ def _automaton(digits: bool) -> tuple[AhoCorasick, list[list[Rule]]]:
     for rule in RULES:
         if rule.digits == digits:
             for literal in rule.literals:
-                rules_of[literal.lower()].append(rule)
+                rules_of[literal if digits else literal.lower()].append(rule)
     for literal in () if digits else DETECTOR_LITERALS:
         rules_of[literal].append(DETECTED)
     return AhoCorasick(list(rules_of), implementation=Implementation.DFA), list(rules_of.values())

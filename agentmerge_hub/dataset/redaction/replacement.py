@@ -1,5 +1,6 @@
 """Replace secrets in texts that belong together, the fields of one episode: found in one text, replaced in all."""
 
+import itertools
 import re
 from bisect import bisect_right
 from collections import Counter
@@ -24,8 +25,9 @@ class Replacer:
             known: secrets that no rule has to recognize, value → kind.
         """
         self._scanner = scanner
-        texts = list(texts)
-        found = scanner.scan(texts)
+        texts = list(dict.fromkeys(texts))
+        self._split = {text: text.split("\n") for text in texts}
+        found = scanner.scan_split(self._split)
         known = dict(known or {})
         self.secrets = {(kind, value) for value, kind in known.items() if any(value in text for text in texts)}
         for text in texts:
@@ -39,7 +41,7 @@ class Replacer:
                 if finding.kind == "account" and " " in finding.value:
                     known.setdefault(finding.value.replace(" ", "."), "account")
         self._known = _KnownValues(known)
-        self._lines = self._replaced_lines(texts, found)
+        self._lines = self._replaced_lines(found)
 
     @property
     def counts(self) -> Counter[str]:
@@ -52,10 +54,11 @@ class Replacer:
             text = replace_findings(text, find_secrets(text, self._scanner.allowlist))
         if not self._lines:
             return text
-        return "\n".join([self._lines.get(line, line) for line in text.split("\n")])
+        lines = self._split.get(text) or text.split("\n")
+        return "\n".join(map(self._lines.get, lines, lines))
 
-    def _replaced_lines(self, texts: list[str], found: dict[str, list[Finding]]) -> dict[str, str]:
-        lines = dict.fromkeys(line for text in texts for line in text.split("\n"))
+    def _replaced_lines(self, found: dict[str, list[Finding]]) -> dict[str, str]:
+        lines = dict.fromkeys(itertools.chain.from_iterable(self._split.values()))
         holding = self._known.lines_with(list(lines))
         changed = {
             line: replace_findings(line, _merged([*found.get(line, ()), *self._known.find(line)]))
@@ -63,8 +66,8 @@ class Replacer:
             if line in found or line in holding
         }
         waiting = list(changed)
-        for _ in range(MAX_ROUNDS):
-            again = self._scanner.scan(changed[line] for line in waiting)
+        for _ in range(MAX_ROUNDS if waiting else 0):
+            again = self._scanner.scan_split({changed[line]: [changed[line]] for line in waiting})
             waiting = [line for line in waiting if changed[line] in again]
             for line in waiting:
                 changed[line] = replace_findings(changed[line], again[changed[line]])
@@ -105,11 +108,7 @@ class _KnownValues:
         plain = joined.split("\n")
         if len(plain) != len(lines):  # never: a line without escapes is one line
             return set(lines)
-        starts = []
-        position = 0
-        for text in plain:
-            starts.append(position)
-            position += len(text) + 1
+        starts = list(itertools.accumulate((len(text) + 1 for text in plain), initial=0))[:-1]
         return {lines[number] for value in self._kinds for number in _numbers(joined, value, starts)}
 
     def find(self, line: str) -> Iterator[Finding]:

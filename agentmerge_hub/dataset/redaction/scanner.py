@@ -5,7 +5,7 @@ Each line is scanned alone, as it is and without its escapes: the same line give
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from agentmerge_hub.dataset.redaction.detector import detect
@@ -65,12 +65,13 @@ class LineScanner:
 
     def scan(self, texts: Iterable[str]) -> dict[str, list[Finding]]:
         """The lines of the texts that hold a secret, each with its findings; private keys are found by find_secrets."""
+        return self.scan_split({text: text.split("\n") for text in texts if hash(text) not in self._clean})
+
+    def scan_split(self, texts: Mapping[str, list[str]]) -> dict[str, list[Finding]]:
+        """As scan, for texts that are split already: text → its lines."""
         unseen = [text for text in texts if hash(text) not in self._clean]
-        lines = [
-            line
-            for line in dict.fromkeys(itertools.chain.from_iterable(text.split("\n") for text in unseen))
-            if hash(line) not in self._clean
-        ]
+        distinct = dict.fromkeys(itertools.chain.from_iterable(texts[text] for text in unseen))
+        lines = [line for line in distinct if hash(line) not in self._clean]
         if len(self._clean) > _MAX_CLEAN:
             self._clean.clear()
         dirty = {line: found for line, found in zip(lines, scan_lines(lines, self.allowlist)) if found}
@@ -83,20 +84,19 @@ class LineScanner:
 def scan_lines(lines: Sequence[str], allowlist: Allowlist | None = None) -> list[list[Finding]]:
     """The findings of each line, in order and without overlaps."""
     findings: list[list[Finding]] = [[] for _ in lines]
-    views: list[tuple[int, DecodedLine | None]] = [(number, None) for number in range(len(lines))]
     texts = list(lines)
+    decoded_lines: list[tuple[int, DecodedLine]] = []
     for number, line in enumerate(lines):
-        if decoded := decode_line(line):
-            views.append((number, decoded))
-            texts.append(decoded.text)
-    with_escapes = {number for number, decoded in views if decoded}
-    detectable = {view for view, (number, decoded) in enumerate(views) if decoded or number not in with_escapes}
-    for view, rule, start, end in _matches(texts, detectable):
-        number, decoded = views[view]
-        value = texts[view][start:end]
+        if view := decode_line(line):
+            decoded_lines.append((number, view))
+            texts.append(view.text)
+    for text, rule, start, end in _matches(texts, {number for number, _ in decoded_lines}):
+        value = texts[text][start:end]
         if rule.check and not rule.check(value):
             continue
-        if decoded:
+        number = text
+        if text >= len(lines):
+            number, decoded = decoded_lines[text - len(lines)]
             start, end = decoded.original_span(start, end)
         elif other := decode_line(value):
             value = other.text
@@ -106,11 +106,11 @@ def scan_lines(lines: Sequence[str], allowlist: Allowlist | None = None) -> list
     return [_without_overlaps(line, found) if found else found for line, found in zip(lines, findings)]
 
 
-def _matches(texts: list[str], detectable: set[int]) -> Iterator[tuple[int, Rule, int, int]]:
+def _matches(texts: list[str], with_escapes: set[int]) -> Iterator[tuple[int, Rule, int, int]]:
     """Number of the text, rule, start and end of each match. A text is a line or a line without its escapes.
 
     Args:
-        detectable: numbers of the texts that the scanner's rules are for.
+        with_escapes: numbers of the texts that the scanner's rules run on in their other form, without escapes.
     """
     selected = select_lines(texts)
     for rule, numbers in selected.by_rule:
@@ -118,7 +118,7 @@ def _matches(texts: list[str], detectable: set[int]) -> Iterator[tuple[int, Rule
             for match in rule.pattern.finditer(texts[number]):
                 yield number, rule, *match.span(rule.group)
     for number in selected.for_detector:
-        if number in detectable:
+        if number not in with_escapes:
             for start, end in detect(texts[number]):
                 yield number, DETECTED, start, end
 

@@ -43,9 +43,11 @@ TOKEN_RULES = (
     Rule("token", ("eyJ",), re.compile(r"(?<![A-Za-z0-9_-])eyJ[\w-]{6,4000}\.[\w-]{6,4000}(?:\.[\w-]{0,4000})?")),
     Rule("token", (), re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z][A-Za-z0-9_.~+-]{15,4000}={0,2}"), check=_is_token),
     Rule(
-        "token", (), re.compile(r"(?<![\w.-])(?P<value>[MNO][A-Za-z\d_-]{23,27}\.[\w-]{6,7}\.[\w-]{27,40})(?![\w.-])")
+        "token", (), re.compile(r"(?P<value>[MNO](?<![\w.-].)[A-Za-z\d_-]{23,27}\.[\w-]{6,7}\.[\w-]{27,40})(?![\w.-])")
     ),  # Discord
-    Rule("token", (), re.compile(r"(?<![\w.-])\d{8,10}:A[A-Za-z0-9_-]{34}(?![\w-])")),  # Telegram
+    Rule(
+        "token", ("00000000:A",), re.compile(r"(?<![\w.-])\d{8,10}:A[A-Za-z0-9_-]{34}(?![\w-])"), digits=True
+    ),  # Telegram
     Rule(
         "token",
         ("hooks.slack.com", "discord", "webhook", "logic.azure.com"),
