@@ -4,8 +4,8 @@ Dataset build, preflight, training, likelihood and the acting agent render with 
 the prompt holds the system and user text; the completion is the answer verbatim and the token that ends the turn, and
 nothing else. The template renders prompts and names its end-of-turn token, but never an answer, so that a template that
 rewrites answers (DeepSeek-R1 drops thoughts, Qwen 3 adds empty ones) changes nothing that is trained. Where a template
-has no system role, the system text is placed at the beginning of the first user turn. A template that cannot keep the
-rule is refused.
+has no system role, the system text is placed at the beginning of the first user turn; where it opens a thought in every
+prompt and has no setting against it (DeepSeek-R1), the opening is left out. A template that cannot keep the rule is refused.
 
     template = ChatTemplate(tokenizer, {"enable_thinking": False})
     text = template.prompt_text(messages) + template.completion_text(answer)    # what is counted, trained and scored
@@ -45,6 +45,14 @@ _SETTING = re.compile(r"\{% set (\w+) = (.+?) %\}")
 _EMPTY_THOUGHT = re.compile(r"\s*(<think>\s*</think>\s*)?")
 _EMPTY_THOUGHT_AT_END = re.compile(r"<think>\s*</think>\s*$")
 """What a template may write between the prompt and an answer: it is left out of training, as serving leaves it out."""
+
+_THINKING = re.compile(r"\b(enable_thinking|thinking)\b(?!>)")
+"""Settings that say whether the model thinks."""
+_WITHOUT_THOUGHT = (
+    "{{% set rendered %}}{}{{% endset %}}{{{{ rendered[:-8] if rendered.endswith('<think>\n') else "
+    "rendered[:-7] if rendered.endswith('<think>') else rendered }}}}"
+)
+"""A template that opens a thought in every prompt, as DeepSeek-R1's, without that: answers write their own thoughts or none."""
 
 _FOLD_SYSTEM = (
     "{% if messages | length > 1 and messages[0]['role'] == 'system' and messages[1]['role'] == 'user' %}"
@@ -98,6 +106,11 @@ class ChatTemplate:
             if self._problem():
                 raise UserError(f"the chat template of {self.name!r} {problem}: use another with --chat-template FILE")
         self._check_date()
+        if not prompts_only and self._opens_thought() and not _THINKING.search(source):
+            settings_source = preamble.rstrip() if self.source.startswith(preamble.rstrip()) else ""
+            self.source = settings_source + _WITHOUT_THOUGHT.format(
+                self.source[len(settings_source) :].removesuffix("\n")
+            )
         self.end_of_turn = "" if prompts_only else self._find_end_of_turn()
 
     @property
@@ -188,19 +201,28 @@ class ChatTemplate:
                 "tomorrow: fix it with chat_template_kwargs, e.g. {date_string: 26 Jul 2024} for Llama 3.2"
             )
 
+    def _next_turn(self) -> str:
+        """What follows an answer when another user turn comes after it."""
+        turns = [("system", _SYSTEM), ("user", _USER), ("assistant", _ANSWER), ("user", _USER)]
+        messages = [Message(role=role, content=content) for role, content in turns]
+        return self._render(messages, answered=True).partition(_ANSWER)[2].lstrip()
+
     def _probe(self) -> tuple[str, str]:
         asked = [Message(role="system", content=_SYSTEM), Message(role="user", content=_USER)]
         answer = Message(role="assistant", content=_ANSWER)
         return self._render(asked), self._render([*asked, answer], answered=True)
 
+    def _opens_thought(self) -> bool:
+        return self._probe()[0].rstrip().endswith("<think>")
+
     def _find_end_of_turn(self) -> str:
         prompt, whole = self._probe()
         opening = prompt.partition(_USER)[2]
         before, _, after = whole.partition(_USER)[2].partition(_ANSWER)
-        if opening.rstrip().endswith("<think>"):
+        if self._opens_thought():
             raise UserError(
                 f"the chat template of {self.name!r} writes <think> before every answer, and the answers of the rows write their "
-                "own: set chat_template_kwargs {enable_thinking: false} if it has that setting, or use another template"
+                "own: set chat_template_kwargs to its setting without thoughts, e.g. {enable_thinking: false}"
             )
         shared = _EMPTY_THOUGHT_AT_END.sub("", opening).rstrip()
         if not before.startswith(shared):
@@ -213,7 +235,7 @@ class ChatTemplate:
                 f"the chat template of {self.name!r} writes {before[len(shared) :]!r} between the prompt and the answer, which a "
                 "model would not learn to write: use another template"
             )
-        rest = after.lstrip()
+        rest = after.lstrip() or self._next_turn()  # GLM ends an answer with the token that opens the next turn
         tokens = {*self._tokenizer.get_added_vocab(), *self._tokenizer.all_special_tokens}
         found = max((token for token in tokens if token and rest.startswith(token)), key=len, default=None)
         if found is None:

@@ -69,8 +69,10 @@ REFUSED = {
         "{{ m.role }}: {{ m.content }}\n", "{% if add_generation_prompt %}assistant: {% endif %}"
     ),
     "writes <think> before every answer": each(
-        TURN, "{% if add_generation_prompt %}<|start|>assistant\n<think>\n{% endif %}"
-    ).replace("{{ m.content }}", "{% if m.role == 'assistant' %}<think>\n{% endif %}{{ m.content }}"),
+        TURN,
+        "{% if add_generation_prompt %}<|start|>assistant\n{% if enable_thinking is not defined or enable_thinking %}<think>\n"
+        "{% endif %}{% endif %}",
+    ),
     "writes today's date": "{{ strftime_now('%d %b') }}" + KEPT["plain"],
 }
 
@@ -112,6 +114,34 @@ def test_the_answer_is_trained_verbatim_in_every_family(
     assert ChatTemplate(saved).sha256 == template.sha256
     original = {"chat_template": source, "tokenize": False, "add_generation_prompt": True}
     assert saved.apply_chat_template(template.messages(PROMPT), **original) == prompt
+
+
+def test_a_thought_that_every_prompt_opens_is_left_out(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """As DeepSeek-R1's templates do, which have no setting against it: answers write their own thoughts, or none."""
+    source = each(TURN, "{% if add_generation_prompt %}<|start|>assistant\n<think>\n{% endif %}\n")
+    folder = with_template(tokenizer, source, tmp_path)
+    template = ChatTokenizer(folder).template
+    assert template.prompt_text(PROMPT).endswith("button<|end|><|start|>assistant\n")
+    assert template.end_of_turn == "<|end|>" and template.completion_text(ANSWERS[0]) == f"{ANSWERS[0]}<|end|>"
+    saved = AutoTokenizer.from_pretrained(with_template(tokenizer, template.source, tmp_path / "saved"))
+    assert saved.apply_chat_template(PROMPT, tokenize=False, add_generation_prompt=True) == template.prompt_text(PROMPT)
+    assert ChatTemplate(saved).sha256 == template.sha256
+    # An agent of the untrained model counts what a server with the original template renders.
+    assert ChatTokenizer(folder, prompts_only=True).render(PROMPT).endswith("<think>\n")
+
+
+def test_the_token_that_opens_the_next_turn_may_end_an_answer(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    """As in GLM's templates."""
+    source = each(
+        "<|start|>{{ m.role }}\n{{ m.content }}", "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
+    )
+    counter = ChatTokenizer(with_template(tokenizer, source, tmp_path))
+    assert counter.template.end_of_turn == "<|start|>"
+    prompt = counter.template.prompt_text(PROMPT)
+    answer = len(tokenizer(ANSWERS[0], add_special_tokens=False)["input_ids"])
+    assert counter.count_completion(prompt, ANSWERS[0]) == answer + 1
 
 
 @pytest.mark.parametrize(("says", "source"), REFUSED.items())
