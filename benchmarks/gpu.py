@@ -5,8 +5,8 @@
     python benchmarks/gpu.py --out gpu.jsonl --part full-1b --part full-3b
 
 Parts: `correct` (loss on the GPU = on the CPU, packed = apart, killed and resumed = uninterrupted), `full-1b`, `full-3b` and
-`lora-8b` (rows of 8,192 tokens, this package's settings against TRL's defaults: tokens/s, MFU, peak memory against
-preflight's estimate), `packs` (short rows of the 1B model packed to 8,192 tokens, by attention), `likelihood`, `merge` (1B). Every
+`lora-8b` (rows of 8,192 tokens, TRL's defaults against this package's settings, alone, with torch_compile, and with Liger
+where liger-kernel is installed: tokens/s, MFU, peak memory against preflight's estimate), `packs` (short rows of the 1B model packed to 8,192 tokens, by attention), `likelihood`, `merge` (1B). Every
 part runs in processes of its own and is written when it ends, so that a limit on time loses one part at most. TRL's side
 keeps its defaults but for one row a device, as 8 rows of 8,192 tokens fit nowhere, and no truncation. No network: models have
 random weights. Without `pip install`, put this repository on PYTHONPATH, and beside torch, transformers, accelerate, peft,
@@ -24,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +96,15 @@ def correct(work: Path, toy: bool) -> dict[str, Any]:
 
     first = {"max_steps": 1, "checkpoint_samples": 1}
     together = {"per_device_train_batch_size": 16} | first
-    on_cpu = loss(train("cpu", use_cpu=True, **together))
-    on_device = loss(train("device", **together))
-    packed = loss(train("packed", packing=True, max_length=4096, **first))
     long = {"max_steps": 40 if cuda else 12, "checkpoint_samples": 4, "save_total_limit": 2}
-    whole = load_file(train("whole", **long) / "model.safetensors")
+    runs: dict[str, dict[str, Any]] = {
+        "cpu": {"use_cpu": True} | together, "device": together, "packed": {"packing": True, "max_length": 4096} | first,
+        "whole": long,
+    }  # fmt: skip
+    with ThreadPoolExecutor(len(runs) if cuda else 1) as pool:
+        folders = dict(zip(runs, pool.map(lambda name: train(name, **runs[name]), runs), strict=True))
+    on_cpu, on_device, packed = (loss(folders[name]) for name in ("cpu", "device", "packed"))
+    whole = load_file(folders["whole"] / "model.safetensors")
     killed = work / "killed"
     command = sft_command(model, data, killed, use_cpu=not cuda, bf16=False, **long)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -122,8 +128,9 @@ def speed(work: Path, shape: str, toy: bool, lora: bool) -> dict[str, Any]:
     write_model(work / "model", shape)
     write_rows(work, prompt, answer, 4 if toy else 16, spread=False)
     lora_word = ["--lora"] if lora else []
+    names = ["trl", "ours", "compiled", *(["liger"] if find_spec("liger_kernel") and not toy else [])]
     sides: dict[str, Any] = {
-        side: in_a_process(["--side", side, "--work", str(work), *lora_word], toy) for side in ("ours", "trl")
+        side: in_a_process(["--side", side, "--work", str(work), *lora_word], toy) for side in names
     }
     ours, trl = sides["ours"], sides["trl"]
     if "tokens_per_s" in ours and "tokens_per_s" in trl:
@@ -190,7 +197,7 @@ def main() -> None:
     parser.add_argument("--toy", action="store_true", help="toy sizes, on a CPU too")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--run-part", choices=PARTS, help=argparse.SUPPRESS)
-    parser.add_argument("--side", choices=["ours", "trl"], help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=["ours", "compiled", "liger", "trl"], help=argparse.SUPPRESS)
     parser.add_argument("--packs", help=argparse.SUPPRESS)
     parser.add_argument("--lora", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -30,6 +30,12 @@ class Clock(TrainerCallback):
             self.started = self.ended
 
 
+VARIANTS: dict[str, dict[str, Any]] = {
+    "ours": {}, "compiled": {"torch_compile": True}, "liger": {"use_liger_kernel": True}, "trl": {},
+}  # fmt: skip
+"""Sides of a comparison, with the options that distinguish this package's."""
+
+
 def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
     """Train some steps; the first ones are not measured."""
     warm, measured = (1, 2) if toy else (3, 8)
@@ -37,7 +43,7 @@ def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
         "model_name_or_path": work / "model", "dataset_name": next(work.glob("rows-*")), "output_dir": work / side, "max_length": 16_384,
         "max_steps": warm + measured, "per_device_train_batch_size": 1, "seed": 0, "report_to": "none", "bf16": True,
         "use_cpu": toy,
-    }  # fmt: skip
+    } | VARIANTS[side]  # fmt: skip
     if lora:
         options |= {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear"}
     config = parse_args([word for key, value in options.items() for word in (f"--{key}", str(value))])
@@ -45,7 +51,7 @@ def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
     split = rows.load_split(config.dataset_name, "all", "train")
     dataset = rows.tokenize(split, tokenizer, template, None)
     plan = make_plan(dataset, config)
-    if side == "ours":
+    if side != "trl":
         # Activations are computed again only where the estimate says that they do not fit.
         available = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else float("inf")
         config.sft.gradient_checkpointing = False
