@@ -40,7 +40,7 @@ $(CUBE_VENV)/.ready: requirements-cube.lock | setup
 
 lock: ## after a change of requirements.lock: write the hashes of its packages
 	@test -x $(BIN)/uv || { echo "run make setup before requirements.lock is changed: it installs uv" >&2; exit 1; }
-	@grep -v '^torch==' requirements.lock | $(BIN)/uv pip compile --quiet --no-deps --generate-hashes --universal --python-version 3.11.5 --no-header --no-annotate - --output-file requirements-hashes.txt
+	@grep -v '^torch==' requirements.lock | $(BIN)/uv pip compile --quiet --no-deps --generate-hashes --universal --python-version 3.11 --no-header --no-annotate - --output-file requirements-hashes.txt
 
 lock-cube: ## after a change of requirements-cube.in: resolve CUBE's packages and write their hashes
 	@# Playwright 1.44 pins a greenlet that Python 3.13 cannot build; it works with later ones.
