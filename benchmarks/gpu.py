@@ -25,15 +25,14 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from gpu_inputs import write_model, write_rows
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("correct", "full-1b", "full-3b", "lora-8b", "packs", "likelihood", "merge")
-GOALS = {"mfu": 0.40, "ratio": 1.3, "estimate_error": 0.15}
+PARTS = ("correct", "full-1b", "full-3b", "lora-8b", "packs", "attention", "likelihood", "merge")
+SIDES = ("trl", "ours", "cudnn", "liger", "compiled")
 
 
 def sft_command(model: Path, data: Path, out: Path, **options: Any) -> list[str]:
@@ -47,15 +46,19 @@ def sft_command(model: Path, data: Path, out: Path, **options: Any) -> list[str]
     return [sys.executable, str(ROOT / "recipes/sft.py"), "--config", str(recipe)]
 
 
-def run_part(name: str, work: Path, toy: bool) -> dict[str, Any]:
+def run_part(name: str, work: Path, toy: bool, names: list[str]) -> dict[str, Any]:
     shape = "toy" if toy else name.rpartition("-")[2]
     match name:
         case "correct":
             return correct(work, toy)
         case "full-1b" | "full-3b" | "lora-8b":
-            return speed(work, shape, toy, lora=name.startswith("lora"))
+            return speed(work, shape, toy, lora=name.startswith("lora"), names=names)
         case "packs":
             return packs(work, "toy" if toy else "1b", toy)
+        case "attention":
+            from gpu_training import attention
+
+            return attention(toy)
         case "likelihood":
             return likelihood(work, "toy" if toy else "1b", toy)
         case _:
@@ -122,20 +125,17 @@ def correct(work: Path, toy: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def speed(work: Path, shape: str, toy: bool, lora: bool) -> dict[str, Any]:
+def speed(work: Path, shape: str, toy: bool, lora: bool, names: list[str]) -> dict[str, Any]:
     """Both sides in processes of their own, so that each has the whole memory."""
     prompt, answer = (200, 40) if toy else (7900, 280)  # with the turns' own tokens about 8,192
     write_model(work / "model", shape)
     write_rows(work, prompt, answer, 4 if toy else 16, spread=False)
     lora_word = ["--lora"] if lora else []
-    names = ["trl", "ours", "compiled", *(["liger"] if find_spec("liger_kernel") and not toy else [])]
     sides: dict[str, Any] = {
         side: in_a_process(["--side", side, "--work", str(work), *lora_word], toy) for side in names
     }
-    ours, trl = sides["ours"], sides["trl"]
-    if "tokens_per_s" in ours and "tokens_per_s" in trl:
-        sides["ratio"] = ours["tokens_per_s"] / trl["tokens_per_s"]
-    return sides
+    speeds = {side: result["tokens_per_s"] for side, result in sides.items() if "tokens_per_s" in result}
+    return sides | {"ratio": {side: speed / speeds["trl"] for side, speed in speeds.items() if "trl" in speeds}}
 
 
 def packs(work: Path, shape: str, toy: bool) -> dict[str, Any]:
@@ -193,11 +193,12 @@ def main() -> None:
         "--out", type=Path, default=Path("gpu.jsonl"), help="one JSON line a part, appended as each ends"
     )
     parser.add_argument("--part", action="append", choices=PARTS, help="run these only")
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=["trl", "ours"], help="of the parts that compare")
     parser.add_argument("--seconds", type=float, default=480, help="no part is started after this time")
     parser.add_argument("--toy", action="store_true", help="toy sizes, on a CPU too")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--run-part", choices=PARTS, help=argparse.SUPPRESS)
-    parser.add_argument("--side", choices=["ours", "compiled", "liger", "trl"], help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--packs", help=argparse.SUPPRESS)
     parser.add_argument("--lora", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -213,7 +214,7 @@ def main() -> None:
 
         return print("\n" + json.dumps(packed(args.packs, args.work, args.toy)))
     if args.run_part:
-        return print("\n" + json.dumps(run_part(args.run_part, args.work, args.toy)))
+        return print("\n" + json.dumps(run_part(args.run_part, args.work, args.toy, args.sides)))
     started = time.monotonic()
     card = device()
     for name in args.part or PARTS:
@@ -222,7 +223,7 @@ def main() -> None:
             entry: dict[str, Any] = {"skipped": "no time left"}
         else:
             work, began = Path(tempfile.mkdtemp(prefix="agentmerge-gpu-")), time.monotonic()
-            entry = in_a_process(["--run-part", name, "--work", str(work)], args.toy, left + 60)
+            entry = in_a_process(["--run-part", name, "--work", str(work), "--sides", *args.sides], args.toy, left + 60)
             entry["seconds_of_part"] = round(time.monotonic() - began, 1)
             shutil.rmtree(work, ignore_errors=True)
         with args.out.open("a", encoding="utf-8") as file:

@@ -1,10 +1,12 @@
 """Training for benchmarks/gpu.py: one side of a comparison, or one way of attention, in this process."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoConfig, TrainerCallback
 
 from agentmerge_hub.training import model_loading, rows
@@ -30,10 +32,11 @@ class Clock(TrainerCallback):
             self.started = self.ended
 
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "ours": {}, "compiled": {"torch_compile": True}, "liger": {"use_liger_kernel": True}, "trl": {},
+SIDES: dict[str, dict[str, Any]] = {
+    "trl": {}, "ours": {}, "cudnn": {}, "liger": {"use_liger_kernel": True}, "compiled": {"torch_compile": True},
 }  # fmt: skip
 """Sides of a comparison, with the options that distinguish this package's."""
+CUDNN_FIRST = [SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
@@ -43,7 +46,7 @@ def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
         "model_name_or_path": work / "model", "dataset_name": next(work.glob("rows-*")), "output_dir": work / side, "max_length": 16_384,
         "max_steps": warm + measured, "per_device_train_batch_size": 1, "seed": 0, "report_to": "none", "bf16": True,
         "use_cpu": toy,
-    } | VARIANTS[side]  # fmt: skip
+    } | SIDES[side]  # fmt: skip
     if lora:
         options |= {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear"}
     config = parse_args([word for key, value in options.items() for word in (f"--{key}", str(value))])
@@ -56,7 +59,7 @@ def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
         available = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else float("inf")
         config.sft.gradient_checkpointing = False
         plan = make_plan(dataset, config)
-        if plan.needs.memory > 0.9 * available:
+        if plan.needs.memory > 0.94 * available:
             config.sft.gradient_checkpointing = True
             plan = make_plan(dataset, config)
         trainer = new_trainer(config, tokenizer, dataset, [])
@@ -73,7 +76,8 @@ def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
 
     clock = Clock(warm)
     trainer.add_callback(clock)
-    trainer.train()
+    with sdpa_kernel(CUDNN_FIRST, set_priority=True) if side in ("cudnn", "liger") else contextlib.nullcontext():
+        trainer.train()
     length, labels = len(dataset[0]["input_ids"]), sum(label != -100 for label in dataset[0]["labels"])
     speed = measured * length / (clock.ended - clock.started)
     result: dict[str, Any] = {
@@ -120,3 +124,33 @@ def packed(attention: str, work: Path, toy: bool) -> dict[str, Any]:
     mean = tokens[-1] / steps
     peak = torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None
     return {"tokens_per_s": (steps - 1) * mean / (clock.ended - clock.started), "pack": mean, "peak_gb": peak}
+
+
+def attention(toy: bool) -> dict[str, Any]:
+    """Milliseconds of causal attention forward and backward, with 32 heads and 8 of keys and values, by kernel and head width:
+    the median of ten passes at one length, and the mean of first passes at 8 new lengths (a kernel may be planned for each)."""
+    device, rows = ("cpu", 256) if toy or not torch.cuda.is_available() else ("cuda", 8192)
+    kernels = [SDPBackend.MATH] if device == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION]
+
+    def milliseconds(length: int, width: int) -> float:
+        query, key, value = (
+            torch.randn(1, heads, length, width, device=device, dtype=torch.bfloat16, requires_grad=True)
+            for heads in (32, 8, 8)
+        )
+        if device == "cuda":
+            torch.cuda.synchronize()
+        started = time.perf_counter()
+        out = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
+        out.backward(torch.ones_like(out))
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return 1e3 * (time.perf_counter() - started)
+
+    result: dict[str, Any] = {}
+    for width in (64, 128):
+        for kernel in kernels:
+            with sdpa_kernel(kernel):
+                again = sorted(milliseconds(rows, width) for _ in range(12))[5]
+                new = [milliseconds(rows - 5 * index - 3, width) for index in range(8)]
+            result[f"{kernel.name}, {width}"] = {"again": again, "new_lengths": sum(new) / len(new)}
+    return result
