@@ -6,7 +6,8 @@
 
 Parts: `correct` (loss on the GPU = on the CPU, packed = apart, killed and resumed = uninterrupted), `full-1b`, `full-3b` and
 `lora-8b` (rows of 8,192 tokens, TRL's defaults against this package's settings, alone, with torch_compile, and with Liger
-where liger-kernel is installed: tokens/s, MFU, peak memory against preflight's estimate), `packs` (short rows of the 1B model packed to 8,192 tokens, by attention), `likelihood`, `merge` (1B). Every
+where liger-kernel is installed: tokens/s, MFU, peak memory against preflight's estimate), `packs` (short rows of the 1B model packed to 8,192 tokens, by attention), ``attention` (kernels), `lengths` (rows of
+different lengths, with cuDNN's attention and without), likelihood`, `merge` (1B). Every
 part runs in processes of its own and is written when it ends, so that a limit on time loses one part at most. TRL's side
 keeps its defaults but for one row a device, as 8 rows of 8,192 tokens fit nowhere, and no truncation. No network: models have
 random weights. Without `pip install`, put this repository on PYTHONPATH, and beside torch, transformers, accelerate, peft,
@@ -31,7 +32,7 @@ from typing import Any
 from gpu_inputs import write_model, write_rows
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("correct", "full-1b", "full-3b", "lora-8b", "packs", "attention", "likelihood", "merge")
+PARTS = ("correct", "full-1b", "full-3b", "lora-8b", "packs", "attention", "lengths", "likelihood", "merge")
 SIDES = ("trl", "ours", "cudnn", "liger", "compiled")
 
 
@@ -59,6 +60,12 @@ def run_part(name: str, work: Path, toy: bool, names: list[str]) -> dict[str, An
             from gpu_training import attention
 
             return attention(toy)
+        case "lengths":
+            from gpu_training import lengths
+
+            write_model(work / "model", "toy" if toy else "1b")
+            write_rows(work, 200 if toy else 7900, 40 if toy else 280, 24, spread=False, shorter=3)
+            return lengths(work, toy)
         case "likelihood":
             return likelihood(work, "toy" if toy else "1b", toy)
         case _:

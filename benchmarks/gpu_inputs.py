@@ -56,8 +56,9 @@ def write_model(folder: Path, shape: str, dtype: str = "bfloat16", seed: int = 0
     return folder
 
 
-def write_rows(work: Path, prompt: int, answer: int, rows: int, spread: bool) -> Path:
-    """Prompt/completion chat rows of random words; with `spread`, prompts of 40 to 100 % of the length.
+def write_rows(work: Path, prompt: int, answer: int, rows: int, spread: bool, shorter: int = 0) -> Path:
+    """Prompt/completion chat rows of random words; with `spread`, prompts of 40 to 100 % of the length, else each
+    `shorter` words shorter than the one before.
 
     The folder's name holds the sizes: the cache of datasets knows a folder by its name, not by its content.
     """
@@ -71,7 +72,7 @@ def write_rows(work: Path, prompt: int, answer: int, rows: int, spread: bool) ->
         return " ".join(f"w{word}" for word in rng.integers(3, 500, words))
 
     def row(index: int) -> dict[str, Any]:
-        length = prompt - (prompt * (index % 4) // 5 if spread else 0)
+        length = prompt - (prompt * (index % 4) // 5 if spread else shorter * index)
         return {
             "prompt": [{"role": "user", "content": text(length)}],
             "completion": [{"role": "assistant", "content": text(answer)}],

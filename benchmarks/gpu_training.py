@@ -126,6 +126,38 @@ def packed(attention: str, work: Path, toy: bool) -> dict[str, Any]:
     return {"tokens_per_s": (steps - 1) * mean / (clock.ended - clock.started), "pack": mean, "peak_gb": peak}
 
 
+def lengths(work: Path, toy: bool) -> dict[str, Any]:
+    """Steps a second on rows of about 8,192 tokens, each of another length, with cuDNN's attention and without it."""
+    steps = 3 if toy else 9
+    options: dict[str, Any] = {
+        "model_name_or_path": work / "model", "dataset_name": next(work.glob("rows-*")), "output_dir": work / "lengths",
+        "max_length": 16_384, "max_steps": 2 * steps, "per_device_train_batch_size": 1, "report_to": "none", "bf16": True,
+        "use_cpu": toy,
+    }  # fmt: skip
+    config = parse_args([word for key, value in options.items() for word in (f"--{key}", str(value))])
+    config.sft.gradient_checkpointing = False
+    tokenizer, template = model_loading.load_tokenizer(config)
+    dataset = rows.tokenize(rows.load_split(config.dataset_name, "all", "train"), tokenizer, template, None)
+    trainer = new_trainer(config, tokenizer, dataset, [])
+    times: list[float] = []
+
+    class Steps(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            times.append(time.perf_counter())
+            if state.global_step == steps:
+                torch.backends.cuda.enable_cudnn_sdp(False)
+
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    trainer.add_callback(Steps())
+    trainer.train()
+    spans = {"cudnn": times[1:steps], "without": times[steps:]}  # the first step of each is not counted
+    return {name: (len(span) - 1) / (span[-1] - span[0]) for name, span in spans.items()} | {
+        "lengths": sorted({len(row) for row in dataset["input_ids"]})[:: max(1, len(dataset) // 4)]
+    }
+
+
 def attention(toy: bool) -> dict[str, Any]:
     """Milliseconds of causal attention forward and backward, with 32 heads and 8 of keys and values, by kernel and head width:
     the median of ten passes at one length, and the mean of first passes at 8 new lengths (a kernel may be planned for each)."""
