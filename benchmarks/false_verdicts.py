@@ -3,12 +3,13 @@
 Prints a row for each number of runs and tasks and each run SD with the false verdicts of each method, then a table of all
 methods: smallest and largest rate of false verdicts over the grid, the same of the coverage of 95 % intervals where the
 first method is better by half a logit, and the mean width of the interval in points. With --libraries it does the same for
-packages that are installed, on fewer studies (`interval_libraries.py`).
+packages that are installed, on fewer studies (`interval_libraries.py`). With --outside it prints the report's rates where
+studies differ more from each other than in the grid.
 
-    python benchmarks/false_verdicts.py [STUDIES] [--libraries N]
+    python benchmarks/false_verdicts.py [STUDIES] [--libraries N] [--outside N]
 
-Task difficulty has a standard deviation of 1.5 logits; the two methods differ by task with a standard deviation of 0.8
-logits. Each task has three seeds.
+In the grid task difficulty has a standard deviation of 1.5 logits; the two methods differ by task with a standard deviation
+of 0.8 logits. Each task has three seeds.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable
 
 import interval_libraries
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 
 from agentmerge_hub.analysis.statistics.crossed_runs import Components, Floats, components, estimate
@@ -23,29 +25,53 @@ from agentmerge_hub.analysis.statistics.crossed_runs import Components, Floats, 
 RUNS, TASKS, RUN_SD = (3, 5, 8), (6, 13, 33, 63), (0.0, 0.25, 0.5)
 SEEDS, DIFFICULTY, BY_TASK, GAIN = 3, (-0.5, 1.5), 0.8, 0.5
 CELLS = [(runs, tasks, run_sd) for runs in RUNS for tasks in TASKS for run_sd in RUN_SD]
-LIBRARY_CELLS = [(3, 13, 0.0), (3, 13, 0.5)]
+LIBRARY_CELLS = [(3, tasks, run_sd) for tasks in TASKS for run_sd in (0.0, 0.5)]
+OUTSIDE_RUN_SD = ((0.5, 0.5), (1.0, 1.0), (0.0, 0.5), (0.0, 1.0))
+"""Run SD of each method, in logits; a pair that differs is a method whose runs differ against one whose runs hardly do."""
+OUTSIDE_STUDIES = {
+    "as in the grid": {},
+    "10 seeds, tasks alike": {"seeds": 10, "difficulty": 0.5, "by_task": 0.0},
+}
 
 
 def studies(
-    random: np.random.Generator, n: int, runs: int, tasks: int, run_sd: float, gain: float = 0.0
+    random: np.random.Generator,
+    n: int,
+    runs: int,
+    tasks: int,
+    run_sd: float | tuple[float, float],
+    gain: float = 0.0,
+    *,
+    seeds: int = SEEDS,
+    difficulty: float = DIFFICULTY[1],
+    by_task: float = BY_TASK,
 ) -> list[Floats]:
-    """Success rates (n, runs, tasks) of two methods; the first is better by `gain` logits on average over tasks and runs."""
-    difficulty = random.normal(*DIFFICULTY, (n, 1, tasks))
+    """Success rates (n, runs, tasks) of two methods; the first is better by `gain` logits on average over tasks and runs.
+
+    Runs that differ in logits have another mean success: where the two methods' `run_sd` differ, the first is shifted so that
+    without gain both have the same mean success over all tasks and runs.
+    """
+    hard = random.normal(DIFFICULTY[0], difficulty, (n, 1, tasks))
+    pair = run_sd if isinstance(run_sd, tuple) else (run_sd, run_sd)
+    widths = [np.sqrt(difficulty**2 + by_task**2 / 2 + sd**2) for sd in pair]
+    equal = brentq(lambda shift: mean_success(shift, widths[0]) - mean_success(0, widths[1]), -3, 3)
     sides = []
-    for shift in (gain, 0.0):
-        own = random.normal(0, BY_TASK / np.sqrt(2), (n, 1, tasks)) + random.normal(0, run_sd, (n, runs, 1))
-        sides.append(random.binomial(SEEDS, 1 / (1 + np.exp(-difficulty - own - shift))) / SEEDS)
+    for shift, sd in ((equal + gain, pair[0]), (0.0, pair[1])):
+        own = random.normal(0, by_task / np.sqrt(2), (n, 1, tasks)) + random.normal(0, sd, (n, runs, 1))
+        sides.append(random.binomial(seeds, 1 / (1 + np.exp(-hard - own - shift))) / seeds)
     return sides
 
 
-def true_difference(run_sd: float, gain: float) -> float:
-    """Difference of the two success rates over all tasks and runs, by Gauss-Hermite quadrature."""
+def mean_success(shift: float, spread: float) -> float:
+    """Mean success over tasks and runs whose logits have this standard deviation, by Gauss-Hermite quadrature."""
     points, weights = np.polynomial.hermite_e.hermegauss(80)
-    spread = np.sqrt(DIFFICULTY[1] ** 2 + BY_TASK**2 / 2 + run_sd**2)
-    rates = [
-        1 / (1 + np.exp(-(DIFFICULTY[0] + shift + spread * points))) @ weights / weights.sum() for shift in (gain, 0)
-    ]
-    return float(rates[0] - rates[1])
+    return float(1 / (1 + np.exp(-(DIFFICULTY[0] + shift + spread * points))) @ weights / weights.sum())
+
+
+def true_difference(run_sd: float, gain: float) -> float:
+    """Difference of the two success rates over all tasks and runs."""
+    spread = float(np.sqrt(DIFFICULTY[1] ** 2 + BY_TASK**2 / 2 + run_sd**2))
+    return mean_success(gain, spread) - mean_success(0, spread)
 
 
 def crossed(a: Floats, b: Floats, paired: bool = False) -> Floats:
@@ -156,16 +182,42 @@ def measure(
     return tallies
 
 
+def outside(n: int) -> None:
+    """False verdicts of the report where studies are unlike those of the grid."""
+    random = np.random.default_rng(1)
+    print(f"{'':>22} {'runs':>4} {'tasks':>5} {'run SD':>10}  {'apart':>6}  {'paired':>6}")
+    for name, kind in OUTSIDE_STUDIES.items():
+        for runs in (3, 5):
+            for tasks in TASKS:
+                for run_sd in OUTSIDE_RUN_SD:
+                    a, b = studies(random, n, runs, tasks, run_sd, **kind)
+                    apart, paired = (
+                        100 * np.mean(estimate(components(a, b, paired=x)).p_value() < 0.05) for x in (0, 1)
+                    )
+                    sds = " and ".join(f"{sd:g}" for sd in run_sd)
+                    print(f"{name:>22} {runs:4} {tasks:5} {sds:>10}  {apart:6.1f}  {paired:6.1f}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("studies", nargs="?", type=int, default=2_000)
+    parser.add_argument(
+        "studies", nargs="?", type=int, default=2_000, help="studies of each cell of the grid; 0 for none"
+    )
     parser.add_argument("--libraries", type=int, default=0, metavar="N", help="studies for each installed package")
+    parser.add_argument("--outside", type=int, default=0, metavar="N", help="studies of each cell outside of the grid")
     args = parser.parse_args()
-    found = measure(CELLS, args.studies, METHODS)
-    print(HEAD, *(tally.row(name) for name, tally in found.items()), sep="\n")
+    if args.studies:
+        found = measure(CELLS, args.studies, METHODS)
+        print(HEAD, *(tally.row(name) for name, tally in found.items()), sep="\n")
+    if args.outside:
+        outside(args.outside)
     if args.libraries:
         found = measure(LIBRARY_CELLS, args.libraries, interval_libraries.installed() | {"report, apart": crossed})
         print(HEAD, *(tally.row(name) for name, tally in found.items()), sep="\n")
+        for name, count in interval_libraries.PROBLEMS.items():
+            print(
+                f"{name}: {count['warned']} of {count['studies']} fits with a warning, {count['failed']} without an interval"
+            )
 
 
 if __name__ == "__main__":

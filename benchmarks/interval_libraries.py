@@ -2,19 +2,23 @@
 
 Packages: statsmodels (MixedLM with crossed runs and tasks), rliable (stratified bootstrap), evalconfidence, evalstats. None
 but statsmodels is in the lock: `pip install --target FOLDER --no-deps rliable "arch<8" absl-py evalconfidence evalstats scikit-posthocs plotext` and
-PYTHONPATH. A study whose fit gives no error has an infinite interval; one that statsmodels warns of counts as it is.
+PYTHONPATH. A study whose fit gives no error has an infinite interval; one that statsmodels warns of counts as it is, and
+PROBLEMS counts both.
 """
 
 import contextlib
 import importlib.util
 import io
 import warnings
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 
 Floats = np.ndarray
 DRAWS = 1_000
+PROBLEMS: dict[str, Counter] = {}
+"""By package: studies, those with a warning, and those without an interval."""
 
 
 def installed() -> dict[str, Callable[[Floats, Floats], Floats]]:
@@ -25,22 +29,26 @@ def installed() -> dict[str, Callable[[Floats, Floats], Floats]]:
         "evalconfidence": ("evalconfidence", evalconfidence),
         "evalstats": ("evalstats", evalstats),
     }
-    return {name: each(of) for module, (name, of) in found.items() if importlib.util.find_spec(module)}
+    return {name: each(of, name) for module, (name, of) in found.items() if importlib.util.find_spec(module)}
 
 
-def each(one: Callable[[Floats, Floats], tuple[float, float]]) -> Callable[[Floats, Floats], Floats]:
+def each(one: Callable[[Floats, Floats], tuple[float, float]], name: str) -> Callable[[Floats, Floats], Floats]:
     """Half widths, study by study, of a function that gives the interval of one."""
+
+    counts = PROBLEMS.setdefault(name, Counter())
 
     def half_widths(a: Floats, b: Floats) -> Floats:
         halves = []
         for first, second in zip(a, b):
-            with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-                warnings.simplefilter("ignore")
+            with warnings.catch_warnings(record=True) as warned, contextlib.redirect_stdout(io.StringIO()):
+                warnings.simplefilter("always")
                 try:
                     low, high = one(first, second)
                 except (np.linalg.LinAlgError, ValueError, FloatingPointError):
                     low, high = -np.inf, np.inf
-            halves.append((high - low) / 2 if np.isfinite(high - low) else np.inf)
+            known = np.isfinite(high - low)
+            halves.append((high - low) / 2 if known else np.inf)
+            counts.update(studies=1, warned=bool(warned), failed=not known)
         return np.array(halves)
 
     return half_widths

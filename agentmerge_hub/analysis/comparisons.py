@@ -112,6 +112,7 @@ def compare(
         "paired_runs": _paired(first, second),
         "shared_run_seeds": len({*first.runs} & {*second.runs} - {None}),
         "about_methods": first.enough_runs and second.enough_runs,
+        "runs_differ_alone": _differing_side(first, second, common, split in NEW_TASK_SPLITS),
         "mean_a": first.sums.sum() / first.counts.sum(),
         "mean_b": second.sums.sum() / second.counts.sum(),
     }
@@ -152,7 +153,7 @@ def _paired(a: Side, b: Side) -> bool:
     return len(a.runs) > 1 and a.runs == b.runs and None not in a.runs
 
 
-def _parts(a: Side, b: Side, keys: list[Key], new_tasks: bool) -> crossed_runs.Components:
+def _parts(a: Side, b: Side, keys: list[Key], new_tasks: bool, pair: bool = True) -> crossed_runs.Components:
     units: list[Any] = sorted({key[0] for key in keys}) if new_tasks else keys
     of: Callable[[Key], Any] = (lambda key: key[0]) if new_tasks else (lambda key: key)
     strata = None if new_tasks else [key[0] for key in keys]
@@ -160,7 +161,15 @@ def _parts(a: Side, b: Side, keys: list[Key], new_tasks: bool) -> crossed_runs.C
     if not (a.enough_runs and b.enough_runs):  # runs are not a sample: these models
         left, right = left.mean(0, keepdims=True), right.mean(0, keepdims=True)
         return crossed_runs.components(left, right, strata=strata)
-    return crossed_runs.components(left, right, paired=_paired(a, b), strata=strata)
+    return crossed_runs.components(left, right, paired=pair and _paired(a, b), strata=strata)
+
+
+def _differing_side(a: Side, b: Side, keys: list[Key], new_tasks: bool) -> str | None:
+    """``a`` or ``b`` where only this side's runs differ, on which a test with few runs errs most."""
+    if not (a.enough_runs and b.enough_runs):
+        return None
+    side = int(crossed_runs.differing_side(_parts(a, b, keys, new_tasks, pair=False)))
+    return "ab"[side] if side >= 0 else None
 
 
 def _interval(parts: crossed_runs.Components, units: int) -> tuple[float, float, float]:

@@ -107,6 +107,22 @@ def test_runs_that_share_some_seeds_are_compared_as_independent_and_the_report_s
     assert "compared as independent" in sentences[7]
 
 
+@pytest.mark.parametrize("number", [3, 5])
+def test_the_report_says_what_three_runs_cannot_show(number: int) -> None:
+    """The runs of one method solve everything or nothing, those of the other half of everything."""
+    rows = [
+        simulated.episode(method=method, task=f"t{task}", seed=s, run_seed=run, model=f"{method}{run}", reward=reward)
+        for method in ("agentmerge", "instruct_finetuned") for run in range(number) for task in range(6) for s in range(2)
+        for reward in [float(run % 2 if method == "agentmerge" else s)]
+    ]  # fmt: skip
+    results = episodes.Results(rows, ())
+    found = comparison_table.table(results, selection.choose(results).candidates, "agentmerge", draws=100)
+    said = " ".join(limits.limits(results, [], found, []))
+    assert found[0]["runs_differ_alone"] == "a"
+    assert ("Three or four training runs show little" in said) == (number == 3)
+    assert ("look so for AgentMerge against instruct fine-tuned (cross-task)" in said) == (number == 3)
+
+
 def test_holm_covers_both_splits(tmp_path: Path) -> None:
     methods = {"agentmerge": 0.6, "instruct_finetuned": 0.0, "model_soup": 0.1}
     rows = compared(tmp_path, runs(methods, 3))

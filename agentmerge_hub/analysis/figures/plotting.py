@@ -113,7 +113,7 @@ def draw_runs(axis: Any, x: float, row: dict[str, Any], color: str) -> None:
 
     means = run_means(row)
     moved = offset_copy(axis.transData, fig=axis.figure, x=5, units="points")
-    axis.plot([x] * len(means), means, ".", color=color, markersize=5, alpha=0.8, transform=moved)
+    axis.plot([x] * len(means), means, ".", color=color, markersize=5, alpha=0.8, transform=moved, clip_on=False)
 
 
 def _svg(paint: Callable[[Any], None], size: tuple[float, float], png: Path | None) -> str:

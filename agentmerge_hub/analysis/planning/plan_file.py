@@ -131,7 +131,11 @@ class Outcome:
 
 
 def compare(plan: Plan, comparisons: list[dict[str, Any]]) -> Outcome:
-    """The plan against the report's comparisons (rows of comparisons.csv)."""
+    """The plan against the report's comparisons (rows of comparisons.csv).
+
+    Where the plan was kept, the ``verdict`` of its comparison becomes the decision at the level of this look: p below 0.05 at
+    an interim look is no verdict.
+    """
     method, against = labels.canonical(plan.method), labels.canonical(plan.against)
     name = f"{labels.method(method)} against {labels.method(against)}, {labels.split(plan.split)}"
     rows = [
@@ -160,10 +164,12 @@ def compare(plan: Plan, comparisons: list[dict[str, Any]]) -> Outcome:
     extremes = [name for name in IMPUTATIONS if row.get(f"p_{name}") is not None]
     signs = {row["difference"] > 0, *(row[f"difference_{name}"] > 0 for name in extremes)}
     which = f"look {plan.looks.index(look) + 1} of {len(plan.looks)}, after {look.runs} runs, level {level:.4g}"
-    if max([p, *(row[f"p_{name}"] for name in extremes)]) < level and len(signs) == 1:
-        decision = f"{labels.method(method)} is {'better' if row['difference'] > 0 else 'worse'}"
-    elif look.runs < plan.runs:
-        decision = "go on to the next look"
+    filled = [plan.comparisons * row[f"p_{name}"] for name in extremes]
+    if max([p, *filled]) < level and len(signs) == 1:
+        row["verdict"] = "better" if row["difference"] > 0 else "worse"
+        decision = f"{labels.method(method)} is {row['verdict']}"
     else:
-        decision = "the difference is not settled"
-    return Outcome(True, f"the plan was kept ({name}; {which}). Its decision: {decision} (p = {p:.4f}).")
+        row["verdict"] = "not settled"
+        decision = "go on to the next look" if look.runs < plan.runs else "the difference is not settled"
+    shown = f"p = {p:.4f}" if p >= 0.0001 else "p < 0.0001"
+    return Outcome(True, f"the plan was kept ({name}; {which}). Its decision: {decision} ({shown}).")

@@ -3,7 +3,8 @@
 These are contrasts, not causes; the page says so.
 """
 
-from math import hypot
+from math import hypot, sqrt
+from statistics import mean, stdev
 
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.candidates import Candidate, short_labels
@@ -12,6 +13,8 @@ from agentmerge_hub.analysis.error_analysis import MEASURES
 CLEAR = 2.0
 """Standard errors of the difference from which a contrast is named, and only if it is 5 points or more."""
 SMALL = 0.05
+LEAST_TASKS = 3
+"""Tasks of a category from which its mean difference has an error."""
 MOST = 4
 OUTCOMES = ("early", "out_of_steps")
 """Measures that restate the failure instead of describing how the model acts."""
@@ -55,7 +58,7 @@ def _acts(split: str, a: Candidate, b: Candidate, behaviour: list[dict]) -> str:
 
 
 def _categories(split: str, a: Candidate, b: Candidate, by_task: list[dict]) -> str:
-    """Where the gain is largest and smallest, over tasks both finished."""
+    """The categories with the largest and smallest gain over tasks both finished, if the two are CLEAR apart."""
     rewards: dict[tuple[str, str], dict[Candidate, float]] = {}
     for row in by_task:
         candidate = Candidate(*(row[key] for key in Candidate._fields))
@@ -65,16 +68,18 @@ def _categories(split: str, a: Candidate, b: Candidate, by_task: list[dict]) -> 
     for (category, _), found in rewards.items():
         if len(found) == 2:
             gains.setdefault(category, []).append(found[a] - found[b])
-    means = sorted((sum(values) / len(values), category, len(values)) for category, values in gains.items())
-    if len(means) < 2 or means[-1][0] - means[0][0] < SMALL:
+    means = sorted(
+        (mean(values), category, stdev(values) / sqrt(len(values)), len(values))
+        for category, values in gains.items()
+        if len(values) >= LEAST_TASKS
+    )
+    if len(means) < 2:
         return ""
-    (low, worst, n_worst), (high, best, n_best) = means[0], means[-1]
-    return f"{_points(high)} points in {best} ({_tasks(n_best)}), {_points(low)} in {worst} ({_tasks(n_worst)})"
+    (low, worst, low_error, n_worst), (high, best, high_error, n_best) = means[0], means[-1]
+    if high - low < SMALL or high - low <= CLEAR * hypot(low_error, high_error):
+        return ""
+    return f"{_points(high)} points in {best} ({n_best} tasks), {_points(low)} in {worst} ({n_worst} tasks)"
 
 
 def _points(value: float) -> str:
     return f"{round(100 * value):+d}".replace("-", "−")
-
-
-def _tasks(n: int) -> str:
-    return "1 task" if n == 1 else f"{n} tasks"

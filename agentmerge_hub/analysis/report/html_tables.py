@@ -8,6 +8,9 @@ from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.error_analysis import MEASURES
 from agentmerge_hub.analysis.report.html import between, count, number, p_value, signed
 
+PADDING, MEDIUM = 2, 90
+"""Letters that the padding of a cell takes, and those that fit a screen of 768 px."""
+
 Cell = Callable[[dict[str, Any]], str]
 
 
@@ -32,8 +35,10 @@ class HtmlTable:
 
     @property
     def wide(self) -> bool:
-        """Whether it has too many columns for a screen of medium width."""
-        return len(self.titles) > 9
+        """Whether its text is too wide for a screen of medium width: the longest cell, or word of the title, of each column."""
+        rows = [line.cells for line in self.lines if line.cells]
+        columns = zip(*[[max(title.split(), key=len, default="") for title in self.titles], *rows], strict=True)
+        return sum(max(map(len, column)) + PADDING for column in columns) > MEDIUM
 
 
 def build(
@@ -155,6 +160,7 @@ def extremes(rows: list[dict]) -> HtmlTable | None:
         "correction. Worst case: the first method's failed, the other's succeeded; best case: the reverse.",
         [
             ("against", lambda row: labels.method(row["method_b"])),
+            ("agent", lambda row: row["agent"]) if len({row["agent"] for row in rows}) > 1 else None,
             ("lr", lambda row: labels.rate(row["learning_rate_a"])) if _has(rows, "learning_rate_a") else None,
             ("lost", lambda row: f"{row['lost_a']} : {row['lost_b']}"),
             ("finished only", lambda row: f"{signed(row['difference'])} (p {p_value(row['p'])})"),

@@ -12,10 +12,10 @@ def show(scored: list[dict], answer: str) -> None:
     """Methods down, splits across: mean reward ± the split's standard error; then lost episodes, and the answer."""
     splits = list(dict.fromkeys(row["split"] for row in scored))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("method", no_wrap=True)
+    table.add_column("method", overflow="fold")
     for split in splits:
-        table.add_column(labels.split(split), justify="right", no_wrap=True)
-        table.add_column("n", justify="right", no_wrap=True)
+        table.add_column(labels.split(split), justify="right", no_wrap=True, min_width=13)
+        table.add_column("n", justify="right", no_wrap=True, min_width=4)
     lines: dict[tuple, dict[str, dict]] = {}
     for row in scored:
         key = (row["method"], row["learning_rate"], row["merge_lambda"], row["samples_seen"], row["agent"])
@@ -31,7 +31,12 @@ def show(scored: list[dict], answer: str) -> None:
     console.print(table)
     for row in scored:
         if counts := ", ".join(f"{row[status]} {status}" for status in ("missing", "crashed") if row[status]):
-            where = f"{labels.method(row['method'])}, {labels.split(row['split'])}"
+            who = [
+                labels.method(row["method"]),
+                *([row["agent"]] if len(agents) > 1 else []),
+                labels.split(row["split"]),
+            ]
+            where = ", ".join(who)
             console.print(f"{where}: {counts} of {row['planned']}, in no mean", style="yellow", highlight=False)
     console.print(answer, highlight=False)
 

@@ -46,7 +46,6 @@ def write(report: Path, rows: list[Row], most: int) -> Pages:
     names: dict[str, str] = {}
     unreadable = left_out = pictures = 0
     redact: Callable[[Episode], Episode] | None = None
-    (report / FOLDER).mkdir()
     for row in rows:
         folder = trace_folder(row)
         if folder is None:
@@ -65,6 +64,7 @@ def write(report: Path, rows: list[Row], most: int) -> Pages:
         redact = redact or _redactor()
         episode = redact(episode)
         name = f"{FOLDER}/{key_of(row)}.html"
+        (report / FOLDER).mkdir(exist_ok=True)
         shown = screenshots(folder, report / FOLDER / key_of(row), [step.index for step in episode.steps])
         pictures += len(shown)
         html.write(

@@ -48,7 +48,7 @@ def answer(comparisons: list[dict], focus: str) -> str:
         )
     counts = {row["verdict"]: sum(other["verdict"] == row["verdict"] for other in rows) for row in rows}
     models = sum(counts.get(word, 0) for word in ("these two models", "these models"))
-    parts = [f"{word} in {counts.get(word, 0)}" for word in ("better", "worse", "not settled")]
+    parts = [f"{word} in {counts[word]}" for word in ("better", "worse", "not settled") if word in counts]
     parts += [f"no verdict on the methods in {models} (fewer than three training runs)"] if models else []
     return f"{mine} against {others}: {', '.join(parts)} of {len(rows)} comparisons."
 

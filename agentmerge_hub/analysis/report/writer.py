@@ -100,8 +100,8 @@ def write(folders: list[Path], out: Path, options: Options | None = None) -> Wri
     shared, unequal = shared_episodes(results, chosen.candidates)
     notes += chosen.notes + unequal
     compared = comparison_table.table(results, chosen.candidates, focus, shared, draws=options.draws, seed=options.seed)
-    answer = verdicts.answer(compared, focus)
     outcome = plan_file.compare(plan, compared) if plan else None
+    answer = verdicts.answer(compared, focus)
     nodes = lineage.tree(folders)
     with output_folder.new_folder(out, STAGE, inputs.values()) as folder:
         pages = trace_pages.write(folder, results.rows, options.traces)

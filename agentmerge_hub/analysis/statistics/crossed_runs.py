@@ -13,6 +13,8 @@ With few runs the estimate follows no t distribution: a sum of χ² variables wi
 So the reference distribution is computed: normal estimate, independent scaled χ² parts (a parametric bootstrap on fixed
 points instead of random draws). Its true parts are the estimates within their limits: units and runs are at least cells, and
 runs are taken at their upper 80 % limit, since three runs that agree by chance would otherwise pass for runs that agree.
+Where only one of two unpaired sides has runs that differ, the few runs of that side alone carry the variance: p and interval
+are then at least those of Student's t with that side's degrees of freedom.
 
 The choice rests on `benchmarks/false_verdicts.py`, which compares it with Satterthwaite's degrees of freedom, bootstraps,
 mixed models and runs held fixed; the rates are in benchmarks/README.md.
@@ -32,6 +34,8 @@ RUN_LIMIT = 0.8
 """Confidence of the upper limit at which the reference distribution takes the run part."""
 LEAST_SHARE = 0.5
 """The variance is at least this share of `units`: `cells` may exceed `runs` by chance."""
+ALONE = 9.0
+"""One side's runs differ alone if their variance is this many times the other side's, and LEAST_SHARE of `units`."""
 POINTS, MAX_DF = 512, 400
 """Points of the reference distribution; degrees of freedom from which χ² is treated as if it had no more."""
 
@@ -57,6 +61,8 @@ class Estimate:
     """Degrees of freedom of Student's t, where `ratios` is None."""
     ratios: Floats | None = None
     """Estimated ÷ true variance in possible studies like this one, (…, POINTS)."""
+    least_df: ArrayLike = np.inf
+    """With `ratios`: p and interval are at least those of Student's t with these degrees of freedom."""
 
     def half_width(self, level: float = 0.95) -> Floats:
         """Half of the confidence interval."""
@@ -68,11 +74,11 @@ class Estimate:
         roots = np.sqrt(self.ratios)
         for _ in range(100):  # Newton: the probability is convex in t, so that steps go up to the root
             slope = 2 * (roots * np.exp(-((t[..., None] * roots) ** 2) / 2)).mean(-1) / np.sqrt(2 * np.pi)
-            step = (self._beyond(t) - (1 - level)) / slope
+            step = (_normal_mixture(t, self.ratios) - (1 - level)) / slope
             t = np.maximum(t + step, 0.0)
             if np.max(np.abs(step) / (1 + t)) < 1e-7:
                 break
-        return t * np.sqrt(self.variance)
+        return np.maximum(t, stdtrit(self.least_df, (1 + level) / 2)) * np.sqrt(self.variance)
 
     def p_value(self) -> Floats:
         """Two-sided p-value of a true value of zero; 1 where estimate and variance are both zero."""
@@ -82,11 +88,18 @@ class Estimate:
 
     def _beyond(self, t: Floats) -> Floats:
         """Probability that |estimate| ÷ √(its estimated variance) exceeds t where the true value is zero."""
-        from scipy.special import ndtr, stdtr
+        from scipy.special import stdtr
 
         if self.ratios is None:
             return 2 * stdtr(self.df, -t)
-        return 2 * ndtr(-np.asarray(t)[..., None] * np.sqrt(self.ratios)).mean(-1)
+        return np.maximum(_normal_mixture(t, self.ratios), 2 * stdtr(self.least_df, -t))
+
+
+def _normal_mixture(t: Floats, ratios: Floats) -> Floats:
+    """Probability that a normal estimate exceeds t times its estimated error, over the ratios of estimated to true variance."""
+    from scipy.special import ndtr
+
+    return 2 * ndtr(-np.asarray(t)[..., None] * np.sqrt(ratios)).mean(-1)
 
 
 def cell_values(sums: ArrayLike, counts: ArrayLike) -> Floats:
@@ -139,7 +152,7 @@ def estimate(parts: Components) -> Estimate:
     if np.all(unit_df < 1):  # no unit repeats within its stratum: the spread of runs includes that of units
         return Estimate(parts.estimate, _positive(runs), _run_df(parts.runs))
     variance = np.maximum(units + runs - cells, LEAST_SHARE * units)
-    return Estimate(parts.estimate, _positive(variance), unit_df, _variance_ratios(parts, cells))
+    return Estimate(parts.estimate, _positive(variance), unit_df, _variance_ratios(parts, cells), _df_alone(parts))
 
 
 def _positive(variance: Floats) -> Floats:
@@ -153,6 +166,22 @@ def _run_df(runs: tuple[Part, ...]) -> Floats:
     least = sum(df for _, df in runs)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(spread > 0, total**2 / spread, least)
+
+
+def differing_side(parts: Components) -> NDArray[np.intp]:
+    """Which of two unpaired sides has runs that differ while the other's hardly do: 0 or 1, −1 for neither."""
+    if len(parts.runs) < 2:
+        return np.full(np.shape(parts.estimate), -1)
+    excess = np.stack([np.maximum(run[0] - cell[0], 0.0) for run, cell in zip(parts.runs, parts.cells)])
+    largest = excess.max(0)
+    return np.where((largest > ALONE * excess.min(0)) & (largest > LEAST_SHARE * parts.units[0]), excess.argmax(0), -1)
+
+
+def _df_alone(parts: Components) -> Floats:
+    """Degrees of freedom of the only side whose runs differ; infinite where both sides' do, or neither's."""
+    side = differing_side(parts)
+    df = [np.broadcast_to(run[1], side.shape) for run in parts.runs]
+    return np.select([side == number for number in range(len(df))], df, np.inf)
 
 
 def _variance_ratios(parts: Components, cells: Floats) -> Floats:

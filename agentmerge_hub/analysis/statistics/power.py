@@ -56,7 +56,7 @@ class Design:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true in a planned study. Success of the first method is `rate`, of the second `rate + difference`."""
+    """What is true in a planned study: success of one method is `rate`, of the other `rate + difference`, over all its runs."""
 
     rate: float
     difference: float
@@ -99,10 +99,21 @@ def simulated_power(
 
 def _study(random: np.random.Generator, design: Design, rate: Floats, run_sd: float, n: int, by_task: bool) -> Floats:
     """Cell means (n, runs, tasks), or outcomes (n, runs, tasks × seeds), of one method."""
-    chance = np.clip(rate, 0.001, 0.999)
-    logits = np.log(chance / (1 - chance)) + random.normal(0, run_sd, (n, design.runs, 1))
-    inside = (rate > 0) & (rate < 1)
-    chance = np.where(inside, 1 / (1 + np.exp(-logits)), np.clip(rate, 0, 1))
+    rates, place = np.unique(rate, return_inverse=True)
+    centers = np.array([_center(value, run_sd) for value in rates])[place.reshape(rate.shape)]
+    chance = 1 / (1 + np.exp(-centers - random.normal(0, run_sd, (n, design.runs, 1))))
     if by_task:
         return random.binomial(design.seeds, chance) / design.seeds
     return random.binomial(1, np.repeat(chance, design.seeds, axis=-1)).astype(float)
+
+
+def _center(rate: float, run_sd: float) -> float:
+    """Logit of a middling run, where runs that vary by `run_sd` logits have the mean success `rate`; infinite at 0 and 1."""
+    from scipy.optimize import brentq
+
+    if not 0 < rate < 1:
+        return -np.inf if rate <= 0 else np.inf
+    points, weights = np.polynomial.hermite_e.hermegauss(40)
+    return brentq(
+        lambda center: float(1 / (1 + np.exp(-center - run_sd * points)) @ weights / weights.sum()) - rate, -40, 40
+    )

@@ -11,7 +11,7 @@ import simulated_results as simulated
 from report_pages import Links, csv_rows
 
 from agentmerge_hub.analysis import error_analysis
-from agentmerge_hub.analysis.report import writer
+from agentmerge_hub.analysis.report import explanations, writer
 
 SPLITS = {"inter_task": 3, "cross_task": 3, "validation": 2}
 
@@ -153,6 +153,25 @@ def test_the_error_of_a_rate_is_the_spread_it_has_over_studies() -> None:
 def test_the_page_says_what_goes_along_with_the_difference(sweep: Path) -> None:
     page = (sweep / "report.html").read_text()
     assert "example copied 0% against 67%" in page and "copied at step 0 0% against 100%" in page
+
+
+def test_categories_are_named_only_where_they_differ_beyond_their_error() -> None:
+    def found(gains: dict[str, list[float]]) -> list[str]:
+        about = {"agent": "", "learning_rate": None, "samples_seen": None, "merge_lambda": None, "split": "cross_task"}
+        by_task = [
+            about | {"method": method, "category": category, "task": f"{category}{number}", "reward": reward}
+            for category, values in gains.items() for number, gain in enumerate(values)
+            for method, reward in (("agentmerge", 0.2 + gain), ("instruct_finetuned", 0.2))
+        ]  # fmt: skip
+        row = {f"{key}_{side}": about.get(key) for key in about for side in "ab"} | about
+        row |= {"method_a": "agentmerge", "method_b": "instruct_finetuned", "pairs": 9}
+        return explanations.sentences([row], [], by_task)
+
+    assert found({"form": [0.5, 0.6, 0.4], "list": [0.0, 0.1, -0.1]}) == [
+        "AgentMerge against instruct fine-tuned (cross-task): +50 points in form (3 tasks), +0 in list (3 tasks)."
+    ]
+    assert found({"form": [0.7, -0.3, 0.1], "list": [0.4, -0.6, 0.0]}) == []
+    assert found({"form": [0.6], "list": [0.0, 0.1, -0.1]}) == []
 
 
 def test_loops_are_runs_of_the_same_action() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import simulated_results as simulated
 from click.testing import CliRunner
+from report_pages import csv_rows
 
 from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.analysis.command import plan
@@ -87,7 +88,7 @@ def test_a_plan_is_kept_or_not_and_decides(tmp_path: Path) -> None:
         run(*EASY, "--runs", 5, "--tasks", 8, "--seeds", 3, "-o", path)
     for name, runs, tasks, gap, says in (
         ("all", 5, 8, 4.0, "the plan was kept.*look 2 of 2.*AgentMerge is better"),
-        ("interim", 3, 8, 0.5, "the plan was kept.*look 1 of 2.*go on to the next look"),
+        ("interim", 3, 8, 1.0, "the plan was kept.*look 1 of 2.*go on to the next look"),
         ("equal", 5, 8, 0.0, "the plan was kept.*not settled"),
         ("few runs", 4, 8, 4.0, "the plan was not kept.*4 and 4 training runs instead of 3 or 5"),
         ("more tasks", 5, 9, 4.0, "the plan was not kept.*9 tasks instead of 8"),
@@ -97,6 +98,10 @@ def test_a_plan_is_kept_or_not_and_decides(tmp_path: Path) -> None:
         writer.write([folder], out, writer.Options(draws=200, plan_file=path, traces=0))
         page = " ".join((out / "report.html").read_text().split())
         assert re.search(says, page), name
+        (row,) = csv_rows(out / "comparisons.csv")
+        assert name == "few runs" or name == "more tasks" or (row["verdict"] == "better") == (name == "all")
+        if name == "interim":  # the level of this look is far below 0.05
+            assert float(row["p"]) < 0.05 and "is better than" not in page
         assert manifest.read(out)["config"]["plan_sha256"] == content_hash.file_hash(path)
         assert manifest.read(out)["inputs"]["plan"]["name"] == "plan.yml"
 

@@ -72,6 +72,7 @@ def test_means_are_those_of_finished_episodes_and_the_lost_are_counted(made: tup
 
 def test_the_page_stands_alone_and_shows_the_lineage(made: tuple[Path, str]) -> None:
     page = (made[0] / "report.html").read_text()
+    assert not (made[0] / "traces").exists()  # the results have no traces
     assert "<script" not in page and "http://" not in page.replace("http-equiv", "") and "https://" not in page
     for name in ("workarena-traces", "tiny-base-all", "build", "train", "merge"):
         assert name in page

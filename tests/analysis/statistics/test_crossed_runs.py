@@ -2,13 +2,14 @@
 
 import importlib.util
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from agentmerge_hub.analysis.statistics import power
-from agentmerge_hub.analysis.statistics.crossed_runs import cell_values, components, estimate
+from agentmerge_hub.analysis.statistics.crossed_runs import cell_values, components, differing_side, estimate
 from agentmerge_hub.package_data import data_folder
 
 
@@ -37,6 +38,21 @@ def test_equal_methods_are_separated_in_three_to_six_percent_of_studies(paired: 
     assert max(rates.values()) < 0.06 + 2.5 * 0.0084, rates
     assert min(rates.values()) > 0.03 - 2.5 * 0.006, rates
     assert 0.035 < np.mean(list(rates.values())) < 0.055
+
+
+def test_few_runs_that_differ_on_one_side_only_have_the_degrees_of_freedom_of_that_side() -> None:
+    """Equal methods; the runs of one differ by a logit, those of the other do not."""
+    a, b = false_verdicts().studies(np.random.default_rng(1), 1200, 3, 33, (0.0, 1.0), difficulty=0.5)
+    parts = components(a, b)
+    found = estimate(parts)
+    alone = differing_side(parts) == 1
+    assert alone.mean() > 0.6 and (differing_side(parts) == 0).mean() < 0.01
+    t = np.abs(found.value / np.sqrt(found.variance))[alone]
+    assert np.all(found.p_value()[alone] >= 2 * stats.t.sf(t, 2) - 1e-12)
+    at_most = 0.06 + 2.5 * 0.007
+    assert np.mean(found.p_value() < 0.05) < at_most < np.mean(replace(found, least_df=np.inf).p_value() < 0.05)
+    half = found.half_width(0.9)
+    assert np.array_equal(np.abs(found.value) > half, found.p_value() < 0.1)
 
 
 @pytest.mark.parametrize("runs", [3, 8])
