@@ -113,7 +113,12 @@ def draw_runs(axis: Any, x: float, row: dict[str, Any], color: str) -> None:
 
     means = run_means(row)
     moved = offset_copy(axis.transData, fig=axis.figure, x=5, units="points")
-    axis.plot([x] * len(means), means, ".", color=color, markersize=5, alpha=0.8, transform=moved, clip_on=False)
+    if means:  # dots with a transformation of their own do not count for the limits of the axis
+        axis.update_datalim([(x, mean) for mean in means])
+    (dots,) = axis.plot(
+        [x] * len(means), means, ".", color=color, markersize=5, alpha=0.8, transform=moved, clip_on=False
+    )
+    dots.set_in_layout(False)
 
 
 def _svg(paint: Callable[[Any], None], size: tuple[float, float], png: Path | None) -> str:
