@@ -1,6 +1,5 @@
 """Training for benchmarks/gpu.py: one side of a comparison, or one way of attention, in this process."""
 
-import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,9 @@ class Clock(TrainerCallback):
 
 
 SIDES: dict[str, dict[str, Any]] = {
-    "trl": {}, "ours": {}, "cudnn": {}, "liger": {"use_liger_kernel": True}, "compiled": {"torch_compile": True},
+    "trl": {}, "ours": {}, "liger": {"use_liger_kernel": True}, "compiled": {"torch_compile": True},
 }  # fmt: skip
 """Sides of a comparison, with the options that distinguish this package's."""
-CUDNN_FIRST = [SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
@@ -76,8 +74,7 @@ def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
 
     clock = Clock(warm)
     trainer.add_callback(clock)
-    with sdpa_kernel(CUDNN_FIRST, set_priority=True) if side in ("cudnn", "liger") else contextlib.nullcontext():
-        trainer.train()
+    trainer.train()
     length, labels = len(dataset[0]["input_ids"]), sum(label != -100 for label in dataset[0]["labels"])
     speed = measured * length / (clock.ended - clock.started)
     result: dict[str, Any] = {

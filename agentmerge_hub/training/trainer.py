@@ -21,7 +21,7 @@ from transformers import (
 from trl import SFTTrainer, get_quantization_config
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import completion_loss, model_loading, packs, special_tokens
+from agentmerge_hub.training import attention_kernel, completion_loss, model_loading, packs, special_tokens
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.preflight.trl_options import evaluates
 
@@ -92,6 +92,9 @@ def new_trainer(
         packs.check(model, dataset["input_ids"][:2])
     if sft.device.type == "cpu":
         completion_loss.skip_prompt_logits(model)
+    else:
+        lengths = [len(row) for row in dataset["input_ids"]]
+        attention_kernel.choose(lengths, sft.num_train_epochs * len(lengths) / sft.world_size)
     return trainer
 
 

@@ -11,7 +11,7 @@ from accelerate import PartialState
 
 from agentmerge_hub.chat_template import ChatTemplate, parse_settings
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
-from agentmerge_hub.training import model_loading, rows
+from agentmerge_hub.training import attention_kernel, model_loading, rows
 from agentmerge_hub.training.likelihood import results, scoring
 from agentmerge_hub.training.preference import labeled_likelihood, margins
 
@@ -67,6 +67,7 @@ def _score(args: LikelihoodArgs, out: Path) -> pa.Table:
     }
     score = _scorer(args, next(iter(splits.values())).column_names)
     model = model_loading.load_model(args.model, args.revision).to(state.device)
+    attention_kernel.disable_cudnn()
     tables = []
     for name, loaded in splits.items():
         chosen = loaded.select(range(min(args.limit or len(loaded), len(loaded))))

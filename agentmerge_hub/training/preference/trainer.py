@@ -7,7 +7,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase, Trainer, TrainerCallback
 from trl import DPOTrainer, KTOTrainer, get_quantization_config
 
-from agentmerge_hub.training import model_loading
+from agentmerge_hub.training import attention_kernel, model_loading
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.completion_loss import skip_prompt_logits
 from agentmerge_hub.training.preference import labeled, pairs
@@ -93,4 +93,5 @@ def _new_trainer(
     if settings.device.type == "cpu":
         for model in filter(None, (base_model(trainer), trainer.ref_model)):
             skip_prompt_logits(model, by_row=True)
+    attention_kernel.disable_cudnn()
     return trainer

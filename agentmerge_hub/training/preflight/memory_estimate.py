@@ -33,7 +33,9 @@ class Estimate:
     """Number of checkpoints that are kept."""
 
 
-def estimate(model: Any, config: RunConfig, tokens: int, labels: int, checkpoints: int) -> Estimate:
+def estimate(
+    model: Any, config: RunConfig, tokens: int, labels: int, checkpoints: int, checkpointing: bool
+) -> Estimate:
     """Estimate what a run needs.
 
     Args:
@@ -42,6 +44,7 @@ def estimate(model: Any, config: RunConfig, tokens: int, labels: int, checkpoint
         tokens: of the largest batch on one device, padding included.
         labels: largest number of trained tokens in such a batch.
         checkpoints: that the run writes.
+        checkpointing: whether activations are computed again in the backward pass.
     """
     sizes = [(each.numel(), each.requires_grad) for each in model.parameters()]
     total, trained = sum(size for size, _ in sizes), sum(size for size, requires_grad in sizes if requires_grad)
@@ -54,13 +57,13 @@ def estimate(model: Any, config: RunConfig, tokens: int, labels: int, checkpoint
         held += width * total
     gradients = width * trained
     head = width * embedding.numel() if embedding.requires_grad else 0.0
-    copies = _autocast_copies(config, total - embedding.numel(), trained)
+    copies = _autocast_copies(config, total - embedding.numel(), trained, checkpointing)
     if any(os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true" for name in ("FSDP", "DEEPSPEED")):
         held, gradients, head, copies = (
             each / int(os.environ.get("WORLD_SIZE", "1")) for each in (held, gradients, head, copies)
         )
     logits = min(16 * labels * embedding.shape[0], _LOGITS)
-    layer, all_layers = _activations(model, config, tokens)
+    layer, all_layers = _activations(model, config, tokens, checkpointing)
     # Gradients appear while activations go; those of earlier batches of a step are there from the start.
     present = gradients if config.sft.gradient_accumulation_steps > 1 else min(head, gradients)
     backward_starts = present + copies + all_layers + logits
@@ -74,12 +77,12 @@ def estimate(model: Any, config: RunConfig, tokens: int, labels: int, checkpoint
     )
 
 
-def _autocast_copies(config: RunConfig, body: int, trained: int) -> float:
+def _autocast_copies(config: RunConfig, body: int, trained: int, checkpointing: bool) -> float:
     """Bytes of the weights in the precision of the pass: autocast keeps those of trained weights until the forward pass ends,
     and the backward pass needs those of frozen ones, unless it computes them again."""
     if not (config.sft.bf16 or config.sft.fp16):
         return 0.0
-    frozen = 0 if config.sft.gradient_checkpointing or config.model.load_in_4bit else max(body - trained, 0)
+    frozen = 0 if checkpointing or config.model.load_in_4bit else max(body - trained, 0)
     return 2.0 * (trained + frozen)
 
 
@@ -91,7 +94,7 @@ def _moments(config: RunConfig, width: int) -> int:
     return 2 if "8bit" in name else 2 * width
 
 
-def _activations(model: Any, config: RunConfig, tokens: int) -> tuple[float, float]:
+def _activations(model: Any, config: RunConfig, tokens: int, checkpointing: bool) -> tuple[float, float]:
     """Bytes kept for the backward pass: of one layer, and of all, or only their inputs if activations are computed again."""
     text, width = model.config.get_text_config(), 2 if config.sft.bf16 or config.sft.fp16 else 4
     hidden, layers = text.hidden_size, _layers(model)
@@ -105,7 +108,7 @@ def _activations(model: Any, config: RunConfig, tokens: int) -> tuple[float, flo
         gates = 2 if config.sft.use_liger_kernel else 4  # Liger computes the activation and the product again
         layer = 16 * hidden + width * (6 * hidden + attention + gates * mlp)
     kept = len(layers) - _frozen_from_the_bottom(model, layers)
-    if config.sft.gradient_checkpointing:
+    if checkpointing:
         return tokens * layer, tokens * (layer + 4 * hidden * kept)
     return tokens * layer, tokens * layer * kept
 
@@ -162,6 +165,22 @@ def memory_warning(needed: Estimate) -> str | None:
     return (
         f"Warning: the run takes about {needed.memory / GB:.1f} GB of memory a process and the {device} has "
         f"{available / GB:.1f} GB: lower per_device_train_batch_size, set activation_checkpointing, or shard over more devices"
+    )
+
+
+def checkpointing_hint(config: RunConfig, without: float, available: float) -> str | None:
+    """A sentence if activations are computed again on a GPU that could keep them.
+
+    Args:
+        config: the run's settings.
+        without: bytes of one process that keeps its activations.
+        available: bytes of the GPU.
+    """
+    if not config.sft.gradient_checkpointing or config.sft.device.type == "cpu" or without > 0.9 * available:
+        return None
+    return (
+        f"Note: activation_checkpointing: false would take about {without / GB:.0f} of the GPU's {available / GB:.0f} GB and save "
+        "a quarter of the operations"
     )
 
 

@@ -40,6 +40,8 @@ class Plan:
     parameters: int
     trained_parameters: int
     needs: memory_estimate.Estimate
+    memory_without_checkpointing: float
+    """Bytes of one process if no activation is computed again."""
     rows_sha256: str
     """Over the token ids and labels of all rows, in order: identifies them wherever the dataset came from."""
 
@@ -85,6 +87,10 @@ def make_plan(
     largest = sft.max_length if sft.packing and sft.max_length else int(lengths.max())
     answers = int(labels.max()) * math.ceil(len(lengths) / batches.items) * together
     checkpoints = SaveSchedule.of(config, batches).count(steps)
+    needs, without = (
+        memory_estimate.estimate(model, config, largest * together, answers, checkpoints, checkpointing)
+        for checkpointing in (sft.gradient_checkpointing, False)
+    )
     return Plan(
         model=config.model_name,
         rows=len(lengths),
@@ -97,7 +103,8 @@ def make_plan(
         padding=_padding(lengths, sft),
         parameters=sum(each.numel() for each in parameters),
         trained_parameters=sum(each.numel() for each in parameters if each.requires_grad),
-        needs=memory_estimate.estimate(model, config, largest * together, answers, checkpoints),
+        needs=needs,
+        memory_without_checkpointing=without.memory,
         rows_sha256=hashlib.sha256(b"".join(row.astype("<i4").tobytes() for row in (*ids, *all_labels))).hexdigest(),
     )
 

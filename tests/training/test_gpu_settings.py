@@ -1,0 +1,86 @@
+"""What differs on a GPU: the memory that a run takes there, and the kernel of its attention."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from agentmerge_hub.training import attention_kernel
+from agentmerge_hub.training.arguments import RunConfig, parse_args
+from agentmerge_hub.training.preflight import memory_estimate
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    settings = type(settings_of().sft)
+    monkeypatch.setattr(settings, "device", property(lambda _self: torch.device("cuda")))
+
+
+def settings_of(**options: Any) -> RunConfig:
+    given = {
+        "model_name_or_path": "m",
+        "dataset_name": "d",
+        "output_dir": "out",
+        "bf16": True,
+        "use_cpu": True,
+    } | options
+    return parse_args([word for key, value in given.items() for word in (f"--{key}", str(value))])
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "checkpointing", "peak"),
+    [
+        ("1b", {}, True, 21.15),
+        ("1b", {}, False, 35.30),
+        ("1b", {"use_liger_kernel": True}, False, 30.89),
+        ("3b", {}, True, 53.26),
+        ("3b", {"use_liger_kernel": True}, False, 74.12),
+        ("8b", {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear"}, True, 41.04),
+        (
+            "8b",
+            {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear", "use_liger_kernel": True},
+            True,
+            40.81,
+        ),
+    ],
+)
+@pytest.mark.usefixtures("on_a_gpu")
+def test_the_estimate_is_near_the_peak_that_was_measured(
+    shape: str, options: dict[str, Any], checkpointing: bool, peak: float
+) -> None:
+    """One row of 8,186 tokens, 282 of them trained, on an H100; in GB."""
+    from gpu_inputs import model_config
+    from peft import get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    config = settings_of(**options)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(model_config(shape))
+        if config.peft:
+            model = get_peft_model(model, config.peft)
+    needed = memory_estimate.estimate(model, config, 8186, 282, 1, checkpointing).memory / 1e9
+    assert needed == pytest.approx(peak, rel=0.05)
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+def test_a_gpu_that_could_keep_the_activations_is_told() -> None:
+    config = settings_of(activation_checkpointing=True)
+    hint = memory_estimate.checkpointing_hint(config, without=36e9, available=85e9)
+    assert hint and hint.startswith("Note: activation_checkpointing: false would take about 36 of the GPU's 85 GB")
+    assert memory_estimate.checkpointing_hint(config, without=80e9, available=85e9) is None
+    assert memory_estimate.checkpointing_hint(settings_of(activation_checkpointing=False), 36e9, 85e9) is None
+
+
+def test_cudnn_attends_only_where_lengths_repeat() -> None:
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    try:
+        attention_kernel.choose([100, 200, 100, 200], passes=8)
+        assert torch.backends.cuda.cudnn_sdp_enabled()
+        attention_kernel.choose([100, 200, 300, 400], passes=8)
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
