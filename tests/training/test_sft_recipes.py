@@ -16,7 +16,7 @@ from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.training import arguments, finetune
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-ON_CPU = ["--use_cpu", "true", "--bf16", "false"]
+ON_CPU = ["--use_cpu", "true", "--bf16", "false", "--use_liger_kernel", "false"]
 
 
 @pytest.mark.parametrize(
