@@ -25,12 +25,14 @@ from agentmerge_hub.errors import UserError, require
     "--instructions",
     metavar="FILE|DATASET",
     help="General instructions, on which the merge is kept near the instruct model: JSON rows of instruction, input and "
-    "output, or chat rows.",
+    "output, or chat rows.  [default: generated requests with exact answers]",
 )
 @click.option(
     "--keep-weight",
     type=float,
-    help="Weight of KL(instruct ‖ merged) on the instructions.  [default: 1 with --instructions]",
+    default=1.0,
+    show_default=True,
+    help="Weight of KL(instruct ‖ merged) on the instructions; 0 uses none.",
 )
 @click.option("--rows", type=click.IntRange(min=8), default=256, show_default=True, help="Expert answers at most.")
 @click.option(
@@ -54,13 +56,14 @@ from agentmerge_hub.errors import UserError, require
 def tune(spec: Path, data: str, out: Path, values: tuple[str, ...], grid: str, **options: Any) -> None:
     """Learn the λ of SPEC on validation tasks, by layer and by block.
 
-    λ minimises the negative log-likelihood of the expert answers and, with --instructions, the distance from the instruct
-    model. A part of the tasks is held out: the result says how the learned λ and the best constant λ do there. OUT is plain
-    mergekit YAML, with the curve in its comments and in a manifest beside it.
+    λ minimises the negative log-likelihood of the expert answers plus the distance from the instruct model on general
+    instructions. A part of the tasks is held out: the result says how the learned λ and the best constant λ do there. OUT is
+    plain mergekit YAML, with the curve in its comments and in a manifest beside it. A run that was killed continues when the
+    same command is run again.
 
     \b
     agentmerge build traces -o workarena-traces --validation-task NAME --validation-task NAME …
-    agentmerge tune recipes/merge/agentmerge.yml --data workarena-traces --instructions general.json -o tuned.yml
+    agentmerge tune recipes/merge/agentmerge.yml --data workarena-traces -o tuned.yml
     agentmerge merge tuned.yml -o merged/tuned
     """
     require("merge", "torch", "mergekit")

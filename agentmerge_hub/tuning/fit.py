@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 import torch
 from tqdm import tqdm
 
-from agentmerge_hub.tuning.objective import Objective, RowSet, Score
+from agentmerge_hub.tuning.fit_state import FitStateFile, Point
+from agentmerge_hub.tuning.objective import Objective, RowSet
 
 Item = TypeVar("Item")
 
@@ -18,17 +19,6 @@ _EVALUATIONS = 4
 
 _DECIMALS = 4
 """Of a learned λ in the spec; the scores are those of the rounded values."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """The objective at one λ, or after one step."""
-
-    fit: Score
-    held_out: Score
-    constant: float | None = None
-    """λ of the grid."""
-    step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +62,7 @@ def fit(
     groups: int,
     rows: RowSet,
     held_out: RowSet,
+    state_file: FitStateFile,
     *,
     grid: Sequence[float],
     steps: int,
@@ -85,6 +76,7 @@ def fit(
         groups: number of λ.
         rows: to fit.
         held_out: never fitted, and no choice depends on them.
+        state_file: of this run; what it holds is not computed again, and it is written after each part.
         grid: values of the constant λ.
         steps: of Adam.
         batch: rows of a step, expert answers and instructions each.
@@ -92,33 +84,44 @@ def fit(
         seed: of the order of the rows.
     """
     device = objective.lambdas.values.device
+    state = state_file.read()
 
     def point(values: torch.Tensor, constant: float | None = None, step: int | None = None) -> Point:
         return Point(objective.score(values, rows), objective.score(values, held_out), constant, step)
 
-    constants = tuple(
-        point(torch.full((groups,), value, device=device), constant=value)
-        for value in tqdm(grid, desc="constant λ", leave=False, disable=None)
-    )
-    first = min(constants, key=lambda found: found.fit.objective)
-    start = min(max(first.constant or 0.0, 0.02), 0.98)  # sigmoid reaches neither 0 nor 1
-    theta = torch.full((groups,), math.log(start / (1 - start)), device=device, requires_grad=True)
+    for value in tqdm(grid[len(state.grid) :], desc="constant λ", leave=False, disable=None):
+        state.grid.append(point(torch.full((groups,), value, device=device), constant=value))
+        state_file.write(state)
+    if not state.theta:
+        first = min(state.grid, key=lambda found: found.fit.objective)
+        start = min(max(first.constant or 0.0, 0.02), 0.98)  # sigmoid reaches neither 0 nor 1
+        state.theta = [math.log(start / (1 - start))] * groups
+    theta = torch.tensor(state.theta, device=device, requires_grad=True)
     optimizer = torch.optim.Adam([theta], lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
+    if state.step:
+        moments = {"exp_avg": state.mean, "exp_avg_sq": state.square}
+        optimizer.state[theta] = {name: torch.tensor(values, device=device) for name, values in moments.items()}
+        optimizer.state[theta]["step"] = torch.tensor(float(state.step))
     rng = random.Random(seed)
     answers, instructions = _Drawn(rows.answers, rng), _Drawn(rows.instructions, rng)
+    for _ in range(state.step):  # the rows that these steps took
+        answers.take(batch), instructions.take(batch)
     every = max(1, steps // _EVALUATIONS)
-    curve = [point(theta.detach().sigmoid(), step=0)]
-    for step in tqdm(range(1, steps + 1), desc="learn λ", leave=False, disable=None):
+    if not state.curve:
+        state.curve.append(point(theta.detach().sigmoid(), step=0))
+    for step in tqdm(range(state.step + 1, steps + 1), desc="learn λ", leave=False, disable=None):
+        optimizer.param_groups[0]["lr"] = learning_rate * (1 + math.cos(math.pi * (step - 1) / steps)) / 2
         optimizer.zero_grad()
         objective.backward(theta.sigmoid(), RowSet(answers.take(batch), instructions.take(batch)))
         optimizer.step()
-        schedule.step()
         if step % every == 0 and step <= steps - every:
-            curve.append(point(theta.detach().sigmoid(), step=step))
+            state.curve.append(point(theta.detach().sigmoid(), step=step))
+        state.step, state.theta = step, theta.tolist()
+        state.mean, state.square = (optimizer.state[theta][name].tolist() for name in ("exp_avg", "exp_avg_sq"))
+        state_file.write(state)
     values = [round(float(value), _DECIMALS) for value in theta.detach().sigmoid()]
-    curve.append(point(torch.tensor(values, device=device), step=steps))
-    return Fit(tuple(values), constants, tuple(curve))
+    last = point(torch.tensor(values, device=device), step=steps)
+    return Fit(tuple(values), tuple(state.grid), (*state.curve, last))
 
 
 class _Drawn(Generic[Item]):

@@ -16,9 +16,9 @@ class TuneSettings:
     """Of the dataset: all, cot or no_cot."""
     split: str = "validation"
     instructions: str | None = None
-    """File or dataset of general instructions; without it nothing keeps the merge near the instruct model."""
-    keep_weight: float | None = None
-    """Weight of KL(instruct ‖ merged) on them. Default: 1 with instructions, else 0."""
+    """File or dataset of general instructions; None takes generated requests (`generated_instructions`)."""
+    keep_weight: float = 1.0
+    """Weight of KL(instruct ‖ merged) on the instructions; with 0 nothing keeps the merge near the instruct model."""
     rows: int = 256
     """Expert answers at most, the held-out ones included; and as many instructions."""
     held_out: float = 0.25
@@ -38,13 +38,10 @@ class TuneSettings:
 
     def check(self) -> None:
         """Raise UserError if a setting is out of its range, settings exclude each other, or the device is not here."""
-        if self.keep_weight is not None and not 0 <= self.keep_weight < float("inf"):
+        if not 0 <= self.keep_weight < float("inf"):
             raise UserError(f"--keep-weight {self.keep_weight}: it takes a number, 0 or more")
-        if self.keep_weight and self.instructions is None:
-            raise UserError(
-                "--keep-weight needs general instructions to compare on: give --instructions FILE, a JSON file of instruction, "
-                "input and output, or a dataset of chat rows"
-            )
+        if self.instructions is not None and not self.keep_weight:
+            raise UserError("--instructions and --keep-weight 0 exclude each other: with 0 no instructions are used")
         if not 0 < self.held_out < 1:
             raise UserError(f"--held-out {self.held_out}: it takes a share between 0 and 1")
         if self.learning_rate <= 0:
@@ -56,10 +53,3 @@ class TuneSettings:
 
             if not torch.cuda.is_available():
                 raise UserError(f"device {self.device}: torch sees no GPU here, use cpu")
-
-    @property
-    def kept(self) -> float:
-        """The weight that is used."""
-        if self.instructions is None:
-            return 0.0
-        return 1.0 if self.keep_weight is None else self.keep_weight

@@ -1,8 +1,10 @@
 """Learns the λ of a merge on validation tasks. Input: a spec, a dataset, instructions. Output: a spec, and a manifest beside it.
 
-Nothing is merged: models are read, and every forward pass mixes their weights. The spec appears when everything is finished.
+Nothing is merged: models are read, and every forward pass mixes their weights. The spec appears when everything is finished; a run
+that was killed continues when the same command is run again.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -13,7 +15,7 @@ from datasets import Dataset
 from datasets.utils.logging import disable_progress_bar
 from transformers.utils import logging
 
-from agentmerge_hub import content_hash, locks, manifest
+from agentmerge_hub import __version__, content_hash, locks, manifest
 from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.chat_template import ChatTemplate, parse_settings
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
@@ -28,6 +30,8 @@ from agentmerge_hub.training.rows import tokenize
 from agentmerge_hub.tuning import validation_rows
 from agentmerge_hub.tuning.endpoints import Endpoints, endpoints_of, mixtures_of
 from agentmerge_hub.tuning.fit import Fit, fit
+from agentmerge_hub.tuning.fit_state import FitStateFile
+from agentmerge_hub.tuning.generated_instructions import generate
 from agentmerge_hub.tuning.instructions import load_instructions
 from agentmerge_hub.tuning.interpolation import interpolated_model, load_model
 from agentmerge_hub.tuning.lambda_groups import LambdaGroups, lambda_groups
@@ -110,16 +114,38 @@ def tune(
             objective = _objective(endpoints, groups, inputs, settings, rows)
             for sentence in (*rows.about, _memory(inputs, settings, objective)):
                 report(sentence)
+            folders = provenance.input_folders(parsed, inputs)
+            hashes = {folder: content_hash.file_hashes(folder) for folder in folders.values()}
+            state_file = FitStateFile(
+                out.with_name(f".{out.name}.state.json"), _identity(parsed.text, settings, hashes, rows)
+            )
+            if (state := state_file.read()).is_begun:
+                report(
+                    f"Continues an earlier run of the same settings: {len(state.grid)} of {len(settings.grid)} constants and "
+                    f"{state.step} of {settings.steps} steps are done."
+                )
             found = fit(
-                objective, len(groups.names), rows.fit, rows.held_out, grid=settings.grid, steps=settings.steps,
+                objective, len(groups.names), rows.fit, rows.held_out, state_file, grid=settings.grid, steps=settings.steps,
                 batch=settings.batch, learning_rate=settings.learning_rate, seed=settings.seed,
             )  # fmt: skip
             about = (f"Data: {data}, config {settings.config}, split {settings.split}.", *rows.about, _shown(settings))
             text = tuned_text(parsed, where, groups, found, about)
             _check_text(text, out, endpoints, groups, found, inputs)
-            folders = provenance.input_folders(parsed, inputs)
-            _write(text, out, record, settings, data, folders, groups, found, started)
+            _write(text, out, record, settings, data, folders, hashes, groups, found, started)
+            state_file.remove()
     return Tuned(out, groups, found)
+
+
+def _identity(spec: str, settings: TuneSettings, hashes: Mapping[Path, Mapping[str, str]], rows: _Rows) -> str:
+    """A hash of everything that a fit depends on: spec, settings, the models' files, and the rows' tokens."""
+    parts = [
+        spec,
+        asdict(settings),
+        [content_hash.combined_hash(found) for found in hashes.values()],
+        [asdict(rows.fit), asdict(rows.held_out)],
+        [__version__, torch.__version__],
+    ]
+    return content_hash.combined_hash({json.dumps(part): "" for part in parts})
 
 
 def _check_replaceable(out: Path, record: Path) -> None:
@@ -147,21 +173,22 @@ def _load_rows(data: str, settings: TuneSettings, encode: Callable[[Dataset], li
     ]
     answers = [encode(rows.select(indices)) for indices in chosen]
     instructions: list[list[Sample]] = [[], []]
-    if settings.instructions is not None and settings.kept:
-        general = load_instructions(settings.instructions)
-        general = general.shuffle(seed=settings.seed).select(range(min(settings.rows, len(general))))
+    if settings.keep_weight:
+        if settings.instructions is None:
+            general, name = generate(settings.rows, settings.seed), "generated requests"
+        else:
+            general, name = load_instructions(settings.instructions), Path(settings.instructions).name
+            general = general.shuffle(seed=settings.seed).select(range(min(settings.rows, len(general))))
         if len(general) < 2:
             raise UserError(f"--instructions {settings.instructions}: two or more are needed, some are held out")
         count = min(len(general) - 1, max(1, round(settings.held_out * len(general))))
         instructions = [encode(general.select(range(count, len(general)))), encode(general.select(range(count)))]
         about.append(
-            f"Instructions: {len(general) - count} of {Path(settings.instructions).name} are fitted, {count} are held out; keep weight "
-            f"{settings.kept:g}."
+            f"Instructions: {len(general) - count} of {name} are fitted, {count} are held out; keep weight {settings.keep_weight:g}."
         )
     else:
         about.append(
-            "No general instructions (--instructions): λ is fitted to the expert answers alone, and nothing keeps the merge near "
-            "the instruct model."
+            "Keep weight 0: λ is fitted to the expert answers alone, and nothing keeps the merge near the instruct model."
         )
     return _Rows(RowSet(answers[0], instructions[0]), RowSet(answers[1], instructions[1]), tuple(about))
 
@@ -178,9 +205,9 @@ def _objective(
     check_rows(model, max(len(ids) for ids, _ in samples), max(max(ids) for ids, _ in samples))
     instruct = {inputs.donor_reference: 1.0}
     reference = model
-    if settings.kept and any(mixture != instruct for mixture in endpoints.first.values()):
+    if settings.keep_weight and any(mixture != instruct for mixture in endpoints.first.values()):
         reference = load_model(lambda name: instruct, inputs, dtype, device)
-    return Objective(model, lambdas, reference, settings.kept)
+    return Objective(model, lambdas, reference, settings.keep_weight)
 
 
 def _memory(inputs: MergeInputs, settings: TuneSettings, objective: Objective) -> str:
@@ -219,7 +246,7 @@ def _check_text(
 
 def _write(
     text: str, out: Path, record: Path, settings: TuneSettings, data: str, folders: Mapping[str, Path],
-    groups: LambdaGroups, found: Fit, started: float,
+    hashes: Mapping[Path, Mapping[str, str]], groups: LambdaGroups, found: Fit, started: float,
 ) -> None:  # fmt: skip
     """Write the manifest, then the spec: each whole or not at all."""
     inputs = dict(folders)
@@ -237,7 +264,7 @@ def _write(
         config = {"dataset": data, **asdict(settings)}
         if settings.instructions is not None and Path(settings.instructions).is_file():
             config["instructions_sha256"] = content_hash.file_hash(Path(settings.instructions))
-        manifest.write(scratch, STAGE, inputs=inputs, config=config, counts=counts, started=started)
+        manifest.write(scratch, STAGE, inputs=inputs, config=config, counts=counts, started=started, known=hashes)
         content = (scratch / manifest.NAME).read_text(encoding="utf-8")
     write_text(record, content)
     write_text(out, text)

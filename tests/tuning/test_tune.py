@@ -1,6 +1,8 @@
 """λ is learned on validation tasks alone, and the tuned spec is the merge that was scored, in mergekit too."""
 
+import calendar
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,9 @@ from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.package_data import data_folder
 from agentmerge_hub.training.likelihood.scoring import score
+from agentmerge_hub.tuning.fit_state import FitState, FitStateFile, Point
+from agentmerge_hub.tuning.generated_instructions import generate
+from agentmerge_hub.tuning.objective import Score
 from agentmerge_hub.tuning.validation_rows import hold_out, load_validation
 
 RECIPES = data_folder("recipes") / "merge"
@@ -48,7 +53,7 @@ def by_mergekit(file: Path, out: str) -> dict[str, torch.Tensor]:
     return load_file(Path(out) / "model.safetensors")
 
 
-def test_the_tuned_spec_is_the_merge_that_was_scored(here: Path) -> None:
+def test_the_tuned_spec_is_the_merge_that_was_scored(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     tuned = tune(spec(here), "workarena-traces", Path("tuned.yml"), settings=SETTINGS, report=said.append)
     first, last = tuned.fit.curve[0], tuned.fit.curve[-1]
@@ -75,8 +80,53 @@ def test_the_tuned_spec_is_the_merge_that_was_scored(here: Path) -> None:
     assert record["stage"] == "tune" and set(record["inputs"]) == {"base", "agent", "instruct", "dataset"}
     assert record["counts"]["lambda"] == dict(zip(tuned.groups.names, tuned.fit.values))
     assert "constant of the grid" in tuned.verdict[0]
-    tune(spec(here), "workarena-traces", Path("tuned.yml"), settings=SETTINGS)
-    assert Path("tuned.yml").read_text() == text
+
+    stop_after(monkeypatch, writes=6)  # three constants and three of six steps
+    with pytest.raises(KeyboardInterrupt):
+        tune(spec(here), "workarena-traces", Path("again.yml"), settings=SETTINGS)
+    assert Path(".again.yml.state.json").is_file() and not Path("again.yml").exists()
+    said.clear()
+    tune(spec(here), "workarena-traces", Path("again.yml"), settings=SETTINGS, report=said.append)
+    assert any("3 of 3 constants and 3 of 6 steps are done" in line for line in said)
+    assert Path("again.yml").read_text() == text and not Path(".again.yml.state.json").exists()
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
+    """Let a run be interrupted once, after so many writes of its state."""
+    write, left = FitStateFile.write, [writes]
+
+    def counted(file: FitStateFile, state: FitState) -> None:
+        write(file, state)
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(FitStateFile, "write", counted)
+
+
+def test_the_state_of_another_run_is_not_used(tmp_path: Path) -> None:
+    score = Score(1.5, 0.1, 1.6)
+    state = FitState("one", [Point(score, score, constant=0.3)], [Point(score, score, step=0)], 2, [0.1], [1e-9], [0.3])
+    FitStateFile(tmp_path / "state", "one").write(state)
+    assert FitStateFile(tmp_path / "state", "one").read() == state
+    assert FitStateFile(tmp_path / "state", "other").read() == FitState("other")
+    (tmp_path / "state").write_text('{"identity": "one", "grid": [')
+    assert FitStateFile(tmp_path / "state", "one").read() == FitState("one")
+
+
+def test_generated_instructions_have_exact_answers() -> None:
+    rows = generate(120, 0)
+    assert rows.num_rows == 120 and generate(120, 0)[:] == rows[:] != generate(120, 1)[:]
+    answers = {row["prompt"][0]["content"]: row["completion"][0]["content"] for row in rows}
+    assert len(answers) == 120 and all(answers.values())
+    for question, answer in answers.items():
+        if found := re.fullmatch(r"What is (\d+) plus (\d+)\?.*", question):
+            assert answer.endswith(f"= {int(found[1]) + int(found[2])}")
+        elif found := re.fullmatch(r"Sort these words alphabetically, separated by commas: (.*)\.", question):
+            assert answer.split(", ") == sorted(found[1].split(", "))
+        elif found := re.fullmatch(r"Today is (\w+)\. Which day is it in (\d) days\?.*", question):
+            day = (list(calendar.day_name).index(found[1]) + int(found[2])) % 7
+            assert answer == f"In {found[2]} days it is {calendar.day_name[day]}."
 
 
 def test_fixed_filters_stay_and_one_constant_keeps_its_name(here: Path) -> None:
@@ -92,7 +142,7 @@ def test_fixed_filters_stay_and_one_constant_keeps_its_name(here: Path) -> None:
     ours, theirs = load_file("whole/model.safetensors"), by_mergekit(Path("whole.yml"), "whole-by-mergekit")
     assert all(ours[name].equal(theirs[name]) for name in ours)
     command = ["tune", str(spec(here)), "--data", "workarena-traces", "--split", "validation-tasks", "-o", "one.yml",
-               "--by", "constant", "--rows", "8", "--steps", "1", "--batch", "2", "--grid", "0.4"]  # fmt: skip
+               "--keep-weight", "0", "--by", "constant", "--rows", "8", "--steps", "1", "--batch", "2", "--grid", "0.4"]  # fmt: skip
     done = CliRunner().invoke(agentmerge, command, catch_exceptions=False)
     assert "nothing keeps the merge near the instruct model" in done.output and "Wrote one.yml" in done.output
     assert "# lambda" in Path("one.yml").read_text() and "# 1 - lambda" in Path("one.yml").read_text()
@@ -104,7 +154,8 @@ def test_fixed_filters_stay_and_one_constant_keeps_its_name(here: Path) -> None:
         ({"split": "cross_task"}, "validation tasks only"),
         ({"split": "train"}, "validation tasks only"),
         ({"split": "dev"}, "it has train, validation, cross_task"),
-        ({"keep_weight": 2.0}, "needs general instructions"),
+        ({"keep_weight": 0.0, "instructions": "general.json"}, "exclude each other"),
+        ({"keep_weight": float("nan")}, "takes a number, 0 or more"),
         ({"instructions": "workarena-traces/README.json"}, "cannot be read as JSON"),
         ({"recipe": "ties"}, "linear in the weights"),
         ({"recipe": "lines"}, "no number marked `# lambda`"),
