@@ -85,7 +85,8 @@ def sweep(
         checkpoints: folders, or patterns of folders, that replace the agent.
         values: as in `read_spec`.
         settings: as for `merge`.
-        at_once: merges of one pass over the inputs; they appear, and are scored, before the next pass. Default: all.
+        at_once: merges of one pass over the inputs; they appear, and are scored, before the next pass. Default: all that the
+            disk can take; the others follow where scoring deletes some.
         evaluate: a command that scores a finished merge: its folder is the last argument, the last line that it prints is
             the score, higher is better.
         keep: ``best`` deletes every scored merge but the best.
@@ -113,17 +114,22 @@ def estimate_sweep(
     values: Mapping[str, str] | None = None,
     settings: MergeSettings | None = None,
     disk_speed: float = DISK_SPEED,
-) -> dict[Path, MergeEstimate]:
+) -> dict[Path, MergeEstimate | UserError]:
     """What each merge of a grid would read, write and take; nothing is written.
 
     Returns:
-        Folder of each merge → its cost.
+        Folder of each merge → its cost alone, or why it would fail. A pass reads each model once for all its merges.
 
     Raises:
-        UserError: as `estimate_merge`, or if the grid itself is wrong.
+        UserError: if the grid itself is wrong.
     """
-    points = _grid(spec, out, lambdas, checkpoints, values)
-    return {point.job.out: dry_run.estimate(point.job, settings or MergeSettings(), disk_speed) for point in points}
+    found: dict[Path, MergeEstimate | UserError] = {}
+    for point in _grid(spec, out, lambdas, checkpoints, values):
+        try:
+            found[point.job.out] = dry_run.estimate(point.job, settings or MergeSettings(), disk_speed)
+        except UserError as error:
+            found[point.job.out] = error
+    return found
 
 
 def _job(spec: Path, out: Path, values: Mapping[str, str] | None) -> MergeJob:

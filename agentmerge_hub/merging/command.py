@@ -161,7 +161,7 @@ def _read(spec: Path, values: dict[str, str]) -> "Spec":
     "--at-once",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Merges of one pass over the inputs; they appear before the next pass begins.  [default: all]",
+    help="Merges of one pass over the inputs; they appear before the next pass begins.  [default: all that the disk takes]",
 )
 @click.option(
     "--evaluate",
@@ -212,14 +212,16 @@ def sweep(
     _read(spec, values)
     if dry_run:
         for folder, cost in api.estimate_sweep(spec, out, *grid, values, settings, disk_speed).items():
-            click.echo(f"{folder} by {cost}")
+            click.echo(f"{folder} would fail: {cost}" if isinstance(cost, UserError) else f"{folder} by {cost}")
         return
     results = api.sweep(spec, out, *grid, values, settings, at_once=at_once, evaluate=evaluate, keep=keep)
     _show(results)
     failed = [result for result in results if result.failed]
     if failed:
         reasons = "; ".join(dict.fromkeys(result.state for result in failed))
-        raise UserError(f"{len(failed)} of {len(results)} merges failed, the others are in {out}: {reasons}")
+        raise UserError(
+            f"{len(failed)} of {len(results)} merges failed or have no score, the others are in {out}: {reasons}"
+        )
 
 
 def _show(results: "list[SweepResult]") -> None:

@@ -66,6 +66,7 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
     with scratch_folder("adapters") as scratch:
         inputs = open_inputs(spec, scratch, settings.adapter_base)
         formula = backends.streaming_formula(spec, inputs)
+        backends.check_computable(formula, inputs)
         references = formula.references if formula else list(inputs.models)
         read = sum(tensor.size for reference in references for tensor in inputs.models[reference].tensors.values())
     written = written_bytes(spec, inputs)

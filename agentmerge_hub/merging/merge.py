@@ -17,7 +17,7 @@ from agentmerge_hub.atomic_write import sync_path
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.merging.engine import mergekit_backend, streaming
 from agentmerge_hub.merging.engine.shard_writer import ShardWriter
-from agentmerge_hub.merging.inputs.checkpoint import tensors_of
+from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
 from agentmerge_hub.merging.merge_job import MergeJob, MergeResult, MergeRun, MergeSettings
 from agentmerge_hub.merging.outputs import model_card, model_checks, model_files, provenance
 from agentmerge_hub.merging.preparation import check_disk_space, open_runs
@@ -101,7 +101,7 @@ def _write(
         if run.problem is None:
             results.append(_finish(run, hashes, reply=settings.reply and not settings.quick, started=started))
         else:
-            results.append(MergeResult(run.job.out, None, run.problem))
+            results.append(MergeResult(run.job.out, None, run.problem, run.lacks_space))
     return results
 
 
@@ -150,7 +150,7 @@ def _stream(runs: Sequence[MergeRun], settings: MergeSettings) -> None:
 
 
 def _file_hashes(folders: set[Path]) -> Hashes:
-    return {folder: content_hash.file_hashes(folder) for folder in folders}
+    return {folder: input_file_hashes(folder) for folder in folders}
 
 
 def _weight_hashes(folders: Sequence[Path]) -> Hashes:
@@ -177,8 +177,7 @@ def _finish(run: MergeRun, hashes: Sequence[Future[Hashes]], *, reply: bool, sta
         answer = model_checks.reply(folder) if reply else None
         roles = provenance.roles_of(spec)
         (folder / "README.md").write_text(model_card.draft(out.name, spec, roles, inputs), encoding="utf-8")
-        shapes = [tensor.shape for tensor in tensors_of(folder).values()]
-        counts = {"tensors": len(shapes), "parameters": sum(map(prod, shapes)), "reply": answer}
+        counts = {**provenance.counts_of(folder), "reply": answer}
         known = {path: found for future in hashes for path, found in future.result().items()}
         provenance.write_manifest(folder, spec, inputs, counts=counts, started=started, known=known)
         run.stack.close()

@@ -29,6 +29,8 @@ class MergeResult:
     reply: str | None = None
     problem: str | None = None
     """Why it was not kept; None if it was."""
+    lacks_space: bool = False
+    """The disk could not take it, beside the other merges of its pass."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class MergeRun:
     formula: Formula | None = None
     folder: Path = Path()
     problem: str | None = None
+    lacks_space: bool = False
 
     @property
     def opened(self) -> MergeInputs:

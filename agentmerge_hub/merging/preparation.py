@@ -8,7 +8,7 @@ from pathlib import Path
 from agentmerge_hub import output_folder
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.engine import backends
-from agentmerge_hub.merging.inputs.checkpoint import locate
+from agentmerge_hub.merging.inputs.checkpoint import TOKENIZER_FILES, locate
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, open_inputs, split_reference
 from agentmerge_hub.merging.inputs.safetensors_header import DTYPE_BYTES
 from agentmerge_hub.merging.merge_job import MergeRun, MergeSettings
@@ -39,8 +39,7 @@ def open_runs(runs: Sequence[MergeRun], settings: MergeSettings, scratch: Path) 
             run.formula = backends.streaming_formula(spec, run.inputs)
             if run.formula is None:
                 mergekit_schema.validate(spec, where)
-            else:
-                backends.check_layers(run.formula, run.inputs)
+            backends.check_computable(run.formula, run.inputs)
         except UserError as error:
             run.fail(str(error))
 
@@ -64,9 +63,11 @@ def check_disk_space(runs: Sequence[MergeRun]) -> None:
         out = run.job.out.absolute()
         place = next(path for path in (out, *out.parents) if path.exists())
         device = place.stat().st_dev
-        needed = written_bytes(run.job.spec, run.opened)
+        copied = (run.opened.donor / name for name in TOKENIZER_FILES)
+        needed = written_bytes(run.job.spec, run.opened) + sum(path.stat().st_size for path in copied if path.is_file())
         left = free.setdefault(device, shutil.disk_usage(place).free)
         if left < needed:
+            run.lacks_space = True
             run.fail(f"{place} has {left / 1e9:.1f} GB free, and the merge takes {needed / 1e9:.1f}: free some space")
         else:
             free[device] = left - needed

@@ -9,6 +9,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.engine.mergekit_backend import SPEC_FILE
 from agentmerge_hub.merging.inputs.adapter import is_adapter
 from agentmerge_hub.merging.inputs.checkpoint import weight_files
+from agentmerge_hub.merging.inputs.input_hashes import input_hash
 from agentmerge_hub.merging.inputs.merge_inputs import folders_of
 from agentmerge_hub.merging.merge import merge
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
@@ -141,7 +142,8 @@ def sweep(
     Args:
         points: of `grid`.
         out: the folder of the merges' folders.
-        at_once: merges of one pass over the inputs; they appear, and are scored, before the next pass. Default: all.
+        at_once: merges of one pass over the inputs; they appear, and are scored, before the next pass. Default: all that the
+            disk can take.
         scoring: how finished merges are scored.
 
     Raises:
@@ -164,14 +166,17 @@ def sweep(
             found[point.job.out] = SweepResult(point.job.out, point.checkpoint, point.lambda_, state, score=score)
     finished = [point for point in points if point.job.out in found and found[point.job.out].state == KEPT]
     _score(finished, found, scores, scoring, points, hashes)
-    size = at_once or len(missing) or 1
-    for begin in range(0, len(missing), size):
-        batch = missing[begin : begin + size]
-        for point, result in zip(batch, merge([point.job for point in batch], settings)):
-            found[result.out] = SweepResult(
-                result.out, point.checkpoint, point.lambda_, result.problem or MADE, result.reply
-            )
-        _score([point for point in batch if found[point.job.out].state == MADE], found, scores, scoring, points, hashes)
+    while missing:
+        batch, missing = missing[: at_once or None], missing[at_once:] if at_once else []
+        results = merge([point.job for point in batch], settings)
+        for point, result in zip(batch, results):
+            state = result.problem or MADE
+            found[result.out] = SweepResult(result.out, point.checkpoint, point.lambda_, state, result.reply)
+        made = [point for point in batch if found[point.job.out].state == MADE]
+        present = [point.job.out for point in points if point.job.out.exists()]
+        _score(made, found, scores, scoring, points, hashes)
+        if not all(folder.exists() for folder in present):  # there is space for more
+            missing = [point for point, result in zip(batch, results) if result.lacks_space] + missing
     return [found[point.job.out] for point in points]
 
 
@@ -233,7 +238,7 @@ class _InputHashes:
             for name, path in ((role, folder), (f"{role}_base", base)):
                 if name == role or base != folder:
                     if path not in self._known:
-                        self._known[path] = content_hash.folder_hash(path)
+                        self._known[path] = input_hash(path)
                     found[name] = self._known[path]
         return found
 

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentmerge_hub import content_hash, manifest
+from agentmerge_hub import manifest
 from agentmerge_hub.atomic_write import temporary_name
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.merging.engine import backends, mergekit_backend
 from agentmerge_hub.merging.engine.shard_writer import SHARD_BYTES
 from agentmerge_hub.merging.engine.tensor_comparison import compare_with_files, compare_with_formula
 from agentmerge_hub.merging.inputs.checkpoint import tensors_of
+from agentmerge_hub.merging.inputs.input_hashes import input_hash
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, open_inputs
 from agentmerge_hub.merging.outputs import file_comparison, model_checks, model_files, provenance
 from agentmerge_hub.merging.specs import mergekit_schema
@@ -65,7 +66,7 @@ def verify(
         first = not (folder / manifest.NAME).is_file()
         if not first:
             _check_unchanged(folder)
-            _stop_at(folder, [*_changed_inputs(folder, spec, inputs), *_false_claims(folder, spec)])
+            _stop_at(folder, [*_changed_inputs(folder, spec, inputs), *_false_claims(folder, spec, inputs)])
         added = model_files.complete(inputs, folder) if first else []
         try:
             tensors = tensors_of(folder)
@@ -78,11 +79,10 @@ def verify(
             for name in added:
                 (folder / name).unlink()
             raise
-        parameters = sum(tensor.count for tensor in tensors.values())
+        counts = provenance.counts_of(folder)
         if first:
-            counts = {"tensors": len(tensors), "parameters": parameters, "reply": answer}
-            provenance.write_manifest(folder, spec, inputs, counts=counts, started=began)
-    return Verdict(len(tensors), parameters, answer, first)
+            provenance.write_manifest(folder, spec, inputs, counts={**counts, "reply": answer}, started=began)
+    return Verdict(counts["tensors"], counts["parameters"], answer, first)
 
 
 def _spec_of(folder: Path, values: Mapping[str, str]) -> Spec:
@@ -101,11 +101,8 @@ def _spec_of(folder: Path, values: Mapping[str, str]) -> Spec:
 
 
 def _check_unchanged(folder: Path) -> None:
-    """Compare with the manifest's hashes; the card may be finished after the merge."""
-    outputs = manifest.read(folder)["outputs"]
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    names = {name for name in {*outputs, *present} if content_hash.is_data_file(name)}
-    changed = manifest.verify(folder, only=names - {CARD})
+    """Compare with the manifest's hashes. The card may be finished and notes be added; `file_comparison` judges other new files."""
+    changed = manifest.verify(folder, only=manifest.read(folder)["outputs"].keys() - {CARD})
     if changed:
         raise UserError(
             f"{folder} is not what its manifest says: {'; '.join(changed[:_MOST_SHOWN])} (if mergekit-yaml wrote there again, "
@@ -122,19 +119,28 @@ def _stop_at(folder: Path, findings: list[str]) -> None:
 def _changed_inputs(folder: Path, spec: Spec, inputs: MergeInputs) -> Iterator[str]:
     """Inputs that are not those the merge was made from."""
     recorded = manifest.read(folder)["inputs"]
-    for role, path in provenance.input_folders(spec, inputs).items():
+    folders = provenance.input_folders(spec, inputs)
+    for role, path in folders.items():
         if role not in recorded:
             yield f"its manifest does not name the {role} model"
-        elif recorded[role]["sha256"] != content_hash.folder_hash(path):
+        elif recorded[role]["sha256"] != input_hash(path):
             yield f"the {role} model at {path} is not the one that was merged"
+    for role in sorted(recorded.keys() - folders.keys()):
+        yield f"its manifest names the input {role}, which {mergekit_backend.SPEC_FILE} does not"
 
 
-def _false_claims(folder: Path, spec: Spec) -> Iterator[str]:
-    """Settings in the manifest that the spec does not give."""
-    claimed = manifest.read(folder)["config"]
+def _false_claims(folder: Path, spec: Spec, inputs: MergeInputs) -> Iterator[str]:
+    """What the manifest says, and the spec, the weights or the inputs' own manifests do not."""
+    content = manifest.read(folder)
     for key, value in provenance.settings_of(spec).items():
-        if claimed.get(key) != value:
-            yield f"its manifest says {key} = {claimed.get(key)}, and {mergekit_backend.SPEC_FILE} {value}"
+        if content["config"].get(key) != value:
+            yield f"its manifest says {key} = {content['config'].get(key)}, and {mergekit_backend.SPEC_FILE} {value}"
+    for key, value in provenance.training_of(spec, inputs).items():
+        if content["config"].get(key, value) != value:
+            yield f"its manifest says {key} = {content['config'][key]}, and the manifest of what was merged {value}"
+    for key, count in provenance.counts_of(folder).items():
+        if content["counts"].get(key, count) != count:
+            yield f"its manifest says {content['counts'][key]} {key}, and its weights have {count}"
 
 
 def _different_tensors(folder: Path, spec: Spec, inputs: MergeInputs, *, same_tensors: bool) -> Iterator[str]:
@@ -143,7 +149,7 @@ def _different_tensors(folder: Path, spec: Spec, inputs: MergeInputs, *, same_te
     tensors = tensors_of(folder)
     formula = backends.streaming_formula(spec, inputs)
     if formula is not None and same_tensors:
-        backends.check_layers(formula, inputs)
+        backends.check_computable(formula, inputs)
         yield from compare_with_formula(tensors, formula, inputs, where)
     else:
         mergekit_schema.validate(spec, where)

@@ -20,6 +20,7 @@ from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.chat_template import ChatTemplate, parse_settings
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.merging import api
+from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, open_inputs
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.specs import mergekit_schema
@@ -115,7 +116,7 @@ def tune(
             for sentence in (*rows.about, _memory(inputs, settings, objective)):
                 report(sentence)
             folders = provenance.input_folders(parsed, inputs)
-            hashes = {folder: content_hash.file_hashes(folder) for folder in folders.values()}
+            hashes = {folder: input_file_hashes(folder) for folder in folders.values()}
             state_file = FitStateFile(
                 out.with_name(f".{out.name}.state.json"), _identity(parsed.text, settings, hashes, rows)
             )

@@ -158,6 +158,15 @@ def test_only_the_best_merge_stays_and_scored_ones_are_not_made_again(spec: spec
     assert [path.name for path in sorted(Path("grid").iterdir())] == ["lambda-0.7", "scores.json"]
     assert run([0.3, 0.7, 0.5, 0.9]) == [("scored earlier", 0.3), ("kept", 0.7), ("scored earlier", 0.5), ("made", 0.9)]
     assert [path.name for path in sorted(Path("grid").iterdir())] == ["lambda-0.9", "scores.json"]
+    size = sum(path.stat().st_size for path in Path("grid/lambda-0.9").iterdir())
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={int(2.5 * size)}", "tmpfs", "grid"]).returncode == 0:
+        try:  # two merges fit on the disk: the others follow where one is deleted
+            scoring = Scoring(f"{sys.executable} -c {shlex.quote(script)}", keep="best")
+            found = swept(one, "grid", [0.3, 0.5, 0.7], [], scoring=scoring)
+            assert [(result.state, result.score) for result in found] == [("made", 0.3), ("made", 0.5), ("made", 0.7)]
+            assert not Path("grid/lambda-0.3").exists() and Path("grid/lambda-0.7").is_dir()
+        finally:
+            subprocess.run(["umount", "grid"], check=True)
     ((state, score),) = run([0.1], "false")
     assert state.startswith("not scored: --evaluate false: it failed") and score is None
     assert Path("grid/lambda-0.1").is_dir()

@@ -14,6 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.merge import merge_one
+from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.verify import verify
 from agentmerge_hub.package_data import data_folder
@@ -128,6 +130,11 @@ def drop_token(merged: Path) -> None:
     (merged / "tokenizer.json").write_text(json.dumps(content))
 
 
+def add_template(merged: Path) -> None:
+    (merged / "additional_chat_templates").mkdir()
+    (merged / "additional_chat_templates/tool_use.jinja").write_text("do as I say")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -158,9 +165,28 @@ def drop_token(merged: Path) -> None:
             lambda merged: (merged / "preprocessor_config.json").write_text("{}"),
             "preprocessor_config.json is not that of",
         ),
+        (
+            lambda merged: change_json(merged / "config.json", quantization_config={"quant_method": "bitsandbytes"}),
+            "config.json has quantization_config .*, which is none of its inputs'",
+        ),
+        (
+            lambda merged: change_json(merged / "config.json", auto_map={"AutoModel": "other/repo--modeling.Model"}),
+            "config.json has auto_map .*, which is none of its inputs'",
+        ),
+        (
+            lambda merged: change_json(merged / "tokenizer_config.json", padding_side="left", model_max_length=5),
+            "the tokenizer's padding_side is left",
+        ),
+        (
+            lambda merged: change_json(merged / "tokenizer_config.json", tokenizer_class="GPT2Tokenizer"),
+            "as its tokenizer_config.json loads it, tokenizer.json has another",
+        ),
+        (add_template, "its further chat templates are not those of instruct"),
+        (lambda merged: ((merged / ".hidden").mkdir(), (merged / ".hidden/a.py").write_text("")), "a.py belongs to no merge"),
     ],
-    ids=["config", "eos", "dtype", "generation", "tokenizer", "special token", "code", "weights", "processor"],
-)
+    ids=["config", "eos", "dtype", "generation", "tokenizer", "special token", "code", "weights", "processor",
+         "quantization", "remote code", "tokenizer settings", "tokenizer class", "tool template", "hidden code"],
+)  # fmt: skip
 def test_every_file_is_compared_with_the_inputs(merged: Path, change: Callable[[Path], object], said: str) -> None:
     change(merged)
     with pytest.raises(UserError, match=said):
@@ -174,8 +200,25 @@ def test_notes_beside_inputs_and_a_finished_card_change_nothing(merged: Path) ->
     Path("agent/.cache/huggingface").mkdir(parents=True)
     Path("agent/.cache/huggingface/download.json").write_text("{}")
     Path("agent/trainer_state.json").write_text("{}")
+    for name in ("consolidated.safetensors", "model.gguf", "pytorch_model.bin"):  # the same weights in other formats
+        Path("base", name).write_bytes(b"other")
+    (merged / "figure.png").write_bytes(b"")
     (merged / "README.md").write_text("# A merge\n\nEvaluated on validation tasks.")
     assert not verify(merged, {}, reply=False).first
+
+
+def test_further_templates_are_merged_and_compared(here: Path) -> None:
+    Path("instruct/additional_chat_templates").mkdir()
+    Path("instruct/additional_chat_templates/tool_use.jinja").write_text("tools")
+    recipe = specs.read(data_folder("recipes") / "merge" / "agentmerge.yml")
+    local = specs.with_values(recipe, {name: f"./{name}" for name in ("base", "agent", "instruct")}, "recipe")
+    merge_one(MergeJob(local, Path("merged"), "spec"), MergeSettings(reply=False))
+    template = Path("merged/additional_chat_templates/tool_use.jinja")
+    assert template.read_text() == "tools" and not verify(Path("merged"), reply=False).first
+    Path("merged/manifest.json").unlink()
+    template.write_text("other tools")
+    with pytest.raises(UserError, match="its further chat templates are not those of instruct"):
+        verify(Path("merged"), reply=False)
 
 
 def test_what_the_manifest_claims_is_compared(merged: Path) -> None:
@@ -185,6 +228,11 @@ def test_what_the_manifest_claims_is_compared(merged: Path) -> None:
     (merged / manifest.NAME).write_text(json.dumps(claimed))
     with pytest.raises(UserError, match=r"its manifest says lambda = 0\.9, and mergekit_config\.yml 0\.4"):
         verify(merged, {}, reply=False)
+    for section, claim in (("counts", {"parameters": 7}), ("inputs", {"other": content["inputs"]["agent"]})):
+        claimed = content | {section: content[section] | claim}
+        (merged / manifest.NAME).write_text(json.dumps(claimed))
+        with pytest.raises(UserError, match=r"its manifest (says 7 parameters|names the input other)"):
+            verify(merged, {}, reply=False)
     del content["inputs"]["agent"]
     (merged / manifest.NAME).write_text(json.dumps(content))
     with pytest.raises(UserError, match="its manifest does not name the agent model"):

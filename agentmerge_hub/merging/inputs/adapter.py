@@ -1,13 +1,13 @@
-"""A LoRA adapter as a table of tensors: W + s·B·A computed when read, or the model that PEFT merges it into.
+"""An adapter as a table of tensors: of plain LoRA W + s·B·A, computed when read, else the model that PEFT merges it into.
 
 Plain LoRA (`is_plain`, an allow-list of settings) is computed here, chunk by chunk, and never stored. Everything else that
-PEFT merges exactly is merged by PEFT into a scratch folder (`peft_backend`). The rest is refused.
+PEFT merges exactly (an allow-list too) is merged by PEFT into a scratch folder (`peft_backend`). The rest is refused.
 """
 
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,12 @@ _PEFT_MERGES = {
     "bias", "target_parameters", "init_lora_weights",
 }  # fmt: skip
 """Settings beyond those that `merge_and_unload` applies exactly; tests compare each with PEFT."""
+
+OTHER_TYPES = (
+    "ADALORA", "BOFT", "C3A", "DELORA", "FOURIERFT", "GRALORA", "HRA", "IA3", "LN_TUNING", "LOHA", "LOKR", "MISS", "OFT",
+    "RANDLORA", "ROAD", "SHIRA", "TRAINABLE_TOKENS", "VBLORA", "VERA", "WAVEFT",
+)  # fmt: skip
+"""Types besides LORA that `merge_and_unload` applies exactly; a test compares each with PEFT."""
 
 _PLAIN_INIT = (True, False, None, "gaussian")
 _EXACT_INIT = (*_PLAIN_INIT, "orthogonal", "olora", "pissa")
@@ -74,18 +80,24 @@ def is_adapter(folder: Path) -> bool:
 
 
 def config_of_adapter(folder: Path) -> dict[str, Any]:
-    """adapter_config.json of a LoRA adapter that can be merged.
+    """adapter_config.json of an adapter that can be merged.
 
     Raises:
-        UserError: if it is of another kind, or has a setting that is not known to merge exactly.
+        UserError: if it is of another type, or has a setting that is not known to merge exactly.
     """
     config = read_json(folder / CONFIG)
-    way_out = "let PEFT merge it into its base first (merge_and_unload, save_pretrained)"
-    if config.get("peft_type") != "LORA":
-        raise UserError(f"{folder} is an adapter of peft_type {config.get('peft_type')}, not LORA: {way_out}")
+    kind = config.get("peft_type")
+    if kind != "LORA" and kind not in OTHER_TYPES:
+        raise UserError(
+            f"{folder} is an adapter of peft_type {kind}, which is not known to merge into the weights exactly: adapters of "
+            f"type {', '.join(('LORA', *OTHER_TYPES))} can be merged"
+        )
+    known = _DESCRIPTIVE | _PEFT_MERGES if kind == "LORA" else _fields_of(str(kind))
     for key, value in config.items():
-        if _is_set(value) and key not in _DESCRIPTIVE | _PEFT_MERGES:
-            raise UserError(f"{folder} has {key} = {value}, which is not known to merge exactly: {way_out}")
+        if _is_set(value) and key not in known:
+            raise UserError(f"{folder} has {key} = {value}, which is not known to merge exactly: it cannot be merged")
+    if kind != "LORA":
+        return config
     init = config.get("init_lora_weights", True)
     if init not in _EXACT_INIT:
         raise UserError(
@@ -104,7 +116,8 @@ def is_plain(config: Mapping[str, Any]) -> bool:
     init = config.get("init_lora_weights", True)
     others = _PEFT_MERGES - {"init_lora_weights", "bias"}
     return (
-        not any(_is_set(config.get(key)) for key in others)
+        config.get("peft_type") == "LORA"
+        and not any(_is_set(config.get(key)) for key in others)
         and config.get("bias", "none") == "none"
         and init in _PLAIN_INIT
     )
@@ -113,6 +126,14 @@ def is_plain(config: Mapping[str, Any]) -> bool:
 def has_plain_weights(folder: Path) -> bool:
     """Whether an adapter stores nothing but factors of weight matrices: no embeddings, no copies of its base's layers."""
     return all(re.search(r"\.lora_[AB]\.weight$", name) for name in weights_of(folder))
+
+
+def _fields_of(kind: str) -> set[str]:
+    """Settings that PEFT has for a type; it ignores others."""
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+    from peft.utils import PeftType
+
+    return {field.name for field in fields(PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(kind)])}
 
 
 def _is_set(value: Any) -> bool:
@@ -166,6 +187,7 @@ def adapt(folder: Path, base: Mapping[str, Tensor], base_name: str) -> dict[str,
     if not is_plain(config):
         settings = [key for key in sorted(_PEFT_MERGES) if _is_set(config.get(key))]
         settings = [key for key in settings if key != "init_lora_weights" or config[key] not in _PLAIN_INIT]
+        settings = settings if config["peft_type"] == "LORA" else [config["peft_type"]]
         raise UserError(
             f"{folder} is not plain LoRA ({', '.join(settings)}): it applies to the model it was trained on and not to "
             f"{base_name}, merge it with `agentmerge merge`"

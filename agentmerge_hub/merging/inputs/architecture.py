@@ -68,6 +68,8 @@ class Architecture:
     """Whether mergekit's definition has these names: filters look at its names."""
     separate_experts: bool
     """Whether experts are stored one by one, which mergekit fuses before it merges."""
+    lost_experts: bool
+    """Whether mergekit would leave experts out: it infers the layers, and only some of them have experts."""
     forced_dtypes: bool
     """Whether mergekit writes some tensors in another type than the rest."""
     embeddings: str | None = field(default=None)
@@ -123,6 +125,8 @@ def architecture_of(config: Mapping[str, Any], shapes: Shapes) -> Architecture:
         processor_files=tuple((definition or {}).get("tagalong_files") or ()),
         same_names=definition is None or all(match is not None for match in matched.values()),
         separate_experts=any(_EXPERT.search(tensor) for tensor in shapes),
+        lost_experts=definition is None
+        and _have_experts(shapes) not in (set(), _have_experts(shapes, all_layers=True)),
         forced_dtypes=any(match is not None and match[0].forced_dtype for match in matched.values()),
         embeddings=embeddings[0] if embeddings else None,
     )
@@ -246,6 +250,12 @@ def _inferred_depths(config: Mapping[str, Any], shapes: Shapes) -> dict[str, flo
         else:
             found[tensor] = int(numbered[2]) / (count - 1) if count > 1 else 1.0
     return found
+
+
+def _have_experts(shapes: Shapes, *, all_layers: bool = False) -> set[str]:
+    """Layers with experts that are stored one by one; or all layers."""
+    found = {tensor: _NUMBERED.match(tensor) for tensor in shapes}
+    return {layer[0] for tensor, layer in found.items() if layer and (all_layers or _EXPERT.search(tensor))}
 
 
 def _layer_counts(config: Mapping[str, Any]) -> Iterator[int]:

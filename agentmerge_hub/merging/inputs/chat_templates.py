@@ -7,6 +7,8 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.checkpoint import read_json
 
 FILE = "chat_template.jinja"
+MORE_FOLDER = "additional_chat_templates"
+"""Holds a model's further templates, NAME.jinja each, e.g. for tools."""
 
 
 def template_of(folder: Path) -> str | None:

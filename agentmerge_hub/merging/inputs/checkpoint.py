@@ -1,6 +1,7 @@
 """A model folder as a table of tensors, from its config.json, index and weight files. Pickled weights are never opened."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor, header_of
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+_PLAIN_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f:]{1,200}\.safetensors")
 GENERATION = "generation_config.json"
 
 TOKENIZER_FILES = (
@@ -91,7 +93,7 @@ def weight_files(folder: Path) -> list[Path]:
         raise UserError(f"{folder} has no {SINGLE}{hint}")
     names = sorted(set(_weight_map(index).values()))
     for name in names:
-        if Path(name).name != name or "\\" in name or not name.endswith(".safetensors"):
+        if not _PLAIN_NAME.fullmatch(name):
             raise UserError(f"{index} names {name!r}: it may name plain .safetensors files of its own folder only")
         if not (folder / name).is_file():
             raise UserError(f"{folder} lacks {name}, which its index names: the checkpoint is unfinished")

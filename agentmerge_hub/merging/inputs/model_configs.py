@@ -32,7 +32,6 @@ _VOCABULARY = {"vocab_size"}
 """Compared with the rows of the embeddings instead (`vocabulary`)."""
 
 _MAY_DIFFER = DESCRIPTIVE | TOKEN_IDS | _TRAINING | _VOCABULARY
-_NESTED = ("text_config", "vision_config", "audio_config")
 _MISSING = object()
 
 
@@ -43,13 +42,18 @@ def check_same(configs: Mapping[str, Mapping[str, Any]], base: str) -> None:
         configs: reference → config.json.
 
     Raises:
-        UserError: naming the first key that differs, with both values; or if transformers does not know the model.
+        UserError: naming the first key that differs, with both values; or if a model is quantized, or transformers does not
+            know it.
     """
     base_config = configs[base]
     for name, config in configs.items():
         found = config.get("architectures")
         if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], str):
             raise UserError(f"the config.json of {name} names no model class: its architectures is {_plain(found)}")
+        if config.get("quantization_config"):
+            raise UserError(
+                f"the config.json of {name} has a quantization_config: merging needs the weights before quantization"
+            )
     for name, config in configs.items():
         if config.get("architectures") != base_config.get("architectures"):
             raise UserError(
@@ -78,6 +82,14 @@ def changed_keys(config: Mapping[str, Any], expected: Mapping[str, Any], where: 
     ]
 
 
+def keys_unknown_to_class(config: Mapping[str, Any]) -> set[str]:
+    """Keys of a config.json that neither transformers' class nor what it writes beside it has."""
+    from transformers import CONFIG_MAPPING
+
+    kind = CONFIG_MAPPING[config["model_type"]]
+    return set(config.keys() - kind().to_dict().keys() - kind.attribute_map.keys() - (DESCRIPTIVE - {"auto_map"}))
+
+
 def has_own_code(config: Mapping[str, Any]) -> bool:
     """Whether config.json names code files of its own for a class that transformers lacks."""
     if not config.get("auto_map"):
@@ -97,7 +109,7 @@ def _differences(
         if key in ignored:
             continue
         found, expected = config.get(key, _MISSING), other.get(key, _MISSING)
-        if key in _NESTED and isinstance(found, Mapping) and isinstance(expected, Mapping):
+        if isinstance(found, Mapping) and isinstance(expected, Mapping):
             yield from _differences(found, expected, f"{prefix}{key}.", strict=strict)
         elif found != expected:
             yield f"{prefix}{key}", found, expected

@@ -13,7 +13,7 @@ def merge_adapter(adapter: Path, base: Path, scratch: Path) -> Path:
     """The model that PEFT makes of a base and an adapter (`merge_and_unload`).
 
     Args:
-        adapter: a LoRA adapter with settings of the allow-list (`adapter.config_of_adapter`).
+        adapter: an adapter of a type and with settings of the allow-lists (`adapter.config_of_adapter`).
         base: the model it was trained on.
         scratch: an existing folder; gets a new folder with the merged model.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
+from agentmerge_hub.content_hash import file_hash
 from agentmerge_hub.merging.engine.mergekit_backend import SPEC_FILE
 from agentmerge_hub.merging.inputs.architecture import lookup
 from agentmerge_hub.merging.inputs.checkpoint import (
@@ -16,7 +17,7 @@ from agentmerge_hub.merging.inputs.checkpoint import (
     tensors_of,
 )
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
-from agentmerge_hub.merging.inputs.model_configs import TOKEN_IDS, changed_keys
+from agentmerge_hub.merging.inputs.model_configs import TOKEN_IDS, changed_keys, keys_unknown_to_class
 from agentmerge_hub.merging.outputs.model_checks import load_tokenizer
 from agentmerge_hub.merging.outputs.model_files import PROCESSOR_FILES, config_of_merge, with_value
 
@@ -38,7 +39,15 @@ _HARMLESS = {
 }
 """Types of files that are read by people, or as data."""
 
-_SPECIAL_TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token", "add_bos_token", "add_eos_token")
+_TOKENIZER_SETTINGS = (
+    "bos_token", "eos_token", "pad_token", "unk_token", "add_bos_token", "add_eos_token", "padding_side", "truncation_side",
+    "model_max_length", "clean_up_tokenization_spaces",
+)  # fmt: skip
+
+_OTHER_TOKENIZER_FILES = ("tokenizer.model", "vocab.json", "merges.txt")
+"""The vocabulary for programs that do not read tokenizer.json."""
+
+_CODE = (".py", ".pyc", ".so")
 
 
 def findings(folder: Path, inputs: MergeInputs) -> list[str]:
@@ -65,9 +74,11 @@ def _config(folder: Path, inputs: MergeInputs) -> list[str]:
     if stored is not None and stored != expected["dtype"]:
         wrong.append(f"config.json says dtype {stored}, and the weights are {expected['dtype']}")
     sources = (inputs.models[inputs.base].config, inputs.models[inputs.donor_reference].config)
+    # Keys that the model's class does not define can act all the same, e.g. quantization_config and auto_map.
+    copied = (TOKEN_IDS & found.keys()) | keys_unknown_to_class(found)
     wrong += [
         f"config.json has {key} {found[key]}, which is none of its inputs'"
-        for key in sorted(TOKEN_IDS & found.keys())
+        for key in sorted(copied)
         if found[key] is not None and all(found[key] != source.get(key) for source in sources)
     ]
     return wrong
@@ -101,21 +112,32 @@ def _tokenizer(folder: Path, inputs: MergeInputs) -> list[str]:
     """Differences in how text becomes tokens; a union that mergekit built is its own."""
     if inputs.rows.aligned_by_mergekit:
         return []
-    found, expected = (load_tokenizer(path) for path in (folder, inputs.donor))
-    wrong = _tokenizer_differences(found, expected, inputs.donor)
-    if wrong:  # mergekit saves what transformers' class for the model makes of the donor's files
-        rebuilt = _rebuilt(inputs.donor)
-        if rebuilt is not None and not _tokenizer_differences(found, rebuilt, inputs.donor):
-            return []
-    return wrong
+    donor = inputs.donor
+    found, expected, rebuilt = load_tokenizer(folder), load_tokenizer(donor), _rebuilt(donor)
+    wrong = _tokenizer_differences(found, expected, donor)
+    if wrong and rebuilt is not None and not _tokenizer_differences(found, rebuilt, donor):
+        wrong = []  # mergekit saves what transformers' class for the model makes of the donor's files
+    if not wrong and rebuilt is not None:
+        again = _rebuilt(folder)
+        wrong = ["its tokenizer_config.json names a class that does not load it"]
+        if again is not None:
+            differences = _tokenizer_differences(again, rebuilt, donor)
+            wrong = [f"as its tokenizer_config.json loads it, {difference}" for difference in differences]
+    return wrong + [
+        f"{name} is not that of {donor}"
+        for name in _OTHER_TOKENIZER_FILES
+        if (folder / name).is_file()
+        and (donor / name).is_file()
+        and file_hash(folder / name) != file_hash(donor / name)
+    ]
 
 
-def _rebuilt(donor: Path) -> Any:
-    """The donor's tokenizer as its own class builds it; None where that fails."""
+def _rebuilt(folder: Path) -> Any:
+    """A folder's tokenizer as its own class builds it; None where that fails. No code of the folder is run."""
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(donor)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
         return None
     return tokenizer if getattr(tokenizer, "backend_tokenizer", None) is not None else None
@@ -128,7 +150,7 @@ def _tokenizer_differences(found: Any, expected: Any, donor: Path) -> list[str]:
         for part in sorted(ours.keys() | theirs.keys())
         if ours.get(part) != theirs.get(part)
     ]
-    for name in _SPECIAL_TOKENS:
+    for name in _TOKENIZER_SETTINGS:
         token, right = getattr(found, name, None), getattr(expected, name, None)
         if str(token) != str(right):
             wrong.append(f"the tokenizer's {name} is {token}, and that of {donor} {right}")
@@ -159,7 +181,8 @@ def _unexplained_files(folder: Path, inputs: MergeInputs) -> list[str]:
     wrong = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if not path.is_file() or name in known or any(part.startswith(".") for part in path.relative_to(folder).parts):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not path.is_file() or name in known or (hidden and path.suffix.lower() not in _CODE):
             continue
         if path.suffix.lower() not in _HARMLESS:
             wrong.append(f"{name} belongs to no merge: a file of this type can hold code or other weights, remove it")

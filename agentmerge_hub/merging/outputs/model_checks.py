@@ -85,6 +85,8 @@ def _tokenizer(folder: Path, inputs: MergeInputs) -> list[str]:
         return [f"{donor}, which gives the tokenizer, has no chat template"]
     if template != source_template:
         return [f"its chat template is not that of {donor}"]
+    if not inputs.rows.aligned_by_mergekit and _named(tokenizer.chat_template) != _named(source.chat_template):
+        return [f"its further chat templates are not those of {donor}"]
     try:
         turn = tokenizer.apply_chat_template([*_QUESTION, _ANSWER], tokenize=False)
     except Exception as error:  # templates raise what they like: raise_exception, jinja2 errors, TypeError
@@ -97,6 +99,10 @@ def _tokenizer(folder: Path, inputs: MergeInputs) -> list[str]:
     if not any(stop in turn[turn.rindex(_ANSWER["content"]) :] for stop in stops):
         return [f"its turns do not end in a token that stops it: the chat template writes none of {', '.join(stops)}"]
     return []
+
+
+def _named(templates: Any) -> dict[str, str]:
+    return {name: text.strip() for name, text in templates.items()} if isinstance(templates, dict) else {}
 
 
 def load_tokenizer(folder: Path) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from agentmerge_hub.merging.inputs.architecture import lookup
 from agentmerge_hub.merging.inputs.chat_templates import FILE as TEMPLATE
-from agentmerge_hub.merging.inputs.chat_templates import template_of
+from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER, template_of
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_FILES, read_json
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.specs.formula import OUT_DTYPES
@@ -62,6 +62,9 @@ def write(spec_text: str, spec_name: str, inputs: MergeInputs, folder: Path, dty
     for name in TOKENIZER_FILES:
         if (inputs.donor / name).is_file():
             shutil.copyfile(inputs.donor / name, folder / name)
+    for path in sorted((inputs.donor / MORE_FOLDER).glob("*.jinja")):
+        (folder / MORE_FOLDER).mkdir(exist_ok=True)
+        shutil.copyfile(path, folder / MORE_FOLDER / path.name)
     copy_processor(inputs, folder)
     (folder / spec_name).write_text(spec_text, encoding="utf-8")
 

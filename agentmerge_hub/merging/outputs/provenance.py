@@ -1,12 +1,14 @@
 """Which models a merge was made from, by role, and what its manifest records of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.inputs.checkpoint import tensors_of
+from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.specs.spec import Spec, references_of
 
@@ -58,20 +60,24 @@ def write_manifest(
         known: hashes of the inputs' files that were taken before, as in `manifest.write`.
     """
     folders = input_folders(spec, inputs)
-    trained = [folders[role] for role in (["agent"] if "agent" in folders else roles_of(spec))]
-    config: dict[str, Any] = {
-        **_trained(trained),
-        **settings_of(spec),
-        "mergekit": version("mergekit"),
-    }
+    known = dict(known or {})
+    known |= {path: input_file_hashes(path) for path in folders.values() if path not in known}
+    config = {**training_of(spec, inputs), **settings_of(spec), "mergekit": version("mergekit")}
     manifest.write(folder, STAGE, inputs=folders, config=config, counts=counts, started=started, known=known)
 
 
-def _trained(folders: Sequence[Path]) -> dict[str, Any]:
+def counts_of(folder: Path) -> dict[str, int]:
+    """Number of a merge's tensors, and of their values."""
+    tensors = tensors_of(folder).values()
+    return {"tensors": len(tensors), "parameters": sum(tensor.count for tensor in tensors)}
+
+
+def training_of(spec: Spec, inputs: MergeInputs) -> dict[str, Any]:
     """How the agent, or every other trained input, was trained, as far as they agree: the axes of a merge's score.
     (An instruct model that was made here is a run too.)"""
+    folders = input_folders(spec, inputs)
     configs = []
-    for path in folders:
+    for path in [folders[role] for role in (["agent"] if "agent" in folders else roles_of(spec))]:
         if (path / manifest.NAME).is_file():
             try:
                 config = manifest.read(path)["config"]

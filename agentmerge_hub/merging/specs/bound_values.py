@@ -95,7 +95,9 @@ def finite_number(value: str, name: str) -> float:
     try:
         number = float(value)
     except ValueError:
-        raise UserError(f"--set {name}={value}: {name} is a number") from None
+        number = None
+    if number is None or not value.isascii() or "_" in value:  # float() takes 1_0 and other scripts' digits
+        raise UserError(f"--set {name}={value}: {name} is a number")
     if not math.isfinite(number):
         raise UserError(f"--set {name}={value}: {name} is a finite number")
     return number
@@ -138,5 +140,6 @@ def _complement(value: Any, name: str, where: str) -> float:
 
 
 def _scalar(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
+    readable = not isinstance(value, str) or value.isprintable()  # line breaks of Unicode would become spaces
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=readable, width=math.inf)
     return text.removesuffix("\n").removesuffix("\n...")

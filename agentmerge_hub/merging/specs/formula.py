@@ -134,6 +134,8 @@ def _well_formed(config: Mapping[str, Any]) -> bool:
 def _is_setting(value: Any) -> bool:
     """Whether mergekit takes this for a parameter: a scalar, a list of them, or either behind filters."""
     entries = value if isinstance(value, list) else [value]
+    if not entries:
+        return False
     if all(isinstance(entry, dict) for entry in entries):
         return all(
             set(entry) <= {"value", "filter"}

@@ -7,6 +7,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.specs.spec import Spec
 
 _SETTING = ("filter", "value")
+_DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def validate(spec: Spec, where: str) -> None:
@@ -16,7 +17,7 @@ def validate(spec: Spec, where: str) -> None:
     """
     from mergekit import config as schema
     from mergekit.merge_methods.registry import get
-    from mergekit.tokenizer.config import TokenizerConfig
+    from mergekit.tokenizer.config import ModelTokenEmbedding, TokenEmbeddingConfig, TokenizerConfig, ZeroEmbedding
     from pydantic import ValidationError
 
     config = _with_plain_references(spec.config)
@@ -24,9 +25,7 @@ def validate(spec: Spec, where: str) -> None:
         schema.MergeConfiguration.model_validate(config)
         method = get(config["merge_method"]).spec
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{where}: {place or 'the spec'}: {first['msg']}") from error
+        raise UserError(f"{where}: {_problem(error.errors()[0])}") from error
     except (RuntimeError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(f"{where}: {error}") from error
 
@@ -48,11 +47,21 @@ def validate(spec: Spec, where: str) -> None:
         for output in slices or ():
             _check_keys(output, schema.OutputSliceDefinition.model_fields, "a slice", where)
             check_parameters(output.get("parameters"))
-            for source in output.get("sources") or ():
+            if not output.get("sources"):
+                raise UserError(f"{where}: a slice has no sources: name a model and its layer_range")
+            for source in output["sources"]:
                 _check_keys(source, schema.InputSliceDefinition.model_fields, "a slice's source", where)
                 check_parameters(source.get("parameters"))
+                first, last = source["layer_range"]
+                if not 0 <= first < last:
+                    raise UserError(
+                        f"{where}: layer_range is [{first}, {last}]: it takes the first layer and one after it"
+                    )
 
     _check_keys(config, schema.MergeConfiguration.model_fields, "a spec", where)
+    for key in ("dtype", "out_dtype"):
+        if config.get(key) is not None and str(config[key]).removeprefix("torch.") not in _DTYPES:
+            raise UserError(f"{where}: {key} is {config[key]!r}, and should be {', '.join(_DTYPES)}")
     check_parameters(config.get("parameters"))
     check_models(config.get("models"))
     check_slices(config.get("slices"))
@@ -64,8 +73,23 @@ def validate(spec: Spec, where: str) -> None:
     tokenizer = config.get("tokenizer")
     if isinstance(tokenizer, Mapping):
         _check_keys(tokenizer, TokenizerConfig.model_fields, "tokenizer", where)
+        for embedding in (tokenizer.get("tokens") or {}).values():
+            _check_keys(embedding, TokenEmbeddingConfig.model_fields, "a token", where)
+            source = embedding.get("source")
+            if isinstance(source, Mapping):
+                kind = ModelTokenEmbedding if source.get("kind") == "model_token" else ZeroEmbedding
+                _check_keys(source, kind.model_fields, f"a token's source of kind {source.get('kind')}", where)
     if not config.get("base_model"):
         raise UserError(f"{where} names no base_model: without one the configuration comes from any of the models")
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    """One of pydantic's errors, with the place as the file has it."""
+    places = [str(part) for part in error["loc"]]
+    if "ConditionalParameter" in places:
+        place = ".".join(places[: places.index("ConditionalParameter")])
+        return f"{place} should be a number, a list of numbers, or entries with filter and value"
+    return f"{'.'.join(places) or 'the spec'}: {error['msg']}"
 
 
 def _with_plain_references(value: Any, key: str = "") -> Any:

@@ -54,7 +54,7 @@ def _expanded_size(node: yaml.Node, where: str, known: dict[int, int], parents: 
 
 
 def check_finite(value: Any, where: str, place: str = "") -> None:
-    """Raise UserError if a number of a parsed file, or a text in place of one, is NaN or infinite.
+    """Raise UserError if a number of a parsed file, or a text in place of one, is NaN or infinite, or a value is a date or bytes.
 
     Args:
         place: the keys that lead to the value, e.g. ``models.0.parameters.weight``.
@@ -65,6 +65,8 @@ def check_finite(value: Any, where: str, place: str = "") -> None:
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             check_finite(inner, where, f"{place}.{index}")
+    elif value is not None and not isinstance(value, str | bool | int | float):
+        raise UserError(f"{where}: {place} is a {type(value).__name__}: a spec has texts, numbers, lists and mappings")
     elif not _is_finite(value, in_parameters="parameters" in place.split(".")):
         raise UserError(f"{where}: {place} is {value}, and should be a finite number")
 

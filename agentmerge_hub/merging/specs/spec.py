@@ -28,7 +28,7 @@ RANDOM_METHODS = ("dare_linear", "dare_ties", "della", "della_linear")
 DEFAULT_SEED = 42
 """For a random method whose spec names no seed."""
 
-_SEED = re.compile(r"^# seed: (\d+)", re.MULTILINE)
+_SEED = re.compile(r"^# seed:[ \t]*(\S*).*$", re.MULTILINE)
 _TITLE = re.compile(r"\A# ([a-z_]+): ")
 _LARGEST_SEED = 2**32 - 1
 _LONGEST = 1_000_000
@@ -86,12 +86,23 @@ def parse(text: str, where: str) -> Spec:
         raise UserError(f"{where} has no merge_method: it should be a mergekit spec, e.g. recipes/merge/agentmerge.yml")
     check_finite(config, where)
     names = bound_values.values_by_name(values, where)
-    seed = _SEED.search(text)
-    if seed and int(seed[1]) > _LARGEST_SEED:
-        raise UserError(f"{where}: the seed {seed[1]} is too large: it may be at most {_LARGEST_SEED}")
     title = _TITLE.match(text)
     method = title[1] if title and title[1] != "seed" else config["merge_method"]
-    return Spec(text, config, names, int(seed[1]) if seed else None, method)
+    seed = _seed_of(text, where) if config["merge_method"] in RANDOM_METHODS else None
+    return Spec(text, config, names, seed, method)
+
+
+def _seed_of(text: str, where: str) -> int | None:
+    found = set(_SEED.findall(text))
+    if len(found) > 1:
+        raise UserError(f"{where} names several seeds ({', '.join(sorted(found))}): leave one line `# seed: N`")
+    for seed in found:
+        if not seed.isascii() or not seed.isdigit():
+            raise UserError(f"{where}: the seed is {seed!r}, and should be a whole number, 0 or more")
+        if int(seed) > _LARGEST_SEED:
+            raise UserError(f"{where}: the seed {seed} is too large: it may be at most {_LARGEST_SEED}")
+        return int(seed)
+    return None
 
 
 def with_values(spec: Spec, values: Mapping[str, str], where: str) -> Spec:

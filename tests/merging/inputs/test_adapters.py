@@ -10,13 +10,16 @@ import yaml
 from mergekit.config import MergeConfiguration
 from mergekit.merge import run_merge
 from mergekit.options import MergeOptions
-from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel, get_peft_model
+from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel, PeftType, get_peft_model
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.graft import graft
+from agentmerge_hub.merging.inputs.adapter import OTHER_TYPES
+from agentmerge_hub.merging.inputs.merge_inputs import open_model
 from agentmerge_hub.merging.merge import merge_one
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
@@ -108,6 +111,54 @@ def test_whatever_peft_merges_is_merged_as_peft_does(here: Path, options: dict) 
     assert {"agent", "agent_base"} <= set(manifest.read(Path("out"))["inputs"])
 
 
+TARGETS = {"target_modules": ["q_proj", "down_proj"]}
+RANKED = {"r": 4, **TARGETS}
+SETTINGS = {
+    "ADALORA": {"init_r": 4, "target_r": 2, "total_step": 10, "tinit": 1, "tfinal": 2, **TARGETS},
+    "BOFT": {"boft_block_size": 8, **TARGETS},
+    "C3A": {"block_size": 8, **TARGETS},
+    "DELORA": RANKED,
+    "FOURIERFT": {"n_frequency": 20, **TARGETS},
+    "GRALORA": {"gralora_k": 2, **RANKED},
+    "HRA": RANKED,
+    "IA3": {"target_modules": ["k_proj", "down_proj"], "feedforward_modules": ["down_proj"]},
+    "LN_TUNING": {"target_modules": ["input_layernorm", "norm"]},
+    "LOHA": RANKED,
+    "LOKR": RANKED,
+    "MISS": RANKED,
+    "OFT": {"r": 0, "oft_block_size": 8, **TARGETS},
+    "RANDLORA": {"r": 4, "target_modules": ["q_proj"]},
+    "ROAD": {"group_size": 8, **TARGETS},
+    "SHIRA": RANKED,
+    "TRAINABLE_TOKENS": {"token_indices": [3, 9], "target_modules": ["embed_tokens"]},
+    "VBLORA": {"num_vectors": 20, "vector_length": 8, **RANKED},
+    "VERA": {"r": 4, "target_modules": ["q_proj"]},
+    "WAVEFT": {"n_frequency": 20, **TARGETS},
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_other_type_gives_the_weights_that_answer_as_the_adapter_does(here: Path, tmp_path: Path) -> None:
+    assert tuple(SETTINGS) == OTHER_TYPES
+    tokens = torch.arange(3, 20)[None]
+    for kind, settings in SETTINGS.items():
+        torch.manual_seed(7)
+        config = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(kind)](task_type="CAUSAL_LM", **settings)
+        model = get_peft_model(AutoModelForCausalLM.from_pretrained("base", dtype=torch.float32), config)
+        plain = model(input_ids=tokens).logits
+        with torch.no_grad():
+            for weight in model.parameters():
+                if weight.requires_grad:
+                    weight.add_(0.05 * torch.randn_like(weight))
+        model.save_pretrained(kind)
+        merged = open_model(f"./{kind}", tmp_path)
+        answers = AutoModelForCausalLM.from_pretrained(merged.weights_folder, dtype=torch.float32)(
+            input_ids=tokens
+        ).logits
+        torch.testing.assert_close(answers, model.eval()(input_ids=tokens).logits, rtol=0, atol=2e-6, msg=kind)
+        assert (answers - plain).abs().max() > 1e-4, kind
+
+
 def configure(lora: Path, **values: object) -> None:
     path = lora / "adapter_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
@@ -116,7 +167,9 @@ def configure(lora: Path, **values: object) -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"peft_type": "IA3"}, "is an adapter of peft_type IA3, not LORA"),
+        ({"peft_type": "PROMPT_TUNING"}, "is an adapter of peft_type PROMPT_TUNING, which is not known to merge"),
+        ({"peft_type": "IA3"}, "has init_lora_weights = True, which is not known to merge exactly"),
+        ({"layer_replication": [[0, 2], [1, 2]]}, "has layer_replication = "),
         ({"alora_invocation_tokens": [1]}, "has alora_invocation_tokens = .1., which is not known to merge exactly"),
         ({"setting_of_tomorrow": 1}, "has setting_of_tomorrow = 1, which is not known to merge exactly"),
         ({"init_lora_weights": "pissa_niter_4"}, "has init_lora_weights = pissa_niter_4"),

@@ -65,6 +65,13 @@ def test_experts_that_mergekit_fuses_are_another_layout() -> None:
     assert architecture_of(UNKNOWN, {"net.block.0.experts.1.w": (4,)}).separate_experts
 
 
+def test_experts_of_some_layers_are_lost_where_mergekit_infers_the_layers() -> None:
+    every = {f"net.block.{layer}.experts.{expert}.w": (4,) for layer in range(2) for expert in range(2)}
+    assert not architecture_of(UNKNOWN, every).lost_experts
+    assert architecture_of(UNKNOWN, every | {"net.block.2.mlp.w": (4,)}).lost_experts
+    assert not architecture_of(MIXTRAL, {"model.layers.0.block_sparse_moe.experts.0.w1.weight": (4,)}).lost_experts
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "buffer"),
     [

@@ -1,7 +1,7 @@
 """Configs must agree in what shapes the forward pass; names, versions, training settings and ways of writing may differ."""
 
 import pytest
-from transformers import LlamaConfig, Qwen2Config
+from transformers import LlamaConfig, MptConfig, Qwen2Config
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.model_configs import changed_keys, check_same, has_own_code
@@ -78,6 +78,10 @@ def test_a_window_counts_only_where_it_is_used() -> None:
     ("values", "said"),
     [
         ({"model_type": "brand_new"}, "transformers does not know"),
+        (
+            {"quantization_config": {"quant_method": "fp8"}},
+            "has a quantization_config: merging needs the weights before",
+        ),
         ({"hidden_size": "wide"}, "not accepted by transformers"),
         ({"num_attention_heads": 0}, "not accepted by transformers"),
         ({"architectures": ["OtherForCausalLM"]}, "architectures is OtherForCausalLM, not LlamaForCausalLM"),
@@ -86,6 +90,14 @@ def test_a_window_counts_only_where_it_is_used() -> None:
 def test_a_config_that_cannot_be_compared_is_refused(values: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
         compare(llama(**values), llama())
+
+
+def test_nested_configs_are_compared_key_by_key() -> None:
+    base = MptConfig(d_model=32, n_layers=2, n_heads=4).to_dict() | {"architectures": ["MptForCausalLM"]}
+    attention = base["attn_config"]
+    compare(base | {"attn_config": attention | {"dtype": "float32"}}, base)
+    with pytest.raises(UserError, match=r"its attn_config\.alibi is False, not True"):
+        compare(base | {"attn_config": attention | {"alibi": False}}, base)
 
 
 def test_own_code_is_named_unless_transformers_has_the_class() -> None:

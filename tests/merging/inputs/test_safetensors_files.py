@@ -46,6 +46,9 @@ def test_a_sound_file_is_read(file: Path) -> None:
         lambda header: header["a"].update(shape=[-2, -3]),
         lambda header: header["a"].update(shape=[2**40, 2**40]),
         lambda header: header["a"].update(dtype="F99"),
+        lambda header: header["a"].update(dtype="F8_E4M3"),
+        lambda header: header["a"].update(shape=[2.0, 3]),
+        lambda header: header["a"].update(data_offsets=[2**63, 2**63 + 24]),
         lambda header: header.update(a=[1, 2]),
         lambda header: b'{"a": ' * 100_000,
         lambda header: b"[" * 100_000,
@@ -53,11 +56,33 @@ def test_a_sound_file_is_read(file: Path) -> None:
         lambda header: b'{"a": NaN}',
         lambda header: json.dumps(header).replace('"b"', '"a"').encode(),
     ],
-    ids=["overlap", "negative", "shape", "huge", "dtype", "list", "deep", "array", "bytes", "nan", "twice"],
+    ids=[
+        "overlap",
+        "negative",
+        "shape",
+        "huge",
+        "dtype",
+        "float8",
+        "fraction",
+        "far",
+        "list",
+        "deep",
+        "array",
+        "bytes",
+        "nan",
+        "twice",
+    ],
 )
 def test_a_malformed_header_is_one_sentence(file: Path, edit: Callable[[dict], object]) -> None:
     rewrite(file, edit)
     with pytest.raises(UserError, match=r"model\.safetensors is cut short or damaged, safetensors does not open it"):
+        header_of(file)
+
+
+@pytest.mark.parametrize("length", [0, 2**40, 2**63, 2**64 - 1])
+def test_a_header_of_another_length_is_one_sentence(file: Path, length: int) -> None:
+    file.write_bytes(struct.pack("<Q", length) + file.read_bytes()[8:])
+    with pytest.raises(UserError, match=r"model\.safetensors is cut short or damaged"):
         header_of(file)
 
 
@@ -100,6 +125,21 @@ def test_an_index_joins_files(tmp_path: Path) -> None:
         ({"a": "one.safetensors"}, None),
         ({"a": "one.safetensors", "b": "two.safetensors", "c": "two.safetensors"}, "lacks the tensor c"),
         ({"a": "three.safetensors"}, "lacks three.safetensors"),
+        *(
+            ({"a": name, "b": "two.safetensors"}, "may name plain .safetensors files of its own folder")
+            for name in (
+                "./one.safetensors",
+                "sub/one.safetensors",
+                "..\\one.safetensors",
+                "C:one.safetensors",
+                "",
+                ".",
+                "one\n.safetensors",
+                "one\0.safetensors",
+                f"{'x' * 300}.safetensors",
+                ".one.safetensors",
+            )
+        ),
         ({"a": 3}, "has no weight_map"),
         (["a"], "has no weight_map"),
         ({}, "has no weight_map"),

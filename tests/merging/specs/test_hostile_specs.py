@@ -53,6 +53,11 @@ def test_aliases_that_expand_without_end_are_refused(kind: str) -> None:
         (AGENTMERGE.replace("weight: 0.5 # lambda", "weight: 'nan'"), "should be a finite number"),
         (AGENTMERGE.replace("weight: 0.5 # lambda", f"weight: {'9' * 400}"), "should be a finite number"),
         (DARE.replace("seed: 42", "seed: 99999999999"), "the seed 99999999999 is too large"),
+        (DARE.replace("seed: 42", "seed: -1"), "the seed is '-1', and should be a whole number"),
+        (DARE.replace("seed: 42", "seed: many"), "the seed is 'many', and should be a whole number"),
+        (DARE + "# seed: 7\n", r"names several seeds \(42, 7\)"),
+        (AGENTMERGE.replace("weight: 0.5 # lambda", "weight: !!binary aGVsbG8="), "weight is a bytes"),
+        (AGENTMERGE.replace("weight: 0.5 # lambda", "weight: 2026-01-01"), "weight is a date"),
     ],
 )
 def test_a_hostile_spec_is_one_sentence(text: str, said: str) -> None:
@@ -66,8 +71,14 @@ def test_a_value_that_is_set_must_be_finite(value: str) -> None:
         specs.with_values(specs.parse(AGENTMERGE, "spec"), {"lambda": value}, "spec")
 
 
+@pytest.mark.parametrize("value", ["1_0", "٠.٥", "0,5", "0x1", "--1", "True", " "])
+def test_a_value_that_is_set_must_be_a_number(value: str) -> None:
+    with pytest.raises(UserError, match=f"--set lambda={value}: lambda is a number"):
+        specs.with_values(specs.parse(AGENTMERGE, "spec"), {"lambda": value}, "spec")
+
+
 @given(
-    path=st.text(st.sampled_from("ab +@#&*:'\"\\-ä漢😀/.,[]{}!%|>?~"), min_size=1, max_size=200).filter(
+    path=st.text(st.sampled_from("ab +@#&*:'\"\\-ä漢😀/.,[]{}!%|>?~\x85\u2028"), min_size=1, max_size=200).filter(
         lambda text: text.strip() == text
     )
 )
@@ -113,13 +124,39 @@ slices:
             "{weight: [{fliter: mlp, value: 1}]}}\n  - {model: ./b",
             "'fliter' is unknown",
         ),
+        ("layer_range: [0, 2]", "layer_range: [2, 0]", r"layer_range is \[2, 0\]: it takes the first layer"),
+        ("layer_range: [0, 2]", "layer_range: [-1, 2]", r"layer_range is \[-1, 2\]"),
+        ("layer_range: [0, 2]", "layer_range: all", r"slices\.0\.sources\.0\.layer_range: "),
+        ("base_model: ./b\n", "base_model: ./b\ndtype: bfloat61\n", "dtype is 'bfloat61', and should be float16"),
+        ("base_model: ./b\n", "base_model: ./b\nout_dtype: int8\n", "out_dtype is 'int8', and should be"),
+        (
+            "base_model: ./b\n",
+            "base_model: ./b\ntokenizer: {tokens: {a: {surce: ./a}}}\n",
+            "'surce' is unknown: a token",
+        ),
+        (
+            "base_model: ./b\n",
+            "base_model: ./b\ntokenizer: {tokens: {a: {source: {kind: zero, x: 1}}}}\n",
+            "'x' is unknown: a token's source of kind zero takes kind",
+        ),
+        (
+            "{weight: 0.5}",
+            "{weight: [0.5, [1]]}",
+            r"parameters\.weight should be a number, a list of numbers, or entries",
+        ),
     ],
 )
-def test_a_typo_inside_slices_is_refused(old: str, new: str, said: str) -> None:
+def test_a_mistake_inside_slices_is_refused(old: str, new: str, said: str) -> None:
     validate(specs.parse(SLICES, "spec"), "spec")
     assert old in SLICES
     with pytest.raises(UserError, match=said):
         validate(specs.parse(SLICES.replace(old, new, 1), "spec"), "spec")
+
+
+def test_a_slice_without_sources_is_refused() -> None:
+    text = SLICES.partition("- sources:")[0] + "- sources: []\n"
+    with pytest.raises(UserError, match="a slice has no sources"):
+        validate(specs.parse(text, "spec"), "spec")
 
 
 def test_a_random_method_without_a_seed_gets_one_that_the_text_keeps() -> None:
