@@ -3,19 +3,25 @@
 BrowserGym searches the text for calls and skips everything between them: prose, fences, backticks, comments. An argument is
 a string, number, list, tuple, dict, True, False or None; strings with prefixes, adjacent strings and expressions are no
 arguments. Source: browsergym.core.action.parsers and HighLevelActionSet.to_python_code with ``strict=False``; a test
-compares both parsers. This one takes linear time, recurses at most `MAX_DEPTH` deep and raises nothing but ActionError.
+compares both parsers. This one takes linear time, recurses at most `MAX_DEPTH` deep, reads at most `MAX_CALLS` calls, and
+raises nothing but ActionError.
 """
 
 import ast
 import re
 import warnings
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from agentmerge_hub.actions.primitives import BID_PARAMETERS, PRIMITIVES, parameters, required_parameters
 
 MAX_DEPTH = 30
 """Deepest nesting of lists, tuples and dicts in an argument. No call takes more than one level."""
+
+
+MAX_CALLS = 1000
+"""Most calls of an action. Agents give up to ten."""
 
 
 class ActionError(ValueError):
@@ -52,7 +58,9 @@ def parse_calls(action: str, names: tuple[str, ...] | None = None) -> tuple[Call
         action.encode()
     except UnicodeEncodeError:
         raise ActionError("the action holds half of a surrogate pair, which is no character") from None
-    found = list(_Scanner(action.expandtabs()).calls())
+    found = list(islice(_Scanner(action.expandtabs()).calls(), MAX_CALLS + 1))
+    if len(found) > MAX_CALLS:
+        raise ActionError(f"there are more than {MAX_CALLS} calls")
     if not found:
         shown = action.strip()[:200]
         raise ActionError(f"{shown!r} is not a function call" if shown else "there is no action")
@@ -99,15 +107,16 @@ _IDENTIFIER = re.compile(f"[{_LETTERS}][0-9·{_LETTERS}]*")
 _WORD = re.compile(rf"[{_LETTERS}][0-9·{_LETTERS}]*([ \n\t\r]*[(#])?|#")
 """A word, with the bracket or the comment behind it if it may be the name of a call; or a comment."""
 _BLANK = re.compile(r"(?:[ \n\t\r]+|#[^\n]*)*")
-_NUMBER = re.compile(r"([+-]?(?:\d+[eE][+-]?\d+|(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?))|[+-]?\d+")
+_NUMBER = re.compile(r"([+-]?(?:\d++[eE][+-]?\d++|(?:\d++\.\d*+|\.\d++)(?:[eE][+-]?\d++)?))|[+-]?\d++")
 _KEYWORD = re.compile(r"(True|False|None)(?![0-9A-Za-z_$])")
+# pyparsing matches a string up to its closing mark without going back, and so do the possessive quantifiers here.
 _STRINGS = tuple(
     re.compile(pattern)
     for pattern in (
-        r'"""(?:[^"\\]|""(?!")|"(?!"")|\\.)*"""',
-        r"'''(?:[^'\\]|''(?!')|'(?!'')|\\.)*'''",
-        r'"(?:[^"\n\r\\]|\\"|\\(?:[^x]|x[0-9a-fA-F]+))*"',
-        r"'(?:[^'\n\r\\]|\\'|\\(?:[^x]|x[0-9a-fA-F]+))*'",
+        r'"""(?:[^"\\]|""(?!")|"(?!"")|\\.)*+"""',
+        r"'''(?:[^'\\]|''(?!')|'(?!'')|\\.)*+'''",
+        r'"(?:[^"\n\r\\]|\\"|\\(?:[^x]|x[0-9a-fA-F]+))*+"',
+        r"'(?:[^'\n\r\\]|\\'|\\(?:[^x]|x[0-9a-fA-F]+))*+'",
     )
 )
 _PLAIN_STRING = re.compile(r"""(?:"[^"\\\n\r\x00]*"|'[^'\\\n\r\x00]*')""")

@@ -185,6 +185,7 @@ def test_any_text_is_read_as_browsergym_reads_it(action: str) -> None:
         (f"noop({'9' * 5000})", "too many digits"),
         ("click('\ud83d')", "half of a surrogate pair"),
         ("click(" + "[" * 5000, "nested more than"),
+        ("noop() " * 1001, "more than 1000 calls"),
         ("", "there is no action"),
     ],
 )
@@ -201,10 +202,19 @@ def test_long_input_is_read_in_linear_time(text: str) -> None:
     # 400 KB: with quadratic work the test would not end.
     long = text * (400_000 // len(text))
     if text.startswith("click('1')"):
-        assert len(parse_calls(long[:22_000])) == 2000
-    else:
-        with pytest.raises(ActionError):
-            parse_calls(long)
+        assert len(parse_calls(long[:11_000])) == 1000
+    with pytest.raises(ActionError):
+        parse_calls(long)
+
+
+@pytest.mark.parametrize("mark", ["'", '"', "'''", '"""'])
+@pytest.mark.parametrize("escape", ["\\'", '\\"', "\\x41", "\\x4", "\\n", "\\\\", "\\"])
+def test_a_string_that_is_never_closed_is_read_in_linear_time(mark: str, escape: str) -> None:
+    # An expression that goes back to read an escape in another way needs 2^2000 steps.
+    for end in ("", "\n')", f"{mark}{mark}", ")", f"{mark})"):
+        few, many = (f"fill('12', {mark}{escape * n}{end}" for n in (3, 2000))
+        assert ours(few) == browsergyms(few)
+        ours(many)
 
 
 def test_calls_are_written_one_a_line_without_the_text_around_them() -> None:
