@@ -1,17 +1,18 @@
 """Dynamic prompting, for the dataset and for the acting agent alike: an observation, the history and flags become chat
 messages; an answer becomes thought and action. Nothing here counts tokens (`fit` does) or reads a file."""
 
-from agentmerge_hub.prompt.answers import Answer, ParseError, action_texts, answer, parse, thought_of
+from agentmerge_hub.prompt.answers import THINK_TAG, Answer, ParseError, action_texts, answer, parse, thought_of
 from agentmerge_hub.prompt.flags import ADVANCED, BASIC, Flags
 from agentmerge_hub.prompt.layout import Block, Prompt
 from agentmerge_hub.prompt.page_bids import html_bids, page_bids, tree_bids
 from agentmerge_hub.prompt.recorded import split_recorded
-from agentmerge_hub.prompt.rendering import EXAMPLE_BID, Turn, render
+from agentmerge_hub.prompt.rendering import EXAMPLE_BID, Turn, render, without_screenshot_note
 
 __all__ = [
     "ADVANCED",
     "BASIC",
     "EXAMPLE_BID",
+    "THINK_TAG",
     "Answer",
     "Block",
     "Flags",
@@ -27,4 +28,5 @@ __all__ = [
     "split_recorded",
     "thought_of",
     "tree_bids",
+    "without_screenshot_note",
 ]

@@ -92,8 +92,18 @@ def _axtree_heading(tree: str, flags: Flags) -> str:
 
 def _screenshot_note(flags: Flags) -> str:
     """What the picture is that comes before the text of the turn: TRL's trainers put a row's picture there."""
-    marked = ", with a box and the bid around each element" if flags.use_som else ""
-    return f"\n## Screenshot:\nThe image before this text shows the page{marked}.\n"
+    return _SCREENSHOT_NOTE.format(_MARKED if flags.use_som else "")
+
+
+def without_screenshot_note(text: str) -> str:
+    """A rendered turn as it is without its screenshot."""
+    for marked in ("", _MARKED):
+        text = text.replace(_SCREENSHOT_NOTE.format(marked), "")
+    return text
+
+
+_SCREENSHOT_NOTE = "\n## Screenshot:\nThe image before this text shows the page{}.\n"
+_MARKED = ", with a box and the bid around each element"
 
 
 def _axtree(axtree: str, flags: Flags) -> str:

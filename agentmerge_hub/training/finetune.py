@@ -233,7 +233,8 @@ def _new_scorer(
 
 def _tokenize(split: Dataset, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, config: RunConfig) -> Dataset:
     completion_only = config.sft.completion_only_loss is not False
-    return rows.tokenize(split, tokenizer, template, config.sft.max_length, completion_only)
+    num_proc = config.sft.dataset_num_proc
+    return rows.tokenize(split, tokenizer, template, config.sft.max_length, completion_only, num_proc)
 
 
 def _merge_adapter(trainer: Trainer, config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.prompt import without_screenshot_note
 
 IGNORED = -100
 """Label of a token without loss, as in torch.nn.functional.cross_entropy."""
@@ -28,7 +29,7 @@ def load_split(
 
     Args:
         columns: that its rows need.
-        text_only: whether rows with pictures are taken without them.
+        text_only: whether rows with pictures are taken without them, and their prompts without the note on the picture.
 
     Raises:
         UserError: if the dataset, its config or split does not exist, its rows lack a column, or they have pictures and
@@ -53,10 +54,14 @@ def load_split(
                 f"{name} has screenshots (column {pictures[0]}), and only text is trained and scored here: build it without "
                 "--screenshots, set text_only to use its texts alone, or train a vision model with `trl sft`, which reads these rows"
             )
-        rows = rows.remove_columns(pictures)
+        rows = rows.remove_columns(pictures).map(_without_note, desc="Leaving out the screenshots")
     if not len(rows):
         raise UserError(f"{name}, config {config}, split {split} has no rows")
     return rows
+
+
+def _without_note(row: dict[str, list[dict[str, str]]]) -> dict[str, list[dict[str, str]]]:
+    return {"prompt": [turn | {"content": without_screenshot_note(turn["content"])} for turn in row["prompt"]]}
 
 
 def _not_found(name: str, config: str | None, split: str, error: ValueError) -> str:
@@ -75,6 +80,7 @@ def tokenize(
     template: ChatTemplate,
     max_length: int | None,
     completion_only: bool = True,
+    num_proc: int | None = None,
 ) -> Dataset:
     """Columns ``input_ids`` and ``labels``; labels are -100 on the prompt.
 
@@ -84,6 +90,7 @@ def tokenize(
         template: its chat template.
         max_length: the window in tokens; None for no bound.
         completion_only: False to train the prompt's tokens too.
+        num_proc: processes that tokenize; this one alone if None.
 
     Raises:
         UserError: names the first row whose text would be cut, not be trained, or be trained in another form.
@@ -100,6 +107,7 @@ def tokenize(
             "completion_only": completion_only,
         },
         remove_columns=rows.column_names,
+        num_proc=num_proc,
         desc="Tokenizing",
     )
 

@@ -54,10 +54,27 @@ def test_samples_are_counted_as_batches_are_drawn(rows: int, batch: int, epochs:
 def test_rows_with_screenshots_are_trained_only_as_text_and_only_if_told_so(traces: Path, tmp_path: Path) -> None:
     table = load_dataset(str(traces), "all", split="train").data.table.slice(0, 2).replace_schema_metadata(None)
     schema = loadable(with_image(table.schema, images=True))
+    note = "\n## Screenshot:\nThe image before this text shows the page, with a box and the bid around each element.\n"
+    as_text = table["prompt"].to_pylist()
+    shown = [
+        [turn | {"content": f"{turn['content'][:40]}{note}{turn['content'][40:]}"} for turn in prompt]
+        for prompt in as_text
+    ]
+    table = table.set_column(0, "prompt", pa.array(shown, table.schema.field("prompt").type))
     pictures = pa.array([{"bytes": b"any", "path": None}] * 2, schema.field("image").type)
     pq.write_table(table.append_column("image", pictures).cast(schema), tmp_path / "train-0.parquet")
     with pytest.raises(
         UserError, match=r"has screenshots \(column image\).*set text_only.*or train a vision model with `trl sft`"
     ):
         rows.load_split(str(tmp_path), None, "train")
-    assert rows.load_split(str(tmp_path), None, "train", text_only=True).column_names == table.column_names
+    texts = rows.load_split(str(tmp_path), None, "train", text_only=True)
+    assert texts.column_names == table.column_names and texts["prompt"][:] == as_text
+
+
+def test_several_processes_make_the_same_tokens_and_report_the_same_mistakes(tiny_model: Path, traces: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    split, template = load_dataset(str(traces), "all", split="train"), ChatTemplate(tokenizer)
+    one, two = (rows.tokenize(split, tokenizer, template, 1024, num_proc=count) for count in (None, 2))
+    assert two[:] == one[:] and len(two) == len(split)
+    with pytest.raises(UserError, match=r"row \d+ takes \d+ tokens and max_length is 8"):
+        rows.tokenize(split, tokenizer, template, 8, num_proc=2)

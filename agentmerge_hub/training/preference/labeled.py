@@ -37,7 +37,11 @@ def tokenize(
         )
     shuffled = labeled.shuffle(seed=config.sft.seed)
     encoded = rows.tokenize(
-        shuffled.select_columns(["prompt", "completion"]), tokenizer, template, config.sft.max_length
+        shuffled.select_columns(["prompt", "completion"]),
+        tokenizer,
+        template,
+        config.sft.max_length,
+        num_proc=config.sft.dataset_num_proc,
     )
     return encoded.map(
         _with_exchanged_answers,

@@ -30,6 +30,7 @@ def tokenize(pairs: Dataset, tokenizer: PreTrainedTokenizerBase, template: ChatT
             tokenizer,
             template,
             config.sft.max_length,
+            num_proc=config.sft.dataset_num_proc,
         )
         for answer in ANSWERS
     )

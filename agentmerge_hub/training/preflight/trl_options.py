@@ -68,6 +68,10 @@ def check_options(config: RunConfig) -> None:
                 f"model_init_kwargs sets {key}: set {_OF_MODEL[key]} instead, which holds for every stage of the run"
             )
     _check_conditions(config)
+    if config.sft.dataset_num_proc is not None and config.sft.dataset_num_proc < 1:
+        raise UserError(
+            f"dataset_num_proc is {config.sft.dataset_num_proc}: set the number of processes that tokenize, 1 or more"
+        )
     if config.options.early_stopping_patience and not config.sft.load_best_model_at_end:
         raise UserError("early_stopping_patience needs load_best_model_at_end: true, which says what is better")
     if config.sft.eval_packing and config.sft.max_length is None:
