@@ -1,7 +1,7 @@
 """An answer: thought and action as one text, written and read back. Every function here takes linear time."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from agentmerge_hub.actions import ActionError, parse_calls, written
@@ -59,35 +59,43 @@ def action_texts(text: str) -> Iterator[str]:
     yield text
 
 
-def thought_of(text: str) -> str | None:
+def thought_of(text: str, *, has_action: bool = True) -> str | None:
     """The reasoning of an answer, None if it has none.
 
-    It is the content of <think> or <thinking> tags, also where the chat template wrote the opening tag or the closing tag
-    is missing; without such tags, the text around the action.
+    It is the content of <think> tags, or of those that other models write instead (`THINK_TAG`), also where the chat template
+    wrote the opening tag or the closing tag is missing; without such tags, the text around the action.
+
+    Args:
+        text: the answer.
+        has_action: False for the text beside tool calls, which holds no action itself.
     """
     thoughts: list[str] = []
     rest: list[str] = []
     at = 0
-    for tag in _THINK_TAG.finditer(text):
+    closes = True
+    for tag in THINK_TAG.finditer(text):
         part = text[at : tag.start()]
-        closes = tag[0].startswith("</")
+        closes = "/" in tag[0]
         (thoughts if closes else rest).append(part)
         at = tag.end()
     tail = text[at:]
-    if at and not text[:at].endswith(
-        ("</think>", "</thinking>")
-    ):  # not closed: the thought ends where the action begins
+    if not closes:  # the thought ends where the action begins
         thoughts.append(tail.partition("<action>")[0])
-    elif "<action>" in tail or rest:
+    elif "<action>" in tail or rest or not has_action:
         rest.append(tail)
     else:
         rest.append(_without_code_blocks(tail))
-    found = [part.strip() for part in thoughts if part.strip()]
-    around = (_without_tags("action", part).partition("<action>")[0].strip() for part in rest)
-    return "\n".join(found or filter(None, around)) or None
+    around = (_without_tags("action", part).partition("<action>")[0] for part in rest)
+    return "\n".join(list(_shown(thoughts)) or _shown(around)) or None
 
 
-_THINK_TAG = re.compile(r"</?think(?:ing)?>")
+def _shown(parts: Iterable[str]) -> Iterator[str]:
+    """The stripped parts that have a visible character."""
+    return (part.strip() for part in parts if any(c.isprintable() and not c.isspace() for c in part))
+
+
+THINK_TAG = re.compile(r"</?(?:think(?:ing)?|thoughts?|reasoning) *>|\[/?THINK\]", re.IGNORECASE)
+"""A tag around reasoning: ``<think>``, ``<thinking>``, ``<thought>``, ``<reasoning>``, Magistral's ``[THINK]``."""
 
 
 def tag_contents(name: str, text: str) -> list[str]:

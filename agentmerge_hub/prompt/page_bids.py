@@ -7,6 +7,9 @@ from agentmerge_hub.prompt.layout import Prompt
 
 def tree_bids(axtree: str) -> set[str]:
     """Bids at the beginning of a line of an AXTree, as ``[bid]``. Lines within a quoted text, which a user typed, have none."""
+    whole_lines = _WHOLE_LINE.findall(axtree)
+    if len(whole_lines) == axtree.count("\n") + 1:
+        return set(whole_lines) - {""}
     bids: set[str] = set()
     lines = axtree.split("\n")
     skip_to = 0
@@ -14,11 +17,11 @@ def tree_bids(axtree: str) -> set[str]:
     for place, line in enumerate(lines):
         if place < skip_to:
             continue
-        if found := _TREE_BID.match(line):
+        whole = _WHOLE_LINE.fullmatch(line)
+        quote, is_end = ("", False) if whole else _open_quote(line)
+        if not is_end and (found := _TREE_BID.match(line)):
             bids.add(found[1])
-        if line.count("'") % 2 == 0 and line.count('"') % 2 == 0:
-            continue  # every quotation mark has its partner: nearly all lines
-        if (quote := _open_quote(line)) and quote not in never_closed:
+        if quote and quote not in never_closed:
             closing = _CLOSING[quote]
             end = next((n for n in range(place + 1, len(lines)) if closing.search(lines[n])), None)
             if end is None:
@@ -30,29 +33,53 @@ def tree_bids(axtree: str) -> set[str]:
 
 _CLOSING = {quote: re.compile(rf"(?:^|[^\\]){quote}(?:$|, | value=)") for quote in "'\""}
 _TREE_BID = re.compile(r"[ \t]*\[([a-zA-Z0-9]+)\] ")
+_TEXT = r"""(?:'[^'\\\n]*(?:\\.[^'\\\n]*)*'|"[^"\\\n]*(?:\\.[^"\\\n]*)*")"""
+_WHOLE_LINE = re.compile(
+    rf"^[ \t]*(?:\[([a-zA-Z0-9]+)\] )?\w+(?: ?{_TEXT})?(?: value=(?:{_TEXT}|[\w.+-]+))?"
+    rf"(?:, [\w-]+(?:={_TEXT}|=[^'\"\\,\n]*)?)*$",
+    re.MULTILINE,
+)
+"""A line as BrowserGym prints it, every text of which ends on it: nearly all lines."""
 _QUOTED = re.compile(
     r"""(?: |=)(?:'(?:[^'\\]|\\.|'(?!$|,| value=|\s))*(')?|"(?:[^"\\]|\\.|"(?!$|,| value=|\s))*(")?)"""
 )
 
 
-def _open_quote(line: str) -> str:
-    """The quotation mark of a text that begins on a line of a tree and does not end there; empty if there is none."""
+def _open_quote(line: str) -> tuple[str, bool]:
+    """The quotation mark of a text that begins on a line of a tree and does not end there, empty if there is none; and whether
+    the line ends with the mark of a text that does not begin there."""
     at = 0
     while found := _QUOTED.search(line, at):
         if not (found[1] or found[2]):
-            return found[0][1]
+            return found[0][1], False
         at = found.end()
-    return ""
+    return "", line[at:].endswith(("'", '"'))
 
 
 def html_bids(html: str) -> set[str]:
-    """Bids that are an attribute ``bid="…"`` of a tag of BrowserGym's pruned HTML; text and other attributes do not count."""
+    """Bids that are an attribute ``bid="…"`` of a tag of BrowserGym's pruned HTML; text, comments, scripts and other attributes
+    do not count."""
+    for begin, end in (("<!--", "-->"), ("<script", "</script"), ("<style", "</style")):
+        html = _without(html, begin, end)
     return {
         attribute[2]
         for tag in _TAG.finditer(html)
         for attribute in _ATTRIBUTE.finditer(tag[1])
         if attribute[1] == "bid" and (attribute[2] or "").isalnum()
     }
+
+
+def _without(text: str, begin: str, end: str) -> str:
+    """The text without what is between two texts."""
+    parts, at = [], 0
+    while (start := text.find(begin, at)) >= 0:
+        parts.append(text[at:start])
+        at = text.find(end, start + len(begin))
+        if at < 0:
+            break
+    else:
+        parts.append(text[at:])
+    return "".join(parts)
 
 
 _TAG = re.compile(r"""<[a-zA-Z][^\s<>/]*((?:[^"'<>]+|"[^"]*"|'[^']*')*)""")

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 _NAME = r"""(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
 _TAGGED = re.compile(
-    rf"^([ \t]*\[\w+\] \w+(?: {_NAME})?(?: value=(?:{_NAME}|[\w.+-]+))?)((?:, (?:som|clickable|visible))+)",
+    rf"^([ \t]*\[\w+\] \w+(?: {_NAME})?(?: value=(?:{_NAME}|[\w.+-]+))?(?:, (?:box|center)=\"[^\"\n]*\")*)"
+    r"((?:, (?:som|clickable|visible))+)",
     re.MULTILINE,
 )
-"""A line of the tree with the tags that BrowserGym prints after an element's name and value, before its properties."""
+"""A line of the tree with the tags that BrowserGym prints after an element's name, value and coordinates, before its properties."""
 
 
 def without_tags(axtree: str, unwanted: set[str]) -> str:

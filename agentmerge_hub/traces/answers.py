@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentmerge_hub.actions import ActionError, parse_calls, written
-from agentmerge_hub.prompt import thought_of
+from agentmerge_hub.prompt import THINK_TAG, thought_of
 from agentmerge_hub.records import Message
 
 _ROLES = {
@@ -124,7 +124,7 @@ def read_action(text: str) -> Executed:
     action = written(calls)
     if action == text.strip():
         return Executed(action, None)
-    if "<action>" in text or "think>" in text:
+    if "<action>" in text or THINK_TAG.search(text):
         return Executed(action, thought_of(text))
     before = text.expandtabs().partition(calls[0].text)[0]
     for language in ("python", "py"):  # of a code block that begins before the call
@@ -134,6 +134,6 @@ def read_action(text: str) -> Executed:
 
 def read_thought(recorded: Any, action: str) -> str | None:
     """A recorded thought; None where it is empty, or the answer without its think step, which AgentLab records then."""
-    if not isinstance(recorded, str) or not recorded.strip() or recorded.strip() == action.strip():
+    if not isinstance(recorded, str) or recorded.strip() == action.strip():
         return None
-    return thought_of(recorded) if "<action>" in recorded or "think>" in recorded else recorded.strip()
+    return thought_of(recorded, has_action="<action>" in recorded)

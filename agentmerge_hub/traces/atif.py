@@ -101,7 +101,7 @@ def _decision(step: dict[str, Any], turns: Turns, unmapped: set[str]) -> None:
     if not calls and (final := finish_message(message)) is not None:
         calls = [call_text("send_msg_to_user", {"text": final})]
     reasoning = as_text(step.get("reasoning_content")).strip()
-    thought = reasoning or thought_of(message) or (message.strip() if recorded else "") or None
+    thought = reasoning or thought_of(message, has_action=not recorded)
     turns.act(
         calls,
         answer=message,

@@ -9,11 +9,22 @@ from agentmerge_hub.prompt import ADVANCED, BASIC, ParseError, action_texts, ans
 CALL = "<action>\nclick('1')\n</action>"
 
 
-@given(thought=st.text(st.characters(exclude_characters="<>\r", exclude_categories=["Cs"])) | st.none())
+@given(thought=st.text(st.characters(exclude_characters="<>[]\r", exclude_categories=["C", "Zl", "Zp"])) | st.none())
 def test_answers_are_read_back(thought: str | None) -> None:
     read = parse(answer("click('a51')", thought), ADVANCED)
     assert read.action == "click('a51')"
     assert read.thought == ((thought or "").strip() or None)
+
+
+PAIRS = (
+    ("<think>", "</think>"),
+    ("", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<THINK>", "</THINK>"),
+    ("[THINK]", "[/THINK]"),
+    ("<thought>", "</thought>"),
+)
+"""Tags with which a model can think nothing."""
 
 
 @pytest.mark.parametrize(
@@ -27,6 +38,11 @@ def test_answers_are_read_back(thought: str | None) -> None:
         (f"<think>I press it.\n{CALL}", "I press it."),
         (f"<think>One.</think> and <think>two.</think>{CALL}", "One.\ntwo."),
         (f"<think></think>I press it.{CALL}", "I press it."),
+        (f"<THINK>I press it.</Think >{CALL}", "I press it."),
+        (f"[THINK]I press it.[/THINK]{CALL}", "I press it."),
+        (f"<thought>I press it.</thought>{CALL}", "I press it."),
+        (f"<reasoning>I press it.</reasoning>{CALL}", "I press it."),
+        *((f"{opening}\u200b \u00ad{closing}{CALL}", None) for opening, closing in PAIRS),
         (f"I press it.\n{CALL}", "I press it."),
         (f"{CALL}\nbecause it says so", "because it says so"),
         ("<think>I use <action>noop()</action> later</think>", "I use <action>noop()</action> later"),
@@ -37,6 +53,15 @@ def test_answers_are_read_back(thought: str | None) -> None:
 )
 def test_the_thought_of_an_answer(text: str, thought: str | None) -> None:
     assert thought_of(text) == thought
+
+
+@pytest.mark.parametrize(
+    ("text", "thought"),
+    [("I press it.", "I press it."), ("<think>One.</think>Two.", "One."), ("<think>One.", "One."), ("", None)]
+    + [(f"{opening}\n{closing}\n", None) for opening, closing in PAIRS],
+)
+def test_the_text_beside_tool_calls_is_a_thought(text: str, thought: str | None) -> None:
+    assert thought_of(text, has_action=False) == thought
 
 
 @pytest.mark.parametrize(

@@ -98,12 +98,45 @@ def test_page_bids_are_those_of_the_page_alone() -> None:
     assert prompt.tree_bids("[1] button 'see [2] here'\n  StaticText '[3] no'") == {"1"}
 
 
+@pytest.mark.parametrize(
+    "typed",
+    ["one\n\t[99] two", "it's\n\t[99] button 'OK'\n\t[98] two", "the dogs'\n[99] two", 'say "a"\n[99] two', "a, b\n[99] c\n[98] d",
+     "x\\'\n[99] two", "'\n[99] two", "a 'b\n[99] c"],
+)  # fmt: skip
+def test_lines_that_a_user_typed_have_no_bids(typed: str) -> None:
+    tree = f"RootWebArea 'Shop'\n\t[12] textbox 'Note' value='{typed}'\n\t[13] button 'Send', clickable"
+    assert prompt.tree_bids(tree) == {"12", "13"}
+    printed = f"RootWebArea 'Shop'\n\t[12] textbox 'Note' value={typed!r}, focused\n\t[13] button {typed!r}"
+    assert prompt.tree_bids(printed) == {"12", "13"}
+
+
+def test_every_line_of_a_tree_has_its_bid() -> None:
+    lines = (
+        "RootWebArea \"Ann's\", focused, url='http://a/?b=c'", "\t[a1] generic, live='polite', relevant='additions text'",
+        "\t[2] link 'a', box=\"(1,2,3,4)\", clickable", "[3] StaticText'no space '", "[4] spinbutton '' value=3, valuemin=0.5",
+        "[5] b 'c' required: False", "[6] a '\\'\"'", "[7] a \"it's\", keyshortcuts='b \"c'", "[8] generic", "", "[9] a 'b' hasPopup: 'menu'",
+    )  # fmt: skip
+    assert prompt.tree_bids("\n".join(lines)) == {"a1", *"23456789"}
+
+
+@pytest.mark.parametrize(
+    "html",
+    ["<!-- <b bid=\"9\"> -->", "<script>'<b bid=\"9\">'</script>", "<style><b bid=\"9\"></style>", "<p title='<b bid=\"9\">'>", "<!-- <b bid=\"9\">",
+     "&lt;b bid=\"9\"&gt;", "<p data-bid=\"9\">"],
+)  # fmt: skip
+def test_html_that_is_no_element_has_no_bids(html: str) -> None:
+    assert prompt.html_bids(f'<a bid="1">{html}') == {"1"}
+    if not html.endswith('"9">'):
+        assert prompt.html_bids(f'{html}<a bid="2">') == {"2"}
+
+
 TAGGED = """RootWebArea 'Form', focused
 \t[12] textbox 'Name, visible', clickable, visible, focused, required
 \t[13] textbox "it's" value='a, clickable', clickable, visible
 \t[14] generic, clickable, visible, live='polite'
 \tStaticText 'sold, visible'
-\t[a15] spinbutton '' value=3, visible"""
+\t[a15] spinbutton '' value=3, visible
+\t[a16] link 'Go', box="(1,2,3,4)", center="(2,3)", clickable, visible"""
 
 
 @pytest.mark.parametrize(
