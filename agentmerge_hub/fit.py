@@ -21,6 +21,10 @@ for 28×28 pixels (Qwen2.5-VL: 46 · 26 = 1,196)."""
 
 TRUNCATION_ORDER = ("axtree", "html")
 
+CHARACTERS_PER_TOKEN, FREE_CHARACTERS = 64, 4_000_000
+"""Bounds a page before it is tokenized, which takes up to 100 bytes of memory a character. Pages have 2 to 5 characters a
+token; a window of a million tokens shows 4 million characters of them."""
+
 
 class DoesNotFit(ValueError):
     """The prompt is over the budget even with no line of the page left."""
@@ -73,7 +77,7 @@ def fit(prompt: Prompt, tokenizer: ChatTokenizer, max_tokens: int) -> Fitted:
         DoesNotFit: with the number of tokens it would need.
         TemplateRefused: as ChatTokenizer.render.
     """
-    prompt, escaped = _escape(prompt, tokenizer)
+    prompt, escaped = _escape(_bounded(prompt, max_characters(max_tokens)), tokenizer)
     n_tokens = tokenizer.count(tokenizer.render(prompt.messages()))
     for name in TRUNCATION_ORDER:
         if n_tokens > max_tokens and prompt.block(name):
@@ -82,6 +86,27 @@ def fit(prompt: Prompt, tokenizer: ChatTokenizer, max_tokens: int) -> Fitted:
         raise DoesNotFit(f"{n_tokens} tokens without any line of the page; the budget is {max_tokens}")
     removed = {name: truncated_lines(prompt.block(name).rpartition("\n")[2]) for name in TRUNCATION_ORDER}
     return Fitted(prompt, n_tokens, {name: n for name, n in removed.items() if n}, escaped)
+
+
+def max_characters(max_tokens: int) -> int:
+    """The most characters of a text that is counted against a budget of tokens; a longer one is over it."""
+    return max(FREE_CHARACTERS, CHARACTERS_PER_TOKEN * max_tokens)
+
+
+def _bounded(prompt: Prompt, limit: int) -> Prompt:
+    """The prompt with each block of the page cut to at most `limit` characters of whole lines, and its truncation marker."""
+    n_other = len(prompt.system) + sum(len(block.text) for block in prompt.blocks if block.name not in TRUNCATION_ORDER)
+    if n_other > limit:
+        raise DoesNotFit(f"{n_other} characters without any line of the page, which are not counted in tokens")
+    for name in TRUNCATION_ORDER:
+        text = prompt.block(name)
+        if len(text) > limit:
+            kept = text[:limit].rpartition("\n")[0]
+            lines = text[len(kept) :].removeprefix("\n").split("\n")
+            n_before = truncated_lines(lines[-1])
+            marker = truncation_marker(len(lines) - bool(n_before) + n_before)
+            prompt = prompt.with_block(name, f"{kept}\n{marker}" if kept else marker)
+    return prompt
 
 
 def _escape(prompt: Prompt, tokenizer: ChatTokenizer) -> tuple[Prompt, int]:

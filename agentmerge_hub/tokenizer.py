@@ -12,6 +12,9 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
 from agentmerge_hub.segments import piece_pattern, segment_patterns
 
+_MAX_BATCH = 4096
+"""Texts that are tokenized at once: an encoding takes more memory than its text."""
+
 _MAX_CACHED_CHARACTERS = 16_000_000
 """Characters of the segments whose counts are cached: some 60 MB with their dictionary."""
 
@@ -150,7 +153,13 @@ class ChatTokenizer:
         return [cached[text] for text in texts]
 
     def _encoded(self, texts: Sequence[str]) -> list[int]:
-        return [len(encoding) for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+        texts = list(texts)
+        batches = (texts[start : start + _MAX_BATCH] for start in range(0, len(texts), _MAX_BATCH))
+        return [
+            len(encoding)
+            for batch in batches
+            for encoding in self._backend.encode_batch_fast(batch, add_special_tokens=False)
+        ]
 
     @cached_property
     def control_tokens(self) -> frozenset[str]:

@@ -177,3 +177,22 @@ def test_a_tokenizer_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
         ChatTokenizer(str(tmp_path))
     with pytest.raises(UserError, match="no tokenizer at"):
         ChatTokenizer("nobody/nothing")
+
+
+def test_a_page_of_any_size_is_cut_before_it_is_tokenized(
+    tokenizer: ChatTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = Flags(use_html=True)
+    tree, html = ("\n".join(f"[{n}] {kind} 'number {n}'" for n in range(2000)) for kind in ("button", "link"))
+    page, short = (render(Observation("Press 3.", tree, shown), [], flags) for shown in (html, "<b>3</b>"))
+    budget = fit(render(Observation("Press 3.", "[1] a 'b'"), [], flags), tokenizer, 9000).n_tokens + 600
+    whole = [fit(prompt, tokenizer, budget) for prompt in (page, short)]
+    monkeypatch.setattr("agentmerge_hub.fit.FREE_CHARACTERS", 12_000)
+    monkeypatch.setattr("agentmerge_hub.fit.CHARACTERS_PER_TOKEN", 1)
+    counted: list[int] = []
+    count_all = tokenizer.count
+    monkeypatch.setattr(tokenizer, "count", lambda text: counted.append(len(text)) or count_all(text))
+    assert [fit(prompt, tokenizer, budget) for prompt in (page, short)] == whole
+    assert max(counted) < 35_000 < len(tree)
+    with pytest.raises(DoesNotFit, match="characters without any line of the page"):
+        fit(render(Observation("word " * 3000, tree), [], flags), tokenizer, budget)

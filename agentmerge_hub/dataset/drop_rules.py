@@ -27,7 +27,7 @@ STRUCK_IN_REVIEW = "struck_in_review"
 SAMPLE_RULES = {
     "no_action": "no call could be read from the answer",
     "no_goal": "neither a prompt nor a goal was recorded",
-    "no_page": "neither a prompt nor a page was recorded",
+    "no_page": "no prompt was recorded, and none of the page that the prompt's flags show",
     "no_screenshot": "no screenshot was recorded, or it is no PNG, damaged or too large",
     "failed_action": "the action ended in an error",
     "answer_mismatch": "the action in the recorded answer is not the one that was executed",

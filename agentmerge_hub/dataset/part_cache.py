@@ -7,9 +7,10 @@ tokenizer or settings are never used. The folder can be deleted at any time.
 import contextlib
 import hashlib
 import json
+import math
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,10 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub.atomic_write import temporary_name
-from agentmerge_hub.content_hash import combined_hash, file_hashes, folder_hash
+from agentmerge_hub.content_hash import combined_hash, file_hashes
 from agentmerge_hub.dataset.partial_tables import EpisodeStatus, PartialTables
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.traces.files import MAX_BYTES
 from agentmerge_hub.traces.find import Found
+from agentmerge_hub.traces.limits import EPISODE_FILE_BYTES
 
 TABLES = ("samples", "steps", "ledger")
 
@@ -44,19 +47,42 @@ def episode_key(found: Found, *, screenshots: bool = False) -> str:
     """Identifies an episode by its source and the content of the files that are read."""
     try:
         if found.folder.is_file():  # which holds several episodes: the source says which
-            hashes = _hashes_of(found.folder.parent)
-            names = (found.folder.name, f"{found.folder.stem}.metadata.json")
-            content = combined_hash({name: hashes[name] for name in names if name in hashes})
+            content = combined_hash(_hashes_beside(found.folder))
         else:
-            content = folder_hash(found.folder, _is_read_with_screenshots if screenshots else _is_read)
+            select = _is_read_with_screenshots if screenshots else _is_read
+            content = combined_hash(_hashes(found.folder, select, EPISODE_FILE_BYTES))
     except OSError as error:  # the reader reports it
         content = f"unreadable {error.errno}"
     return hashlib.sha256(f"{found.source}\0{content}".encode(errors="surrogateescape")).hexdigest()
 
 
+def _hashes_beside(file: Path) -> dict[str, str]:
+    """Hashes of a file that holds episodes and of the files that are read with it: CUBE's metadata and answers, Harbor's result."""
+    hashes = _hashes_of(file.parent)
+    found = {name: hashes[name] for name in (file.name, f"{file.stem}.metadata.json") if name in hashes}
+    for folder in (file.parent, file.parent.parent):
+        if (folder / "llm_calls").is_dir():
+            answers = _hashes_of(folder / "llm_calls")
+            found |= {name: sha for name, sha in answers.items() if name.startswith(f"{file.stem}_step")}
+    if file.parent.name == "agent":
+        found |= {name: sha for name, sha in _hashes_of(file.parent.parent).items() if name == "result.json"}
+    return found
+
+
 @lru_cache(maxsize=8)
 def _hashes_of(folder: Path) -> dict[str, str]:
-    return file_hashes(folder, _is_read)
+    return _hashes(folder, _is_read)
+
+
+def _hashes(folder: Path, select: Callable[[str], bool], limit: float = math.inf) -> dict[str, str]:
+    """Hashes of the files of a folder that are read. Files that are refused for their size, alone or together, are known by size
+    and time."""
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    stats = {name: path.stat() for name, path in paths.items() if select(name)}
+    too_many = sum(found.st_size for found in stats.values()) > limit
+    refused = {name for name, found in stats.items() if too_many or found.st_size > MAX_BYTES}
+    known = {name: f"{stats[name].st_size} bytes of {stats[name].st_mtime_ns}" for name in refused}
+    return file_hashes(folder, lambda name: name in stats and name not in refused) | known
 
 
 def _is_read(name: str) -> bool:

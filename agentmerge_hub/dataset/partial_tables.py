@@ -260,7 +260,7 @@ def _step_rows(episode: Episode, settings: Settings) -> list[dict]:
     for step in episode.steps:
         of_page = asdict(step.observation)
         screenshot = of_page.pop("screenshot")
-        if not settings.keep_html and episode.benchmark != "miniwob":  # whose prompts show it
+        if not settings.keep_html and episode.benchmark != "miniwob" and of_page["axtree"]:  # prompts show it otherwise
             of_page["html"] = ""
         size = _size(of_page, step)
         if size > MAX_ROW_BYTES:

@@ -12,7 +12,7 @@ from agentmerge_hub.dataset.drop_rules import Dropped
 from agentmerge_hub.dataset.preferences.rejected import PairKeys, pair_keys
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.tasks import task
-from agentmerge_hub.fit import DoesNotFit, fit
+from agentmerge_hub.fit import DoesNotFit, fit, max_characters
 from agentmerge_hub.prompt import Prompt, Turn, action_texts, answer, page_bids, render, split_recorded, thought_of
 from agentmerge_hub.records import Episode, Message, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer, TemplateRefused
@@ -70,7 +70,7 @@ def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer,
                 sample, prompt = _sample(episode, step, version, settings, tokenizer, successful)
                 made.samples.append(sample)
                 if settings.preferences:
-                    count = partial(_rejected_tokens, tokenizer, tokenizer.render(sample.prompt))
+                    count = partial(_rejected_tokens, tokenizer, tokenizer.render(sample.prompt), settings.answer)
                     made.pair_keys[sample.sample_id] = pair_keys(episode, place, prompt, sample, count)
             except _Drop as drop:
                 rule, detail = drop.args
@@ -82,7 +82,7 @@ def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer,
 
 def shown_by_default(episode: Episode) -> dict[str, Any]:
     """Prompt flags that follow from the episode: its actions, several of them at once, several open tabs, and for MiniWoB the
-    HTML beside the AXTree (the paper's footnote 6)."""
+    HTML beside the AXTree (the paper's footnote 6); the HTML also where no AXTree was recorded."""
     calls = [_calls(step.action or "") for step in episode.steps]
     names = {call.name for of_step in calls for call in of_step}
     preferred = ACTION_SPACE_OF.get(episode.benchmark, "workarena++")
@@ -90,7 +90,7 @@ def shown_by_default(episode: Episode) -> dict[str, Any]:
     return {
         "action_space": next((space for space in wider if names <= set(ACTION_SPACES[space])), preferred),
         "multi_actions": any(len(of_step) > 1 for of_step in calls),
-        "use_html": episode.benchmark == "miniwob",
+        "use_html": episode.benchmark == "miniwob" or not any(step.observation.axtree for step in episode.steps),
         "use_tabs": any(step.observation.tabs for step in episode.steps),
     }
 
@@ -105,7 +105,7 @@ def keeps_recorded_prompt(step: Step, settings: Settings) -> bool:
 def _versions(episode: Episode, place: int, settings: Settings, shown: dict[str, Any]) -> Iterator[_Version]:
     step = episode.steps[place]
     if step.action is None:
-        raise _Drop("no_action")
+        raise _Drop("no_action", " ".join(step.executed.split())[:200])
     if settings.has_screenshots and not step.observation.screenshot:
         raise _Drop("no_screenshot", step.no_screenshot)
     if keeps_recorded_prompt(step, settings):
@@ -113,8 +113,6 @@ def _versions(episode: Episode, place: int, settings: Settings, shown: dict[str,
         return
     if not step.observation.goal:
         raise _Drop("no_goal")
-    if not (step.observation.axtree or step.observation.html):
-        raise _Drop("no_page")
     history = _history(episode.steps[: place + 1])
     wanted = ("cot", "no_cot") if settings.versions == "both" else (settings.versions,)
     for name in wanted:
@@ -122,6 +120,9 @@ def _versions(episode: Episode, place: int, settings: Settings, shown: dict[str,
         if thinking and not step.thought:
             continue
         flags = settings.rendering_flags(shown, thinking=thinking)
+        page = step.observation
+        if not ((flags.use_ax_tree and page.axtree) or (flags.use_html and page.html)):
+            raise _Drop("no_page")
         try:
             calls = parse_calls(step.action, flags.action_names)
         except ActionError as error:
@@ -170,6 +171,8 @@ def _sample(
         raise _Drop("bid_not_on_page", ", ".join(sorted(lost)))
     if tokenizer.escape(version.answer)[1]:
         raise _Drop("control_token")
+    if len(version.answer) > max_characters(window.answer):
+        raise _Drop("answer_too_long", f"{len(version.answer)} characters")
     try:
         fitted = fit(version.prompt, tokenizer, window.prompt)
         messages = fitted.prompt.messages()
@@ -212,8 +215,10 @@ def _sample(
     return sample, fitted.prompt
 
 
-def _rejected_tokens(tokenizer: ChatTokenizer, prompt: str, answer: str) -> int:
+def _rejected_tokens(tokenizer: ChatTokenizer, prompt: str, max_tokens: int, answer: str) -> int:
     """Tokens of a rejected answer and its end; one that cannot be trained counts as longer than any window."""
+    if len(answer) > max_characters(max_tokens):
+        return 2**31 - 1
     try:
         return tokenizer.count_completion(prompt, answer)
     except ValueError:

@@ -23,8 +23,12 @@ VALIDATION = "validation"
 MIN_PAIRS_TO_DRAW = 5
 """With at least so many (task, seed) pairs one is reserved, so that a small dataset has the split too."""
 
-_GOAL_WORDS = re.compile(r"\w+(?:[.,:]\w+)*|[^\w\s.,:;!?…'\"`´‘’“”«»()\[\]{}]")
-"""Words and numbers such as 3.5 and 12:30, and single symbols such as ``<`` or ``-``."""
+_OPERATOR = "[-+*/%^=<>≤≥≠×÷·&|~]"
+_GOAL_WORDS = re.compile(
+    r"\w+(?:[.,:]\w+)*|!=|[^\w\s.,:;!?…'\"`´‘’“”«»()\[\]{}]"
+    rf"|(?<={_OPERATOR})[(\[{{]|(?<={_OPERATOR} )[(\[{{]|[)\]}}](?= ?{_OPERATOR})"
+)
+"""Words and numbers such as 3.5 and 12:30, single symbols such as ``<`` or ``-``, and brackets beside an operator."""
 
 Run = tuple[str, int, str]
 """Task, seed, and key of the goal; an empty key means that the goal is unknown."""

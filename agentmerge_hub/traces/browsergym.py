@@ -13,7 +13,7 @@ from agentmerge_hub.prompt.tags import has_tag
 from agentmerge_hub.records import Episode, Message, Observation, Step
 from agentmerge_hub.traces.answers import Chat, read_action, read_chat, read_thought
 from agentmerge_hub.traces.axtree import TreeError, flatten_axtree
-from agentmerge_hub.traces.files import Refused, read_file
+from agentmerge_hub.traces.files import Refused, check_total, read_file
 from agentmerge_hub.traces.screenshots import Screenshots, file_name, has_marks, read_screenshot
 from agentmerge_hub.traces.standins import Array
 from agentmerge_hub.traces.unpickle import load
@@ -124,7 +124,7 @@ class _Run:
         self.terminated |= as_bool(info.get("terminated"))
         self.truncated |= as_bool(info.get("truncated"))
         self.urls = as_texts(obs.get("open_pages_urls"))
-        self.image_goal |= has_image(obs.get("goal_object"))
+        self.image_goal |= has_image(obs.get("goal_object")) or bool(as_texts(obs.get("goal_image_urls")))
         if _is_decision(info):
             picture = "" if self.screenshots == "off" else file_name(number, marks=self.marks)
             self.steps.append(_step(number, info, self.goal, picture))
@@ -147,6 +147,7 @@ def _step_files(folder: Path) -> list[tuple[int, Path]]:
     numbered = sorted((int(m[1]), path) for path in folder.iterdir() if (m := _STEP_FILE.fullmatch(path.name)))
     if [number for number, _ in numbered] != list(range(len(numbered))):
         raise Refused("step files have gaps: a step is missing or there twice")
+    check_total(path for _, path in numbered)
     return numbered
 
 
@@ -227,7 +228,7 @@ def _prompt_of(chat: Chat, retries: int) -> tuple[Message, ...]:
 
 def _observation(obs: dict[str, Any], goal: str, as_recorded: bool) -> Observation:
     urls, titles = as_texts(obs.get("open_pages_urls")), as_texts(obs.get("open_pages_titles"))
-    active = _active(obs)
+    active = _active(obs, urls)
     return Observation(
         goal=goal_text(obs.get("goal_object")) or as_text(obs.get("goal")) or goal or _goal_of_chat(obs),
         axtree=_axtree(obs, as_recorded),
@@ -235,8 +236,8 @@ def _observation(obs: dict[str, Any], goal: str, as_recorded: bool) -> Observati
         focused_bid=as_text(obs["focused_element_bid"]) if isinstance(obs.get("focused_element_bid"), str) else None,
         last_action=as_text(obs.get("last_action")),
         last_action_error=as_text(obs.get("last_action_error")),
-        url=as_text(obs.get("url")) or (urls[active] if active < len(urls) else ""),
-        title=titles[active] if active < len(titles) else "",
+        url=as_text(obs.get("url")) or (urls[active] if active is not None else ""),
+        title=titles[active] if active is not None and active < len(titles) else "",
         tabs=tab_list(urls, titles, active) if len(urls) == len(titles) else "",
     )
 
@@ -256,8 +257,9 @@ def _axtree(obs: dict[str, Any], as_recorded: bool) -> str:
     return as_text(flatten_axtree(tree, properties))
 
 
-def tab_list(urls: tuple[str, ...], titles: tuple[str, ...], active: int) -> str:
-    """Several open tabs as AgentLab's prompt lists them; empty for a single one."""
+def tab_list(urls: tuple[str, ...], titles: tuple[str, ...], active: int | None) -> str:
+    """Several open tabs as AgentLab's prompt lists them; empty for a single one. None of them is marked as active where that was
+    not recorded."""
     if len(urls) < 2:
         return ""
     return "\n".join(
@@ -266,24 +268,33 @@ def tab_list(urls: tuple[str, ...], titles: tuple[str, ...], active: int) -> str
     )
 
 
-def _active(obs: dict[str, Any]) -> int:
+def _active(obs: dict[str, Any], urls: tuple[str, ...]) -> int | None:
+    """Place of the page that the agent sees among the open ones; None where that was not recorded."""
     index = obs.get("active_page_index")
-    values = index.values_read() if isinstance(index, Array) else [index]
-    return values[0] if values and isinstance(values[0], int) and 0 <= values[0] < 10**6 else 0
+    values = index.values_read() if isinstance(index, Array) else index if isinstance(index, list | tuple) else [index]
+    if values and isinstance(values[0], int) and 0 <= values[0] < len(urls):
+        return values[0]
+    shown = [place for place, url in enumerate(urls) if len(urls) == 1 or url == obs.get("url")]
+    return shown[0] if len(shown) == 1 else None
 
 
 def goal_text(goal: Any) -> str:
     """The texts of a goal object."""
-    parts = goal if isinstance(goal, list | tuple) else ()
-    return "\n".join(
-        as_text(part["text"]) for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)
-    )
+    texts = (part if isinstance(part, str) else as_dict(part).get("text") for part in _parts(goal))
+    return "\n".join(as_text(text) for text in texts if isinstance(text, str))
 
 
 def has_image(goal: Any) -> bool:
     """Whether a goal object has a part that is no text."""
-    parts = goal if isinstance(goal, list | tuple) else ()
-    return any(isinstance(part, dict) and as_text(part.get("type")) not in ("", "text") for part in parts)
+    return any(
+        not isinstance(part, str)
+        and (as_text(as_dict(part).get("type")) not in ("", "text") or not isinstance(as_dict(part).get("text"), str))
+        for part in _parts(goal)
+    )
+
+
+def _parts(goal: Any) -> list[Any] | tuple[Any, ...]:
+    return goal if isinstance(goal, list | tuple) else [goal] if isinstance(goal, str) else []
 
 
 def _goal_of_chat(obs: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.records import Episode
 from agentmerge_hub.traces.browsergym import digest
-from agentmerge_hub.traces.files import FREE_BYTES, MAX_BYTES, MAX_RATIO, Refused, read_file
+from agentmerge_hub.traces.files import FREE_BYTES, MAX_BYTES, MAX_RATIO, Refused, check_total, read_file
 from agentmerge_hub.traces.tool_calls import Turns, call_text
 from agentmerge_hub.traces.values import (
     OutOfRange,
@@ -150,7 +150,7 @@ class _Run:
         seconds = ended - started if isinstance(ended, int | float) and isinstance(started, int | float) else 0.0
         self._thinking = {
             "answer": text,
-            "thought": as_text(message.get("reasoning_content")).strip() or thought_of(text) or text.strip() or None,
+            "thought": as_text(message.get("reasoning_content")).strip() or thought_of(text, has_action=False),
             "prompt_tokens": as_count(usage.get("prompt_tokens")),
             "completion_tokens": as_count(usage.get("completion_tokens")),
             "agent_seconds": as_seconds(seconds),
@@ -264,6 +264,7 @@ def _events(folder: Path, hashes: dict[str, str]) -> Iterator[tuple[str, dict[st
     for path in place.iterdir() if place.is_dir() else ():
         if name := _NUMBERED.fullmatch(path.name):
             numbered.append((int(name[1]), name[2], path))
+    check_total(path for _, _, path in numbered)
     for _, kind, path in sorted(numbered):
         try:
             data = read_file(path, within=folder)

@@ -9,10 +9,14 @@ from typing import Any
 from agentmerge_hub.content_hash import short_id
 from agentmerge_hub.traces import adp, atif, session_trace
 from agentmerge_hub.traces.files import Refused, read_file
+from agentmerge_hub.traces.limits import LimitExceeded, memory_limit, time_limit
 
 SUFFIXES = (".json", ".jsonl")
 _SIGNS = (b"ATIF-v1.", b'"class_"', b'"agentmerge"')
 _HEAD = 64 * 2**10
+
+_KEPT_BYTES = 8 * 2**20
+"""Largest file whose values stay in memory after its documents are counted: they can take 60 times its bytes."""
 
 
 def format_of(path: Path) -> str:
@@ -32,9 +36,13 @@ def format_of(path: Path) -> str:
 def count(path: Path) -> int:
     """How many documents a file holds; 1 where it cannot be read, so that reading it says why."""
     try:
-        return len(_documents(path, _version(path)))
-    except Refused:
+        with time_limit(), memory_limit():
+            return len(_documents(path, _version(path)))
+    except (Refused, LimitExceeded, MemoryError):
         return 1
+    finally:
+        if path.exists() and path.stat().st_size > _KEPT_BYTES:
+            _documents.cache_clear()
 
 
 def load(path: Path, number: int) -> tuple[Any, str]:

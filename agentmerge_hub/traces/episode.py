@@ -1,11 +1,22 @@
 """Read one episode of any format, within limits. Whatever is wrong with it, the other episodes are not affected."""
 
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.records import Episode
+from agentmerge_hub.records import Episode, Step
 from agentmerge_hub.traces import adp, atif, browsergym, cube, documents, session_trace
-from agentmerge_hub.traces.files import Refused
+from agentmerge_hub.traces.files import Refused, size_text
 from agentmerge_hub.traces.find import Found, FoundIn
-from agentmerge_hub.traces.limits import LimitExceeded, memory_limit, time_limit
+from agentmerge_hub.traces.limits import (
+    DISTINCT_TEXT_BYTES,
+    EPISODE_HTML_BYTES,
+    EPISODE_TEXT_BYTES,
+    LimitExceeded,
+    memory_limit,
+    time_limit,
+)
 from agentmerge_hub.traces.screenshots import Screenshots
 from agentmerge_hub.traces.values import OutOfRange, first_line
 
@@ -25,7 +36,9 @@ def read_episode(found: Found, screenshots: Screenshots = "off") -> Episode:
     """
     try:
         with time_limit(), memory_limit():
-            return _read(found, screenshots)
+            episode = _read(found, screenshots)
+            _check_size(episode)
+            return episode
     except UserError:
         raise
     except (Refused, OutOfRange) as error:
@@ -38,6 +51,36 @@ def read_episode(found: Found, screenshots: Screenshots = "off") -> Episode:
         raise Unreadable(
             f"the episode cannot be read ({type(error).__name__}: {first_line(str(error))[:120]})"
         ) from None
+
+
+def _check_size(episode: Episode) -> None:
+    html = sum(sys.getsizeof(step.observation.html) for step in episode.steps)
+    texts = sum(sys.getsizeof(text) for step in episode.steps for text in _texts(step)) - html
+    if html > EPISODE_HTML_BYTES or texts > EPISODE_TEXT_BYTES:
+        name, limit = ("HTML", EPISODE_HTML_BYTES) if html > EPISODE_HTML_BYTES else ("text", EPISODE_TEXT_BYTES)
+        raise Refused(f"the episode holds more than {size_text(limit)} of {name}")
+    if texts > DISTINCT_TEXT_BYTES and _more_distinct_lines(episode, DISTINCT_TEXT_BYTES):
+        raise Refused(f"the episode holds more than {size_text(DISTINCT_TEXT_BYTES)} of different lines")
+
+
+def _more_distinct_lines(episode: Episode, limit: int) -> bool:
+    """Whether the distinct lines of the texts take more bytes than the limit."""
+    lines: set[int] = set()
+    for step in episode.steps:
+        for text in _texts(replace(step, observation=replace(step.observation, html=""))):
+            for line in text.split("\n"):
+                if hash(line) not in lines:
+                    lines.add(hash(line))
+                    limit -= len(line)
+            if limit < 0:
+                return True
+    return False
+
+
+def _texts(step: Step) -> Iterator[str]:
+    yield from (value for part in (step, step.observation) for value in vars(part).values() if isinstance(value, str))
+    yield from (message["content"] for message in step.messages)
+    yield from step.refused_answers
 
 
 def _read(found: Found, screenshots: Screenshots) -> Episode:

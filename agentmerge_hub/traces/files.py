@@ -1,9 +1,13 @@
 """Read files of traces within bounds: regular files only, none outside of the folder, never more bytes than allowed."""
 
+import contextlib
 import os
 import stat
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
+
+from agentmerge_hub.traces.limits import EPISODE_FILE_BYTES
 
 MAX_BYTES = 128 * 2**20
 """Largest file, packed and unpacked. A step of a long page without its screenshot takes some 0.3 MB, with it 3 MB."""
@@ -12,6 +16,9 @@ MAX_RATIO = 200
 """Most bytes that a packed byte may become, after the first `FREE_BYTES`. Pages of real traces reach 12."""
 
 FREE_BYTES = 4 * 2**20
+
+MAX_MEMBERS = 100
+"""Most gzip members of a file, each of which is copied. Python writes one."""
 
 
 class Refused(ValueError):
@@ -38,7 +45,7 @@ def read_file(path: Path, limit: int | None = None, within: Path | None = None) 
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(_regular(descriptor), "rb") as file:
             if os.fstat(descriptor).st_size > limit:
-                raise Refused(f"is larger than {_size(limit)}")
+                raise Refused(f"is larger than {size_text(limit)}")
             data = file.read(limit + 1)
     except OSError as error:
         raise Refused(f"cannot be read ({error.strerror or error})") from None
@@ -47,8 +54,27 @@ def read_file(path: Path, limit: int | None = None, within: Path | None = None) 
             raise
         raise Refused(f"cannot be read ({error})") from None  # a loop of links
     if len(data) > limit:
-        raise Refused(f"is larger than {_size(limit)}")
+        raise Refused(f"is larger than {size_text(limit)}")
     return data
+
+
+def total_size(paths: Iterable[Path]) -> int:
+    """Bytes of files together; a file that is missing has none."""
+    size = 0
+    for path in paths:
+        with contextlib.suppress(OSError):
+            size += path.stat().st_size
+    return size
+
+
+def check_total(paths: Iterable[Path]) -> None:
+    """Check the size of an episode's files before they are read.
+
+    Raises:
+        Refused: if they are larger than an episode may be.
+    """
+    if total_size(paths) > EPISODE_FILE_BYTES:
+        raise Refused(f"the files of the episode are larger than {size_text(EPISODE_FILE_BYTES)} together")
 
 
 def _regular(descriptor: int) -> int:
@@ -67,17 +93,19 @@ def unpack(data: bytes) -> bytes:
     """
     if data[:2] != _GZIP:
         if len(data) > MAX_BYTES:
-            raise Refused(f"is larger than {_size(MAX_BYTES)}")
+            raise Refused(f"is larger than {size_text(MAX_BYTES)}")
         return data
     limit = min(MAX_BYTES, FREE_BYTES + MAX_RATIO * len(data))
     parts: list[bytes] = []
     try:
         while data[:2] == _GZIP:  # a file can have several members
+            if len(parts) == MAX_MEMBERS:
+                raise Refused(f"has more than {MAX_MEMBERS} gzip members")
             member = zlib.decompressobj(wbits=31)
             parts.append(member.decompress(data, limit + 1))
             limit -= len(parts[-1])
             if limit < 0:
-                raise Refused(f"is larger than {_size(limit + sum(map(len, parts)))} unpacked")
+                raise Refused(f"is larger than {size_text(limit + sum(map(len, parts)))} unpacked")
             if not member.eof:
                 raise Refused("cannot be decompressed (it ends in the middle)")
             data = member.unused_data.lstrip(b"\0")
@@ -89,5 +117,6 @@ def unpack(data: bytes) -> bytes:
 _GZIP = b"\x1f\x8b"
 
 
-def _size(limit: int) -> str:
+def size_text(limit: int) -> str:
+    """A number of bytes as messages write it."""
     return f"{limit // 2**20} MB" if limit >= 2**20 else f"{limit:,} bytes"

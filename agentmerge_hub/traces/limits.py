@@ -12,8 +12,18 @@ from types import FrameType
 EPISODE_SECONDS = 300
 """Time to read one episode, or to turn it into rows. A long one takes seconds."""
 
-EPISODE_BYTES = 2 * 2**30
-"""Memory that reading one episode may add."""
+EPISODE_BYTES = 3 * 2**29
+"""Memory that reading one episode may add: a process stays below 2 GiB with it."""
+
+EPISODE_FILE_BYTES = 2 * 2**30
+"""Bytes of an episode's files together. Two hundred steps with screenshots take 0.6 GB."""
+
+EPISODE_TEXT_BYTES, EPISODE_HTML_BYTES = 256 * 2**20, 384 * 2**20
+"""Memory of an episode's texts, and of its HTML, which most prompts do not show. Both are copied on their way to rows. A hundred
+long pages take 30 MB, and 150 MB of HTML."""
+
+DISTINCT_TEXT_BYTES = 64 * 2**20
+"""Memory of the distinct lines of an episode's texts. Redaction takes 25 bytes for each; pages of a run share most lines."""
 
 
 class LimitExceeded(Exception):

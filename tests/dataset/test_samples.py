@@ -60,6 +60,16 @@ def test_miniwob_prompts_show_the_html_too(tokenizer: ChatTokenizer) -> None:
     assert PAGE.html not in prompts(episode(step()), tokenizer)[0]
 
 
+def test_html_is_shown_where_no_tree_was_recorded(tokenizer: ChatTokenizer) -> None:
+    html_alone = replace(PAGE, axtree="")
+    run = episode(step(observation=html_alone), step(1, action="noop()", observation=html_alone))
+    assert all(PAGE.html in text for text in prompts(run, tokenizer)) and len(prompts(run, tokenizer)) == 4
+    hidden = make_samples(run, Settings(window=20_000, flags={"use_html": False}), tokenizer)
+    assert [row.rule for row in hidden.dropped] == ["no_page"] * 2 and not hidden.samples
+    mixed = make_samples(episode(step(), step(1, observation=html_alone)), Settings(window=20_000), tokenizer)
+    assert [(row.step, row.rule) for row in mixed.dropped] == [(1, "no_page")]
+
+
 def test_open_tabs_are_shown_where_the_episode_had_several(tokenizer: ChatTokenizer) -> None:
     tabs = replace(PAGE, tabs="Tab 0 (active tab):\n    Title: Shop\n    URL: http://a\n")
     assert "Currently open tabs" in prompts(episode(step(observation=tabs)), tokenizer)[0]
@@ -72,6 +82,10 @@ def test_open_tabs_are_shown_where_the_episode_had_several(tokenizer: ChatTokeni
         (f"I press it.\n</think>\n{CALL}", True),
         (f"I press it.\n{CALL}", True),
         (answer("click('13')", ""), False),
+        (f"<THINKING>\n</THINKING>{CALL}", False),
+        (f"[THINK][/THINK]{CALL}", False),
+        (f"<thought>\u200b</thought>{CALL}", False),
+        (f"<thought>I press it.</thought>{CALL}", True),
         (answer("click('13')"), False),
     ],
 )
@@ -84,6 +98,20 @@ def test_a_recorded_answer_is_cot_where_it_reasons(tokenizer: ChatTokenizer, tex
 def test_an_answer_with_a_control_token_is_dropped(tokenizer: ChatTokenizer) -> None:
     made = make_samples(episode(step(thought="I press <|end|>.")), Settings(window=20_000), tokenizer)
     assert [(row.rule, row.detail) for row in made.dropped] == [("control_token", "cot")] and len(made.samples) == 1
+
+
+def test_an_answer_of_any_size_is_dropped_before_it_is_tokenized(
+    tokenizer: ChatTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentmerge_hub.fit.FREE_CHARACTERS", 40_000)
+    made = make_samples(episode(step(thought="word " * 20_000)), Settings(window=20_000, answer=500), tokenizer)
+    assert [(row.rule, row.detail) for row in made.dropped] == [("answer_too_long", "cot: 100049 characters")]
+    assert [sample.cot for sample in made.samples] == [False]
+
+
+def test_a_step_without_a_call_is_dropped_with_what_was_executed(tokenizer: ChatTokenizer) -> None:
+    made = make_samples(episode(step(action=None, executed="bash(command='ls\n-l')")), Settings(), tokenizer)
+    assert [(row.rule, row.detail) for row in made.dropped] == [("no_action", "bash(command='ls -l')")]
 
 
 def test_only_benchmarks_of_one_site_have_the_site_rule() -> None:

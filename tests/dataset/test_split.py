@@ -181,6 +181,23 @@ def test_goal_keys_keep_symbols_and_ignore_what_is_invisible() -> None:
     assert goal_key("-5 + 3.5") != goal_key("5 + 35") and goal_key("C++") != goal_key("C#")
     assert goal_key("or\u00adder\u200b it") == goal_key("order it")
     assert goal_key("x²") != goal_key("x2") and goal_key("A→B") != goal_key("A←B") and goal_key("$5") != goal_key("€5")
+    for one, other in (
+        ("x != 5", "x = 5"),
+        ("2*(3+4)", "2*3+4"),
+        ("(a+b) * c", "a+b * c"),
+        ("5%", "5"),
+        ("a|b", "a b"),
+        ("*.txt", ".txt"),
+    ):
+        assert goal_key(one) != goal_key(other), one
+    for one, other in (
+        ("Press (OK)!", "press ok"),
+        ("[x]", "x"),
+        ("Say “hi”, then {go}.", "say hi then go"),
+        ("½", "1⁄2"),
+        ("ﬁne", "fine"),
+    ):
+        assert goal_key(one) == goal_key(other), one
     for blank in "\u034f\u115f\u2060\u2800\u3164\ufe0f\ufeff\x00\x1b\U000e0100\U000e0041":
         assert goal_key(f"Sa{blank}ve it") == goal_key("save it"), ascii(blank)
     assert goal_key("e\u200b\u0301") == goal_key("\u00e9") and goal_key("a \u2013 b") == goal_key("a - b")

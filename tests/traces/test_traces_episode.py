@@ -244,6 +244,54 @@ def test_an_image_in_the_goal_is_noted(tmp_path: Path) -> None:
     assert not read_episode(write(tmp_path / "b", [STEP], summary=DONE, args=ARGS)).image_goal
 
 
+@pytest.mark.parametrize(
+    ("goal", "text", "has_image"),
+    [
+        ([{"type": "text", "text": "Find it."}], "Find it.", False),
+        (({"text": "Find"}, {"type": "text", "text": "it."}), "Find\nit.", False),
+        (["Find it."], "Find it.", False),
+        ("Find it.", "Find it.", False),
+        ([{"text": "Find it."}, {"image": "data:image/png;base64,AA"}], "Find it.", True),
+        ([{"text": "Find it."}, {"image_url": {"url": "http://a/b.png"}}], "Find it.", True),
+        ([{"type": "text", "text": "Find it."}, {"type": "input_image", "image_url": "x"}], "Find it.", True),
+        ([{"type": "image_url", "image_url": "x"}], "Press OK.", True),
+        (["Find it.", b"\x89PNG"], "Find it.", True),
+    ],
+)
+def test_the_parts_of_a_goal(tmp_path: Path, goal: object, text: str, has_image: bool) -> None:
+    episode = read_episode(
+        write(tmp_path / "a", [STEP | {"obs": PAGE | {"goal_object": goal}}], summary=DONE, args=ARGS)
+    )
+    assert (episode.steps[0].observation.goal, episode.image_goal) == (text, has_image)
+    older = STEP | {"obs": PAGE | {"goal_image_urls": ["http://a/b.png"] * has_image}}
+    assert read_episode(write(tmp_path / "b", [older], summary=DONE, args=ARGS)).image_goal is has_image
+
+
+@pytest.mark.parametrize(
+    ("page", "active", "url", "title"),
+    [
+        ({"active_page_index": 1}, 1, "http://b", "B"),
+        ({"active_page_index": [1]}, 1, "http://b", "B"),
+        ({"url": "http://b"}, 1, "http://b", "B"),
+        ({}, None, "", ""),
+        ({"active_page_index": 7}, None, "", ""),
+        ({"active_page_index": "1"}, None, "", ""),
+        ({"url": "http://c"}, None, "http://c", ""),
+    ],
+)
+def test_no_tab_is_said_to_be_active_where_that_was_not_recorded(
+    tmp_path: Path, page: dict, active: int | None, url: str, title: str
+) -> None:
+    tabs = {"open_pages_urls": ("http://a", "http://b"), "open_pages_titles": ("A", "B")}
+    found = write(tmp_path / "a", [STEP | {"obs": PAGE | tabs | page}], summary=DONE, args=ARGS)
+    shown = read_episode(found).steps[0].observation
+    assert (shown.url, shown.title) == (url, title)
+    assert [line.endswith("(active tab):") for line in shown.tabs.splitlines() if line.startswith("Tab")] == [
+        active == 0,
+        active == 1,
+    ]
+
+
 def test_the_teacher_of_a_tool_use_agent(tmp_path: Path) -> None:
     args = ARGS | {"agent_args": {"agent_name": "ToolUse", "model_args": {"model_name": "gpt-4.1"}}}
     assert read_episode(write(tmp_path / "a", [STEP], summary=DONE, args=args)).teacher == "gpt-4.1"
@@ -292,7 +340,8 @@ def test_actions_in_every_form(text: str, thought: str | None, action: str | Non
 @pytest.mark.parametrize(
     ("recorded", "thought"),
     [("I look.", "I look."), ("<think>I look.</think><action>noop()</action>", "I look."), (" ", None), (3, None),
-     ("<action>noop()</action>", None), ("noop()", None)],
+     ("<action>noop()</action>", None), ("noop()", None), ("<thinking>I look.</thinking>", "I look."), ("<thinking></thinking>", None),
+     ("<THINK>\n</THINK>", None), ("\u200b", None), ("I look.\n</think>", "I look."), ("[THINK]I look.[/THINK]", "I look.")],
 )  # fmt: skip
 def test_a_recorded_thought_is_none_where_there_was_no_think_step(recorded: object, thought: str | None) -> None:
     assert read_thought(recorded, "noop()") == thought

@@ -323,6 +323,13 @@ def test_damaged_gzip_is_refused(tmp_path: Path) -> None:
         load(path)
 
 
+def test_a_gzip_file_of_very_many_members_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.pkl.gz"
+    path.write_bytes(gzip.compress(b"") * 200_000)  # each of which copies the rest of the file
+    with pytest.raises(Refused, match="more than 100 gzip members"):
+        load(path)
+
+
 def test_a_gzip_file_of_several_members_is_read(tmp_path: Path) -> None:
     data = pickle.dumps([str(n) for n in range(1000)])
     path = tmp_path / "step_0.pkl.gz"

@@ -1,0 +1,104 @@
+"""One episode takes a bounded amount of memory and reading, whatever its files hold; the reason is said."""
+
+import gzip
+import json
+import pickle
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from agentmerge_hub.dataset.part_cache import episode_key
+from agentmerge_hub.traces import documents, episode, limits
+from agentmerge_hub.traces.episode import Unreadable, read_episode
+from agentmerge_hub.traces.find import Found, find_episodes
+
+DONE = {"cum_reward": 1.0, "terminated": True, "truncated": False}
+ARGS = {"env_args": {"task_name": "miniwob.click-test", "task_seed": 1}}
+
+
+def write(folder: Path, pages: list[dict[str, str]]) -> Found:
+    folder.mkdir(parents=True)
+    for number, page in enumerate(pages):
+        step = {"obs": page, "action": "click('1')", "agent_info": {}}
+        (folder / f"step_{number}.pkl.gz").write_bytes(gzip.compress(pickle.dumps(step)))
+    (folder / "summary_info.json").write_text(json.dumps(DONE))
+    (folder / "exp_args.pkl").write_bytes(pickle.dumps(ARGS))
+    return Found(folder.name, folder)
+
+
+@pytest.mark.parametrize(
+    ("pages", "reason"),
+    [
+        ([{"axtree_txt": "a" * 3000}] * 10, "the episode holds more than 20,480 bytes of text"),
+        ([{"pruned_html": "a" * 3000}] * 20, "the episode holds more than 40,960 bytes of HTML"),
+        ([{"axtree_txt": "\n".join(f"line {n} {i}" for i in range(300))} for n in range(4)], "more than 10,240 bytes of different lines"),
+        ([{"axtree_txt": "a line\n" * 300} for _ in range(6)], None),
+        ([{"axtree_txt": "x", "pruned_html": "a" * 3000} for _ in range(10)], None),
+    ],
+)  # fmt: skip
+def test_the_texts_of_an_episode_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: list[dict[str, str]], reason: str | None
+) -> None:
+    monkeypatch.setattr(episode, "EPISODE_TEXT_BYTES", 20 * 2**10)
+    monkeypatch.setattr(episode, "EPISODE_HTML_BYTES", 40 * 2**10)
+    monkeypatch.setattr(episode, "DISTINCT_TEXT_BYTES", 10 * 2**10)
+    found = write(tmp_path / "a", pages)
+    if reason is None:
+        assert len(read_episode(found).steps) == len(pages)
+    else:
+        with pytest.raises(Unreadable, match=reason):
+            read_episode(found)
+
+
+def test_files_beyond_the_limit_are_neither_read_nor_hashed(tmp_path: Path) -> None:
+    vast = write(tmp_path / "vast", [{}] * 20)
+    for path in vast.folder.glob("step_*"):
+        with path.open("r+b") as file:
+            file.truncate(127 * 2**20)  # a sparse file takes no space
+    with pytest.raises(Unreadable, match="the files of the episode are larger than 2048 MB together"):
+        read_episode(vast)
+    huge = write(tmp_path / "huge", [{}])
+    keys = [episode_key(vast), episode_key(huge)]
+    with (huge.folder / "step_0.pkl.gz").open("r+b") as file:
+        file.truncate(2**30)
+    with pytest.raises(Unreadable, match=r"step_0.pkl.gz is larger than 128 MB"):
+        read_episode(huge)
+    keys.append(episode_key(huge))  # a terabyte would take an hour to hash
+    assert len(set(keys)) == 3
+
+
+def test_a_document_of_many_values_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = ",".join(["{}"] * 2_000_000)
+    (tmp_path / "x.json").write_text(f'{{"schema_version": "ATIF-v1.7", "steps": [{values}]}}')
+    for module in (documents, episode):
+        monkeypatch.setattr(module, "memory_limit", partial(limits.memory_limit, 64 * 2**20))
+    (found,) = find_episodes([tmp_path])
+    with pytest.raises(Unreadable, match="needs more memory than the limit"):
+        read_episode(found)
+
+
+def test_the_key_of_an_episode_follows_every_file_that_is_read_with_it(tmp_path: Path) -> None:
+    agent, llm_calls = tmp_path / "trial" / "agent", tmp_path / "run" / "llm_calls"
+    agent.mkdir(parents=True)
+    llm_calls.mkdir(parents=True)
+    (agent / "trajectory.json").write_text('{"schema_version": "ATIF-v1.7", "steps": []}')
+    (tmp_path / "run" / "a.jsonl").write_text("{}")
+    (tmp_path / "run" / "a.metadata.json").write_text("{}")
+    cube, atif = find_episodes([tmp_path])
+    files = (tmp_path / "trial" / "result.json", llm_calls / "a_step000_x.json", llm_calls / "b_step000_x.json")
+    for file, changes in zip(files, ([atif], [cube], [])):
+        keys = {}
+        for text in ("{}", '{"reward": 1}'):
+            file.write_text(text)
+            keys[text] = [_fresh_key(found) for found in (cube, atif)]
+        changed = [found for found, one, other in zip((cube, atif), *keys.values()) if one != other]
+        assert changed == changes, file.name
+
+
+def _fresh_key(found: Found) -> str:
+    """The key as another build gets it."""
+    from agentmerge_hub.dataset import part_cache
+
+    part_cache._hashes_of.cache_clear()
+    return episode_key(found)
