@@ -12,7 +12,7 @@ from agentmerge_hub.agents.browser.agentlab_api import (
 )
 from agentmerge_hub.prompt import Flags
 from agentmerge_hub.records import Observation
-from agentmerge_hub.traces.browsergym import tab_list
+from agentmerge_hub.traces.observations import tab_list
 
 _RAW = ("axtree_object", "dom_object", "extra_element_properties")
 

@@ -9,13 +9,12 @@ from typing import Any
 
 from agentmerge_hub.content_hash import short_id
 from agentmerge_hub.prompt import thought_of
-from agentmerge_hub.prompt.tags import has_tag
-from agentmerge_hub.records import Episode, Message, Observation, Step
+from agentmerge_hub.records import Episode, Message, Step
 from agentmerge_hub.traces.answers import Chat, read_action, read_chat, read_thought
-from agentmerge_hub.traces.axtree import TreeError, flatten_axtree
+from agentmerge_hub.traces.axtree import TreeError
 from agentmerge_hub.traces.files import Refused, check_total, read_file
+from agentmerge_hub.traces.observations import goal_text, has_image, read_observation
 from agentmerge_hub.traces.screenshots import Screenshots, file_name, has_marks, read_screenshot
-from agentmerge_hub.traces.standins import Array
 from agentmerge_hub.traces.unpickle import load
 from agentmerge_hub.traces.values import (
     OutOfRange,
@@ -195,7 +194,7 @@ def _step(number: int, info: dict[str, Any], goal: str, picture: str = "") -> St
     messages = _prompt_of(chat, retries)
     return Step(
         index=number,
-        observation=_observation(obs, goal, as_recorded=bool(messages)),
+        observation=read_observation(obs, goal, as_recorded=bool(messages)),
         answer=chat.answer,
         action=executed.action,
         executed=recorded.strip(),
@@ -224,86 +223,6 @@ def _prompt_of(chat: Chat, retries: int) -> tuple[Message, ...]:
     prompt, and it has to be rendered from the observation."""
     several_turns = chat.retries > 0 and chat.retries != retries
     return () if several_turns or not chat.answer else chat.prompt
-
-
-def _observation(obs: dict[str, Any], goal: str, as_recorded: bool) -> Observation:
-    urls, titles = as_texts(obs.get("open_pages_urls")), as_texts(obs.get("open_pages_titles"))
-    active = _active(obs, urls)
-    return Observation(
-        goal=goal_text(obs.get("goal_object")) or as_text(obs.get("goal")) or goal or _goal_of_chat(obs),
-        axtree=_axtree(obs, as_recorded),
-        html=as_text(obs.get("pruned_html")),
-        focused_bid=as_text(obs["focused_element_bid"]) if isinstance(obs.get("focused_element_bid"), str) else None,
-        last_action=as_text(obs.get("last_action")),
-        last_action_error=as_text(obs.get("last_action_error")),
-        url=as_text(obs.get("url")) or (urls[active] if active is not None else ""),
-        title=titles[active] if active is not None and active < len(titles) else "",
-        tabs=tab_list(urls, titles, active) if len(urls) == len(titles) else "",
-    )
-
-
-def _axtree(obs: dict[str, Any], as_recorded: bool) -> str:
-    """The tree as it was saved, which is the one in the recorded prompt. Where there is no such prompt, it is printed anew if
-    more is known of its elements than the saved text shows."""
-    saved, tree, properties = (
-        as_text(obs.get("axtree_txt")),
-        obs.get("axtree_object"),
-        obs.get("extra_element_properties"),
-    )
-    if not as_dict(tree) or (saved and (as_recorded or not as_dict(properties))):
-        return saved
-    if has_tag(saved, "visible") and has_tag(saved, "clickable"):
-        return saved
-    return as_text(flatten_axtree(tree, properties))
-
-
-def tab_list(urls: tuple[str, ...], titles: tuple[str, ...], active: int | None) -> str:
-    """Several open tabs as AgentLab's prompt lists them; empty for a single one. None of them is marked as active where that was
-    not recorded."""
-    if len(urls) < 2:
-        return ""
-    return "\n".join(
-        f"Tab {n}{' (active tab)' if n == active else ''}:\n    Title: {title}\n    URL: {url}\n"
-        for n, (url, title) in enumerate(zip(urls, titles))
-    )
-
-
-def _active(obs: dict[str, Any], urls: tuple[str, ...]) -> int | None:
-    """Place of the page that the agent sees among the open ones; None where that was not recorded."""
-    index = obs.get("active_page_index")
-    values = index.values_read() if isinstance(index, Array) else index if isinstance(index, list | tuple) else [index]
-    if values and isinstance(values[0], int) and 0 <= values[0] < len(urls):
-        return values[0]
-    shown = [place for place, url in enumerate(urls) if len(urls) == 1 or url == obs.get("url")]
-    return shown[0] if len(shown) == 1 else None
-
-
-def goal_text(goal: Any) -> str:
-    """The texts of a goal object."""
-    texts = (part if isinstance(part, str) else as_dict(part).get("text") for part in _parts(goal))
-    return "\n".join(as_text(text) for text in texts if isinstance(text, str))
-
-
-def has_image(goal: Any) -> bool:
-    """Whether a goal object has a part that is no text."""
-    return any(
-        not isinstance(part, str)
-        and (as_text(as_dict(part).get("type")) not in ("", "text") or not isinstance(as_dict(part).get("text"), str))
-        for part in _parts(goal)
-    )
-
-
-def _parts(goal: Any) -> list[Any] | tuple[Any, ...]:
-    return goal if isinstance(goal, list | tuple) else [goal] if isinstance(goal, str) else []
-
-
-def _goal_of_chat(obs: dict[str, Any]) -> str:
-    """The goal of traces from before it was an observation: the user's first chat message."""
-    chat = obs.get("chat_messages")
-    turns = chat if isinstance(chat, list | tuple) else ()
-    return next(
-        (as_text(turn.get("message")) for turn in turns if isinstance(turn, dict) and turn.get("role") == "user"), ""
-    )
 
 
 _FOLDER_NAME = re.compile(r"_on_(.+?)_(-?[0-9]{1,18})(?:_[0-9a-f]+)?$")

@@ -1,30 +1,20 @@
 """One episode takes a bounded amount of memory and reading, whatever its files hold; the reason is said."""
 
-import gzip
-import json
-import pickle
 from functools import partial
 from pathlib import Path
 
 import pytest
+import trace_folders
+from trace_folders import ARGS, DONE, STEP
 
 from agentmerge_hub.dataset.part_cache import episode_key
 from agentmerge_hub.traces import documents, episode, limits
 from agentmerge_hub.traces.episode import Unreadable, read_episode
 from agentmerge_hub.traces.find import Found, find_episodes
 
-DONE = {"cum_reward": 1.0, "terminated": True, "truncated": False}
-ARGS = {"env_args": {"task_name": "miniwob.click-test", "task_seed": 1}}
-
 
 def write(folder: Path, pages: list[dict[str, str]]) -> Found:
-    folder.mkdir(parents=True)
-    for number, page in enumerate(pages):
-        step = {"obs": page, "action": "click('1')", "agent_info": {}}
-        (folder / f"step_{number}.pkl.gz").write_bytes(gzip.compress(pickle.dumps(step)))
-    (folder / "summary_info.json").write_text(json.dumps(DONE))
-    (folder / "exp_args.pkl").write_bytes(pickle.dumps(ARGS))
-    return Found(folder.name, folder)
+    return trace_folders.write(folder, [STEP | {"obs": page} for page in pages], summary=DONE, args=ARGS)
 
 
 @pytest.mark.parametrize(
