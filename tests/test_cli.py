@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from agentmerge_hub.cli import PACKAGE_OF, agentmerge
+from agentmerge_hub.errors import UserError
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
@@ -46,3 +47,43 @@ def test_an_operating_system_error_is_one_sentence_before_any_work(tmp_path: Pat
     made = run("tiny-pair", "-o", str(tmp_path / "file/pair"))
     assert made.returncode == 1 and made.stderr.count("\n") == 1
     assert made.stderr.startswith("Error: ") and "is a file, not a folder: choose another path" in made.stderr
+
+
+FIRST = {
+    "collect": ["-o", "out"], "evaluate": ["-o", "out"], "build": ["-o", "out"], "inspect": [], "export": ["--format", "atif", "-o", "out"],
+    "likelihood": ["--dataset", "empty", "-o", "out.parquet"], "merge": ["-o", "out"], "sweep": ["-o", "out"], "graft": ["--onto", "empty", "-o", "out"],
+    "verify": [], "tune": ["--data", "empty", "-o", "out.yml"], "serve": [], "watch": [], "xray": [], "check-pairs": [], "analyse": ["-o", "out"],
+    "review": [], "demo-page": ["-o", "out"], "gguf": [], "push model": ["--repo-id", "org/name"], "push dataset": ["--repo-id", "org/name"],
+    "recipes expand": [],
+}  # fmt: skip
+"""Verbs that read a file or folder, with the options that they need."""
+
+
+@pytest.mark.parametrize("verb", FIRST)
+def test_a_wrong_path_is_a_sentence_and_leaves_nothing(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("some text")
+    for path in ("missing", "empty", "file"):
+        result = CliRunner().invoke(agentmerge, [*verb.split(), path, *FIRST[verb]])
+        assert result.exit_code in (1, 2), (path, result.output)
+        mistake = result.exception if isinstance(result.exception, UserError) else result.output
+        assert isinstance(result.exception, UserError | SystemExit), (path, result.exception)
+        assert str(mistake).strip() and "Traceback" not in str(mistake) and "[Errno" not in str(mistake), (
+            path,
+            mistake,
+        )
+        assert not isinstance(mistake, UserError) or "\n" not in str(mistake), (path, mistake)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["empty", "file"]
+
+
+def test_plan_takes_no_runs_of_zero() -> None:
+    assert "0 is not in the range x>=1" in CliRunner().invoke(agentmerge, ["plan", "--runs", "0"]).output
+
+
+def test_expand_takes_a_sweep() -> None:
+    result = CliRunner().invoke(agentmerge, ["recipes", "expand", "sft/tiny/base-all.yaml"])
+    assert "is not a sweep of launch, recipes and grid, such as sft/tiny/sweep.yaml: launch: " in str(result.exception)

@@ -72,9 +72,9 @@ def analyse(results: tuple[Path, ...], out: Path, **options: Any) -> None:
     "--between", default=0.1, show_default=True, help="Standard deviation between tasks of the true difference."
 )
 @click.option("--run-sd", default=0.25, show_default=True, help="Standard deviation between training runs, in logits.")
-@click.option("--runs", type=int, help="Training runs of each method; searched where absent.")
-@click.option("--tasks", type=int, help="Tasks; searched where absent.")
-@click.option("--seeds", type=int, help="Seeds of each task; searched where absent.")
+@click.option("--runs", type=click.IntRange(1), help="Training runs of each method; searched where absent.")
+@click.option("--tasks", type=click.IntRange(1), help="Tasks; searched where absent.")
+@click.option("--seeds", type=click.IntRange(1), help="Seeds of each task; searched where absent.")
 @click.option("--power", default=0.8, show_default=True, help="Probability of finding the difference.")
 @click.option("--alpha", default=0.05, show_default=True, help="Level of the two-sided test.")
 @click.option("--comparisons", default=1, show_default=True, help="Comparisons in the report, for Holm's correction.")

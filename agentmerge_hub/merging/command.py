@@ -142,12 +142,17 @@ def _read(spec: Path, values: dict[str, str]) -> "Spec":
 @click.argument("spec", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.argument("more", nargs=-1, metavar="")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The folder of the merges' folders.")
-@click.option("--lambda", "lambdas", metavar="FIRST:LAST:STEP", help="Values of lambda; or a list: 0.3,0.5.")
+@click.option(
+    "--lambda",
+    "lambdas",
+    metavar="FIRST:LAST:STEP",
+    help="Values of lambda; or a list: 0.3,0.5. The value in SPEC where absent.",
+)
 @click.option(
     "--checkpoints",
     multiple=True,
     metavar="FOLDER…",
-    help="Checkpoints to merge as the agent; a pattern, quoted or not.",
+    help="Checkpoints to merge as the agent; a pattern, quoted or not. The agent in SPEC where absent.",
 )
 @_set
 @_reply

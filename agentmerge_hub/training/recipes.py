@@ -80,7 +80,14 @@ def expand(name: str) -> list[str]:
     try:
         sweep = Sweep.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:
-        raise UserError(f"{name} is not a sweep of launch, recipes and grid: {' '.join(str(error).split())}") from error
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            reason = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+        else:
+            reason = " ".join(str(error).split())
+        raise UserError(
+            f"{name} is not a sweep of launch, recipes and grid, such as sft/tiny/sweep.yaml: {reason}"
+        ) from error
     launch = [_existing(word) for word in shlex.split(sweep.launch)]
     lines = []
     for recipe in sweep.recipes:
