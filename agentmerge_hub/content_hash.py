@@ -9,6 +9,9 @@ import errno
 import hashlib
 import json
 import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
@@ -26,6 +29,12 @@ MODEL_FILES = (
 NOT_READ = ("README*", "LICENSE*", "NOTICE*", "manifest.json")
 """Files at the top of a folder that no stage reads as data; hidden files and folders are left out everywhere."""
 
+_PIECE = 4 << 20
+"""Bytes that are hashed at once."""
+
+_LARGE = 64 << 20
+"""Bytes from which on starting a process is a small part of the work."""
+
 _SETTLED = 3.0
 """Seconds since a file's last change before its hash is remembered: within the clock's granularity a second change would
 keep the same time and go unseen."""
@@ -34,24 +43,43 @@ _Stat = list[int]
 
 
 def file_hash(path: Path) -> str:
-    """sha256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """sha256 of a file, read in large pieces: Python's lock is free while one is read or hashed, and other threads work."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        piece = memoryview(bytearray(min(_PIECE, max(1, os.fstat(file.fileno()).st_size))))
+        while count := file.readinto(piece):
+            digest.update(piece[:count])
+    return digest.hexdigest()
 
 
-def file_hashes(folder: Path, select: Callable[[str], bool] | None = None) -> dict[str, str]:
+def file_hash_by_process(path: Path) -> str:
+    """sha256 of a file, of a large one by a process of its own: it does not wait for Python's lock while this one imports or
+    computes."""
+    if path.stat().st_size >= _LARGE:
+        with contextlib.suppress(OSError):  # no process can be started: hashed here
+            done = subprocess.run([sys.executable, "-P", "-m", __name__, path], capture_output=True, text=True)
+            if re.fullmatch(r"[0-9a-f]{64}\n", done.stdout):
+                return done.stdout.strip()
+    return file_hash(path)
+
+
+def file_hashes(
+    folder: Path, select: Callable[[str], bool] | None = None, hash_file: Callable[[Path], str] | None = None
+) -> dict[str, str]:
     """sha256 of the files of a folder that a stage reads, by name relative to the folder.
 
     Args:
         folder: the folder, or a single file.
         select: takes a file's name and says whether it is read. The default is, for a model, what `is_model_file` says, for
             any other folder what `is_data_file` says.
+        hash_file: takes a file and gives its sha256, e.g. `file_hash_by_process`; `file_hash` if None.
 
     Raises:
         OSError: if it is missing or a file cannot be read.
     """
+    hash_file = hash_file or file_hash
     if folder.is_file():
-        return {folder.name: file_hash(folder)}
+        return {folder.name: hash_file(folder)}
     if not folder.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such input", str(folder))
     select = select or (is_model_file if is_model(folder) else is_data_file)
@@ -68,7 +96,7 @@ def file_hashes(folder: Path, select: Callable[[str], bool] | None = None) -> di
         if earlier and earlier[0] == before:
             hashes[name], settled[name] = earlier[1], earlier
             continue
-        hashes[name] = file_hash(path)
+        hashes[name] = hash_file(path)
         if _stat(path) == before and max(before[1], before[3]) < (began - _SETTLED) * 1e9:
             settled[name] = (before, hashes[name])
     if settled != {name: known[name] for name in names if name in known}:
@@ -161,3 +189,7 @@ def _remember(cache: Path | None, content: Mapping[str, tuple[_Stat, str]]) -> N
                 partial.unlink()
         else:
             partial.replace(cache)
+
+
+if __name__ == "__main__":
+    print(file_hash(Path(sys.argv[1])))

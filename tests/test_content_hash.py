@@ -119,6 +119,18 @@ def test_a_name_that_is_not_utf_8_is_hashed(tmp_path: Path, monkeypatch: pytest.
     assert content_hash.folder_hash(tmp_path / "data") == content_hash.folder_hash(tmp_path / "data")
 
 
+def test_a_large_file_is_hashed_by_a_process_whatever_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/large \xff"))
+    path.write_bytes(bytes(range(256)) * 20_000)  # more than one piece
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert content_hash.file_hash(path) == sha
+    monkeypatch.setattr(content_hash, "_LARGE", 1)
+    read_here = reads(monkeypatch)
+    assert content_hash.file_hash_by_process(path) == sha and read_here == []
+    monkeypatch.setattr(content_hash.sys, "executable", "/no/python")
+    assert content_hash.file_hash_by_process(path) == sha and read_here == [path.name]
+
+
 def test_a_short_id_is_never_a_number() -> None:
     """Of random ids of 16 digits one in 1,850 has no letter; one of those in ten passes the checksum of card numbers."""
     ids = [content_hash.short_id(f"sample {number}") for number in range(20_000)]

@@ -6,9 +6,8 @@ from math import prod
 
 from agentmerge_hub import output_folder
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.engine import backends, streaming
+from agentmerge_hub.merging.engine import backends
 from agentmerge_hub.merging.inputs.merge_inputs import open_inputs
-from agentmerge_hub.merging.inputs.tensor_reader import CHUNK_SIZE
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.preparation import located_folders, written_bytes
@@ -56,6 +55,9 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
     Raises:
         UserError: if the spec, an input or the speed is wrong.
     """
+    from agentmerge_hub.merging.engine import streaming  # imports torch
+    from agentmerge_hub.merging.inputs.tensor_reader import CHUNK_SIZE
+
     settings.check()
     spec = job.spec
     if not 0 < megabytes_per_second < math.inf:

@@ -1,6 +1,7 @@
 """Runs merges: checked before the first byte, computed in one pass where possible, checked again, then made visible.
 
 Input: specs and model folders. Output: one finished folder a merge, or none. A merge that fails does not stop the others.
+torch is imported where it is needed: its import takes over a second, in which the inputs are hashed.
 """
 
 import contextlib
@@ -15,12 +16,11 @@ from tqdm import tqdm
 from agentmerge_hub import content_hash, output_folder
 from agentmerge_hub.atomic_write import sync_path
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
-from agentmerge_hub.merging.engine import mergekit_backend, streaming
-from agentmerge_hub.merging.engine.shard_writer import ShardWriter
 from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
 from agentmerge_hub.merging.merge_job import MergeJob, MergeResult, MergeRun, MergeSettings
 from agentmerge_hub.merging.outputs import model_card, model_checks, model_files, provenance
 from agentmerge_hub.merging.preparation import check_disk_space, open_runs
+from agentmerge_hub.merging.specs.spec import SPEC_FILE
 from agentmerge_hub.scratch import scratch_folder
 
 Hashes = Mapping[Path, Mapping[str, str]]
@@ -87,6 +87,8 @@ def _write(
             run.fail(str(error))
     inputs = {folder for run in _live(runs) for folder in run.opened.read_folders}
     hashes = [pool.submit(_file_hashes, inputs)]
+    from agentmerge_hub.merging.engine import mergekit_backend
+
     for run in _live(runs):
         if run.formula is None:
             with _failing(run):
@@ -128,13 +130,14 @@ def _grouped(runs: Sequence[MergeRun]) -> list[list[MergeRun]]:
 
 def _stream(runs: Sequence[MergeRun], settings: MergeSettings) -> None:
     """Compute merges in one pass; those that fail are given up."""
+    from agentmerge_hub.merging.engine import streaming
+    from agentmerge_hub.merging.engine.shard_writer import ShardWriter
+
     with contextlib.ExitStack() as stack:
         merges = []
         for run in runs:
             assert run.formula is not None
-            model_files.write(
-                run.job.spec.text, mergekit_backend.SPEC_FILE, run.opened, run.folder, run.formula.out_dtype
-            )
+            model_files.write(run.job.spec.text, SPEC_FILE, run.opened, run.folder, run.formula.out_dtype)
             writer = ShardWriter(run.folder, run.opened.shapes, run.formula.out_dtype, settings.shard_bytes)
             stack.callback(writer.close)
             merges.append(streaming.StreamedMerge(run.formula, run.job.where, writer.write))
@@ -155,7 +158,8 @@ def _file_hashes(folders: set[Path]) -> Hashes:
 
 def _weight_hashes(folders: Sequence[Path]) -> Hashes:
     return {
-        folder: {path.name: content_hash.file_hash(path) for path in folder.glob("*.safetensors")} for folder in folders
+        folder: {path.name: content_hash.file_hash_by_process(path) for path in folder.glob("*.safetensors")}
+        for folder in folders
     }
 
 

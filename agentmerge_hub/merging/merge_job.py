@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.engine.shard_writer import SHARD_BYTES
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.specs.formula import Formula
 from agentmerge_hub.merging.specs.spec import Spec
+
+SHARD_BYTES = 5_000_000_000
+"""Bytes a weights file at most, the default of transformers and mergekit."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.engine.mergekit_backend import SPEC_FILE
 from agentmerge_hub.merging.inputs.adapter import is_adapter
 from agentmerge_hub.merging.inputs.checkpoint import weight_files
 from agentmerge_hub.merging.inputs.input_hashes import input_hash
@@ -16,7 +15,7 @@ from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.specs.bound_values import finite_number
-from agentmerge_hub.merging.specs.spec import Spec
+from agentmerge_hub.merging.specs.spec import SPEC_FILE, Spec
 from agentmerge_hub.merging.sweep_scores import Scores, Scoring, evaluate
 
 MADE, KEPT, DELETED = "made", "kept", "scored earlier"

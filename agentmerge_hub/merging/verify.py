@@ -14,11 +14,11 @@ from agentmerge_hub import manifest
 from agentmerge_hub.atomic_write import temporary_name
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.merging.engine import backends, mergekit_backend
-from agentmerge_hub.merging.engine.shard_writer import SHARD_BYTES
 from agentmerge_hub.merging.engine.tensor_comparison import compare_with_files, compare_with_formula
 from agentmerge_hub.merging.inputs.checkpoint import tensors_of
 from agentmerge_hub.merging.inputs.input_hashes import input_hash
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, open_inputs
+from agentmerge_hub.merging.merge_job import SHARD_BYTES
 from agentmerge_hub.merging.outputs import file_comparison, model_checks, model_files, provenance
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.merging.specs import spec as specs
@@ -86,7 +86,7 @@ def verify(
 
 
 def _spec_of(folder: Path, values: Mapping[str, str]) -> Spec:
-    file = folder / mergekit_backend.SPEC_FILE
+    file = folder / specs.SPEC_FILE
     if not file.is_file():
         raise UserError(f"{folder} has no {file.name}: it was not made by mergekit-yaml or `agentmerge merge`")
     spec = specs.read(file)
@@ -126,7 +126,7 @@ def _changed_inputs(folder: Path, spec: Spec, inputs: MergeInputs) -> Iterator[s
         elif recorded[role]["sha256"] != input_hash(path):
             yield f"the {role} model at {path} is not the one that was merged"
     for role in sorted(recorded.keys() - folders.keys()):
-        yield f"its manifest names the input {role}, which {mergekit_backend.SPEC_FILE} does not"
+        yield f"its manifest names the input {role}, which {specs.SPEC_FILE} does not"
 
 
 def _false_claims(folder: Path, spec: Spec, inputs: MergeInputs) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _false_claims(folder: Path, spec: Spec, inputs: MergeInputs) -> Iterator[str
     content = manifest.read(folder)
     for key, value in provenance.settings_of(spec).items():
         if content["config"].get(key) != value:
-            yield f"its manifest says {key} = {content['config'].get(key)}, and {mergekit_backend.SPEC_FILE} {value}"
+            yield f"its manifest says {key} = {content['config'].get(key)}, and {specs.SPEC_FILE} {value}"
     for key, value in provenance.training_of(spec, inputs).items():
         if content["config"].get(key, value) != value:
             yield f"its manifest says {key} = {content['config'][key]}, and the manifest of what was merged {value}"
@@ -145,7 +145,7 @@ def _false_claims(folder: Path, spec: Spec, inputs: MergeInputs) -> Iterator[str
 
 def _different_tensors(folder: Path, spec: Spec, inputs: MergeInputs, *, same_tensors: bool) -> Iterator[str]:
     """A sentence for every tensor that is not finite or not what the inputs give."""
-    where = str(folder / mergekit_backend.SPEC_FILE)
+    where = str(folder / specs.SPEC_FILE)
     tensors = tensors_of(folder)
     formula = backends.streaming_formula(spec, inputs)
     if formula is not None and same_tensors:

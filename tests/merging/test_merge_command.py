@@ -12,7 +12,8 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.package_data import data_folder
 
 SPEC = str(data_folder("recipes") / "merge" / "agentmerge.yml")
-LOCAL = [part for role in ("base", "agent", "instruct") for part in ("--set", f"{role}=./{role}")]
+ROLES = ("base", "agent", "instruct")
+LOCAL = [part for role in ROLES for part in ("--set", f"{role}=./{role}")]
 
 
 def run(*arguments: str) -> Result:
@@ -56,3 +57,19 @@ def test_mergekits_own_judgement_comes_before_the_first_byte(here: Path, monkeyp
     failed = run("typo.yml", "-o", "other")
     assert isinstance(failed.exception, UserError) and "'normalise' is unknown" in str(failed.exception)
     assert not Path("other").exists()
+
+
+def test_a_dry_run_says_what_a_merge_costs_and_writes_nothing(here: Path) -> None:
+    before = set(here.iterdir())
+    done = run(SPEC, "-o", "out", "--dry-run", "--disk-speed", "1")
+    sizes = [sum(tensor.nbytes for tensor in load_file(f"{role}/model.safetensors").values()) for role in ROLES]
+    read, written = sum(sizes) / 1e6, sizes[0] / 1e6  # the base is stored in the output type
+    assert f"reads {read:.2f} MB and writes {written:.2f} MB of weights" in done.stdout, done.output
+    assert f"{read + written:.1f} seconds" in done.stdout and set(here.iterdir()) == before
+    Path("run").mkdir()
+    Path("agent").rename("run/checkpoint-1")
+    Path("run/checkpoint-2").mkdir()  # unfinished
+    grid = ["sweep", SPEC, "-o", "grid", "--lambda", "0.5", "--dry-run", "--checkpoints", "run/checkpoint-*", *LOCAL]
+    lines = CliRunner().invoke(agentmerge, grid, catch_exceptions=False).stdout.splitlines()
+    assert lines[0].startswith("grid/checkpoint-1-lambda-0.5 by one streaming pass: reads ")
+    assert lines[1].startswith("grid/checkpoint-2-lambda-0.5 would fail: ") and not Path("grid").exists()

@@ -1,8 +1,5 @@
-"""Runs mergekit on a spec in a process of its own: its caches of folders last as long as the process."""
+"""Runs mergekit on a spec, in a process of its own (`mergekit_process`), and checks that the result is finite."""
 
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,16 +9,14 @@ import torch
 import yaml
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.engine.mergekit_process import run_command
 from agentmerge_hub.merging.engine.streaming import is_finite
 from agentmerge_hub.merging.inputs.adapter import AdaptedTensor
 from agentmerge_hub.merging.inputs.checkpoint import tensors_of
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
 from agentmerge_hub.merging.inputs.tensor_reader import TORCH_DTYPES, TensorReader, chunks
-from agentmerge_hub.merging.specs.spec import Spec
-
-SPEC_FILE = "mergekit_config.yml"
-"""The name under which a merged folder keeps the spec it was made with."""
+from agentmerge_hub.merging.specs.spec import SPEC_FILE, Spec
 
 
 def run(spec: Spec, out: Path, inputs: MergeInputs, *, shard_bytes: int) -> None:
@@ -40,18 +35,20 @@ def run(spec: Spec, out: Path, inputs: MergeInputs, *, shard_bytes: int) -> None
         file = Path(scratch) / SPEC_FILE
         links = _linked(inputs, Path(scratch))
         file.write_text(yaml.safe_dump(_with_paths(spec.config, links)), encoding="utf-8")
-        command = [sys.executable, "-m", "mergekit.scripts.run_yaml", str(file), str(out), "--quiet"]
+        arguments = [str(file), str(out), "--quiet"]
         # The card that mergekit writes asks the Hub about every short path, and the merge fails without network.
-        command += ["--no-write-model-card", "--lora-merge-cache", scratch, "--lora-merge-dtype", "float32"]
-        command += ["--out-shard-size", str(shard_bytes)]
+        arguments += ["--no-write-model-card", "--lora-merge-cache", scratch, "--lora-merge-dtype", "float32"]
+        arguments += ["--out-shard-size", str(shard_bytes)]
         if spec.seed is not None:
-            command += ["--random-seed", str(spec.seed)]
-        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONHASHSEED": "0"})
-    if done.returncode:
+            arguments += ["--random-seed", str(spec.seed)]
+        code, printed = run_command(arguments)
+    if code:
         if source := _not_finite_input(inputs):
             raise UserError(f"{source} holds values that are not finite (NaN or infinity): it cannot be merged")
-        output = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-        raise UserError(f"mergekit could not merge: {output[-1].strip()}")
+        lines = printed.strip().splitlines()
+        if code < 0:
+            lines.append(f"it was stopped by signal {-code}, which the system sends where memory is short")
+        raise UserError(f"mergekit could not merge: {lines[-1].strip() if lines else 'no message'}")
     for path in out.iterdir():
         path.chmod(0o644)  # mergekit makes weights readable by their owner only
     problem = not_finite(out, inputs)

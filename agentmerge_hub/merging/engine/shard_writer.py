@@ -10,9 +10,7 @@ from pathlib import Path
 import torch
 
 from agentmerge_hub.merging.inputs.safetensors_header import DTYPE_BYTES
-
-SHARD_BYTES = 5_000_000_000
-"""Bytes a file at most, the default of transformers and mergekit."""
+from agentmerge_hub.merging.merge_job import SHARD_BYTES
 
 
 class ShardWriter:

@@ -25,7 +25,7 @@ def input_file_hashes(folder: Path) -> dict[str, str]:
             return name in weights
         return content_hash.is_model_file(name) and not name.endswith(_OTHER_FORMATS)
 
-    return content_hash.file_hashes(folder, is_read)
+    return content_hash.file_hashes(folder, is_read, content_hash.file_hash_by_process)
 
 
 def input_hash(folder: Path) -> str:

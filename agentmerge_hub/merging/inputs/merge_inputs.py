@@ -23,7 +23,6 @@ from agentmerge_hub.merging.inputs.architecture import Architecture, architectur
 from agentmerge_hub.merging.inputs.chat_templates import template_of
 from agentmerge_hub.merging.inputs.checkpoint import TOKENIZER_FILES, config_of, locate, read_json, tensors_of
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
-from agentmerge_hub.merging.inputs.tied_heads import head_equals_embeddings
 from agentmerge_hub.merging.inputs.vocabulary import Rows, rows_of
 from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of, sliced_layers, tokenizer_source_of
 
@@ -183,6 +182,8 @@ def _without_tied_heads(
     extra = {name for found in names for name in found if not all(name in other for other in names)}
     if not extra or architecture.embeddings is None:
         return dict(models)
+    from agentmerge_hub.merging.inputs.tied_heads import head_equals_embeddings  # imports torch
+
     found = {}
     for reference, model in models.items():
         heads = extra & model.tensors.keys()

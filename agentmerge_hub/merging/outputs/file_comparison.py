@@ -6,7 +6,6 @@ from typing import Any
 
 from agentmerge_hub import manifest
 from agentmerge_hub.content_hash import file_hash
-from agentmerge_hub.merging.engine.mergekit_backend import SPEC_FILE
 from agentmerge_hub.merging.inputs.architecture import lookup
 from agentmerge_hub.merging.inputs.checkpoint import (
     GENERATION,
@@ -20,6 +19,7 @@ from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.model_configs import TOKEN_IDS, changed_keys, keys_unknown_to_class
 from agentmerge_hub.merging.outputs.model_checks import load_tokenizer
 from agentmerge_hub.merging.outputs.model_files import PROCESSOR_FILES, config_of_merge, with_value
+from agentmerge_hub.merging.specs.spec import SPEC_FILE
 
 _HARMLESS = {
     "",

@@ -7,9 +7,8 @@ from typing import Any
 
 import yaml
 
-from agentmerge_hub.merging.engine.mergekit_backend import SPEC_FILE
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
-from agentmerge_hub.merging.specs.spec import Spec
+from agentmerge_hub.merging.specs.spec import SPEC_FILE, Spec
 
 _BODY = """# {name}
 

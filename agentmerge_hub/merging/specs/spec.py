@@ -22,6 +22,9 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.specs import bound_values
 from agentmerge_hub.merging.specs.safe_yaml import check_finite, compose
 
+SPEC_FILE = "mergekit_config.yml"
+"""The name under which a merged folder keeps the spec it was made with."""
+
 RANDOM_METHODS = ("dare_linear", "dare_ties", "della", "della_linear")
 """mergekit's methods that draw random numbers."""
 
