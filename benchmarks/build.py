@@ -1,6 +1,6 @@
 """How fast traces become a dataset: against a bare tokenizer pass over the same text, and against AgentLab's fit_tokens.
 
-    python benchmarks/build.py --tokenizer FOLDER [--samples 1000 4000 16000 32000] [--window 8192] [--work FOLDER]
+    python benchmarks/build.py --tokenizer FOLDER [--samples 1000 4000 16000 32000] [--window 8192] [--work FOLDER] [--fit]
 
 Episodes are made from the real observations in $AGENTMERGE_REAL_TRACES (or ../shared/real-traces), with other words and
 numbers in each, else from made pages of the same lengths (some 3,300 tokens an AXTree). Prints, for the largest size:
@@ -52,10 +52,14 @@ def main() -> None:
     parser.add_argument("--samples", type=int, nargs="+", default=[1000, 4000, 16000, 32000])
     parser.add_argument("--window", type=int, default=8192)
     parser.add_argument("--work", type=Path, help="keep the made traces here, to run again sooner")
+    parser.add_argument("--fit", action="store_true", help="measure the fit alone")
     arguments = parser.parse_args()
     work = arguments.work or Path(tempfile.mkdtemp())
     pages = real_pages() or made_pages()
     print(f"{len(pages)} {'real' if real_pages() else 'made'} pages, {os.cpu_count()} cores, window {arguments.window}")
+    if arguments.fit:
+        against_fit_tokens(pages, arguments)
+        return
     started = time.perf_counter()
     sizes = sorted(arguments.samples)
     traces = write_traces(work, pages, sizes)
@@ -234,7 +238,7 @@ def against_fit_tokens(pages: list[str], arguments: argparse.Namespace, n: int =
         cut = sum(bool(one.truncated_lines) for one in fitted)
         over = sum(count_tokens(text, arguments.tokenizer) > budget for text in theirs)
         print(
-            f"fit       {cut:4} of {n} prompts cut to {budget}: {ours / n * 1e3:.1f} ms a prompt, fit_tokens "
+            f"fit       {cut:4} of {n} prompts cut to {budget}: {ours / n * 1e3:.2f} ms a prompt, fit_tokens "
             f"{other / n * 1e3:.1f} ms: {other / ours:.1f}x (goal 8); {over} of theirs are still over it",
             flush=True,
         )

@@ -6,6 +6,7 @@ before an action is the last web observation before it.
 
 from typing import Any
 
+from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.records import Episode
 from agentmerge_hub.traces import episode_json
 from agentmerge_hub.traces.atif import finish_message, unquoted
@@ -60,7 +61,8 @@ def read(document: dict[str, Any], source: str, episode_id: str) -> Episode:
 
 def _add(item: dict[str, Any], turns: Turns, unmapped: set[str]) -> None:
     kind, content = item.get("class_"), as_text(item.get("content"))
-    thought = as_text(item.get("reasoning_content")).strip() or as_text(item.get("description")).strip() or None
+    thoughts = (as_text(item.get(name)) for name in ("reasoning_content", "description"))
+    thought = next(filter(None, (thought_of(text, has_action=False) for text in thoughts)), None)
     if kind == "text_observation":
         if item.get("source") == "user" and not turns.goal:
             turns.goal = content

@@ -91,8 +91,9 @@ def _message(entry: Any, place: int) -> Message | None:
         return None
     role = _ROLES.get(role, role)
     reasoning = fields.get("reasoning_content") or fields.get("reasoning")
-    if role == "assistant" and isinstance(reasoning, str) and reasoning.strip() and "</think" not in content:
-        content = f"<think>\n{reasoning.strip()}\n</think>\n\n{content}"  # the server took it out of the answer
+    thought = thought_of(reasoning, has_action=False) if role == "assistant" and isinstance(reasoning, str) else None
+    if thought and not THINK_TAG.search(content):
+        content = f"<think>\n{thought}\n</think>\n\n{content}"  # the server took it out of the answer
     return Message(role=role, content=content)
 
 

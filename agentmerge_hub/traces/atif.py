@@ -100,7 +100,7 @@ def _decision(step: dict[str, Any], turns: Turns, unmapped: set[str]) -> None:
     message, metrics = text_of_parts(step.get("message")), as_dict(step.get("metrics"))
     if not calls and (final := finish_message(message)) is not None:
         calls = [call_text("send_msg_to_user", {"text": final})]
-    reasoning = as_text(step.get("reasoning_content")).strip()
+    reasoning = thought_of(as_text(step.get("reasoning_content")), has_action=False)
     thought = reasoning or thought_of(message, has_action=not recorded)
     turns.act(
         calls,

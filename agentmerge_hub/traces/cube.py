@@ -125,7 +125,10 @@ class _Run:
             for call in llm_calls if isinstance(llm_calls, list) else []:
                 self._answer(as_dict(as_dict(call).get("llm_call") or call), event)
             if not self._thinking:
-                self._thinking = {"answer": "", "thought": as_text(output.get("thoughts")) or None}
+                self._thinking = {
+                    "answer": "",
+                    "thought": thought_of(as_text(output.get("thoughts")), has_action=False),
+                }
             self._decide(calls)
             self._error(as_dict(output.get("error")))
         elif kind == "llm" or "call" in output:
@@ -150,7 +153,8 @@ class _Run:
         seconds = ended - started if isinstance(ended, int | float) and isinstance(started, int | float) else 0.0
         self._thinking = {
             "answer": text,
-            "thought": as_text(message.get("reasoning_content")).strip() or thought_of(text, has_action=False),
+            "thought": thought_of(as_text(message.get("reasoning_content")), has_action=False)
+            or thought_of(text, has_action=False),
             "prompt_tokens": as_count(usage.get("prompt_tokens")),
             "completion_tokens": as_count(usage.get("completion_tokens")),
             "agent_seconds": as_seconds(seconds),

@@ -12,7 +12,7 @@ from types import FrameType
 EPISODE_SECONDS = 300
 """Time to read one episode, or to turn it into rows. A long one takes seconds."""
 
-EPISODE_BYTES = 3 * 2**29
+EPISODE_BYTES = 5 * 2**28
 """Memory that reading one episode may add: a process stays below 2 GiB with it."""
 
 EPISODE_FILE_BYTES = 2 * 2**30

@@ -6,6 +6,8 @@ import pytest
 from dataset_files import run
 from made_traces import write_study
 
+from agentmerge_hub import manifest
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -16,9 +18,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path) -> Path:
-    """A dataset of 72 samples: two training tasks and one test task."""
+    """A dataset of 72 samples from a collected study beside it, `traces`: two training tasks and one test task."""
     root = tmp_path_factory.mktemp("built")
-    write_study(root / "traces")
+    manifest.write(write_study(root / "traces"), "collect", config={"recipe": "demo"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGENTMERGE_CACHE", str(root / "cache"))
         run("build", root / "traces", "-o", root / "workarena-traces", "--tokenizer", tokenizer_folder)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dataset_files import rows, run
-from made_traces import write_episode, write_study
+from made_traces import write_episode
 
 
 def test_the_card_shows_every_column_rule_and_figure(built: Path) -> None:
@@ -40,11 +40,8 @@ def test_the_manifest_lists_every_file(built: Path) -> None:
     assert verify(built) == []
 
 
-def test_the_lineage_starts_with_the_collected_study(tmp_path: Path, tokenizer_folder: Path) -> None:
+def test_the_lineage_starts_with_the_collected_study(built: Path) -> None:
     from agentmerge_hub import content_hash, manifest
 
-    write_study(tmp_path / "traces")
-    manifest.write(tmp_path / "traces", "collect", config={"recipe": "demo"})
-    run("build", tmp_path / "traces", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
-    (study,) = manifest.read(tmp_path / "out")["inputs"].values()
-    assert study["stage"] == "collect" and study["sha256"] == content_hash.folder_hash(tmp_path / "traces")
+    (study,) = manifest.read(built)["inputs"].values()
+    assert study["stage"] == "collect" and study["sha256"] == content_hash.folder_hash(built.parent / "traces")

@@ -86,6 +86,25 @@ def test_a_document_of_atif(tmp_path: Path) -> None:
     assert episode.unmapped == ("steps copied from an earlier document",)
 
 
+@pytest.mark.parametrize(
+    ("recorded", "thought"),
+    [("<think>I look.</think>", "I look."), ("<think></think>", None), ("[THINK][/THINK]", None), (" \u200b", None), ("I look.", "I look.")],
+)  # fmt: skip
+def test_the_thought_beside_a_call_has_no_tags_and_is_not_empty(
+    tmp_path: Path, recorded: str, thought: str | None
+) -> None:
+    call = {"tool_call_id": "1", "function_name": "click", "arguments": {"bid": "149"}}
+    goal = {"source": "user", "message": "Find the way."}
+    for field in ("message", "reasoning_content"):
+        step = {"source": "agent", "message": "", "tool_calls": [call]} | {field: recorded}
+        (tmp_path / f"{field}.json").write_text(json.dumps(ATIF | {"steps": [goal, step], "session_id": field}))
+    for field in ("description", "reasoning_content"):
+        item = {"class_": "api_action", "function": "click", "kwargs": {"bid": "1"}} | {field: recorded}
+        document = {"id": field, "content": [*ADP["content"][:2], item]}
+        (tmp_path / f"adp_{field}.json").write_text(json.dumps(document))
+    assert [step.thought for episode in episodes(tmp_path) for step in episode.steps] == [thought] * 4
+
+
 def test_harbors_result_beside_a_document_says_how_it_ended(tmp_path: Path) -> None:
     (tmp_path / "trial" / "agent").mkdir(parents=True)
     (tmp_path / "trial" / "agent" / "trajectory.json").write_text(json.dumps(ATIF))

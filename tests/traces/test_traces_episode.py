@@ -246,6 +246,12 @@ def test_parse_and_retry_is_left_out_of_the_chat() -> None:
 def test_reasoning_that_the_server_took_out_is_part_of_the_answer() -> None:
     chat = read_chat([SYSTEM, USER, GOOD | {"reasoning_content": "I look."}])
     assert chat.answer == "<think>\nI look.\n</think>\n\ngood"
+    for recorded in ("<think>I look.</think>", "\nI look.\n", "[THINK]I look.[/THINK]"):
+        assert read_chat([SYSTEM, USER, GOOD | {"reasoning": recorded}]).answer == chat.answer
+    for empty in ("<think>\n</think>", "\u200b", " ", None, ["I look."]):
+        assert read_chat([SYSTEM, USER, GOOD | {"reasoning_content": empty}]).answer == "good"
+    twice = GOOD | {"content": "<thinking>I look.</thinking>good", "reasoning_content": "I look."}
+    assert read_chat([SYSTEM, USER, twice]).answer == twice["content"]
 
 
 def test_a_chat_with_pictures_is_not_taken_for_text() -> None:
