@@ -49,7 +49,11 @@ def find_episodes(roots: list[Path]) -> list[Found]:
     found: dict[tuple[str, int], Found] = {}
     for root in roots:
         if not root.is_dir():
-            raise UserError(f"no folder {root}: give a folder of traces")
+            raise UserError(
+                f"{root} is a file: give the folder that it is in"
+                if root.is_file()
+                else f"no folder {root}: give a folder of traces"
+            )
         before = len(found)
         for one in _episodes(root, several=len(roots) > 1):
             found.setdefault(one.identity, one)
