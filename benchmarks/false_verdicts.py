@@ -25,7 +25,7 @@ from agentmerge_hub.analysis.statistics.crossed_runs import Components, Floats, 
 RUNS, TASKS, RUN_SD = (3, 5, 8), (6, 13, 33, 63), (0.0, 0.25, 0.5)
 SEEDS, DIFFICULTY, BY_TASK, GAIN = 3, (-0.5, 1.5), 0.8, 0.5
 CELLS = [(runs, tasks, run_sd) for runs in RUNS for tasks in TASKS for run_sd in RUN_SD]
-LIBRARY_CELLS = [(3, tasks, run_sd) for tasks in TASKS for run_sd in (0.0, 0.5)]
+LIBRARY_CELLS = [(3, tasks, run_sd) for tasks in (6, 13, 33) for run_sd in (0.0, 0.5)]
 OUTSIDE_RUN_SD = ((0.5, 0.5), (1.0, 1.0), (0.0, 0.5), (0.0, 1.0))
 """Run SD of each method, in logits; a pair that differs is a method whose runs differ against one whose runs hardly do."""
 OUTSIDE_STUDIES = {

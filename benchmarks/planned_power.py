@@ -93,7 +93,7 @@ def main() -> None:
         line += f"  {found:.2f} ± {error:.2f}"
         if args.smallest:
             rng = random.Random(0)
-            named = [verdict(rng, study, design, 1_000)["smallest_difference"] for _ in range(args.smallest)]
+            named = [verdict(rng, study, design, 500)["smallest_difference"] for _ in range(args.smallest)]
             usual = statistics.median(named)
             right, error = share(replace(study, difference=usual), design, args.studies)
             line += f"  would show {100 * usual:.0f} points: {right:.2f} ± {error:.2f}"

@@ -126,7 +126,7 @@ def compare(
         if about_new == new_tasks:
             row |= {"low": low, "high": high, "p": p}
             row["smallest_difference"] = power.smallest_difference(
-                parts, alpha=ALPHA / max(tests, 1), draws=draws, seed=seed
+                parts, rates=_rates(first, second), alpha=ALPHA / max(tests, 1), draws=draws, seed=seed
             )
     if row["lost_a"] or row["lost_b"]:
         for name, (reward_a, reward_b) in IMPUTATIONS.items():
@@ -162,6 +162,13 @@ def _parts(a: Side, b: Side, keys: list[Key], new_tasks: bool, pair: bool = True
         left, right = left.mean(0, keepdims=True), right.mean(0, keepdims=True)
         return crossed_runs.components(left, right, strata=strata)
     return crossed_runs.components(left, right, paired=pair and _paired(a, b), strata=strata)
+
+
+def _rates(a: Side, b: Side) -> tuple[float, float] | None:
+    """Mean rewards of both sides, where they are shares of success or like them; None for rewards beyond 0 and 1."""
+    if any((side.sums < 0).any() or (side.sums > side.counts).any() for side in (a, b)):
+        return None
+    return (float(a.sums.sum() / a.counts.sum()), float(b.sums.sum() / b.counts.sum()))
 
 
 def _differing_side(a: Side, b: Side, keys: list[Key], new_tasks: bool) -> str | None:

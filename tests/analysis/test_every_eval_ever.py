@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import simulated_results as simulated
+from pydantic import BaseModel, ConfigDict, Field
 
 from agentmerge_hub.analysis import episodes, every_eval_ever, tables
 from agentmerge_hub.analysis.report import writer
@@ -58,8 +60,90 @@ def test_each_model_has_a_record_with_the_numbers_of_the_tables(results: Path, r
     assert "on/this/machine" not in "".join(path.read_text() for path in records)
 
 
+class Fields(BaseModel):
+    """Fields and types of schema 0.3.0 that our records use; another field, or a number as text, is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class StandardError(Fields):
+    value: float = Field(ge=0)
+    method: Literal["analytic", "bootstrap"]
+
+
+class Uncertainty(Fields):
+    num_samples: int = Field(ge=1)
+    standard_error: StandardError | None = None
+
+
+class Score(Fields):
+    score: float = Field(ge=0, le=1)
+    details: dict[str, str]
+    uncertainty: Uncertainty
+
+
+class Metric(Fields):
+    evaluation_description: str
+    metric_id: str
+    metric_name: str
+    metric_unit: str
+    lower_is_better: bool
+    score_type: Literal["continuous"]
+    min_score: float
+    max_score: float
+
+
+class Source(Fields):
+    dataset_name: str
+    source_type: Literal["other"]
+    additional_details: dict[str, str]
+
+
+class Result(Fields):
+    evaluation_result_id: str
+    evaluation_name: str
+    source_data: Source
+    metric_config: Metric
+    score_details: Score
+
+
+class Provenance(Fields):
+    source_name: str
+    source_type: Literal["documentation", "evaluation_run"]
+    source_organization_name: str
+    evaluator_relationship: Literal["first_party", "third_party", "collaborative", "other"]
+
+
+class Library(Fields):
+    name: str
+    version: str
+
+
+class Model(Fields):
+    name: str
+    id: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    developer: str
+    additional_details: dict[str, str]
+
+
+class Record(Fields):
+    schema_version: Literal["0.3.0"]
+    evaluation_id: str
+    retrieved_timestamp: str = Field(pattern=r"^\d+$")
+    source_metadata: Provenance
+    eval_library: Library
+    model_info: Model
+    evaluation_results: list[Result] = Field(min_length=1)
+
+
+def test_every_record_has_the_fields_and_types_of_the_schema(records: dict[Path, dict]) -> None:
+    for record in records.values():
+        Record.model_validate(record)
+
+
 def test_the_package_accepts_every_record(records: dict[Path, dict]) -> None:
-    core = pytest.importorskip("every_eval_ever.validator.validation_core")
+    how = "pip install --no-deps --ignore-requires-python every-eval-ever==0.3.0: it declares Python 3.12 and runs on 3.11"
+    core = pytest.importorskip("every_eval_ever.validator.validation_core", reason=how)
     from every_eval_ever.eval_types import EvaluationLog
 
     for path, record in records.items():

@@ -99,8 +99,10 @@ def write(path: Path, plan: Plan) -> None:
     """Write the plan; an existing file is not replaced.
 
     Raises:
-        UserError: if the file exists.
+        UserError: if the file exists, or its folder does not.
     """
+    if not path.parent.is_dir():
+        raise UserError(f"{path} cannot be written: the folder {path.parent} does not exist")
     if path.exists():
         raise UserError(f"{path} exists, and a plan is not changed after it was written: choose another name")
     atomic_write.write_text(path, yaml.safe_dump(plan.model_dump(), sort_keys=False))

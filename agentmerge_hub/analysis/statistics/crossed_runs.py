@@ -150,7 +150,7 @@ def estimate(parts: Components) -> Estimate:
     runs = sum((value for value, _ in parts.runs), np.zeros_like(units))
     cells = sum((value for value, _ in parts.cells), np.zeros_like(units))
     if np.all(unit_df < 1):  # no unit repeats within its stratum: the spread of runs includes that of units
-        return Estimate(parts.estimate, _positive(runs), _run_df(parts.runs))
+        return Estimate(parts.estimate, _positive(runs), satterthwaite_df(parts.runs))
     variance = np.maximum(units + runs - cells, LEAST_SHARE * units)
     return Estimate(parts.estimate, _positive(variance), unit_df, _variance_ratios(parts, cells), _df_alone(parts))
 
@@ -159,7 +159,7 @@ def _positive(variance: Floats) -> Floats:
     return np.where(variance > 1e-24, variance, np.nan)
 
 
-def _run_df(runs: tuple[Part, ...]) -> Floats:
+def satterthwaite_df(runs: tuple[Part, ...]) -> Floats:
     """Satterthwaite's degrees of freedom of the sum of the run parts."""
     total = sum(value for value, _ in runs)
     spread = sum(value**2 / df for value, df in runs)
@@ -194,7 +194,7 @@ def _variance_ratios(parts: Components, cells: Floats) -> Floats:
     points = iter(_points(1 + 2 * len(parts.runs)))
     true_units = np.maximum(parts.units[0], np.maximum(cells, 1e-24))
     sides = [(np.maximum(run[0], cell[0]), run[1]) for run, cell in zip(parts.runs, parts.cells)]
-    df = _run_df(tuple(sides))
+    df = satterthwaite_df(tuple(sides))
     upper = df / chdtri(df, RUN_LIMIT)
     drawn_units = true_units[..., None] * _scaled_chi2(parts.units[1], next(points))
     drawn, true = drawn_units, true_units

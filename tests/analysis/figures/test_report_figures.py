@@ -184,6 +184,7 @@ TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter(
     e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
 SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll('body *')].filter(
     e => [...e.childNodes].some(n => n.nodeType == 3 && n.textContent.trim())).map(e => parseFloat(getComputedStyle(e).fontSize)))"""
+CELLS_SHOWN = """() => [...document.querySelectorAll('details td')].every(cell => cell.checkVisibility())"""
 SCALE = """() => Math.min(...[...document.querySelectorAll('figure img')].map(i => i.clientWidth / i.naturalWidth))"""
 
 
@@ -201,4 +202,8 @@ def test_the_report_is_legible_at_three_widths(sweep: Path) -> None:
             assert page.evaluate(SMALLEST_TEXT) >= 10
             assert page.evaluate(SCALE) >= 0.8  # the smallest text of a figure has 7 points, 9.3 px
             assert page.evaluate("document.querySelector('figure').getBoundingClientRect().top") < 400
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = false)")
+        assert not page.evaluate(CELLS_SHOWN)
+        page.emulate_media(media="print")
+        assert page.evaluate(CELLS_SHOWN)
         browser.close()

@@ -53,6 +53,7 @@ def test_plan_prints_the_power_and_the_cheapest_design() -> None:
         ("--rate", "0.99", "--difference", "0.05"), ("--difference", "0"), ("--power", "1"),
         ("--runs", "2", "--tasks", "9", "--seeds", "2"), ("--runs", "5", "-o", "plan.yml"),
         ("--runs", "5", "--tasks", "9", "--seeds", "2", "--look", "2", "-o", "plan.yml"),
+        ("--runs", "5", "--tasks", "9", "--seeds", "2", "-o", "none/plan.yml"),
     ],
 )  # fmt: skip
 def test_impossible_plans_are_refused_in_a_sentence(words: tuple[str, ...], tmp_path: Path, monkeypatch) -> None:
@@ -112,3 +113,11 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(UserError, match=says):
             plan_file.read(path)
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        plan_file.read(tmp_path / "none.yml")
+
+
+def test_a_spread_that_no_rate_can_have_is_named() -> None:
+    assert design.Study(0.3, 0.15, 0.1).beyond_rates == ""
+    said = design.Study(0.1, 0.05, 0.25).beyond_rates
+    assert "-0.10 and 0.40" in said and "0.00 and 0.40" in said and "mean difference is 10.0 points" in said

@@ -90,6 +90,12 @@ def test_the_printed_command_makes_the_same_tables(made: tuple[Path, str], tmp_p
             assert (again / path.name).read_text() == path.read_text()
 
 
+def test_tables_whose_text_is_wider_than_a_screen_of_768_px_can_be_shown_as_lists(made: tuple[Path, str]) -> None:
+    page = (made[0] / "report.html").read_text()
+    wide = {text.partition("</caption>")[0][:30] for text in page.split('<table class="many">\n<caption>')[1:]}
+    assert "The same differences with the " in wide and "Every folder once, in the orde" not in wide
+
+
 def test_every_table_is_in_both_formats(made: tuple[Path, str]) -> None:
     for path in made[0].glob("*.csv"):
         assert pq.read_table(path.with_suffix(".parquet")).num_rows == len(read(path))
