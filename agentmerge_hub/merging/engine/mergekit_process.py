@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -91,6 +92,17 @@ def _stop() -> None:
     _server = None
 
 
+def _wait(child: int) -> int:
+    """Status of a fork when it ends; where the process that asked for it has ended, the fork ends too."""
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        if select.select([0], [], [], 0.05)[0]:  # a request comes only after the reply to the last one: this is the end
+            os.kill(child, signal.SIGKILL)
+            os._exit(1)
+
+
 def _serve() -> None:
     """Read a folder and arguments a line, as JSON; write exit status and output of each run."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -116,7 +128,7 @@ def _serve() -> None:
                     sys.stdout.flush()
                     sys.stderr.flush()
                     os._exit(code)
-            _, status = os.waitpid(child, 0)
+            status = _wait(child)
             log.seek(0)
             output = log.read().decode("utf-8", errors="replace")[-_LONGEST:]
         print(json.dumps([os.waitstatus_to_exitcode(status), output]), file=replies, flush=True)
