@@ -149,7 +149,7 @@ def build(
 ) -> None:
     """Turn TRACES into a dataset. TRACES are folders of AgentLab or BrowserGym results, or built datasets, whose episodes
     are fitted again."""
-    require("hub", "datasets", "betterleaks", "ahocorasick_rs", "matplotlib")
+    require("hub", "datasets", "betterleaks", "ahocorasick_rs", "stdnum", "matplotlib")
     from agentmerge_hub.dataset.build import build as build_dataset
     from agentmerge_hub.dataset.redaction.finding import parse_allow_options
     from agentmerge_hub.dataset.settings import read_settings

@@ -59,7 +59,7 @@ _YES = click.option("--yes", is_flag=True, help="Publish. Without it, only show 
 @_YES
 def push_dataset(**options) -> None:
     """Publish FOLDER, a dataset that `agentmerge build` wrote."""
-    require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs", "kingfisher")
+    require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs", "stdnum", "kingfisher")
     from agentmerge_hub.publishing.push_dataset import push_dataset
 
     push_dataset(**options)
@@ -116,7 +116,7 @@ def push_dataset(**options) -> None:
 @_YES
 def push_model(**options) -> None:
     """Publish FOLDER: a merged model, a fine-tuning run or one of its checkpoints, or an adapter."""
-    require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs", "kingfisher")
+    require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs", "stdnum", "kingfisher")
     from agentmerge_hub.publishing.push_model import push_model
 
     push_model(**options)
@@ -208,7 +208,7 @@ def demo_page(dataset: Path, out: Path, repo_id: str | None, rows: int) -> None:
 
     Publish it with `hf upload ORG/SPACE OUT . --repo-type space --exclude manifest.json`.
     """
-    require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs", "kingfisher")
+    require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs", "stdnum", "kingfisher")
     from agentmerge_hub.publishing.demo.page import PAGE, write_demo
     from agentmerge_hub.publishing.hub.repository import check_id
 

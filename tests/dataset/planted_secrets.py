@@ -109,7 +109,26 @@ def planted_secrets(seed: int = 0) -> list[tuple[str, str, str]]:
             )
         ],
     }  # fmt: skip
+    planted["credentials"] += [pair(text, word) for text in _PASSWORD_TEXTS]
+    planted["credentials"] += [pair(text, "4" + digits(5)) for text in _CODE_TEXTS]
+    planted["token"] += [pair(text, some(32)) for text in _KEY_TEXTS]
+    planted["token"] += [
+        pair("¤", "pcsk_" + some(6) + "_" + some(62)),
+        pair("¤", "pat" + some(14) + "." + hexadecimal(64)),
+        pair("¤", "S" + "K" + hexadecimal(32)),
+        pair("¤", hexadecimal(32) + "-us1" + digits(1)),
+        pair("¤", "newvendor_" + some(40)),
+        pair("¤", "pat-eu1-" + _uuid(hexadecimal(32))),
+    ]
+    planted["email"] += [pair(text, user) for text in _EMAIL_TEXTS]
+    planted["phone"] += [pair(text, digits(4)) for text in _PHONE_TEXTS]
+    planted["number"] += [pair(text, number) for text, number in _PERSONAL_NUMBERS]
+    planted["home"] += [pair(text, "jane.roe") for text in _PERSON_PATHS]
     return [(kind, text, secret) for kind, pairs in planted.items() for text, secret in pairs]
+
+
+def _uuid(hexadecimal: str) -> str:
+    return "-".join(hexadecimal[start:end] for start, end in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)))
 
 
 _TOKENS = (
@@ -119,3 +138,35 @@ _TOKENS = (
     ("1234567890:A", 34),
 )  # fmt: skip
 """Starts of providers' tokens and how many characters follow."""
+
+_PASSWORD_TEXTS = (
+    "Passwort: ¤", "Datenbankkennwort = ¤", "mot de passe : ¤", "Mot de passe (temporaire) : ¤", "contraseña: ¤", "La contrasena es ¤", "senha: ¤",
+    "parola d'ordine: ¤", "wachtwoord=¤", "Ditt lösenord är ¤", "hasło: ¤", "Heslo: ¤", "Şifreniz: ¤", "Пароль: ¤", "Ваш пароль — ¤", "κωδικός: ¤",
+    "סיסמה: ¤", "كلمة المرور: ¤", "पासवर्ड: ¤", "รหัสผ่านคือ ¤", "mật khẩu: ¤", "パスワード: ¤", "密码：¤", "您的密碼是 ¤", "임시 비밀번호는 ¤ 입니다",
+    "<password>¤</password>", "<td>Kennwort</td><td>¤</td>", "<key>password</key><string>¤</string>", "| Kennwort | ¤ |", "machine x login a password ¤",
+    "We reset your password to ¤", "[3] textbox 'Nueva contraseña' value='¤'", "WIFI:T:WPA;S:office;P:¤;;", "Login: jroe / ¤", "ldapsearch -D cn=a -w ¤",
+    "a:$2y$10$¤" + "wUhBtjOSkYfvhrpZlNn86Kz9w0Zz6e8FCCv6IoTWQiiHDi48",
+)  # fmt: skip
+_CODE_TEXTS = (
+    "PIN code: ¤", "Your verification code is ¤", "¤ is your login code", "Bestätigungscode: ¤", "Votre code de vérification est le ¤",
+    "Tu código de verificación es ¤", "код подтверждения: ¤", "您的验证码是 ¤", "認証コード：¤", "인증번호: ¤",
+)  # fmt: skip
+_KEY_TEXTS = ("API-Schlüssel: ¤", "Votre clé d'API : ¤", "clave secreta: ¤", "ключ API: ¤", "访问密钥：¤", "APIキー: ¤")
+_EMAIL_TEXTS = (
+    "¤ (arobase) brackwater.fr", "¤ (собака) brackwater.ru", "¤ at brackwater.org", "¤ @ brackwater . org", "¤@brackwater[.]org", '"¤"@brackwater.org',
+    "¤<span>@</span>brackwater.org", "jane dot ¤ at brackwater dot org",
+)  # fmt: skip
+_PHONE_TEXTS = (
+    "Tel. 030 / 9018 ¤", "Tél : 01 42 68 ¤", "電話: 03-1234-¤", "手机：1380013¤", "Telefone: (11) 91234-¤", "Ph: (02) 9374 ¤", "Móvil: 612 34 ¤",
+    "тел. 8 (495) 12-¤", "هاتف: 050 123 ¤", "010-1234-¤", "0049 30 9018 ¤", "020 7946 ¤", "https://wa.me/1415555¤", "Phone: 415555¤",
+)  # fmt: skip
+_PERSONAL_NUMBERS = (
+    ("SIN: 046 454 ¤", "286"), ("NI number: QQ123456¤", "C"), ("¤", "1 85 05 78 006 084" + " 91"), ("Passport no: ¤", "C01X00" + "T47"),
+    ("Reisepass: ¤", "C01X00" + "T47"), ("¤", "529.982.247" + "-25"), ("¤", "756.9217.0769" + ".85"), ("¤", "RSSMRA85T10" + "A562S"),
+    ("¤", "11010519491231" + "002X"), ("PESEL: ¤", "440514" + "01359"), ("DNI ¤", "123456" + "78Z"), ("身份证号：¤", "11010519491231" + "0021"),
+    ("Steuer-ID: ¤", "36 574 261" + " 809"), ("IBAN: ¤", "FR14-2004-1010-0505-0001" + "-3M02-606"),
+)  # fmt: skip
+_PERSON_PATHS = (
+    "/cygdrive/c/Users/¤/x", "/ceph/users/¤/x", "/storage/¤/x", "/mnt/user/¤/x", "/tmp/ray/session/¤", "/opt/conda/envs/¤/bin", "s3://bucket/users/¤/x",
+    "\\\\srv\\profiles$\\¤\\x", "-home-¤-project", "/jfs/¤/x", "/hpc/home/¤/x",
+)  # fmt: skip

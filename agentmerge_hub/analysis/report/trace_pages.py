@@ -76,7 +76,7 @@ def write(report: Path, rows: list[Row], most: int) -> Pages:
 
 def _redactor() -> Callable[[Episode], Episode]:
     """Replaces secrets in an episode. Loaded for the first page only: a report without traces needs no secret scanner."""
-    require("analysis", "betterleaks", "ahocorasick_rs")
+    require("analysis", "betterleaks", "ahocorasick_rs", "stdnum")
     from agentmerge_hub.dataset.redaction.episode import redact_episode
     from agentmerge_hub.dataset.redaction.scanner import LineScanner
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from agentmerge_hub.dataset.redaction.rule import KINDS
+from agentmerge_hub.dataset.redaction.rules.rule import KINDS
 from agentmerge_hub.errors import UserError
 
 

@@ -113,10 +113,8 @@ def _matches(texts: list[str], with_escapes: set[int]) -> Iterator[tuple[int, Ru
         with_escapes: numbers of the texts that the scanner's rules run on in their other form, without escapes.
     """
     selected = select_lines(texts)
-    for rule, numbers in selected.by_rule:
-        for number in numbers:
-            for match in rule.pattern.finditer(texts[number]):
-                yield number, rule, *match.span(rule.group)
+    for number, rule, match in selected.matches(texts):
+        yield number, rule, *match.span(rule.group)
     for number in selected.for_detector:
         if number not in with_escapes:
             for start, end in detect(texts[number]):

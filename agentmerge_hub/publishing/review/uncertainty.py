@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from agentmerge_hub.dataset.redaction.credential_rules import entropy, looks_random
 from agentmerge_hub.dataset.redaction.placeholders import is_harmless, placeholder_spans
 from agentmerge_hub.dataset.redaction.prefilter import select_lines
+from agentmerge_hub.dataset.redaction.rules.value_checks import entropy, looks_random
 
 NEAR_MISS = "near-miss"
 RANDOM = "random"
@@ -53,14 +53,11 @@ class SpotFinder:
 
 def _spots_of(lines: list[str]) -> list[tuple[Spot, ...]]:
     found: dict[int, list[Spot]] = defaultdict(list)
-    for rule, numbers in select_lines(lines).by_rule if lines else ():
-        if rule.check is None or not rule.literals:  # rules without literals take every long word: see _random_spots
-            continue
-        for number in numbers:
-            for match in rule.pattern.finditer(lines[number]):
-                value = match[rule.group]
-                if not is_harmless(value) and not rule.check(value):
-                    found[number].append(Spot(*match.span(rule.group), NEAR_MISS))
+    for number, rule, match in select_lines(lines).matches(lines) if lines else ():
+        if rule.check and rule.literals:  # rules without literals take every long word: see _random_spots
+            value = match[rule.group]
+            if not is_harmless(value) and not rule.check(value):
+                found[number].append(Spot(*match.span(rule.group), NEAR_MISS))
     return [
         _without_overlaps([*_placeholder_spots(line), *found[n], *_random_spots(line)]) for n, line in enumerate(lines)
     ]

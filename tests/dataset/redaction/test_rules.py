@@ -73,6 +73,18 @@ def test_each_kind_is_found_and_gone_after_redaction(kind: str, text: str) -> No
         "textbox 'Pin code' value='H3T 1J4'",
         "StaticText 'Meet @ 5pm, ~5 minutes/day'",
         "StaticText 'UUID 123e4567-e89b-12d3-a456-426614174000'",
+        "StaticText 'Password: 8-20 characters'",
+        "StaticText 'Contraseña: mínimo 8 caracteres'",
+        "StaticText '密码：必须包含8个字符'",
+        "link 'Mot de passe oublié ?'",
+        "gridcell 'Phone 12 (128 GB)' and gridcell 'Mobile: 2024-11-21'",
+        "cell '4155558722'",
+        "PAN: Personal Area Network 802.15.4, SIN(30) = 0.5, RFC 12345",
+        "Rating 4.5 at amazon.com, hosted at github.com",
+        "commit-4f2a4f2a4f2a4f2a4f2a4f2a4f2a4f2a4f2a4f2a",
+        "div class='as-macbtr-14inch-show main-es2015.0a9b8c7d6e5f4a3b2c1d.js'",
+        "/opt/conda/lib/python3.11/site-packages and /tmp/ray/session_latest/logs/raylet.out",
+        "[a1] link 'Storage', url='/storage/products/12'",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:

@@ -14,7 +14,7 @@ KINDS = {
     "account": "names of accounts",
     "home": "user names in paths",
     "phone": "phone numbers",
-    "number": "card, bank and social security numbers",
+    "number": "card, bank, tax and identity numbers",
 }
 """Kind → description, for messages and the card."""
 
@@ -35,6 +35,9 @@ class Rule:
     """Whether the value is replaced wherever the episode holds it, or only in this context."""
     check: Callable[[str], bool] | None = None
     """A condition on the value."""
+    after_label: bool = False
+    """Whether the literals are labels, and the pattern is matched right behind each one instead of being searched in the line.
+    A label with capitals counts in that letter case only; a short Latin one is no end of another word."""
     digits: bool = False
     """Whether a ``0`` in the literals stands for any digit."""
 

@@ -1,62 +1,21 @@
 """Passwords, cookies and session keys in URLs, headers, forms, JSON, text boxes and scripts."""
 
 import re
-from math import log2
 
-from agentmerge_hub.dataset.redaction.rule import Rule
-
-
-def entropy(text: str) -> float:
-    """Shannon entropy in bits per character."""
-    counts = [text.count(character) for character in set(text)]
-    return -sum(count / len(text) * log2(count / len(text)) for count in counts)
-
-
-def looks_random(value: str) -> bool:
-    """Whether a value looks like a generated token: digits and letters, many different ones."""
-    return (
-        any(character.isdigit() for character in value)
-        and any(character.isalpha() for character in value)
-        and entropy(value) >= 3.0
-    )
-
-
-_PLAIN_VALUES = frozenset(
-    {"true", "false", "null", "none", "undefined", "string", "required", "password", "admin", "user", "username", "test",
-     "changeme", "example", "secret", "token", "value", "text", "hidden", "empty", "redacted", "placeholder"}
-)  # fmt: skip
-
-
-def is_password(value: str) -> bool:
-    """Whether a value after a password key is one: no plain word, no placeholder such as ``${PASSWORD}`` or ``***``."""
-    return (
-        value.lower() not in _PLAIN_VALUES
-        and not re.fullmatch(r"[*•.xX_-]+|\$?\{.*|<.*|%\w+%|\$\w+|\d{1,3}", value)
-        and len(set(value)) > 2
-    )
-
-
-def _is_password_in_prose(value: str) -> bool:
-    """As is_password, where plain words often follow the key, as in ``Password: enter it here``."""
-    return is_password(value) and bool(re.search(r"[\d\W_]|[a-z][A-Z]", value.rstrip(".,;:!?)")))
-
+from agentmerge_hub.dataset.redaction.rules.rule import Rule
+from agentmerge_hub.dataset.redaction.rules.value_checks import (
+    entropy,
+    is_password,
+    is_password_in_prose,
+    looks_random,
+    mixes_letters_and_digits,
+)
 
 _PASSWORD_KEY = (
-    r"(?:[\w.-]{0,40}(?:passw(?:or)?d|passwort|passphrase|passcode|contrase[nñ]a|mot_?de_?passe|senha)[\w-]{0,20}"
+    r"(?:[\w.-]{0,40}(?:passw(?:or)?d|passphrase|passcode)[\w-]{0,20}"
     r"|(?:[\w.-]{0,40}[_.-])?(?:pwd|pass|pw)|[\w.-]{0,40}(?:_pwd|Pwd|_pass))"
 )
-_PASSWORD_LITERALS = (
-    "passw",
-    "passphrase",
-    "passcode",
-    "pwd",
-    "pass",
-    "pw",
-    "contrase",
-    "mot_de_passe",
-    "motdepasse",
-    "senha",
-)
+_PASSWORD_LITERALS = ("passw", "passphrase", "passcode", "pwd", "pass", "pw")
 
 _SECRET_KEY = (
     r"[\w.-]{0,40}(?:secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|account[_-]?key|auth[_-]?key|signing[_-]?key"
@@ -112,22 +71,11 @@ CREDENTIAL_RULES = (
         "credentials",
         _PASSWORD_LITERALS,
         re.compile(rf"{_KEY_FOLLOWS}{_PASSWORD_KEY}(?:{_IS}| is | was )(?P<value>[^\s'\",;<>{{}}()\[\]]{{4,200}})", re.IGNORECASE),
-        check=_is_password_in_prose,
-    ),
-    Rule(  # a text box of BrowserGym's AXTree: textbox 'Password' value='…'
-        "credentials",
-        ("passw", "passcode", "passphrase", "secret", "token", "api key", "contrase", "mot de passe"),
-        re.compile(
-            r"(?:textbox|searchbox|input)\s['\"][^'\"\n]{0,60}?"
-            r"(?:passw(?:or)?d|passwort|passcode|passphrase|secret|token|api key|contraseña|mot de passe)[^'\"\n]{0,60}['\"]"
-            r"[^\n]{0,120}?\bvalue=(?P<quote>['\"])(?P<value>[^'\"\n]{6,200})(?P=quote)",
-            re.IGNORECASE,
-        ),
-        check=is_password,
+        check=is_password_in_prose,
     ),
     Rule(  # HTML: <input type="password" value="…">
         "credentials",
-        ("<input",),
+        ("password",),
         re.compile(
             r"<input\b[^>\n]{0,400}?(?:type|name|id|autocomplete)=[\"']?[\w-]{0,20}password[^>\n]{0,400}?\bvalue=(?P<quote>[\"'])"
             r"(?P<value>[^\"'\n]{4,200})(?P=quote)",
@@ -137,7 +85,7 @@ CREDENTIAL_RULES = (
     ),
     Rule(
         "credentials",
-        ("<input",),
+        ("password",),
         re.compile(
             r"<input\b[^>\n]{0,400}?\bvalue=(?P<quote>[\"'])(?P<value>[^\"'\n]{4,200})(?P=quote)[^>\n]{0,400}?"
             r"(?:type|name|id)=[\"']?[\w-]{0,20}password",
@@ -209,6 +157,21 @@ CREDENTIAL_RULES = (
         ("--pass", "sshpass", "mysql", "mariadb", "--pwd"),
         re.compile(r"(?:--(?:pass(?:word|wd|phrase)?|pwd)[= ]|sshpass\s+-p\s?|(?:mysql|mariadb)\w*\s[^\n]{0,100}?-p)['\"]?(?P<value>[^\s'\"]{3,200})"),
         check=is_password,
+    ),
+    Rule(
+        "credentials",
+        ("ldap", "sqlcmd", "redis-cli", "smbclient", "mongo"),
+        re.compile(r"(?:ldap\w+|sqlcmd|redis-cli|smbclient|mongo\w*)\s[^\n]{0,200}?\s-(?:w|P|p|a)\s?['\"]?(?P<value>[^\s'\"-][^\s'\"]{3,200})"),
+        check=mixes_letters_and_digits,
+    ),
+    Rule(  # a network's code for phones
+        "credentials", ("wifi:",), re.compile(r"WIFI:[^\n]{0,200}?\bP:(?P<value>(?:[^;\\\n]|\\.){4,64});"), check=is_password
+    ),
+    Rule(  # Login: jane / x
+        "credentials",
+        ("login:", "login =", "user:", "username:", "account:", "credentials:", "creds:"),
+        re.compile(r"(?:login|user(?:name)?|account|cred(?:ential)?s)\s?[:=]\s?[^\s/,;|]{2,60}\s?[/,;|:]\s?(?P<value>[^\s'\",;<>(){}\[\]/]{6,100})", re.IGNORECASE),
+        check=mixes_letters_and_digits,
     ),
     Rule(
         "token",

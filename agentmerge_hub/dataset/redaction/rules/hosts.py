@@ -3,7 +3,7 @@
 import ipaddress
 import re
 
-from agentmerge_hub.dataset.redaction.rule import Rule
+from agentmerge_hub.dataset.redaction.rules.rule import Rule
 
 _START = r"(?<![\w.@-])"
 

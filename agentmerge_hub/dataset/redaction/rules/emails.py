@@ -1,0 +1,67 @@
+"""E-mail addresses: as they are, with tags or quotes inside, and spelled in words against programs that collect addresses."""
+
+import re
+
+from agentmerge_hub.dataset.redaction.rules.rule import Rule
+
+_FILE_ENDINGS = r"(?!(?:png|jpe?g|gif|svg|webp|css|js|ico|woff2?|json|html?)\b)"
+_DOMAIN = rf"[^\W_][\w-]{{0,62}}(?:\.[^\W_][\w-]{{0,62}}){{0,5}}\.{_FILE_ENDINGS}[^\W\d_]{{2,24}}"
+_TAG = r"<[^<>\n]{0,80}>"
+
+_AT_WORDS = (
+    "at",
+    "@",
+    "arobase",
+    "arroba",
+    "chiocciola",
+    "klammeraffe",
+    "apenstaartje",
+    "snabel-a",
+    "małpa",
+    "kukac",
+    "zavináč",
+    "ät",
+    "собака",
+)
+_DOT_WORDS = ("dot", "point", "punkt", "punto", "ponto", "punt", "kropka", "tečka", "точка", "点")
+_AT = "|".join(_AT_WORDS)
+_DOT = rf"(?:\s?[\[({{<*_]\s?(?:{'|'.join(_DOT_WORDS)}|\.)\s?[\])}}>*_]\s?|\s(?:{'|'.join(_DOT_WORDS)}|\.)\s|\.)"
+
+_TLD = (
+    r"(?:com|org|net|edu|gov|io|ai|co|dev|test|de|fr|uk|ca|ch|es|it|nl|eu|us|info|me|app|cloud|jp|cn|in|br|au|se|no|dk|at|be|pl|cz|fi|pt|ru|kr|mx|ar"
+    r"|ie|gr|hu|ro|tr|za|nz|sg|hk|tw|biz|xyz|tech|online|email|museum|ac)"
+)
+"""For addresses in words, where any other word could follow."""
+
+
+def _is_address_in_words(value: str) -> bool:
+    """Whether words around a plain ``at`` are an address: ``meet us at corp.com`` is none."""
+    local, at, domain = value.partition(" at ")
+    if not at:
+        return True
+    is_account = re.search(r"[^\W\d_]{3}", local) and re.search(r"[\d._+]|\sdot\s", local)
+    return bool(is_account or re.search(rf"[\[(]|\s(?:{'|'.join(_DOT_WORDS)})\s", domain))
+
+
+EMAIL_RULES = (
+    Rule("email", ("@",), re.compile(rf"(?<![\w.+-])(?!redacted-)(?P<value>[^\W_](?:[\w.+'-]{{0,80}}\w)?@{_DOMAIN})")),
+    Rule("email", ("\"@", "'@"), re.compile(rf"(?<!\w)(?P<quote>[\"'])(?P<value>[^\W_][^\"'\s@]{{0,60}}(?P=quote)@{_DOMAIN})")),
+    Rule(
+        "email",
+        (">@", "@<"),
+        re.compile(rf"(?<![\w.+-])(?P<value>[^\W_](?:[\w.+-]{{0,60}}\w)?(?:{_TAG}){{0,2}}@(?:{_TAG}){{0,2}}{_DOMAIN})"),
+    ),
+    Rule(
+        "email",
+        (
+            *(f"{word}{sign}" for word in _AT_WORDS for sign in "])}"), "<at>", "_at_", "*at*", *(f" {word} " for word in _AT_WORDS),
+            "[.]", "(.)", "[dot]", "(dot)",
+        ),
+        re.compile(
+            rf"(?P<value>[^\W_](?<![\w.+-].)(?:[\w.+-]{{0,60}}\w)?(?=[\s\[({{<*_@])(?:{_DOT}[^\W_][\w+-]{{0,30}}){{0,3}}"
+            rf"(?:\s?[\[({{<*_]\s?(?:{_AT})\s?[\])}}>*_]\s?|\s(?:{_AT})\s|@)[^\W_][\w-]{{0,60}}(?:{_DOT}[^\W_][\w-]{{0,60}}){{0,4}}{_DOT}{_TLD})(?![\w-])",
+            re.IGNORECASE,
+        ),
+        check=_is_address_in_words,
+    ),
+)  # fmt: skip

@@ -1,0 +1,147 @@
+"""Values next to a word that names them, in any of the main languages: passwords, keys, codes and personal numbers."""
+
+import re
+
+from agentmerge_hub.dataset.redaction.rules.rule import Rule
+from agentmerge_hub.dataset.redaction.rules.value_checks import (
+    is_password,
+    is_password_by_label,
+    looks_random,
+    mixes_letters_and_digits,
+)
+from agentmerge_hub.dataset.redaction.rules.words import (
+    CODE_WORDS,
+    NUMBER_ABBREVIATIONS,
+    NUMBER_WORDS,
+    PASSWORD_WORDS,
+    SECRET_WORDS,
+    spellings,
+)
+
+_ENDING = r"[\w-]{0,12}"
+"""What may follow a label's word in the same word: an inflection, a number."""
+_NUMBER_ENDING = (
+    r"(?:[ .-]{0,2}(?:no|nr|num|number|nummer|numéro|numero|número|n[°ºo.]|id|#|№|号码|号|番号))?\.{0,2}[\w-]{0,6}"
+)
+_NOTE = r"(?:\s?[(（][^()（）\n]{0,40}[)）]|\s[^\W\d_]{1,20}){1,3}"
+"""What may be between label and sign: ``(temporary)``, ``for the portal``."""
+_VERB = r"(?:is|was|are|set to|changed to|reset to|est le|est la|es el|ist der|ist die|ist|war|lautet|est|était|es|era|será|é|è|jest|är|είναι|это|on|fr[åa]n|olarak|adalah|là)"
+SIGN = rf"(?:[\"'`*]{{0,2}}\]?\s{{0,3}}(?:=>|:=|[:=→|]|\s[-–—]+>?)\s{{0,3}}|\s{_VERB}(?:\s?[:=])?\s|\s?(?:[是为為はが는은이가]|คือ|हैं|है)\s?[:=]?\s?)"
+"""What connects a label and its value."""
+_TAGS = r"(?:(?:\s[^<>\n]{0,100})?>|[\"'`*]?\s?:?\s?(?=<))\s{0,2}(?:</?[A-Za-z][\w:-]{0,20}[^<>\n]{0,100}>\s{0,2}){0,4}"
+"""Tags between label and value: ``<password>x</password>``, ``<td>Password</td><td>x</td>``."""
+_OPENING = r"[\"'`*«„“「『(<]{0,2}"
+_WORD_VALUE = r"(?P<value>[^\s\"'`,;<>{}()\[\]«»“”「」『』\u3000-\u30ff\u3400-\u9fff\uac00-\ud7ff]{4,200})"
+_KEY_VALUE = r"(?P<value>[A-Za-z0-9_.~+/-]{16,600}={0,2})"
+_NUMBER_VALUE = r"(?P<value>(?:[A-Z]{1,3}[ -]?)?(?:(?=[A-Z]{0,3}\d)[A-Z0-9]{1,4}[ ./-]{1,2}){0,9}(?=[A-Z]{0,6}\d)[A-Z0-9]{2,24}(?:[ /-]?[A-Z](?!\w))?)(?![\w-])"
+
+_PASSWORDS = spellings(PASSWORD_WORDS)
+_SECRETS = spellings(SECRET_WORDS)
+
+
+def _is_code(value: str) -> bool:
+    return sum(character.isdigit() for character in value) >= 3 and not re.fullmatch(r"(?:19|20)\d\d", value)
+
+
+def _is_personal_number(value: str) -> bool:
+    n_digits = sum(character.isdigit() for character in value)
+    return n_digits >= 5 and not re.match(r"(?:19|20)\d\d-\d\d-\d\d|\d\d?[./]\d\d?[./](?:19|20)\d\d$", value)
+
+
+LABELED_RULES = (
+    Rule(
+        "credentials",
+        _PASSWORDS,
+        re.compile(rf"{_ENDING}{SIGN}{_OPENING}{_WORD_VALUE}", re.IGNORECASE),
+        check=is_password_by_label,
+        after_label=True,
+    ),
+    Rule(
+        "credentials",
+        _PASSWORDS,
+        re.compile(rf"{_ENDING}{_NOTE}{SIGN}{_OPENING}{_WORD_VALUE}", re.IGNORECASE),
+        check=mixes_letters_and_digits,
+        after_label=True,
+    ),
+    Rule(  # quoted, with spaces perhaps
+        "credentials",
+        _PASSWORDS,
+        re.compile(rf"{_ENDING}{SIGN}(?P<quote>[\"'])(?P<value>[^\"'\n]{{3,200}})(?P=quote)", re.IGNORECASE),
+        check=is_password,
+        after_label=True,
+    ),
+    Rule(  # a text box of BrowserGym's AXTree: textbox 'Passwort' value='…'
+        "credentials",
+        (*_PASSWORDS, *_SECRETS),
+        re.compile(r"[^'\"\n]{0,60}['\"][^\n]{0,120}?\bvalue=(?P<quote>['\"])(?P<value>[^'\"\n]{6,200})(?P=quote)", re.IGNORECASE),
+        check=is_password,
+        after_label=True,
+    ),
+    Rule(
+        "credentials",
+        (*_PASSWORDS, "passwd", "pwd"),
+        re.compile(rf"{_ENDING}{_TAGS}{_WORD_VALUE}(?=\s?</|$)", re.IGNORECASE),
+        check=is_password_by_label,
+        after_label=True,
+    ),
+    Rule(  # configuration files and commands without a sign: password x
+        "credentials",
+        (*_PASSWORDS, "passwd", "identified by", "requirepass"),
+        re.compile(rf"(?: \d| to)?\s{{1,4}}['\"]?{_WORD_VALUE}", re.IGNORECASE),
+        check=mixes_letters_and_digits,
+        after_label=True,
+    ),
+    Rule(
+        "credentials",
+        tuple(f"{first} {second}" for first in ("seed", "recovery", "backup", "secret", "mnemonic") for second in ("phrase", "words")),
+        re.compile(r"[^\n]{0,30}?[:=]\s?[\"']?(?P<value>[a-z]{3,8}(?:[ ,]{1,2}[a-z]{3,8}){11,23})(?![a-z])", re.IGNORECASE),
+        after_label=True,
+    ),
+    Rule(
+        "credentials",
+        spellings(CODE_WORDS),
+        re.compile(
+            rf"(?![A-Za-zÀ-ɏ])(?:{_NOTE})?{SIGN}{_OPENING}"
+            r"(?P<value>\d{3,9}|\d{3,4}[ -]\d{3,4}|[A-Z]-\d{4,8}|(?-i:[A-Z0-9]{6,10}))(?![\w-]|[.,]\d)",
+            re.IGNORECASE,
+        ),
+        check=_is_code,
+        after_label=True,
+    ),
+    Rule(  # 123456 is your code
+        "credentials",
+        ("is your", "ist ihr", "ist dein", "est votre", "es tu", "es su", "— ваш", "- ваш", "是您的", "是你的"),
+        re.compile(
+            r"(?<![\w.,-])(?P<value>(?:[A-Z]-)?\d{4,8})\s(?:is your|ist (?:Ihr|dein)|est votre|es (?:tu|su)|[—-] ваш|是[您你]的)"
+            r"[^\n.]{0,40}?(?:code|pin|otp|kennwort|código|код|码)",
+            re.IGNORECASE,
+        ),
+    ),
+    Rule(
+        "token",
+        _SECRETS,
+        re.compile(rf"{_ENDING}(?:{_NOTE})?{SIGN}{_OPENING}{_KEY_VALUE}", re.IGNORECASE),
+        check=looks_random,
+        after_label=True,
+    ),
+    Rule(  # a user name and a key in one object
+        "token",
+        ("\"key\"", "'key'"),
+        re.compile(r"[\"']user(?:_?name)?[\"']\s?:\s?[^{}\n]{0,100}?[\"']key[\"']\s?:\s?[\"'](?P<value>[\w-]{16,200})[\"']", re.IGNORECASE),
+        check=looks_random,
+    ),
+    Rule(
+        "number",
+        spellings(NUMBER_WORDS),
+        re.compile(rf"(?![A-Za-zÀ-ɏ]){_NUMBER_ENDING}(?:{_NOTE})?(?:{SIGN}|\s){_OPENING}{_NUMBER_VALUE}", re.IGNORECASE),
+        check=_is_personal_number,
+        after_label=True,
+    ),
+    Rule(
+        "number",
+        NUMBER_ABBREVIATIONS,
+        re.compile(rf"(?![A-Za-zÀ-ɏ]){_NUMBER_ENDING}{SIGN}{_OPENING}{_NUMBER_VALUE}", re.IGNORECASE),
+        check=_is_personal_number,
+        after_label=True,
+    ),
+)  # fmt: skip
