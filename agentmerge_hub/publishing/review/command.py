@@ -15,7 +15,8 @@ from agentmerge_hub.errors import require
 @click.option("--seed", default=0, show_default=True, help="Random seed of the draw.")
 @click.option("--no-browser", is_flag=True, help="Only print the page's URL, e.g. to open it through an SSH tunnel.")
 @click.option("--apply", "only_apply", is_flag=True, help="Apply the recorded decisions without opening the page.")
-def review(dataset: Path, size: int, seed: int, no_browser: bool, only_apply: bool) -> None:
+@click.option("--list", "only_list", is_flag=True, help="List what is approved, struck and open, and change nothing.")
+def review(dataset: Path, size: int, seed: int, no_browser: bool, only_apply: bool, only_list: bool) -> None:
     """Read a sample of DATASET's rows in the browser, and approve or strike each before it is published.
 
     Rows are drawn more likely where the secret scanners were unsure, and of rare tasks. Every decision is written at once to
@@ -23,12 +24,19 @@ def review(dataset: Path, size: int, seed: int, no_browser: bool, only_apply: bo
     --apply, struck rows leave the dataset, and ledger, card and manifest are made anew; `agentmerge push` and the card then
     say how much was reviewed.
     """
-    require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs", "matplotlib")
+    require("hub", "huggingface_hub", "datasets", "betterleaks", "ahocorasick_rs", "stdnum", "matplotlib")
     from agentmerge_hub import manifest
     from agentmerge_hub.publishing.review.apply import apply_review
     from agentmerge_hub.publishing.review.decisions import Decisions, lock_decisions
+    from agentmerge_hub.publishing.review.listing import list_decisions
 
     manifest.read(dataset)
+    if only_list:
+        if only_apply:
+            raise click.UsageError("give --list or --apply, not both")
+        for line in list_decisions(dataset):
+            click.echo(line)
+        return
     with lock_decisions(dataset):
         if only_apply:
             decisions = Decisions(dataset)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from dataset_files import data_hashes, rows
+from dataset_files import data_hashes, rows, run
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
@@ -39,11 +39,16 @@ def test_struck_rows_of_several_reviews_add_up(clicks: Path) -> None:
         decisions = Decisions(clicks)
         row = next(row for row, values in iterate_rows(clicks) if row.config == "all" and values["cot"])
         decisions.record(row, STRUCK, "a name")
+        assert "1 struck rows are still in the dataset" in run("review", clicks, "--list")
         counts = apply_review(clicks, decisions)
         assert (counts.reviewed, counts.struck) == (number, number) and counts.rows <= total
         assert len(rows(clicks, "cot")) == len(rows(clicks, "no_cot"))
         assert check_dataset(clicks, manifest.read(clicks)) == [] == review_findings(clicks)
         assert pq.read_metadata(shard).metadata == says_of_itself
+        *lines, last = run("review", clicks, "--list").splitlines()
+        assert len(lines) == number and all(line.endswith("(not in the dataset): a name") for line in lines)
+        n_rows = len(list(iterate_rows(clicks)))
+        assert last == f"0 approved, {number} struck, {n_rows} of {n_rows} rows open"
 
 
 def test_a_step_struck_in_another_form_stops_a_push_until_it_is_decided(clicks: Path) -> None:
