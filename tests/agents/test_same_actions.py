@@ -1,13 +1,11 @@
 """AgentLab's GenericAgent and the chat agent execute the same actions for the same answers of a model.
 
-One difference is left out: AgentLab executes calls with missing or wrong arguments, such as ``click()``, and the step fails;
-the chat agent asks for another answer.
+Two differences are left out, in which the chat agent asks for another answer: AgentLab executes calls with missing or wrong
+arguments, such as ``click()``, and the step fails; the action ``None`` ends its episode.
 """
 
 import re
 from typing import Any
-
-import pytest
 
 from agentmerge_hub.agents.agent_args import make_agent_args
 from agentmerge_hub.agents.browser.agentlab_api import DEFAULT_BENCHMARKS
@@ -29,7 +27,7 @@ OBS = {
     "chat_messages": (),
 }
 
-STEPS = 12
+STEPS = 24
 
 CALLS = ("fill('13', 'Ann')", "click('14')")
 
@@ -45,6 +43,11 @@ ACTIONS = (
     "fill('13', r'a\\n')", "fill('13', u'x')", "fill ('13', 'x')", "fill('13', None)", "fill('13', 'x'*3)", "noop(0x10)", "noop(1e400)", "click 14",
     "click('14'); # done", "# click('14')", "\"click('14')\"", "click('14')\\nclick('13')", "press('13', 'Enter')", "drag_and_drop('13', '14')",
     "select_option('13', ['a', 'b'])", "mouse_drag_and_drop(1,2,3,4)", "send_msg_to_user('hi')", "tab_focus(0)", "clíck('14')", "click('14'\n)",
+    "{0}\n\n\n{1}", "({0}, {1})", "{0} then\n```\n{1}\n```", "First {0}, second {1}.", "| {0} | {1} |", "<b>{0}</b><br>{1}", "- [ ] {0}\n- [x] {1}",
+    "\"\"\"{0}\"\"\"\n{1}", "{0}\r{1}", "{0}\x0b{1}", "{0}\u00a0{1}", "{0}\u2028{1}", "result = {0}; print(result)", "for _ in range(2): {1}",
+    "fill('13', 'Ann'))", "((click('14')))", "click('14') if True else noop()", "lambda: click('14')", "fill('13', 'A' + 'nn')", "fill('13', -1)",
+    "fill('13', 'Ann', enable_autocomplete_menu=False)", "fill('13', '\\u00e9')", "fill('13', '\\x4')", "fill('13', '<action>')", "click('14')#(",
+    "noop(.5)", "noop(5.)", "noop(+5)", "noop(- 5)", "noop(1,)", "noop(,)", "noop(wait_ms=5)", "click(bid = '14' , button = 'right')", "none()", "noop",
 )  # fmt: skip
 
 WRAPPINGS = (
@@ -56,19 +59,21 @@ WRAPPINGS = (
 
 
 def answers() -> list[str]:
-    """Every action in the usual tags, and two actions in every wrapping."""
-    pairs = [(action, WRAPPINGS[0]) for action in ACTIONS] + [
-        (ACTIONS[n], each) for each in WRAPPINGS[1:] for n in (0, 6)
+    """Every action in the usual tags, and each other wrapping around some of the actions, others each time."""
+    every = [WRAPPINGS[0].format(action.format(*CALLS)) for action in ACTIONS]
+    others = [
+        wrapping.format(ACTIONS[number % len(ACTIONS)].format(*CALLS))
+        for place, wrapping in enumerate(WRAPPINGS[1:])
+        for number in (0, 6, *range(7 + 7 * place, 13 + 7 * place))
     ]
-    return [wrapping.format(action.format(*CALLS)) for action, wrapping in pairs]
+    return every + others
 
 
-@pytest.mark.parametrize("multi_actions", [True, False])
-def test_equal_answers_execute_equal_actions(chat_server, tokenizer_folder, monkeypatch, multi_actions: bool) -> None:
+def test_equal_answers_execute_equal_actions(chat_server, tokenizer_folder, monkeypatch) -> None:
     for name in ("VLLM_API_URL", "VLLM_API_KEY"):
         monkeypatch.setenv(name, "")
     endpoint.configure(chat_server.address)
-    flags = {"preset": "advanced", "use_html": True, "multi_actions": multi_actions}
+    flags = {"preset": "advanced", "use_html": True}
     recipe = Recipe.model_validate(
         {
             "name": "same",
@@ -79,12 +84,14 @@ def test_equal_answers_execute_equal_actions(chat_server, tokenizer_folder, monk
     )
     benchmark = DEFAULT_BENCHMARKS["miniwob"]()
     ours, theirs = (make_agent_args(recipe, recipe.candidates[0], agent, benchmark) for agent in recipe.agents)
-    theirs.flags.action.multi_actions = multi_actions
-    theirs.set_benchmark(benchmark, demo_mode=False)
-    chosen = answers()[:: 1 if multi_actions else 4]
     assert ours.flags["action_space"] == "miniwob_all"
-    steps = zip(chosen, executed(chat_server, ours, chosen), executed(chat_server, theirs, chosen))
-    assert [text for text, own, other in steps if own != other] == []
+    texts = answers()
+    assert len(set(texts)) >= 200
+    for multi_actions, chosen in ((True, texts), (False, texts[::4])):
+        ours.flags["multi_actions"] = theirs.flags.action.multi_actions = multi_actions
+        theirs.set_benchmark(benchmark, demo_mode=False)
+        steps = zip(chosen, executed(chat_server, ours, chosen), executed(chat_server, theirs, chosen))
+        assert [text for text, own, other in steps if own != other] == []
 
 
 def executed(chat_server: Any, args: Any, texts: list[str]) -> list[list[str] | None]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentmerge_hub.prompt import answer
+from agentmerge_hub.traces.values import as_text
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Reply:
 def read_reply(body: Any) -> Reply | None:
     """Read a response body.
 
-    Content may be a string or a list of parts. Reasoning is `reasoning_content` (vLLM until 0.11, SGLang, DeepSeek) or
+    Content may be a string, a part or a list of parts. Half of a surrogate pair, which a cut answer can end with, becomes a
+    replacement character: no tokenizer takes it. Reasoning is `reasoning_content` (vLLM until 0.11, SGLang, DeepSeek) or
     `reasoning` (vLLM, OpenRouter). Tool calls become an ``<action>`` block.
 
     Returns:
@@ -39,7 +41,8 @@ def read_reply(body: Any) -> Reply | None:
     if calls and "<action>" not in text:
         text = answer("\n".join(calls), text.strip() or None)
     usage = _dict(_dict(body).get("usage"))
-    return Reply(text, reasoning, _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
+    tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    return Reply(as_text(text), as_text(reasoning), *tokens)
 
 
 def _read_content(content: Any) -> tuple[str, str]:
@@ -48,7 +51,7 @@ def _read_content(content: Any) -> tuple[str, str]:
         return content, ""
     texts: list[str] = []
     thoughts: list[str] = []
-    for part in content if isinstance(content, list) else ():
+    for part in content if isinstance(content, list) else [content]:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, dict):
