@@ -50,11 +50,12 @@ def evaluate(recipe: Path, out: Path | None, dry_run: bool) -> None:
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--seconds", default=2.0, show_default=True, help="Time between two updates.")
-def watch(out: Path, seconds: float) -> None:
+@click.option("--seconds", type=click.IntRange(1), default=2, show_default=True, help="Time between two updates.")
+def watch(out: Path, seconds: int) -> None:
     """Show a study while it runs: episodes, success, errors by class, tokens, cost and time left.
 
-    OUT is the folder of `collect` or `evaluate`. Where the output is no terminal, the state is printed once.
+    OUT is the folder of `collect` or `evaluate`. The view ends with the study, or with Ctrl-C, which does not stop the study.
+    Where the output is no terminal, the state is printed once.
     """
     from agentmerge_hub.agents.status.live_view import watch as show
 
@@ -63,12 +64,13 @@ def watch(out: Path, seconds: float) -> None:
 
 @click.command()
 @click.argument("model")
-@click.option("--port", default=8000, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port of 127.0.0.1.")
 @click.option(
     "--engine",
     type=click.Choice(["auto", "vllm", "sglang", "transformers", "llama.cpp"]),
     default="auto",
     show_default=True,
+    help="auto is vLLM where it is installed, else transformers; llama.cpp serves the folder's GGUF file.",
 )
 @click.option(
     "--dtype",
@@ -81,7 +83,7 @@ def watch(out: Path, seconds: float) -> None:
 def serve(model: str, port: int, engine: str, dtype: str, arguments: tuple[str, ...]) -> None:
     """Serve a model folder behind an OpenAI-compatible endpoint until Ctrl-C.
 
-    Arguments after -- are passed to the engine, e.g. `agentmerge serve MODEL -- --tensor-parallel-size 2`.
+    vLLM and SGLang serve a LoRA adapter on its base model, without a merge. Arguments after -- are passed to the engine, e.g. `agentmerge serve MODEL -- --tensor-parallel-size 2`.
     """
     import time
 

@@ -18,14 +18,11 @@ from agentmerge_hub.agents.recipe import Recipe, read
 from agentmerge_hub.agents.serving.sessions import served_batches
 from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.agents.status.progress import BudgetSpent, Progress
-from agentmerge_hub.agents.status.study_info import write_info
+from agentmerge_hub.agents.status.study_info import RECIPE_NAME, write_info
 from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.locks import is_empty, lock_folder
 from agentmerge_hub.output_folder import check_not_input
-
-RECIPE_NAME = "recipe.yaml"
-"""Written first. A folder with it is a study's, finished or not, and can be continued."""
 
 
 def run_collect(recipe_path: Path, out: Path) -> dict[str, int]:

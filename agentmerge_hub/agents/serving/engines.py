@@ -25,16 +25,26 @@ _ADAPTER = "adapter"
 def select_engine(engine: str = "auto") -> str:
     """``auto`` is vLLM where it is installed, else transformers; any other engine is returned if it is installed.
 
+    vLLM may have an environment of its own: then its program is on the PATH.
+
     Raises:
         UserError: if the engine is not installed.
     """
     if engine == "auto":
-        engine = "vllm" if find_spec("vllm") else "transformers"
-    if engine in ("vllm", "sglang"):
-        require("agents", engine)
-    elif engine == "llama.cpp":
+        engine = "vllm" if _find_program("vllm") else "transformers"
+    if engine == "vllm" and not _find_program("vllm"):
+        raise UserError(
+            "vllm is not installed: install it in an environment of its own (`pip install vllm`) and put the environment's bin "
+            "folder on the PATH, or start `vllm serve` yourself and name its address as the recipe's endpoint"
+        )
+    if engine == "sglang" and not find_spec("sglang"):
+        raise UserError(
+            f"sglang is not installed for {sys.executable}: install it there, or start its server in an environment of its own "
+            "and name its address as the recipe's endpoint"
+        )
+    if engine == "llama.cpp":
         _program("llama-server")
-    else:
+    elif engine == "transformers":
         require("agents", "fastapi", "uvicorn")
     return engine
 
@@ -90,10 +100,14 @@ def _vllm_adapter(folder: Path) -> list[str]:
     return ["--enable-lora", "--max-lora-rank", str(rank), "--lora-modules", json.dumps(module)]
 
 
-def _program(name: str) -> str:
+def _find_program(name: str) -> str | None:
     """The program in this Python's folder, else on the PATH."""
     sibling = Path(sys.executable).with_name(name)
-    path = str(sibling) if sibling.is_file() else shutil.which(name)
+    return str(sibling) if sibling.is_file() else shutil.which(name)
+
+
+def _program(name: str) -> str:
+    path = _find_program(name)
     if path is None:
         raise UserError(
             f"the program `{name}` is neither in the folder of {sys.executable} nor on the PATH: install it"

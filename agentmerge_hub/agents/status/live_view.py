@@ -1,5 +1,6 @@
 """`agentmerge watch`: the state of a study as a table in the terminal, from the files that the study writes."""
 
+import contextlib
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ class StudyState:
 
 
 def watch(out: Path, *, seconds: float = 2.0, console: Console | None = None) -> None:
-    """Show a study until it ends or stops.
+    """Show a study until it ends or stops, or until Ctrl-C, which leaves it running.
 
     Args:
         out: the study's folder.
@@ -53,14 +54,17 @@ def watch(out: Path, *, seconds: float = 2.0, console: Console | None = None) ->
     info = read_info(out)
     ended: dict[Path, tuple[str, RunStatus]] = {}
     if console.is_terminal and _is_running(out):
-        with Live(_render(out, _state(out, info, ended)), console=console, refresh_per_second=1) as live:
+        first = _render(out, _state(out, info, ended))
+        view = Live(first, console=console, refresh_per_second=1, transient=True)
+        with contextlib.suppress(KeyboardInterrupt), view as live:
             while _is_running(out):
                 time.sleep(seconds)
                 info = read_info(out)
                 live.update(_render(out, _state(out, info, ended)))
     state = _state(out, info, ended)
+    last_line = _last_line(out, state)
     console.print(_render(out, state))
-    console.print(_last_line(out, state), soft_wrap=True, highlight=False)
+    console.print(last_line, soft_wrap=True, highlight=False)
 
 
 def _state(out: Path, info: StudyInfo, ended: dict[Path, tuple[str, RunStatus]]) -> StudyState:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from agentmerge_hub.agents.recipe import Price
 from agentmerge_hub.atomic_write import write_text
@@ -14,6 +14,9 @@ if TYPE_CHECKING:  # a reader does not wait for AgentLab's import
     from agentmerge_hub.agents.plan import Plan
 
 NAME = "study.json"
+
+RECIPE_NAME = "recipe.yaml"
+"""Written first. A folder with it is a study's, finished or not, and can be continued."""
 
 
 class StudyInfo(BaseModel):
@@ -41,7 +44,12 @@ def read_info(out: Path) -> StudyInfo:
     """
     try:
         return StudyInfo.model_validate_json((out / NAME).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
+    except OSError:
+        if (out / RECIPE_NAME).is_file():
+            raise UserError(f"{out} has no {NAME}: {_OTHER_VERSION}") from None
         raise UserError(f"there is no study in {out}: name the output folder of collect or evaluate") from None
-    except ValidationError as error:
-        raise UserError(f"{out / NAME} is not the file that a study writes: run its command again") from error
+    except ValueError:
+        raise UserError(f"{out / NAME} cannot be read: {_OTHER_VERSION}") from None
+
+
+_OTHER_VERSION = "another version wrote this study; run its command again, which keeps the episodes that are done"

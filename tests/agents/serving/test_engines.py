@@ -40,6 +40,21 @@ def test_a_model_folder_is_served_under_its_path(programs) -> None:
     assert engines.request_name("runs/a", "sglang") == "runs/a"
 
 
+def test_an_engine_that_is_not_installed_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        UserError, match=r"install it in an environment of its own .*put the environment's bin folder on the PATH"
+    ):
+        engines.select_engine("vllm")
+    with pytest.raises(UserError, match=r"sglang is not installed for .* name its address as the recipe's endpoint"):
+        engines.select_engine("sglang")
+    assert engines.select_engine() == "transformers"
+    (tmp_path / "vllm").write_text("#!/bin/sh\n")
+    (tmp_path / "vllm").chmod(0o755)
+    assert engines.select_engine() == engines.select_engine("vllm") == "vllm"
+    assert engines.server_command("runs/a", "vllm", 8001, "auto")[0] == str(tmp_path / "vllm")
+
+
 def test_an_adapter_is_served_without_merging(programs, adapter: Path) -> None:
     write_config(adapter)
     command = engines.server_command(str(adapter), "vllm", 8001, "auto")

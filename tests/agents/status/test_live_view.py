@@ -1,15 +1,18 @@
 """`agentmerge watch` shows the state of a study from its files."""
 
+import io
 import json
 import pickle
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from agentmerge_hub import manifest
 from agentmerge_hub.agents.command import watch
-from agentmerge_hub.agents.status.study_info import NAME
+from agentmerge_hub.agents.status import live_view
+from agentmerge_hub.agents.status.study_info import NAME, RECIPE_NAME
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.locks import lock_folder
 
@@ -60,6 +63,35 @@ def test_a_running_and_an_ended_study(study: Path) -> None:
     assert show(study).rstrip().endswith("done 3 · crashed 1 · missing 2")
 
 
-def test_a_folder_without_a_study_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no study in"):
-        CliRunner().invoke(watch, [str(tmp_path)], catch_exceptions=False)
+def test_a_terminal_shows_the_state_until_ctrl_c_which_leaves_the_study_running(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = []
+
+    def sleep(seconds: float) -> None:
+        shown.append(seconds)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(live_view.time, "sleep", sleep)
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with lock_folder(study, "evaluate"):
+        live_view.watch(study, seconds=3, console=terminal)
+    output = terminal.file.getvalue()
+    assert shown == [3] and output.rstrip().endswith("done 3 · crashed 1 · missing 2 · running")
+
+
+def test_what_is_no_study_is_one_sentence(study: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def sentence(folder: Path) -> str:
+        with pytest.raises(UserError) as error:
+            CliRunner().invoke(watch, [str(folder)], catch_exceptions=False)
+        return str(error.value)
+
+    empty = tmp_path_factory.mktemp("empty")
+    assert sentence(empty) == f"there is no study in {empty}: name the output folder of collect or evaluate"
+    assert sentence(study / NAME).startswith("there is no study in")
+    (study / NAME).write_text("{}")
+    assert f"{NAME} cannot be read: another version wrote this study; run its command again" in sentence(study)
+    (study / NAME).unlink()
+    (study / RECIPE_NAME).write_text("name: a\n")
+    assert f"{study} has no {NAME}: another version wrote this study" in sentence(study)
+    assert CliRunner().invoke(watch, [str(study), "--seconds", "0"]).exit_code == 2
