@@ -1,13 +1,14 @@
 """MiniWoB episodes per hour: this package's process backend against AgentLab at its defaults, same agent, tasks and seeds.
 
-    python benchmarks/episodes.py [--jobs 2] [--seeds 4] [--backend ray]
+    python benchmarks/episodes.py [--episodes 32] [--turns 3] [--jobs 2] [--backend ray]
 
-Each side runs in its own process; the time includes the browser's start and excludes the imports. Prints episodes per hour,
-successes and the ratio, and whether both sides succeed on the same episodes.
+The sides run in turns, each in its own process; the time includes the browser's start and excludes the imports. Prints
+episodes per hour of each turn, the ratio with its range over the turns, and whether both sides succeed on the same episodes.
 """
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,25 +30,39 @@ TASKS = (
 def main() -> None:
     """Run both sides, each in a child process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--episodes", type=int, default=32, help=f"a turn; a multiple of {len(TASKS)}, the tasks")
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--seeds", type=int, default=4, help="seeds 1 … N of each task")
     parser.add_argument("--backend", default="ray", help="AgentLab's: ray (its default), joblib or sequential")
     parser.add_argument("--side", choices=["ours", "agentlab"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.episodes < 1 or arguments.episodes % len(TASKS) or arguments.turns < 1:
+        parser.error(f"--episodes must be a multiple of {len(TASKS)}, and --turns at least 1")
     if arguments.side:
-        print(json.dumps(SIDES[arguments.side](arguments.jobs, arguments.seeds, arguments.backend)))
+        print(json.dumps(SIDES[arguments.side](arguments.jobs, arguments.episodes // len(TASKS), arguments.backend)))
         return
-    result = {side: _in_child(side) for side in ("ours", "agentlab")}
-    for side, measured in result.items():
-        rate = 3600 * len(measured["rewards"]) / measured["seconds"]
-        solved = sum(reward > 0 for reward in measured["rewards"].values())
-        print(
-            f"{side:9} {rate:7.0f} episodes/hour  {solved}/{len(measured['rewards'])} solved  {measured['seconds']:.1f} s"
-        )
-    ours, theirs = result["ours"], result["agentlab"]
-    print(
-        f"ratio     {theirs['seconds'] / ours['seconds']:.2f}x, same successes: {ours['rewards'] == theirs['rewards']}"
-    )
+    turns = []
+    for turn in range(1, arguments.turns + 1):
+        result = {side: _in_child(side) for side in SIDES}
+        for side, measured in result.items():
+            rewards = measured["rewards"].values()
+            print(
+                f"turn {turn}  {side:9} {3600 * len(rewards) / measured['seconds']:6,.0f} episodes/hour  "
+                f"{sum(reward > 0 for reward in rewards)}/{len(rewards)} solved  {measured['seconds']:.1f} s",
+                flush=True,
+            )
+        turns.append(result)
+    for side in SIDES:
+        rates = [3600 * len(turn[side]["rewards"]) / turn[side]["seconds"] for turn in turns]
+        print(f"{side:9} {_spread(rates, ',.0f')} episodes/hour")
+    ratios = [turn["agentlab"]["seconds"] / turn["ours"]["seconds"] for turn in turns]
+    same = all(turn["ours"]["rewards"] == turn["agentlab"]["rewards"] for turn in turns)
+    print(f"ratio     {_spread(ratios, '.2f')}, same successes: {same}")
+
+
+def _spread(values: list[float], form: str) -> str:
+    """Median, least and greatest value."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def _in_child(side: str) -> dict:
