@@ -135,7 +135,9 @@ def _cube_problems(recipe: Recipe) -> Iterator[str]:
 
 
 def _workarena_problems() -> Iterator[str]:
-    if all(os.environ.get(name) for name in WORKARENA_VARIABLES):
+    url, *user = (os.environ.get(name, "") for name in WORKARENA_VARIABLES)
+    if url and all(user):
+        yield from _instance_problems(url, (user[0], user[1]))
         return
     if pool := os.environ.get("SNOW_INSTANCE_POOL"):
         if not Path(pool).expanduser().is_file():
@@ -147,6 +149,25 @@ def _workarena_problems() -> Iterator[str]:
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     if not isinstance(cached, str) and (offline or get_token() is None):
         yield WORKARENA_MISSING
+
+
+def _instance_problems(url: str, user: tuple[str, str]) -> Iterator[str]:
+    """Whether the instance answers and takes the user: a task would wait for it for minutes. Reads one row of a table."""
+    import httpx
+
+    address, name, password = WORKARENA_VARIABLES
+    try:
+        status = httpx.get(
+            f"{url.rstrip('/')}/api/now/table/sys_user?sysparm_limit=1&sysparm_fields=sys_id",
+            auth=user, timeout=20, follow_redirects=True,
+        ).status_code  # fmt: skip
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        yield f"no ServiceNow instance answers at {address} ({type(error).__name__}): correct the variable or start the instance"
+        return
+    if status in (401, 403):
+        yield f"the ServiceNow instance refuses the user (HTTP {status}): correct {name} and {password}"
+    elif status >= 400:
+        yield f"the ServiceNow instance at {address} answers HTTP {status}: correct the variable or start the instance"
 
 
 def endpoint_key(recipe: Recipe) -> str:

@@ -28,6 +28,7 @@ class ChatServer:
     def __init__(self) -> None:
         self.answer: Callable[[list[dict]], str | dict | tuple[int, str]] = lambda messages: "hello"
         self.models: list[dict] = [{"id": "m", "object": "model"}]
+        self.get_status = 200
         self.requests: list[dict] = []
         self.keys: list[str] = []
 
@@ -36,7 +37,7 @@ class ChatServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._send(200, json.dumps({"object": "list", "data": chat.models}))
+                self._send(chat.get_status, json.dumps({"object": "list", "data": chat.models}))
 
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

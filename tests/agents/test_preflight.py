@@ -65,6 +65,27 @@ def test_the_endpoint_must_serve_the_model_with_enough_context(write_recipe, cha
     assert problems() == []
 
 
+def test_a_servicenow_instance_must_answer_and_take_the_user(write_recipe, chat_server, monkeypatch) -> None:
+    def problems(url: str) -> list[str]:
+        monkeypatch.setenv("SNOW_INSTANCE_URL", url)
+        return list_problems(recipe)
+
+    monkeypatch.setenv("SNOW_INSTANCE_UNAME", "admin")
+    monkeypatch.setenv("SNOW_INSTANCE_PWD", "secret")
+    recipe = read(write_recipe(benchmark="workarena_l1", episodes=[{"split": "x"}]))
+    assert problems(chat_server.address) == []
+    for status, sentence in (
+        (401, "refuses the user (HTTP 401): correct SNOW_INSTANCE_UNAME"),
+        (404, "answers HTTP 404"),
+    ):
+        chat_server.get_status = status
+        (problem,) = problems(chat_server.address)
+        assert sentence in problem and "secret" not in problem
+    for url in ("http://127.0.0.1:9", "no address"):
+        (problem,) = problems(url)
+        assert problem.startswith("no ServiceNow instance answers at SNOW_INSTANCE_URL (")
+
+
 def test_a_folder_with_a_short_context_is_one_sentence(write_recipe, model_folder: Path) -> None:
     (problem,) = list_problems(read(write_recipe(candidates=[{"name": "tiny", "path": str(model_folder)}])))
     length = json.loads((model_folder / "config.json").read_text())["max_position_embeddings"]
