@@ -8,10 +8,11 @@ import ctypes
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from agentmerge_hub import locks, manifest
+from agentmerge_hub import content_hash, locks, manifest
 from agentmerge_hub.atomic_write import sync, sync_path, temporary_name
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 
@@ -21,14 +22,14 @@ def new_folder(out: Path, stage: str, inputs: Iterable[Path] = ()) -> Iterator[P
     """A folder that appears as `out` only when the block ends without an error.
 
     Yields a folder beside `out` to write in; write its manifest inside the block. An earlier finished output of the same
-    stage is replaced; anything else at `out` stays as it is. A symbolic link is followed: its target is replaced.
+    stage is replaced, unless a user put files into it or edited its card; anything else at `out` stays as it is. A symbolic link is followed: its target is replaced.
 
     Args:
         stage: the verb, as in the manifest.
         inputs: files and folders that the stage reads.
 
     Raises:
-        UserError: `out` holds something that this stage did not make, is or holds an input or is inside one, or is being
+        UserError: `out` holds something that this stage did not make, or an edited card, is or holds an input or is inside one, or is being
             written by another process; or the operating system refuses to write.
     """
     with os_errors_as_sentences(out):
@@ -66,8 +67,27 @@ def check_replaceable(out: Path, stage: str) -> None:
             raise PermissionError(errno.EACCES, "", str(parent))
         if not out.exists() or (out.is_dir() and locks.is_empty(out)):
             return
-    if not (out / manifest.NAME).is_file() or manifest.read(out)["stage"] != stage:
+    if not (out / manifest.NAME).is_file() or (content := manifest.read(out))["stage"] != stage:
         raise UserError(f"{out} already exists and `{stage}` did not make it: choose another path or move it away")
+    _check_nothing_of_the_user(out, content["outputs"], stage)
+
+
+def _check_nothing_of_the_user(out: Path, outputs: Mapping[str, Mapping[str, Any]], stage: str) -> None:
+    """Raise UserError for a file that the stage did not write, or a card that was edited since: replacing the folder would
+    delete it. Hidden files and GGUF files, which are made from the weights, do not count."""
+    for path in sorted(out.rglob("*")):
+        name = path.relative_to(out)
+        if path.is_dir() or path.suffix == ".gguf" or any(part.startswith(".") for part in name.parts):
+            continue
+        if name.as_posix() not in (*outputs, manifest.NAME):
+            raise UserError(
+                f"{path} is not of the earlier `{stage}`, which is replaced: move it away, or choose another path"
+            )
+    card = outputs.get("README.md")
+    if card and (out / "README.md").is_file() and content_hash.file_hash(out / "README.md") != card["sha256"]:
+        raise UserError(
+            f"{out / 'README.md'} was edited since `{stage}` wrote it, and the folder is replaced: move it away, or choose another path"
+        )
 
 
 def check_not_input(out: Path, inputs: Iterable[Path]) -> None:

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # The whole paper, from collecting on a WorkArena instance to the report, on 8 GPUs of 80 GB. Its twin on a laptop is demo.sh.
 # Needs: SNOW_INSTANCE_URL, SNOW_INSTANCE_UNAME and SNOW_INSTANCE_PWD (or access to the instances on the Hub), endpoints that
-# serve the experts (each recipe in recipes/collect says how), a Hub login for the Llama weights, and 4 TB of disk.
+# serve the experts (each recipe in recipes/collect says how; both at port 8000, one after the other, and before the training needs
+# the GPUs), a Hub login for the Llama weights, the models that recipes/evaluate/workarena.yaml names, and 15 TB of disk for the
+# checkpoints of 36 runs: 5 TB with save_total_limit: 1 in the recipes.
 # Every stage can run alone, on another machine, or again: finished work is kept.
 set -euo pipefail
 cd "$(dirname "$0")/.."

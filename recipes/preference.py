@@ -28,6 +28,8 @@ if __name__ == "__main__":
         main()
     except UserError as error:
         exit_with(str(error))
+    except KeyboardInterrupt:
+        exit_with("interrupted; the checkpoints are kept: run the same command again to continue")
     except OSError as error:
         if (sentence := os_error_sentence(error)) is None:
             raise

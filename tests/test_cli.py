@@ -84,6 +84,22 @@ def test_plan_takes_no_runs_of_zero() -> None:
     assert "0 is not in the range x>=1" in CliRunner().invoke(agentmerge, ["plan", "--runs", "0"]).output
 
 
+@pytest.mark.parametrize("option", ["--run-sd", "--between", "--training-cost", "--difference"])
+def test_plan_takes_finite_numbers(option: str) -> None:
+    for value in ("nan", "inf"):
+        result = CliRunner().invoke(agentmerge, ["plan", "--runs", "3", "--tasks", "6", "--seeds", "5", option, value])
+        assert f"{option} is {value}: give a finite number" in str(result.exception)
+
+
+def test_what_is_no_output_of_the_verb_is_not_overwritten(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_text("my notes\n")
+    for verb in (["likelihood", "model", "--dataset", "d"], ["check-pairs", str(tmp_path)]):
+        result = CliRunner().invoke(agentmerge, [*verb, "-o", str(notes)])
+        assert "choose another path with -o" in str(result.exception)
+    assert notes.read_text() == "my notes\n"
+
+
 def test_expand_takes_a_sweep() -> None:
     result = CliRunner().invoke(agentmerge, ["recipes", "expand", "sft/tiny/base-all.yaml"])
     assert "is not a sweep of launch, recipes and grid, such as sft/tiny/sweep.yaml: launch: " in str(result.exception)

@@ -37,6 +37,28 @@ def test_another_output_is_never_touched(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["merged", "mine.txt"]
 
 
+def test_what_a_user_put_into_an_output_is_not_deleted_with_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with output_folder.new_folder(out, "build") as folder:
+        (folder / "README.md").write_text("card")
+        manifest.write(folder, "build")
+    (out / ".cache").mkdir()
+    (out / ".cache/lock").write_text("")
+    (out / "model.gguf").write_text("made from the weights")
+    output_folder.check_replaceable(out, "build")
+    (out / "NOTES.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"NOTES\.txt is not of the earlier `build`"):
+        output_folder.check_replaceable(out, "build")
+    (out / "NOTES.txt").unlink()
+    (out / "README.md").write_text("card, edited")
+    with (
+        pytest.raises(UserError, match=r"README\.md was edited since `build` wrote it"),
+        output_folder.new_folder(out, "build"),
+    ):
+        pass
+    assert (out / "README.md").read_text() == "card, edited"
+
+
 def test_an_output_is_never_made_over_inside_or_around_an_input(tmp_path: Path) -> None:
     agent = make(tmp_path / "runs/agent", stage="merge")
     (tmp_path / "link").symlink_to(agent)

@@ -37,6 +37,15 @@ class CheckedPair:
     outcome: str
 
 
+def is_list(path: Path) -> bool:
+    """Whether a file is what `agentmerge check-pairs -o` writes: an id a line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return all(re.fullmatch(r"[0-9a-z]+", line) for line in lines)
+
+
 def check_pairs(dataset: Path, sample: int, seed: int = 0) -> list[CheckedPair]:
     """Replay a random sample of the pairs whose rejected answer holds an action.
 

@@ -127,7 +127,10 @@ def check_pairs(dataset: Path, sample: int, seed: int, out: Path | None) -> None
 
     from agentmerge_hub.agents import check_pairs as pairs
     from agentmerge_hub.atomic_write import write_text
+    from agentmerge_hub.errors import UserError
 
+    if out is not None and out.exists() and not pairs.is_list(out):
+        raise UserError(f"{out} exists and lists no pairs: choose another path with -o")
     checked = pairs.check_pairs(dataset, sample, seed)
     for (origin, outcome), number in sorted(Counter((one.origin, one.outcome) for one in checked).items()):
         click.echo(f"{origin}: {number} of {len(checked)}: {outcome}")

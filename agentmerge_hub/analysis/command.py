@@ -1,11 +1,12 @@
 """`agentmerge analyse`: results in, a report out; `agentmerge plan`: how many runs, tasks and seeds a comparison needs."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import click
 
-from agentmerge_hub.errors import require
+from agentmerge_hub.errors import UserError, require
 
 
 @click.command()
@@ -111,6 +112,9 @@ def plan(
     from agentmerge_hub.analysis.report import terminal
     from agentmerge_hub.analysis.statistics.power import Design
 
+    for option, value in {**options, "training_cost": training_cost}.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"--{option.replace('_', '-')} is {value}: give a finite number")
     names = {key: options.pop(key) for key in ("method", "against")}
     looks = options.pop("looks")
     study = design.Study(**options)

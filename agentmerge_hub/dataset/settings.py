@@ -25,7 +25,7 @@ class Settings(BaseModel):
     """Tokens kept free for the answer; longer answers are dropped."""
     agents: tuple[str, ...] = ()
     """Names of the agents whose episodes are taken; empty for all."""
-    min_reward: float = 1.0
+    min_reward: float = Field(1.0, allow_inf_nan=False)
     """Episodes below it are not successes."""
     unscored: bool = False
     """Take episodes of formats that record no outcome as successes."""

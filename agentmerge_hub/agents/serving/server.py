@@ -36,10 +36,10 @@ def serve_model(
         The base URL, e.g. ``http://127.0.0.1:8000/v1``.
 
     Raises:
-        UserError: if the server ends or does not answer in time, with the last line of its log; for a dtype or a folder
+        UserError: if the port is taken; if the server ends or does not answer in time, with the last line of its log; for a dtype or a folder
             that the engine cannot serve.
     """
-    port = port or _free_port()
+    port = _checked_port(port) if port else _free_port()
     command = [*server_command(model, engine, port, dtype), *arguments]
     with tempfile.NamedTemporaryFile("w+", suffix=".log") as log:
         server = subprocess.Popen(
@@ -76,6 +76,21 @@ def stop(server: subprocess.Popen) -> None:
             os.killpg(server.pid, signal_number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.wait(seconds)
+
+
+def _checked_port(port: int) -> int:
+    """The port, if nobody listens on it: another server's answers would pass for this model's.
+
+    Raises:
+        UserError: if it is taken.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise UserError(f"port {port} cannot be used ({error.strerror}): choose another with --port") from error
+    return port
 
 
 def _free_port() -> int:

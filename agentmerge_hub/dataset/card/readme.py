@@ -55,12 +55,18 @@ def card_text(
         keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters["cell"] = _cell
+    present = [(split.config, split.split) for split in written if split.files]
+    first_config, first_split = next(
+        (pair for pair in (("cot", "train"), ("all", "train"), *present) if pair in present), ("all", "train")
+    )
     return environment.get_template(TEMPLATE).render(
         name=name,
         loaded_as=loaded_as or name,
         pin=f', revision="{revision}"' if revision else "",
         example=example({(split.config, split.split): split.files for split in written}),
         counts=counts,
+        first_config=first_config,
+        first_split=first_split,
         sizes_of_configs={
             config: counts["splits"][config]
             for config in dict.fromkeys([*(split.config for split in written), *counts["splits"]])

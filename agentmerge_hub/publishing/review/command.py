@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from agentmerge_hub.errors import require
+from agentmerge_hub.errors import UserError, require
 
 
 @click.command()
@@ -40,6 +40,8 @@ def review(dataset: Path, size: int, seed: int, no_browser: bool, only_apply: bo
     with lock_decisions(dataset):
         if only_apply:
             decisions = Decisions(dataset)
+            if not any(decisions.items()):
+                raise UserError(f"no decision on {dataset} is recorded: run `agentmerge review {dataset}` first")
         else:
             from agentmerge_hub.publishing.review.session import ReviewSession
 

@@ -55,6 +55,8 @@ def score_likelihood(args: LikelihoodArgs, out: Path) -> pa.Table:
 def _score(args: LikelihoodArgs, out: Path) -> pa.Table:
     if out.is_dir():
         raise UserError(f"{out} is a folder: name a Parquet file with -o")
+    if out.is_file() and out.stat().st_size and out.read_bytes()[:4] != b"PAR1":
+        raise UserError(f"{out} exists and is no Parquet file: choose another path with -o")
     out.parent.mkdir(parents=True, exist_ok=True)
     state = PartialState(cpu=not torch.cuda.is_available())
     tokenizer = model_loading.tokenizer_at(args.model, args.revision)

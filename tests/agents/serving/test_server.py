@@ -59,6 +59,18 @@ def test_a_folder_that_cannot_be_served_is_one_sentence(tmp_path: Path) -> None:
         check_model_folder(str(tmp_path))
 
 
+def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(UserError, match=f"port {port} cannot be used"),
+            serve_model(str(tmp_path), "transformers", port),
+        ):
+            pass
+
+
 def test_a_server_that_dies_is_reported_with_the_last_line_of_its_log(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with (
