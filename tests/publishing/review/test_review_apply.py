@@ -79,7 +79,7 @@ def test_a_dataset_is_never_emptied_and_never_changed_when_it_was_edited(clicks:
         apply_review(clicks, decisions)
     assert data_hashes(clicks) == before
     (clicks / "README.md").write_text("mine")
-    with pytest.raises(UserError, match=r"README\.md was changed"):
+    with pytest.raises(UserError, match=r"README\.md was edited"):
         apply_review(clicks, decisions)
     assert (clicks / "README.md").read_text() == "mine"
 
