@@ -133,9 +133,14 @@ def is_model_file(name: str) -> bool:
     return "/" not in name and any(fnmatchcase(name, pattern) for pattern in MODEL_FILES)
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file, or a folder that it is in, has a name with a dot at its beginning."""
+    return any(part.startswith(".") for part in name.split("/"))
+
+
 def is_data_file(name: str) -> bool:
     """False for hidden files and folders, and for notes and the manifest at the top."""
-    if any(part.startswith(".") for part in name.split("/")):
+    if is_hidden(name):
         return False
     return "/" in name or not any(fnmatchcase(name, pattern) for pattern in NOT_READ)
 

@@ -7,10 +7,20 @@ import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class UserError(Exception):
     """A mistake the user can mend: one sentence naming what is wrong, where, and what to do."""
+
+
+def schema_problem(error: "ValidationError", whole: str) -> str:
+    """Place and message of pydantic's first error; `whole` is the place of one that concerns everything."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or whole}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def require(extra: str, *packages: str) -> None:

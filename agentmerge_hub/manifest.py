@@ -145,6 +145,17 @@ def _problem(content: Any) -> str | None:
     return None
 
 
+def unlisted(folder: Path) -> list[str]:
+    """Names of the files of a folder that its manifest does not list."""
+    return sorted(set(_files(folder)) - read(folder)["outputs"].keys())
+
+
+def is_changed(folder: Path, name: str) -> bool:
+    """Whether an output is there with another content than the stage wrote."""
+    entry = read(folder)["outputs"].get(name)
+    return entry is not None and (folder / name).is_file() and file_hash(folder / name) != entry["sha256"]
+
+
 def verify(folder: Path, only: Collection[str] | None = None) -> list[str]:
     """What differs between a folder and its manifest, a sentence each; empty if nothing does.
 

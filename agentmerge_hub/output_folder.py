@@ -8,9 +8,8 @@ import ctypes
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from agentmerge_hub import content_hash, locks, manifest
 from agentmerge_hub.atomic_write import sync, sync_path, temporary_name
@@ -67,24 +66,20 @@ def check_replaceable(out: Path, stage: str) -> None:
             raise PermissionError(errno.EACCES, "", str(parent))
         if not out.exists() or (out.is_dir() and locks.is_empty(out)):
             return
-    if not (out / manifest.NAME).is_file() or (content := manifest.read(out))["stage"] != stage:
+    if not (out / manifest.NAME).is_file() or manifest.read(out)["stage"] != stage:
         raise UserError(f"{out} already exists and `{stage}` did not make it: choose another path or move it away")
-    _check_nothing_of_the_user(out, content["outputs"], stage)
+    _check_nothing_of_the_user(out, stage)
 
 
-def _check_nothing_of_the_user(out: Path, outputs: Mapping[str, Mapping[str, Any]], stage: str) -> None:
+def _check_nothing_of_the_user(out: Path, stage: str) -> None:
     """Raise UserError for a file that the stage did not write, or a card that was edited since: replacing the folder would
     delete it. Hidden files and GGUF files, which are made from the weights, do not count."""
-    for path in sorted(out.rglob("*")):
-        name = path.relative_to(out)
-        if path.is_dir() or path.suffix == ".gguf" or any(part.startswith(".") for part in name.parts):
-            continue
-        if name.as_posix() not in (*outputs, manifest.NAME):
+    for name in manifest.unlisted(out):
+        if not name.endswith(".gguf") and not content_hash.is_hidden(name):
             raise UserError(
-                f"{path} is not of the earlier `{stage}`, which is replaced: move it away, or choose another path"
+                f"{out / name} is not of the earlier `{stage}`, which is replaced: move it away, or choose another path"
             )
-    card = outputs.get("README.md")
-    if card and (out / "README.md").is_file() and content_hash.file_hash(out / "README.md") != card["sha256"]:
+    if manifest.is_changed(out, "README.md"):
         raise UserError(
             f"{out / 'README.md'} was edited since `{stage}` wrote it, and the folder is replaced: move it away, or choose another path"
         )

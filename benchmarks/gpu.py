@@ -29,11 +29,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from gpu_inputs import write_model, write_rows
+from gpu_inputs import SIDES, write_model, write_rows
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("correct", "full-1b", "full-3b", "lora-8b", "packs", "attention", "lengths", "likelihood", "merge")
-SIDES = ("trl", "ours", "liger", "compiled")
 
 
 def sft_command(model: Path, data: Path, out: Path, **options: Any) -> list[str]:

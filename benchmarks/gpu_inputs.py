@@ -11,6 +11,12 @@ SHAPES = {  # hidden, inner, layers, heads, key-value heads, vocabulary, tied: L
 }
 
 
+SIDES: dict[str, dict[str, Any]] = {
+    "trl": {}, "ours": {}, "liger": {"use_liger_kernel": True}, "compiled": {"torch_compile": True},
+}  # fmt: skip
+"""Sides of a comparison, with the options that distinguish this package's."""
+
+
 def model_config(shape: str) -> Any:
     from transformers import LlamaConfig
 

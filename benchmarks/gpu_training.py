@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gpu_inputs import SIDES
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoConfig, TrainerCallback
 
@@ -31,35 +32,31 @@ class Clock(TrainerCallback):
             self.started = self.ended
 
 
-SIDES: dict[str, dict[str, Any]] = {
-    "trl": {}, "ours": {}, "liger": {"use_liger_kernel": True}, "compiled": {"torch_compile": True},
-}  # fmt: skip
-"""Sides of a comparison, with the options that distinguish this package's."""
+def prepared(work: Path, name: str, toy: bool, **options: Any) -> tuple[Any, Any, Any]:
+    """Settings, tokenizer and tokenized rows of a run in the folder `name`, one row a device."""
+    settings: dict[str, Any] = {
+        "model_name_or_path": work / "model", "dataset_name": next(work.glob("rows-*")), "output_dir": work / name, "max_length": 16_384,
+        "per_device_train_batch_size": 1, "report_to": "none", "bf16": True, "use_cpu": toy,
+    } | options  # fmt: skip
+    config = parse_args([word for key, value in settings.items() for word in (f"--{key}", str(value))])
+    tokenizer, template = model_loading.load_tokenizer(config)
+    split = rows.load_split(config.dataset_name, "all", "train")
+    return config, tokenizer, rows.tokenize(split, tokenizer, template, None)
 
 
 def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
     """Train some steps; the first ones are not measured."""
     warm, measured = (1, 2) if toy else (3, 8)
-    options: dict[str, Any] = {
-        "model_name_or_path": work / "model", "dataset_name": next(work.glob("rows-*")), "output_dir": work / side, "max_length": 16_384,
-        "max_steps": warm + measured, "per_device_train_batch_size": 1, "seed": 0, "report_to": "none", "bf16": True,
-        "use_cpu": toy,
-    } | SIDES[side]  # fmt: skip
-    if lora:
-        options |= {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear"}
-    config = parse_args([word for key, value in options.items() for word in (f"--{key}", str(value))])
-    tokenizer, template = model_loading.load_tokenizer(config)
-    split = rows.load_split(config.dataset_name, "all", "train")
-    dataset = rows.tokenize(split, tokenizer, template, None)
-    plan = make_plan(dataset, config)
+    adapter = {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear"} if lora else {}
+    options = {"max_steps": warm + measured, "seed": 0} | SIDES[side] | adapter
+    config, tokenizer, dataset = prepared(work, side, toy, **options)
     if side != "trl":
         # Activations are computed again only where the estimate says that they do not fit.
         available = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else float("inf")
-        config.sft.gradient_checkpointing = False
-        plan = make_plan(dataset, config)
-        if plan.needs.memory > 0.94 * available:
-            config.sft.gradient_checkpointing = True
-            plan = make_plan(dataset, config)
+        kept = make_plan(dataset, config).memory_without_checkpointing
+        config.sft.gradient_checkpointing = kept > 0.94 * available
+    plan = make_plan(dataset, config)
+    if side != "trl":
         trainer = new_trainer(config, tokenizer, dataset, [])
     else:
         from trl import SFTConfig, SFTTrainer
@@ -105,14 +102,9 @@ def flops_of_a_row(model: Any, parameters: int, length: int, labels: int, lora: 
 
 def packed(attention: str, work: Path, toy: bool) -> dict[str, Any]:
     steps = 2 if toy else 8
-    options: dict[str, Any] = {
-        "model_name_or_path": work / "model", "dataset_name": next(work.glob("rows-*")), "output_dir": work / attention,
-        "max_length": 256 if toy else 8192, "packing": True, "max_steps": steps, "per_device_train_batch_size": 1,
-        "report_to": "none", "bf16": True, "use_cpu": toy, "attn_implementation": attention,
-    }  # fmt: skip
-    config = parse_args([word for key, value in options.items() for word in (f"--{key}", str(value))])
-    tokenizer, template = model_loading.load_tokenizer(config)
-    dataset = rows.tokenize(rows.load_split(config.dataset_name, "all", "train"), tokenizer, template, None)
+    length = 256 if toy else 8192
+    options = {"max_length": length, "packing": True, "max_steps": steps, "attn_implementation": attention}
+    config, tokenizer, dataset = prepared(work, attention, toy, **options)
     trainer = new_trainer(config, tokenizer, dataset, [])
     clock = Clock(1)
     trainer.add_callback(clock)
@@ -126,15 +118,8 @@ def packed(attention: str, work: Path, toy: bool) -> dict[str, Any]:
 def lengths(work: Path, toy: bool) -> dict[str, Any]:
     """Steps a second on rows of about 8,192 tokens, each of another length, with cuDNN's attention and without it."""
     steps = 3 if toy else 9
-    options: dict[str, Any] = {
-        "model_name_or_path": work / "model", "dataset_name": next(work.glob("rows-*")), "output_dir": work / "lengths",
-        "max_length": 16_384, "max_steps": 2 * steps, "per_device_train_batch_size": 1, "report_to": "none", "bf16": True,
-        "use_cpu": toy,
-    }  # fmt: skip
-    config = parse_args([word for key, value in options.items() for word in (f"--{key}", str(value))])
+    config, tokenizer, dataset = prepared(work, "lengths", toy, max_steps=2 * steps)
     config.sft.gradient_checkpointing = False
-    tokenizer, template = model_loading.load_tokenizer(config)
-    dataset = rows.tokenize(rows.load_split(config.dataset_name, "all", "train"), tokenizer, template, None)
     trainer = new_trainer(config, tokenizer, dataset, [])
     times: list[float] = []
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from agentmerge_hub.errors import UserError
+from agentmerge_hub.errors import UserError, schema_problem
 from agentmerge_hub.fit import IMAGE_TOKENS
 from agentmerge_hub.prompt import ADVANCED, BASIC, Flags
 
@@ -191,9 +191,7 @@ def read(path: Path) -> Recipe:
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the recipe"
-        raise UserError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise UserError(f"{path}: {schema_problem(error, 'the recipe')}") from None
     candidates = [match for one in recipe.candidates for match in _matching(one, path)]
     for what, names in (("candidates", [c.name for c in candidates]), ("agents", [a.name for a in recipe.agents])):
         if repeated := [name for name, number in Counter(names).items() if number > 1]:

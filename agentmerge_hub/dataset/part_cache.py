@@ -77,8 +77,8 @@ def _hashes_of(folder: Path) -> dict[str, str]:
 def _hashes(folder: Path, select: Callable[[str], bool], limit: float = math.inf) -> dict[str, str]:
     """Hashes of the files of a folder that are read. Files that are refused for their size, alone or together, are known by size
     and time."""
-    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    stats = {name: path.stat() for name, path in paths.items() if select(name)}
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    stats = {name: path.stat() for name, path in paths.items() if select(name) and path.is_file()}
     too_many = sum(found.st_size for found in stats.values()) > limit
     refused = {name for name, found in stats.items() if too_many or found.st_size > MAX_BYTES}
     known = {name: f"{stats[name].st_size} bytes of {stats[name].st_mtime_ns}" for name in refused}

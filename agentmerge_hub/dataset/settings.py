@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agentmerge_hub.dataset.tasks import categories, task
-from agentmerge_hub.errors import UserError
+from agentmerge_hub.errors import UserError, schema_problem
 from agentmerge_hub.fit import IMAGE_TOKENS, Window
 from agentmerge_hub.licenses.model_licenses import license_of
 from agentmerge_hub.prompt import Flags
@@ -126,9 +126,7 @@ def read_settings(**values: Any) -> Settings:
         settings.rendering_flags({}, thinking=True)
         _check_names(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{where or 'settings'}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise UserError(schema_problem(error, "settings")) from None
     return settings
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agentmerge_hub.errors import UserError
+from agentmerge_hub.errors import UserError, schema_problem
 from agentmerge_hub.package_data import data_folder
 
 
@@ -80,11 +80,9 @@ def expand(name: str) -> list[str]:
     try:
         sweep = Sweep.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:
-        if isinstance(error, ValidationError):
-            first = error.errors()[0]
-            reason = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-        else:
-            reason = " ".join(str(error).split())
+        reason = (
+            schema_problem(error, "the file") if isinstance(error, ValidationError) else " ".join(str(error).split())
+        )
         raise UserError(
             f"{name} is not a sweep of launch, recipes and grid, such as sft/tiny/sweep.yaml: {reason}"
         ) from error

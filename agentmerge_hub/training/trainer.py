@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow.compute as pc
 from accelerate.utils import extract_model_from_parallel
 from datasets import Dataset
 from peft import PeftModel
@@ -93,7 +94,7 @@ def new_trainer(
     if sft.device.type == "cpu":
         completion_loss.skip_prompt_logits(model)
     else:
-        lengths = [len(row) for row in dataset["input_ids"]]
+        lengths = pc.list_value_length(dataset.with_format("arrow")["input_ids"]).to_pylist()
         attention_kernel.choose(lengths, sft.num_train_epochs * len(lengths) / sft.world_size)
     return trainer
 

@@ -12,7 +12,7 @@ from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.comparisons import IMPUTATIONS, MIN_RUNS
 from agentmerge_hub.analysis.planning.design import Study
 from agentmerge_hub.analysis.statistics.power import Design
-from agentmerge_hub.errors import UserError
+from agentmerge_hub.errors import UserError, schema_problem
 
 
 class Look(BaseModel):
@@ -121,9 +121,8 @@ def read(path: Path) -> Plan:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read as YAML: {str(error).splitlines()[0]}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{path} is not a plan of `agentmerge plan -o`: {place}: {first['msg']}") from error
+        problem = schema_problem(error, "the file")
+        raise UserError(f"{path} is not a plan of `agentmerge plan -o`: {problem}") from error
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
-from agentmerge_hub.content_hash import file_hash
+from agentmerge_hub.content_hash import file_hash, is_hidden
 from agentmerge_hub.merging.inputs.architecture import lookup
 from agentmerge_hub.merging.inputs.checkpoint import (
     GENERATION,
@@ -181,8 +181,7 @@ def _unexplained_files(folder: Path, inputs: MergeInputs) -> list[str]:
     wrong = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not path.is_file() or name in known or (hidden and path.suffix.lower() not in _CODE):
+        if not path.is_file() or name in known or (is_hidden(name) and path.suffix.lower() not in _CODE):
             continue
         if path.suffix.lower() not in _HARMLESS:
             wrong.append(f"{name} belongs to no merge: a file of this type can hold code or other weights, remove it")

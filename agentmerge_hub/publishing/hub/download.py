@@ -89,7 +89,7 @@ def download(
         len(content["outputs"]),
         sum((folder / name).stat().st_size for name in content["outputs"]),
         tuple(sorted(set(names) - set(files) - ADDED_BY_HUB - {WITHDRAWN})),
-        edited or bool(_card_differs(folder)),
+        edited or bool(manifest.is_changed(folder, CARD)),
     )
 
 
@@ -159,7 +159,7 @@ def _to_folder(repository: Repository, commit: str, files: list[str], content: d
                 f"{repository} differs from its manifest ({'; '.join(findings)}): it was changed after it was published, or "
                 f"damaged on the way; {out} was not written."
             )
-        if _card_differs(beside):
+        if manifest.is_changed(beside, CARD):
             manifest.update_output(beside, CARD)
         for path in beside.iterdir():
             path.rename(folder / path.name)
@@ -217,7 +217,7 @@ def _differences(folder: Path, files: list[str]) -> list[str]:
     """Differences from the manifest, one clause each. An edited card differs only if it changes which files are loaded."""
     findings = [finding for finding in manifest.verify(folder, files) if not finding.startswith(f"{CARD} was changed")]
     findings += [f"{name} is not in the manifest" for name in _foreign(folder, files)]
-    if _card_differs(folder) and (reason := _loads_elsewhere(folder / CARD)):
+    if manifest.is_changed(folder, CARD) and (reason := _loads_elsewhere(folder / CARD)):
         findings.append(reason)
     return findings
 
@@ -225,10 +225,6 @@ def _differences(folder: Path, files: list[str]) -> list[str]:
 def _foreign(folder: Path, files: list[str]) -> list[str]:
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     return sorted(present - set(files) - ADDED_BY_HUB - {WITHDRAWN})
-
-
-def _card_differs(folder: Path) -> bool:
-    return any(finding.startswith(f"{CARD} was changed") for finding in manifest.verify(folder, [CARD]))
 
 
 def _loads_elsewhere(card: Path) -> str | None:

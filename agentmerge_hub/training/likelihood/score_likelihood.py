@@ -52,10 +52,15 @@ def score_likelihood(args: LikelihoodArgs, out: Path) -> pa.Table:
         return _score(args, out)
 
 
+def _may_be_replaced(file: Path) -> bool:
+    with file.open("rb") as content:
+        return content.read(4) in (b"", b"PAR1")
+
+
 def _score(args: LikelihoodArgs, out: Path) -> pa.Table:
     if out.is_dir():
         raise UserError(f"{out} is a folder: name a Parquet file with -o")
-    if out.is_file() and out.stat().st_size and out.read_bytes()[:4] != b"PAR1":
+    if out.is_file() and not _may_be_replaced(out):
         raise UserError(f"{out} exists and is no Parquet file: choose another path with -o")
     out.parent.mkdir(parents=True, exist_ok=True)
     state = PartialState(cpu=not torch.cuda.is_available())

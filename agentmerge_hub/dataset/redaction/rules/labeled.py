@@ -2,7 +2,7 @@
 
 import re
 
-from agentmerge_hub.dataset.redaction.rules.rule import Rule
+from agentmerge_hub.dataset.redaction.rules.rule import Rule, rule_after_label
 from agentmerge_hub.dataset.redaction.rules.value_checks import (
     is_password,
     is_password_by_label,
@@ -49,64 +49,53 @@ def _is_personal_number(value: str) -> bool:
 
 
 LABELED_RULES = (
-    Rule(
+    rule_after_label(
         "credentials",
         _PASSWORDS,
-        re.compile(rf"{_ENDING}{SIGN}{_OPENING}{_WORD_VALUE}", re.IGNORECASE),
-        check=is_password_by_label,
-        after_label=True,
+        rf"{_ENDING}{SIGN}{_OPENING}{_WORD_VALUE}",
+        is_password_by_label,
     ),
-    Rule(
+    rule_after_label(
         "credentials",
         _PASSWORDS,
-        re.compile(rf"{_ENDING}{_NOTE}{SIGN}{_OPENING}{_WORD_VALUE}", re.IGNORECASE),
-        check=mixes_letters_and_digits,
-        after_label=True,
+        rf"{_ENDING}{_NOTE}{SIGN}{_OPENING}{_WORD_VALUE}",
+        mixes_letters_and_digits,
     ),
-    Rule(  # quoted, with spaces perhaps
+    rule_after_label(  # quoted, with spaces perhaps
         "credentials",
         _PASSWORDS,
-        re.compile(rf"{_ENDING}{SIGN}(?P<quote>[\"'])(?P<value>[^\"'\n]{{3,200}})(?P=quote)", re.IGNORECASE),
-        check=is_password,
-        after_label=True,
+        rf"{_ENDING}{SIGN}(?P<quote>[\"'])(?P<value>[^\"'\n]{{3,200}})(?P=quote)",
+        is_password,
     ),
-    Rule(  # a text box of BrowserGym's AXTree: textbox 'Passwort' value='…'
+    rule_after_label(  # a text box of BrowserGym's AXTree: textbox 'Passwort' value='…'
         "credentials",
         (*_PASSWORDS, *_SECRETS),
-        re.compile(r"[^'\"\n]{0,60}['\"][^\n]{0,120}?\bvalue=(?P<quote>['\"])(?P<value>[^'\"\n]{6,200})(?P=quote)", re.IGNORECASE),
-        check=is_password,
-        after_label=True,
+        r"[^'\"\n]{0,60}['\"][^\n]{0,120}?\bvalue=(?P<quote>['\"])(?P<value>[^'\"\n]{6,200})(?P=quote)",
+        is_password,
     ),
-    Rule(
+    rule_after_label(
         "credentials",
         (*_PASSWORDS, "passwd", "pwd"),
-        re.compile(rf"{_ENDING}{_TAGS}{_WORD_VALUE}(?=\s?</|$)", re.IGNORECASE),
-        check=is_password_by_label,
-        after_label=True,
+        rf"{_ENDING}{_TAGS}{_WORD_VALUE}(?=\s?</|$)",
+        is_password_by_label,
     ),
-    Rule(  # configuration files and commands without a sign: password x
+    rule_after_label(  # configuration files and commands without a sign: password x
         "credentials",
         (*_PASSWORDS, "passwd", "identified by", "requirepass"),
-        re.compile(rf"(?: \d| to)?\s{{1,4}}['\"]?{_WORD_VALUE}", re.IGNORECASE),
-        check=mixes_letters_and_digits,
-        after_label=True,
+        rf"(?: \d| to)?\s{{1,4}}['\"]?{_WORD_VALUE}",
+        mixes_letters_and_digits,
     ),
-    Rule(
+    rule_after_label(
         "credentials",
         tuple(f"{first} {second}" for first in ("seed", "recovery", "backup", "secret", "mnemonic") for second in ("phrase", "words")),
-        re.compile(r"[^\n]{0,30}?[:=]\s?[\"']?(?P<value>[a-z]{3,8}(?:[ ,]{1,2}[a-z]{3,8}){11,23})(?![a-z])", re.IGNORECASE),
-        after_label=True,
+        r"[^\n]{0,30}?[:=]\s?[\"']?(?P<value>[a-z]{3,8}(?:[ ,]{1,2}[a-z]{3,8}){11,23})(?![a-z])",
     ),
-    Rule(
+    rule_after_label(
         "credentials",
         spellings(CODE_WORDS),
-        re.compile(
-            rf"(?![A-Za-zÀ-ɏ])(?:{_NOTE})?{SIGN}{_OPENING}"
-            r"(?P<value>\d{3,9}|\d{3,4}[ -]\d{3,4}|[A-Z]-\d{4,8}|(?-i:[A-Z0-9]{6,10}))(?![\w-]|[.,]\d)",
-            re.IGNORECASE,
-        ),
-        check=_is_code,
-        after_label=True,
+        rf"(?![A-Za-zÀ-ɏ])(?:{_NOTE})?{SIGN}{_OPENING}"
+        r"(?P<value>\d{3,9}|\d{3,4}[ -]\d{3,4}|[A-Z]-\d{4,8}|(?-i:[A-Z0-9]{6,10}))(?![\w-]|[.,]\d)",
+        _is_code,
     ),
     Rule(  # 123456 is your code
         "credentials",
@@ -117,12 +106,11 @@ LABELED_RULES = (
             re.IGNORECASE,
         ),
     ),
-    Rule(
+    rule_after_label(
         "token",
         _SECRETS,
-        re.compile(rf"{_ENDING}(?:{_NOTE})?{SIGN}{_OPENING}{_KEY_VALUE}", re.IGNORECASE),
-        check=looks_random,
-        after_label=True,
+        rf"{_ENDING}(?:{_NOTE})?{SIGN}{_OPENING}{_KEY_VALUE}",
+        looks_random,
     ),
     Rule(  # a user name and a key in one object
         "token",
@@ -130,18 +118,16 @@ LABELED_RULES = (
         re.compile(r"[\"']user(?:_?name)?[\"']\s?:\s?[^{}\n]{0,100}?[\"']key[\"']\s?:\s?[\"'](?P<value>[\w-]{16,200})[\"']", re.IGNORECASE),
         check=looks_random,
     ),
-    Rule(
+    rule_after_label(
         "number",
         spellings(NUMBER_WORDS),
-        re.compile(rf"(?![A-Za-zÀ-ɏ]){_NUMBER_ENDING}(?:{_NOTE})?(?:{SIGN}|\s){_OPENING}{_NUMBER_VALUE}", re.IGNORECASE),
-        check=_is_personal_number,
-        after_label=True,
+        rf"(?![A-Za-zÀ-ɏ]){_NUMBER_ENDING}(?:{_NOTE})?(?:{SIGN}|\s){_OPENING}{_NUMBER_VALUE}",
+        _is_personal_number,
     ),
-    Rule(
+    rule_after_label(
         "number",
         NUMBER_ABBREVIATIONS,
-        re.compile(rf"(?![A-Za-zÀ-ɏ]){_NUMBER_ENDING}{SIGN}{_OPENING}{_NUMBER_VALUE}", re.IGNORECASE),
-        check=_is_personal_number,
-        after_label=True,
+        rf"(?![A-Za-zÀ-ɏ]){_NUMBER_ENDING}{SIGN}{_OPENING}{_NUMBER_VALUE}",
+        _is_personal_number,
     ),
 )  # fmt: skip

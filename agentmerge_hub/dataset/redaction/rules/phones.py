@@ -3,7 +3,7 @@
 import re
 
 from agentmerge_hub.dataset.redaction.rules.labeled import SIGN
-from agentmerge_hub.dataset.redaction.rules.rule import Rule
+from agentmerge_hub.dataset.redaction.rules.rule import Rule, rule_after_label
 from agentmerge_hub.dataset.redaction.rules.words import PHONE_WORDS, spellings
 
 _NO_DATE = r"(?!\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d\d|\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d))"
@@ -66,25 +66,17 @@ PHONE_RULES = (
         check=_is_national,
         digits=True,
     ),
-    Rule(
+    rule_after_label(
         "phone",
         spellings(PHONE_WORDS),
-        re.compile(
-            rf"{_LABEL_ENDING}(?:{SIGN}|['\"]?\s?value=|\s){{1,2}}[\"'(]{{0,2}}(?P<value>{_NO_DATE}\+?\d{{1,5}}\)?(?:[ ./()-]{{1,3}}\d{{2,5}}){{2,5}})(?![\w-]|\.\d)",
-            re.IGNORECASE,
-        ),
-        check=_is_labeled,
-        after_label=True,
+        rf"{_LABEL_ENDING}(?:{SIGN}|['\"]?\s?value=|\s){{1,2}}[\"'(]{{0,2}}(?P<value>{_NO_DATE}\+?\d{{1,5}}\)?(?:[ ./()-]{{1,3}}\d{{2,5}}){{2,5}})(?![\w-]|\.\d)",
+        _is_labeled,
     ),
-    Rule(  # without separators
+    rule_after_label(  # without separators
         "phone",
         spellings(PHONE_WORDS),
-        re.compile(
-            rf"{_LABEL_ENDING}(?:{SIGN}|['\"]?\s?value=){{1,2}}[\"'(]{{0,2}}(?P<value>{_NO_DATE}\+?\d{{1,5}}(?:[ .-]?\d{{1,10}}){{1,3}})(?![\w-]|\.\d)",
-            re.IGNORECASE,
-        ),
-        check=_is_labeled,
-        after_label=True,
+        rf"{_LABEL_ENDING}(?:{SIGN}|['\"]?\s?value=){{1,2}}[\"'(]{{0,2}}(?P<value>{_NO_DATE}\+?\d{{1,5}}(?:[ .-]?\d{{1,10}}){{1,3}})(?![\w-]|\.\d)",
+        _is_labeled,
     ),
     Rule(  # links that call or write
         "phone",

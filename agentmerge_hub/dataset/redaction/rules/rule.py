@@ -44,3 +44,10 @@ class Rule:
     @cached_property
     def group(self) -> str | int:
         return "value" if "value" in self.pattern.groupindex else 0
+
+
+def rule_after_label(
+    kind: str, labels: tuple[str, ...], pattern: str, check: Callable[[str], bool] | None = None
+) -> Rule:
+    """A rule for the value right behind a label, in any letter case."""
+    return Rule(kind, labels, re.compile(pattern, re.IGNORECASE), check=check, after_label=True)
