@@ -44,6 +44,11 @@ def prepared(work: Path, name: str, toy: bool, **options: Any) -> tuple[Any, Any
     return config, tokenizer, rows.tokenize(split, tokenizer, template, None)
 
 
+def set_checkpointing(config: Any, on: bool) -> None:
+    """Whether activations are computed again: an option of two names since transformers 5.23, which reads the new one."""
+    config.sft.gradient_checkpointing = config.sft.activation_checkpointing = on
+
+
 def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
     """Train some steps; the first ones are not measured."""
     warm, measured = (1, 2) if toy else (3, 8)
@@ -54,7 +59,7 @@ def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
         # Activations are computed again only where the estimate says that they do not fit.
         available = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else float("inf")
         kept = make_plan(dataset, config).memory_without_checkpointing
-        config.sft.gradient_checkpointing = kept > 0.94 * available
+        set_checkpointing(config, kept > 0.94 * available)
     plan = make_plan(dataset, config)
     if side != "trl":
         trainer = new_trainer(config, tokenizer, dataset, [])
@@ -119,7 +124,7 @@ def lengths(work: Path, toy: bool) -> dict[str, Any]:
     """Steps a second on rows of about 8,192 tokens, each of another length, with cuDNN's attention and without it."""
     steps = 3 if toy else 9
     config, tokenizer, dataset = prepared(work, "lengths", toy, max_steps=2 * steps)
-    config.sft.gradient_checkpointing = False
+    set_checkpointing(config, False)
     trainer = new_trainer(config, tokenizer, dataset, [])
     times: list[float] = []
 
