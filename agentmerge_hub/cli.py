@@ -11,6 +11,7 @@ import sys
 import click
 
 from agentmerge_hub import __version__
+from agentmerge_hub.__main__ import INTERRUPTED
 from agentmerge_hub.errors import UserError, os_error_sentence
 
 PACKAGE_OF = {
@@ -86,7 +87,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit("Interrupted: finished parts are kept; run the same command again to continue.")
+        sys.exit(INTERRUPTED)
     except Exception as error:
         sentence = str(error) if isinstance(error, UserError) else os_error_sentence(error)
         if sentence is None:

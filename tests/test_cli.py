@@ -49,6 +49,24 @@ def test_an_operating_system_error_is_one_sentence_before_any_work(tmp_path: Pat
     assert made.stderr.startswith("Error: ") and "is a file, not a folder: choose another path" in made.stderr
 
 
+@pytest.mark.parametrize("module", ["click", "agentmerge_hub.dataset.command", "pyarrow"])
+def test_ctrl_c_while_modules_are_imported_is_one_sentence(tmp_path: Path, module: str) -> None:
+    code = f"""
+import sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from agentmerge_hub.__main__ import main
+main()
+"""
+    build = [sys.executable, "-c", code, "build", str(tmp_path), "-o", str(tmp_path / "out")]
+    done = subprocess.run(build, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "Interrupted: finished parts are kept; run the same command again to continue.\n"
+
+
 FIRST = {
     "collect": ["-o", "out"], "evaluate": ["-o", "out"], "build": ["-o", "out"], "inspect": [], "export": ["--format", "atif", "-o", "out"],
     "likelihood": ["--dataset", "empty", "-o", "out.parquet"], "merge": ["-o", "out"], "sweep": ["-o", "out"], "graft": ["--onto", "empty", "-o", "out"],

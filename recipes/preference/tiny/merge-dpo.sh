@@ -4,7 +4,7 @@
 # A finished run is not repeated, and an interrupted one continues. DRY_RUN=1 prints the commands.
 set -euo pipefail
 recipes=$(cd "$(dirname "$0")/../.." && pwd)
-run() { if [[ -n "${DRY_RUN:-}" ]]; then printf '%s\n' "$*"; else "$@"; fi; }
+run() { if [[ -n "${DRY_RUN:-}" ]]; then printf '%q ' "$@" && echo; else "$@"; fi; }
 launch=(run accelerate launch -q --config_file "$recipes/accelerate/cpu.yaml")
 
 "${launch[@]}" "$recipes/sft.py" --config "$recipes/sft/tiny/base-all.yaml"
