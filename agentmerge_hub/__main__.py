@@ -1,18 +1,32 @@
-"""Entry of `agentmerge` and `python -m agentmerge_hub`: Ctrl-C is one sentence, also while the command line is imported."""
+"""Entry of `agentmerge` and `python -m agentmerge_hub`: Ctrl-C is one sentence, also while modules are imported."""
 
+import _thread
 import sys
+import threading
+from typing import Any
 
 INTERRUPTED = "Interrupted: finished parts are kept; run the same command again to continue."
 
 
 def main() -> None:
     """Run the command line."""
+    sys.unraisablehook = _raise_interrupt_again
     try:
         from agentmerge_hub.cli import main as run
 
         run()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _raise_interrupt_again(unraisable: Any) -> None:
+    """Python prints and forgets an exception in a callback, such as those of its import locks; Ctrl-C must not get lost there."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        again = threading.Timer(0.01, _thread.interrupt_main)  # after this callback, which would forget it too
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 if __name__ == "__main__":

@@ -50,12 +50,18 @@ def test_an_operating_system_error_is_one_sentence_before_any_work(tmp_path: Pat
 
 
 @pytest.mark.parametrize("module", ["click", "agentmerge_hub.dataset.command", "pyarrow"])
-def test_ctrl_c_while_modules_are_imported_is_one_sentence(tmp_path: Path, module: str) -> None:
+@pytest.mark.parametrize("place", ["import", "callback"])
+def test_ctrl_c_while_modules_are_imported_is_one_sentence(tmp_path: Path, module: str, place: str) -> None:
     code = f"""
 import sys
+class Callback:
+    def __del__(self):
+        raise KeyboardInterrupt  # Python prints and ignores exceptions here
 class Interrupted:
     def find_spec(self, name, path=None, target=None):
-        if name == {module!r}:
+        if name == {module!r} and {place!r} == "callback":
+            Callback()
+        elif name == {module!r}:
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupted())
 from agentmerge_hub.__main__ import main
@@ -64,7 +70,7 @@ main()
     build = [sys.executable, "-c", code, "build", str(tmp_path), "-o", str(tmp_path / "out")]
     done = subprocess.run(build, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == "Interrupted: finished parts are kept; run the same command again to continue.\n"
+    assert done.stderr.strip() == "Interrupted: finished parts are kept; run the same command again to continue."
 
 
 FIRST = {

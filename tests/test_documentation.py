@@ -1,11 +1,13 @@
 """README and documentation are true: every file and verb they name exists, and generated pages match the code."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command_sequences import unwritten_inputs
 
 from agentmerge_hub.cli import PACKAGE_OF
 
@@ -25,6 +27,22 @@ def test_files_and_verbs_that_a_page_names_exist(page: Path) -> None:
     assert missing == []
     verbs = set(re.findall(r"(?:^|`)agentmerge ([a-z][a-z-]*)", text, re.MULTILINE))
     assert verbs <= set(PACKAGE_OF)
+
+
+PIPELINE = [f"docs/pipeline/{stage}.md" for stage in ("collect", "build", "train", "merge", "evaluate", "analyse")]
+
+
+def commands_of(names: list[str]) -> list[list[str]]:
+    """The shell commands of pages, in order."""
+    text = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in names)
+    blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+@pytest.mark.parametrize("names", [["README.md"], PIPELINE], ids=["README", "pipeline"])
+def test_each_command_reads_what_an_earlier_one_wrote(names: list[str]) -> None:
+    assert unwritten_inputs(commands_of(names)) == []
 
 
 def test_generated_pages_are_up_to_date() -> None:

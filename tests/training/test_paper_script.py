@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+from command_sequences import unwritten_inputs
 
 from agentmerge_hub.cli import agentmerge
 
@@ -132,3 +133,8 @@ def test_every_verb_knows_its_options(paper: Run) -> None:
         verb = agentmerge.get_command(click.Context(agentmerge), words[1])
         known = {option for parameter in verb.params for option in parameter.opts}
         assert {word for word in words[2:] if re.match(r"--?[a-z]", word)} <= known
+
+
+def test_each_command_reads_what_an_earlier_one_wrote(paper: Run) -> None:
+    fetched = ["hf", "download", "--local-dir", "models"]  # by the user, as the head of the script says
+    assert unwritten_inputs([fetched, *paper.commands]) == []
