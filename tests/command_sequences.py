@@ -25,7 +25,8 @@ def unwritten_inputs(commands: Iterable[list[str]]) -> list[str]:
             content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
             outputs |= {content.pop("output_dir", "")} if "--output_dir" not in words else set()
             content.pop("output_dir", None)
-            names += _strings(content) if "agent" not in settings else [settings["agent"]]
+            spec_agent_replaced = "agent" in settings or "--checkpoints" in words
+            names += [settings.get("agent", "")] if spec_agent_replaced else _strings(content)
         if "--output_dir" in words:
             outputs.add(words[words.index("--output_dir") + 1])
         read = {found[1] for name in names if (found := _FOLDER.fullmatch(name))} - outputs
