@@ -1,9 +1,10 @@
 """Generate the reference pages and the pipeline figures of the documentation: `python docs/generate.py`, with --check to compare.
 
-Inputs: the commands of `agentmerge`, recipes/README.md, recipes/merge/README.md and dataset_card/columns.md. Outputs: files below
-docs/reference and docs/assets, committed so that they also read on a code host. A test fails when they are stale.
+Inputs: the commands of `agentmerge`, recipes/README.md, recipes/merge/README.md, dataset_card/columns.md and docs/tutorial.ipynb. Outputs:
+docs/tutorial.md and files below docs/reference and docs/assets, committed so that they also read on a code host. A test fails when they are stale.
 """
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -40,7 +41,22 @@ def pages() -> dict[Path, str]:
     files[DOCS / "reference" / "recipes.md"] = _NOTE.format("recipes/README.md and recipes/merge/README.md") + recipes
     columns = "# Dataset columns\n\n" + repository_page("dataset_card/columns.md")
     files[DOCS / "reference" / "columns.md"] = _NOTE.format("dataset_card/columns.md") + columns
+    files[DOCS / "tutorial.md"] = _NOTE.format("docs/tutorial.ipynb") + notebook_page(DOCS / "tutorial.ipynb")
     return files
+
+
+def notebook_page(path: Path) -> str:
+    """A notebook for the site: its texts, its code, and a link to the file below the title."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells]
+    first, *others = [
+        f"```python\n{text}\n```" if cell["cell_type"] == "code" else text for cell, text in zip(cells, texts)
+    ]
+    title, _, rest = first.partition("\n")
+    note = (
+        f"[Download the notebook]({path.name}); it runs in an environment with the extras `hub`, `train` and `merge`."
+    )
+    return "\n\n".join([title, note, rest.strip(), *others]) + "\n"
 
 
 def repository_page(name: str) -> str:

@@ -1,5 +1,6 @@
 """Which folders a sequence of commands reads before one of its commands wrote them."""
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ def unwritten_inputs(commands: Iterable[list[str]]) -> list[str]:
     written: set[str] = set()
     missing = []
     for words in commands:
-        outputs = {following for word, following in zip(words, words[1:]) if word in _OUTPUT_OPTIONS}
+        outputs = {following for word, following in itertools.pairwise(words) if word in _OUTPUT_OPTIONS}
         outputs |= {words[2]} if words[0] == "mergekit-yaml" else set()
         settings = dict(pair for word in words if (pair := word.partition("=")[::2])[1])
         names = [word for word in words if word not in outputs]

@@ -1,5 +1,6 @@
 """README and documentation are true: every file and verb they name exists, and generated pages match the code."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -50,3 +51,21 @@ def test_generated_pages_are_up_to_date() -> None:
     command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
     checked = subprocess.run(command, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_the_site_reads_from_disk_alone(tmp_path: Path) -> None:
+    build = [Path(sys.executable).with_name("mkdocs"), "build", "--quiet", "--strict", "--site-dir", tmp_path]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(build, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout + built.stderr
+    pages = [page for page in tmp_path.rglob("*.html") if page.name != "404.html"]
+    home = (tmp_path / "index.html").read_text(encoding="utf-8")
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        loaded = re.findall(r'<(?:script|link|img)[^>]* (?:src|href)="?([^"\s>]+)', text)
+        linked = [link for link in re.findall(r'<a[^>]* href="?([^"\s>]+)', text) if not link.startswith("http")]
+        for link in (*loaded, *linked):
+            target = page.parent / link.partition("#")[0]
+            assert target.is_file() or link.startswith("#"), f"{page.name}: {link}"
+        assert f'href="{page.relative_to(tmp_path).as_posix()}"' in home, f"the navigation lacks {page.name}"
+    assert (tmp_path / "search" / "search_index.js").is_file()

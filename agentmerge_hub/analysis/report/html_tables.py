@@ -11,6 +11,9 @@ from agentmerge_hub.analysis.report.html import between, count, number, p_value,
 PADDING, MEDIUM = 2, 90
 """Letters that the padding of a cell takes, and those that fit a screen of 768 px."""
 
+NO_SPREAD = "no spread"
+"""In place of an error or an interval: all values are equal, and no error can be estimated from them."""
+
 Cell = Callable[[dict[str, Any]], str]
 
 
@@ -81,6 +84,11 @@ def _settings(rows: list[dict]) -> list[tuple[str, Cell] | None]:
     ]
 
 
+def _all_equal(row: dict) -> bool:
+    """Whether all rewards behind a row of Table 1 are equal, so that they have no spread to estimate an error from."""
+    return bool(row["n"]) and not row.get("se") and row.get("se_binomial") == 0
+
+
 def table1(rows: list[dict], focus: str) -> HtmlTable:
     """Methods and learning rates, split by split."""
     partial = any(row["n"] and row["success"] != row["reward"] for row in rows)
@@ -91,15 +99,17 @@ def table1(rows: list[dict], focus: str) -> HtmlTable:
             return str(row["runs"])
         return f"{row['runs']} ({number(row['reward_lowest_run'], 2)}–{number(row['reward_highest_run'], 2)})"
 
+    equal = any(map(_all_equal, rows))
     unit = "Mean reward" if partial else "Mean reward (the success rate: every reward is 0 or 1)"
     return build(
         f"{unit} ± its standard error: over new tasks for cross-task, over new seeds of the same tasks elsewhere; from three "
-        "training runs on it includes the variation between runs. In brackets the lowest and highest run.",
+        "training runs on it includes the variation between runs. In brackets the lowest and highest run."
+        + (f" {NO_SPREAD.capitalize()}: all rewards are equal, so that no error can be estimated." if equal else ""),
         [
             ("method", lambda row: labels.method(row["method"])),
             *_settings(rows),
             ("reward", lambda row: number(row.get("reward"))),
-            ("±", lambda row: number(row.get("se") or None)),
+            ("±", lambda row: NO_SPREAD if _all_equal(row) else number(row.get("se") or None)),
             ("runs", runs),
             ("success", lambda row: number(row.get("success"))) if partial else None,
             ("n", lambda row: str(row["n"])),
@@ -117,9 +127,15 @@ def table1(rows: list[dict], focus: str) -> HtmlTable:
 def comparisons(rows: list[dict], focus: str) -> HtmlTable:
     """The method in focus against the others."""
 
+    def interval(row: dict) -> str:
+        if row.get("difference") is not None and row.get("low") is None:
+            return "one task" if row["tasks"] == 1 else NO_SPREAD
+        return between(row.get("low"), row.get("high"))
+
     def smallest(row: dict) -> str:
-        known = row.get("about_methods") and row.get("smallest_difference")
-        return f"{100 * row['smallest_difference']:.0f}" if known else "–"
+        if not row.get("about_methods"):
+            return "–"
+        return interval(row) if row.get("low") is None else f"{100 * row['smallest_difference']:.0f}"
 
     several = len({row["merge_lambda_a"] for row in rows}) > 1
     return build(
@@ -135,7 +151,7 @@ def comparisons(rows: list[dict], focus: str) -> HtmlTable:
             ("tasks", lambda row: str(row["tasks"]) if row["pairs"] else "0"),
             ("(task, seed)", lambda row: str(row["pairs"])),
             ("difference", lambda row: signed(row.get("difference"))),
-            ("95 %", lambda row: between(row.get("low"), row.get("high"))),
+            ("95 %", interval),
             ("p", lambda row: p_value(row.get("p"))),
             ("p Holm", lambda row: p_value(row.get("p_holm"))),
             ("would show", smallest),
@@ -197,7 +213,7 @@ def error_rates(rows: list[dict], focus: str) -> HtmlTable:
             if row[name] is None:
                 return "–"
             error = row[f"{name}_se"]
-            return f"{100 * row[name]:.0f}" + (f" ± {100 * error:.0f}" if error else "")
+            return f"{100 * row[name]:.0f}" + ("" if error is None else f" ± {100 * error:.0f}")
 
         return cell
 
