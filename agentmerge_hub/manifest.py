@@ -115,6 +115,8 @@ def read(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
+        if not folder.exists():
+            raise UserError(f"there is no folder {folder}: correct the path") from None
         raise UserError(f"{folder} has no {NAME}: it is not the finished output of a stage") from None
     except (ValueError, OSError, RecursionError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error

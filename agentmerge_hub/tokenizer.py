@@ -1,9 +1,11 @@
 """The student's tokenizer and chat template: messages in, exact token counts out. No model is ever loaded."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from itertools import chain, filterfalse
 from pathlib import Path
 
@@ -46,6 +48,8 @@ class ChatTokenizer:
             UserError: if it does not exist, is not a fast tokenizer, or has no chat template that keeps the rule of
                 `agentmerge_hub.chat_template`.
         """
+        if find_spec("torch") is None:  # transformers would warn of it, and a tokenizer needs none
+            os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
         from transformers import AutoTokenizer
 
         self.name = name

@@ -89,6 +89,10 @@ def test_a_manifest_that_is_no_json_is_refused_in_a_sentence(tmp_path: Path, tex
 
 
 def test_an_unfinished_folder_is_refused(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "missing", Path(__file__)):
-        with pytest.raises(UserError, match=r"not the finished output of a stage"):
+    for folder, says in (
+        (tmp_path, "not the finished output of a stage"),
+        (tmp_path / "missing", "there is no folder .*/missing: "),
+        (Path(__file__), "not the finished output of a stage"),
+    ):
+        with pytest.raises(UserError, match=says):
             manifest.read(folder)

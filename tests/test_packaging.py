@@ -91,6 +91,15 @@ def test_an_extra_brings_what_its_package_imports(extra: str | None, packages: l
     assert done.returncode == 0, done.stderr[-1500:]
 
 
+def test_a_tokenizer_without_torch_prints_nothing(tokenizer_folder: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"  # as if it were not installed
+        "from agentmerge_hub.tokenizer import ChatTokenizer; ChatTokenizer(sys.argv[1])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tokenizer_folder)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_the_hashed_lock_has_the_same_versions() -> None:
     locked = {line.strip() for line in (ROOT / "requirements.lock").read_text().splitlines() if line.strip()}
     hashed = re.findall(r"^(\S+==[^\s;\\]+)", (ROOT / "requirements-hashes.txt").read_text(), re.MULTILINE)

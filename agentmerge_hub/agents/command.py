@@ -2,12 +2,23 @@
 
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.plural import counted
+
+if TYPE_CHECKING:
+    from agentmerge_hub.agents.studies import DryRun
+
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
 OUT = click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for the output.")
-DRY_RUN = click.option("--dry-run", is_flag=True, help="List the episodes and what is missing; run nothing.")
+DRY_RUN = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="List the episodes and what is missing; run nothing. The exit status is 1 if the run would be refused.",
+)
 
 
 @click.command()
@@ -22,7 +33,7 @@ def collect(recipe: Path, out: Path | None, dry_run: bool) -> None:
     from agentmerge_hub.agents import studies
 
     if dry_run:
-        click.echo("\n".join(studies.dry_run(recipe)))
+        _print_dry_run(studies.dry_run(recipe, out))
         return
     out = _required(out)
     _stop_on_terminate()
@@ -41,7 +52,7 @@ def evaluate(recipe: Path, out: Path | None, dry_run: bool) -> None:
     from agentmerge_hub.agents import studies
 
     if dry_run:
-        click.echo("\n".join(studies.dry_run(recipe)))
+        _print_dry_run(studies.dry_run(recipe, out))
         return
     out = _required(out)
     _stop_on_terminate()
@@ -127,7 +138,6 @@ def check_pairs(dataset: Path, sample: int, seed: int, out: Path | None) -> None
 
     from agentmerge_hub.agents import check_pairs as pairs
     from agentmerge_hub.atomic_write import write_text
-    from agentmerge_hub.errors import UserError
 
     if out is not None and out.exists() and not pairs.is_list(out):
         raise UserError(f"{out} exists and lists no pairs: choose another path with -o")
@@ -137,7 +147,7 @@ def check_pairs(dataset: Path, sample: int, seed: int, out: Path | None) -> None
     solving = [one.pair_id for one in checked if one.outcome == pairs.SOLVES]
     if out is not None:
         write_text(out, "".join(f"{pair_id}\n" for pair_id in solving))
-        click.echo(f"{len(solving)} pairs to exclude written to {out}")
+        click.echo(f"{counted(len(solving), 'pair')} to exclude written to {out}")
 
 
 def _required(out: Path | None) -> Path:
@@ -153,6 +163,14 @@ def _stop_on_terminate() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _print_dry_run(found: "DryRun") -> None:
+    click.echo("\n".join(found.lines))
+    if found.problems:
+        raise UserError(
+            f"the run would be refused: {counted(len(found.problems), 'thing is', 'things are')} missing, see above"
+        )
+
+
 def _print_counts(counts: dict[str, int], where: Path) -> None:
     parts = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
-    click.echo(f"{sum(counts.values())} episodes ({parts}) → {where}")
+    click.echo(f"{counted(sum(counts.values()), 'episode')} ({parts}) → {where}")

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.locks import is_empty, lock_folder
 from agentmerge_hub.output_folder import check_not_input
+from agentmerge_hub.plural import counted
 
 
 def run_collect(recipe_path: Path, out: Path) -> dict[str, int]:
@@ -52,18 +54,39 @@ def run_evaluate(recipe_path: Path, out: Path) -> dict[str, int]:
     return counts
 
 
-def dry_run(recipe_path: Path) -> list[str]:
-    """The episodes of a recipe and what is missing to run them, one line each."""
+@dataclass(frozen=True)
+class DryRun:
+    """What a run would do."""
+
+    lines: list[str]
+    """Its episodes, warnings, and what is missing."""
+    problems: list[str]
+    """Why it would be refused; empty if it would start."""
+
+
+def dry_run(recipe_path: Path, out: Path | None = None) -> DryRun:
+    """Plan a recipe and check what its episodes need; nothing is written.
+
+    Args:
+        out: the folder that the run would write; not checked if None.
+    """
     recipe = read(recipe_path)
     planned = plan(recipe, hashed=False)
     numbers = Counter(
         (episode.candidate.name, episode.agent_name, episode.group.split, episode.run.env_args.task_name)
         for episode in planned.episodes
     )
-    lines = [f"{' · '.join(names)}: {number} episodes" for names, number in numbers.items()]
-    lines.append(f"{len(planned.episodes)} episodes of {len({names[3] for names in numbers})} tasks")
+    lines = [f"{' · '.join(names)}: {counted(number, 'episode')}" for names, number in numbers.items()]
+    tasks = counted(len({names[3] for names in numbers}), "task")
+    lines.append(f"{counted(len(planned.episodes), 'episode')} of {tasks}")
     lines += [f"warning: {warning}" for warning in preflight.list_warnings(planned)]
-    return lines + [f"missing: {problem}" for problem in preflight.list_problems(recipe)]
+    problems = preflight.list_problems(recipe)
+    try:
+        if out is not None:
+            _check_output(recipe, out)
+    except UserError as error:
+        problems.append(str(error))
+    return DryRun(lines + [f"missing: {problem}" for problem in problems], problems)
 
 
 def _earlier_seconds(out: Path) -> float:
@@ -78,18 +101,23 @@ def _plan_and_check(recipe_path: Path, out: Path) -> tuple[Recipe, Plan]:
         UserError: before anything is written.
     """
     recipe = read(recipe_path)
-    if out.exists() and not (out.is_dir() and ((out / RECIPE_NAME).is_file() or is_empty(out))):
-        raise UserError(f"{out} already exists and is not a study's folder: choose another folder or move it away")
+    _check_output(recipe, out)
     planned = plan(recipe, hashed=False)
     if problems := preflight.list_problems(recipe):
         raise UserError(problems[0])
     for warning in preflight.list_warnings(planned):
         print(f"warning: {warning}", file=sys.stderr)
-    check_not_input(out, [Path(candidate.path) for candidate in recipe.candidates if candidate.path])
     planned = plan(recipe)
     for args in {id(e.run.agent_args): e.run.agent_args for e in planned.episodes}.values():
         args.prepare()
     return recipe, planned
+
+
+def _check_output(recipe: Recipe, out: Path) -> None:
+    """Raise UserError unless the folder is new or a study's, and no candidate is inside."""
+    if out.exists() and not (out.is_dir() and ((out / RECIPE_NAME).is_file() or is_empty(out))):
+        raise UserError(f"{out} already exists and is not a study's folder: choose another folder or move it away")
+    check_not_input(out, [Path(candidate.path) for candidate in recipe.candidates if candidate.path])
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.candidates import Candidate, candidate_in
 from agentmerge_hub.analysis.results_io import read_table
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.plural import counted
 from agentmerge_hub.records import RESULT_SCHEMA
 
 FILE = "results.parquet"
@@ -194,6 +195,6 @@ def _without_repeats(rows: list[Row]) -> tuple[list[Row], list[str]]:
     notes = []
     if repeats := len(rows) - len(kept):
         notes.append(
-            f"{repeats} rows describe an episode that another row already describes; the first finished one counts."
+            f"{counted(repeats, 'row describes', 'rows describe')} an episode that another row already describes; the first finished one counts."
         )
     return list(kept.values()), notes

@@ -33,6 +33,7 @@ from agentmerge_hub.dataset.verify_output import measure_and_scan, scan_other_fi
 from agentmerge_hub.dataset.worker_pool import run
 from agentmerge_hub.dataset.workers import WorkerConfig
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.plural import counted
 from agentmerge_hub.records import SCHEMA_VERSION
 from agentmerge_hub.tokenizer import ChatTokenizer
 
@@ -139,11 +140,11 @@ def _nothing_left_message(counts: dict, traces: Sequence[Path]) -> str:
     dropped = {rule: n for rule, n in counts["dropped"].items() if rule != "not_mapped"}
     rules = sorted(dropped.items(), key=lambda pair: (-pair[1], pair[0]))
     if not rules:
-        return f"no sample is left of the {counts['episodes_found']} episodes in {_listed(traces)}"
+        return f"no sample is left of the {counted(counts['episodes_found'], 'episode')} in {_listed(traces)}"
     others = "".join(f", {rule} {number}" for rule, number in rules[1:])
     first, number = rules[0]
     return (
-        f"no sample is left of the {counts['episodes_found']} episodes in {_listed(traces)}: the rule {first} dropped most "
+        f"no sample is left of the {counted(counts['episodes_found'], 'episode')} in {_listed(traces)}: the rule {first} dropped most "
         f"({number}{others}), which means that {(EPISODE_RULES | SAMPLE_RULES)[first]}; "
         f"{KEPT_BY.get(first, 'no option keeps them: give other traces')}"
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from agentmerge_hub.errors import UserError, require
+from agentmerge_hub.plural import counted
 
 
 @click.command()
@@ -171,14 +172,14 @@ def build(
     counts = built.counts
     numbers = {config: sum(sizes.values()) for config, sizes in counts["splits"].items()}
     preferences = (
-        f", {numbers['preferences']} preference pairs, {numbers['unpaired']} labeled answers"
+        f", {counted(numbers['preferences'], 'preference pair')}, {counted(numbers['unpaired'], 'labeled answer')}"
         if options["preferences"]
         else ""
     )
     click.echo(
-        f"{counts['samples']} samples{preferences} of {counts['episodes']} episodes written to {out}; {counts['episodes_found']} episodes "
-        f"found, {built.n_new} newly read, {counts['episodes_unreadable']} unreadable; ledger.parquet lists "
-        f"{sum(counts['dropped'].values())} drops"
+        f"{counted(counts['samples'], 'sample')}{preferences} of {counted(counts['episodes'], 'episode')} written to {out}; "
+        f"{counted(counts['episodes_found'], 'episode')} found, {built.n_new} newly read, {counts['episodes_unreadable']} unreadable; "
+        f"ledger.parquet lists {counted(sum(counts['dropped'].values()), 'drop')}"
     )
 
 
@@ -232,7 +233,7 @@ def inspect(dataset, config, split, episode, row, whole, save_images) -> None:
 
     if save_images:
         n = save_screenshots(dataset, save_images, config=config, split=split, episode=episode, row=row)
-        click.echo(f"{n} screenshots written to {save_images}")
+        click.echo(f"{counted(n, 'screenshot')} written to {save_images}")
         return
     print_samples(dataset, config=config, split=split, episode=episode, row=row, whole=whole)
 
@@ -257,5 +258,5 @@ def export(dataset, out, format_name) -> None:
     from agentmerge_hub.dataset.export.write import export as write
 
     n, n_screenshots = write(dataset, out, format_name)
-    left_out = f"; {n_screenshots} screenshots are left out" if n_screenshots else ""
-    click.echo(f"{n} episodes written to {out} as {format_name}{left_out}")
+    left_out = f"; {counted(n_screenshots, 'screenshot is', 'screenshots are')} left out" if n_screenshots else ""
+    click.echo(f"{counted(n, 'episode')} written to {out} as {format_name}{left_out}")

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from agentmerge_hub.dataset.image_columns import COLUMN
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.plural import counted
 from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.traces.files import Refused
 from agentmerge_hub.traces.png import Png, read_png
@@ -51,7 +52,7 @@ def save_screenshots(
         raise UserError(f"{folder} has no screenshots: `agentmerge build --screenshots shown` writes them")
     with os_errors_as_sentences():
         if out.exists():
-            raise UserError(f"{out} exists: name a new folder")
+            raise UserError(f"--save-images {out}: it exists: name a new folder")
         out.mkdir(parents=True)
         seen = set()
         columns = ["sample_id", COLUMN]
@@ -73,12 +74,29 @@ def _checked(sample: dict[str, Any]) -> Png:
 
 def _rows(folder: Path, config: str, split: str | None) -> ds.Dataset:
     data = folder / "data" / config
-    if not data.is_dir():
-        raise UserError(f"{folder} has no data/{config}: give the folder that `agentmerge build` wrote")
+    check_config(folder, config)
     files = sorted(data.glob(f"{split or '*'}-*.parquet"))
     if not files:
-        raise UserError(f"{data} has no split {split!r}")
+        splits = sorted({path.name.split("-")[0] for path in data.glob("*.parquet")})
+        raise UserError(f"--split {split}: {data} has {', '.join(splits) or 'no file'}")
     return ds.dataset(files, format="parquet")
+
+
+_MADE_BY = {"failures": "--failures", "preferences": "--preferences", "unpaired": "--preferences"}
+"""Config → the option of `agentmerge build` that writes it."""
+
+
+def check_config(folder: Path, config: str) -> None:
+    """Raise UserError unless the folder is a dataset with this config."""
+    if (folder / "data" / config).is_dir():
+        return
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}: give a dataset that `agentmerge build` wrote")
+    present = sorted(path.name for path in (folder / "data").glob("*") if path.is_dir() and path.name != "episodes")
+    if not present:
+        raise UserError(f"{folder} has no data/{config}: give a dataset that `agentmerge build` wrote")
+    made_by = f"; `agentmerge build {_MADE_BY[config]}` writes it" if config in _MADE_BY else ""
+    raise UserError(f"{folder} has no config {config}, but {', '.join(present)}{made_by}")
 
 
 def _chosen(rows: ds.Dataset, episode: str | None, row: int | None) -> list[dict[str, Any]]:
@@ -86,17 +104,19 @@ def _chosen(rows: ds.Dataset, episode: str | None, row: int | None) -> list[dict
     if episode is not None:
         matching = rows.to_table(filter=ds.field("episode_id") == episode).to_pylist()
         if not matching:
-            raise UserError(f"no episode {episode!r} in these rows")
+            raise UserError(f"--episode {episode}: these rows have no such episode; without --episode they are listed")
         return matching
     if row is None or not 0 <= row < rows.count_rows():
-        raise UserError(f"no row {row}: there are rows 0 to {rows.count_rows() - 1}")
+        raise UserError(f"--row {row}: there are rows 0 to {rows.count_rows() - 1}")
     return rows.take(pa.array([row])).to_pylist()
 
 
 def _contents(rows: ds.Dataset) -> Table:
     answer_tokens = "n_chosen_tokens" if "chosen" in rows.schema.names else "n_completion_tokens"
     columns = ["episode_id", "task", "seed", "teacher", "cot", "n_prompt_tokens", answer_tokens]
-    listing = Table(title=f"{rows.count_rows()} samples; --episode ID or --row N shows them", title_justify="left")
+    listing = Table(
+        title=f"{counted(rows.count_rows(), 'sample')}; --episode ID or --row N shows them", title_justify="left"
+    )
     for name in ("episode", "task", "seed", "teacher", "samples", "with thought", "tokens"):
         listing.add_column(name, no_wrap=True, justify="left" if name in ("episode", "task", "teacher") else "right")
     episodes: dict[str, list[dict[str, Any]]] = {}
@@ -117,7 +137,7 @@ def _sample(sample: dict[str, Any], whole: bool) -> Group:
     pair = "chosen" in sample
     answer = sample["chosen" if pair else "completion"][0]["content"]
     answer_tokens = sample["n_chosen_tokens" if pair else "n_completion_tokens"]
-    truncated = ", ".join(f"{sample[f'{name}_lines_cut']} lines of the {label}" for name, label in (("axtree", "AXTree"), ("html", "HTML"))
+    truncated = ", ".join(f"{counted(sample[f'{name}_lines_cut'], 'line')} of the {label}" for name, label in (("axtree", "AXTree"), ("html", "HTML"))
                     if sample[f"{name}_lines_cut"])  # fmt: skip
     facts = (
         f"{sample['task']}  seed {sample['seed']}  step {sample['step'] + 1} of {sample['n_steps']}  reward {_reward(sample)}\n"
@@ -159,5 +179,5 @@ def _shortened(text: str, head: int = 60, tail: int = 25) -> str:
     lines = text.split("\n")
     if len(lines) <= head + tail:
         return text
-    hidden = f"⋮ {len(lines) - head - tail} lines hidden: --whole shows them ⋮"
+    hidden = f"⋮ {counted(len(lines) - head - tail, 'line')} hidden: --whole shows them ⋮"
     return "\n".join([*lines[:head], hidden, *lines[-tail:]])

@@ -1,5 +1,7 @@
 """Settings of a build. Every setting that changes a row is here, in the manifest and in the card."""
 
+import difflib
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -108,40 +110,84 @@ class Settings(BaseModel):
         return Flags(**base | {"use_thinking": thinking})
 
 
+TASK_SETTINGS = ("hold_out_tasks", "validation_tasks")
+"""Settings that name tasks."""
+
 _ASSEMBLY_SETTINGS = {
     "exclude_pairs", "keep_duplicates", "hold_out_tasks", "hold_out_categories", "validation_tasks", "benchmark_split", "inter_seeds",
     "inter_share", "seed",
 }  # fmt: skip
 
 
+_OPTIONS = {
+    "agents": "--agent", "flags": "--flag", "hold_out_tasks": "--hold-out-task", "hold_out_categories": "--hold-out-category",
+    "validation_tasks": "--validation-task", "licenses": "--license",
+}  # fmt: skip
+"""Settings whose option of `agentmerge build` is not called as they are."""
+
+
+def option_of(setting: str) -> str:
+    """The option of `agentmerge build` that sets it, e.g. ``--inter-share``."""
+    return _OPTIONS.get(setting, "--" + setting.replace("_", "-"))
+
+
 def read_settings(**values: Any) -> Settings:
     """Settings from a command line.
 
     Raises:
-        UserError: one sentence for the first value that is wrong.
+        UserError: one sentence for the first value that is wrong; it names the option.
     """
     try:
         settings = Settings(**values)
-        settings.student_window()
-        settings.rendering_flags({}, thinking=True)
-        _check_names(settings)
     except ValidationError as error:
-        raise UserError(schema_problem(error, "settings")) from None
+        raise UserError(_option_problem(error)) from None
+    try:
+        settings.student_window()
+    except UserError as error:
+        raise UserError(f"--window and --answer: {error}") from None
+    _check_names(settings)
+    try:
+        settings.rendering_flags({}, thinking=True)
+    except ValidationError as error:
+        raise UserError(f"--flag {schema_problem(error, 'NAME=VALUE')}") from None
     return settings
 
 
+def _option_problem(error: ValidationError) -> str:
+    """The option, the value and the message of pydantic's first error."""
+    first = error.errors()[0]
+    name = option_of(str(first["loc"][0])) if first["loc"] else "settings"
+    return f"{name} {first['input']}: {first['msg'].removeprefix('Value error, ')}"
+
+
 def _check_names(settings: Settings) -> None:
-    """Refuse unknown held-out names, which would silently hold out nothing, and options that exclude each other."""
-    for key, names in (("hold_out_tasks", settings.hold_out_tasks), ("validation_tasks", settings.validation_tasks)):
-        for name in names:
+    """Refuse unknown held-out names, which would silently hold out nothing, and options that exclude each other. Names of
+    other benchmarks are compared with the traces, see `check_tasks`."""
+    for key in TASK_SETTINGS:
+        for name in getattr(settings, key):
             if name.split(".")[0] in ("miniwob", "workarena") and not task(name).split:
-                raise UserError(f"{key}: BrowserGym has no task {name!r}, e.g. workarena.servicenow.order-ipad-pro")
+                raise UserError(
+                    f"{option_of(key)} {name}: BrowserGym has no such task; a name is e.g. workarena.servicenow.order-ipad-pro"
+                )
     for name in set(settings.hold_out_tasks) & set(settings.validation_tasks):
-        raise UserError(f"{name} is in hold_out_tasks and validation_tasks: a task has one split, remove it from one")
+        raise UserError(f"{name} is in --hold-out-task and --validation-task: a task has one split, remove it from one")
     if settings.preferences and settings.has_screenshots:
-        raise UserError("preferences: preference pairs have no screenshots: build them without --screenshots")
+        raise UserError("--preferences: preference pairs have no screenshots: build them without --screenshots")
     if chosen := [name for name in ("use_screenshot", "use_som") if name in settings.flags]:
-        raise UserError(f"flags: {chosen[0]} follows --screenshots: use --screenshots shown, plain or som")
+        raise UserError(f"--flag {chosen[0]}: it follows --screenshots: use --screenshots shown, plain or som")
     for name in settings.hold_out_categories:
         if name not in categories():
-            raise UserError(f"hold_out_categories: no category {name!r}: use one of {', '.join(sorted(categories()))}")
+            raise UserError(
+                f"--hold-out-category {name}: there is no such category: use one of {', '.join(sorted(categories()))}"
+            )
+
+
+def check_tasks(settings: Settings, tasks: Collection[str]) -> None:
+    """Raise UserError if a task of the settings is neither one of BrowserGym's nor among the tasks of the samples."""
+    for key in TASK_SETTINGS:
+        for name in getattr(settings, key):
+            if name not in tasks and not task(name).split:
+                near = difflib.get_close_matches(name, tasks, 3, 0.4) or sorted(tasks)[:3]
+                raise UserError(
+                    f"{option_of(key)} {name}: no sample of the traces is of this task; their tasks are e.g. {', '.join(near)}"
+                )

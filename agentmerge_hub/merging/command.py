@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from agentmerge_hub.errors import UserError, require
+from agentmerge_hub.plural import counted
 
 if TYPE_CHECKING:
     from agentmerge_hub.merging.merge_job import MergeSettings
@@ -63,7 +64,9 @@ _device = click.option(
 )
 
 _dry_run = click.option(
-    "--dry-run", is_flag=True, help="Check the inputs and print what a merge would read, write and take; write nothing."
+    "--dry-run",
+    is_flag=True,
+    help="Check the inputs and print what a merge would read, write and take; write nothing. The exit status is 1 if it would be refused.",
 )
 _disk_speed = click.option(
     "--disk-speed", type=float, default=500, show_default=True, metavar="MB/S", help="For --dry-run: speed of the disk."
@@ -216,8 +219,11 @@ def sweep(
     grid = (lambdas_of(lambdas) if lambdas else [], [*checkpoints, *more])
     _read(spec, values)
     if dry_run:
-        for folder, cost in api.estimate_sweep(spec, out, *grid, values, settings, disk_speed).items():
+        costs = api.estimate_sweep(spec, out, *grid, values, settings, disk_speed)
+        for folder, cost in costs.items():
             click.echo(f"{folder} would fail: {cost}" if isinstance(cost, UserError) else f"{folder} by {cost}")
+        if failing := sum(isinstance(cost, UserError) for cost in costs.values()):
+            raise UserError(f"{failing} of {counted(len(costs), 'merge')} would fail, see above")
         return
     results = api.sweep(spec, out, *grid, values, settings, at_once=at_once, evaluate=evaluate, keep=keep)
     _show(results)
@@ -225,7 +231,7 @@ def sweep(
     if failed:
         reasons = "; ".join(dict.fromkeys(result.state for result in failed))
         raise UserError(
-            f"{len(failed)} of {len(results)} merges failed or have no score, the others are in {out}: {reasons}"
+            f"{len(failed)} of {counted(len(results), 'merge')} failed or have no score, the others are in {out}: {reasons}"
         )
 
 
@@ -286,7 +292,9 @@ def verify(merged: Path, values: dict[str, str], reply: bool, adapter_base: str 
     from agentmerge_hub.merging import verify as verification
 
     verdict = verification.verify(merged, values, reply=reply, began=began, adapter_base=adapter_base)
-    click.echo(f"{merged}: all {verdict.tensors} tensors ({verdict.parameters:,} values) are what the inputs give")
+    click.echo(
+        f"{merged}: all {counted(verdict.tensors, 'tensor')} ({counted(verdict.parameters, 'value')}) are what the inputs give"
+    )
     if verdict.reply is not None and not verdict.reply.strip():
         click.echo(_NO_ANSWER.format(merged), err=True)
     elif verdict.reply is not None:

@@ -131,6 +131,11 @@ def parse_args(args: Sequence[str] | None = None, trainer_config: type = SFTConf
     args = list(sys.argv[1:] if args is None else args)
     try:
         given = given_options(args)
+        if not given.keys() & {"config", "model_name_or_path", "help"} and "-h" not in args:
+            raise UserError(
+                "no recipe is named: add --config FILE, e.g. --config recipes/sft/tiny/base-all.yaml; `agentmerge recipes ls` "
+                "lists the recipes"
+            )
         if _is_true(given.get("use_cpu")) and "bf16" not in given:  # TRL's default is bfloat16 everywhere
             args += ["--bf16", str(has_fast_bfloat16()).lower()]
         script, sft, model, options = parser.parse_args_and_config(args)

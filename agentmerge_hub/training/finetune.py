@@ -1,6 +1,7 @@
 """A fine-tuning run from its settings to a finished folder: everything around TRL's trainer."""
 
 import contextlib
+import os
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from transformers import PreTrainedTokenizerBase, Trainer
 from agentmerge_hub import atomic_write, content_hash, locks, manifest, output_folder
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.plural import counted
 from agentmerge_hub.training import (
     checkpoints,
     model_card,
@@ -52,6 +54,14 @@ def _run(config: RunConfig, method: Method) -> None:
     started = time.time()
     check_packages(config)
     trl_options.check_options(config)
+    if not _is_connected():
+        if not config.options.preflight:
+            raise UserError(
+                f"{os.environ['WORLD_SIZE']} processes were launched without a GPU for each, so that they cannot train together: "
+                "launch fewer with --num_processes, or use recipes/accelerate/cpu.yaml"
+            )
+        if os.environ.get("RANK", "0") != "0":  # one plan is enough
+            return
     folder, main = config.output_dir, PartialState().is_main_process
     tokenizer, template = model_loading.load_tokenizer(config)
     with PartialState().main_process_first():
@@ -100,6 +110,11 @@ def _run(config: RunConfig, method: Method) -> None:
         _save(config, trainer, tokenizer, ending, plan, schedule, lineage, started)
 
 
+def _is_connected() -> bool:
+    """Whether the processes that were launched know of each other; without GPUs, those of a configuration for GPUs do not."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or PartialState().num_processes > 1
+
+
 def _save(
     config: RunConfig,
     trainer: Trainer,
@@ -140,7 +155,9 @@ def _save(
             f"Warning: after an expert's whole answer the model ends its turn with probability {ends_turn:.2f}: train longer, "
             "or copy the rows of special tokens that the base was not trained on from the instruct model (instruct_rows)"
         )
-    print(f"{plan.model} fine-tuned on {plan.rows} rows for {state.global_step} steps written to {folder}")
+    print(
+        f"{plan.model} fine-tuned on {counted(plan.rows, 'row')} for {counted(state.global_step, 'step')} written to {folder}"
+    )
 
 
 def _warnings(config: RunConfig, plan: run_plan.Plan, template: ChatTemplate) -> list[str | None]:

@@ -23,6 +23,9 @@ class Sweep(BaseModel):
     grid: dict[str, list[float | int | str]] = Field(min_length=1, description="Option → its values.")
 
 
+SUFFIXES = (".yaml", ".yml", ".sh", ".py")
+
+
 def root() -> Path:
     return data_folder("recipes")
 
@@ -45,10 +48,14 @@ def find(name: str) -> Path:
     """A recipe by its path, or by its name among the recipes of the package.
 
     Raises:
-        UserError: if there is none; names those with a similar name.
+        UserError: if there is none, or the file is no recipe; names those with a similar name.
     """
+    inside = root().resolve()
     for path in (Path(name), root() / name, root() / name.removeprefix("recipes/")):
-        if path.is_file():
+        of_package = path.is_relative_to(root()) and path.resolve().is_relative_to(inside)
+        if path.is_file() and (of_package or not path.is_relative_to(root())):
+            if path.suffix not in SUFFIXES:
+                raise UserError(f"{name} is no recipe: a recipe is a file that ends in {', '.join(SUFFIXES)}")
             return path
     near = [known for known, _ in listed() if Path(name).stem in known]
     raise UserError(

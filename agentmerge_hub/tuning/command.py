@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from agentmerge_hub.errors import UserError, require
+from agentmerge_hub.plural import counted
 
 
 @click.command()
@@ -81,4 +82,6 @@ def tune(spec: Path, data: str, out: Path, values: tuple[str, ...], grid: str, *
     tuned = learn(spec, data, out, assignments(values), settings, report=click.echo)
     for sentence in tuned.verdict:
         click.echo(sentence)
-    click.echo(f"Wrote {out}: {len(tuned.groups.names)} values of λ; agentmerge merge {out} -o FOLDER makes the model")
+    click.echo(
+        f"Wrote {out}: {counted(len(tuned.groups.names), 'value')} of λ; agentmerge merge {out} -o FOLDER makes the model"
+    )

@@ -44,7 +44,7 @@ def test_a_dry_run_names_what_the_action_space_lacks(write_recipe, monkeypatch: 
         agents=[{"name": "adv", "flags": {"preset": "advanced", "action_space": "workarena"}}],
         episodes=[{"split": "cross_task"}],
     )
-    output = CliRunner().invoke(evaluate, [str(recipe), "--dry-run"], catch_exceptions=False).output
+    output = CliRunner().invoke(evaluate, [str(recipe), "--dry-run"]).output
     (warning,) = [line for line in output.splitlines() if line.startswith("warning: ")]
     assert "'adv' cannot answer every task of workarena_l2" in warning and "set it to 'workarena++'" in warning
     assert "lacks report_infeasible (29 of 152 tasks are infeasible), tab_focus (tabs)" in warning

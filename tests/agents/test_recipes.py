@@ -84,7 +84,8 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
         candidates=[{"name": "m", "path": str(tmp_path)}],
         episodes=[{"split": "cross_task", "browsergym_split": "test"}],
     )
-    result = CliRunner().invoke(collect, [str(recipe), "--dry-run"], catch_exceptions=False)
+    result = CliRunner().invoke(collect, [str(recipe), "--dry-run"])
+    assert result.exit_code == 1 and "the run would be refused: " in str(result.exception)
     (sentence,) = [line for line in result.output.splitlines() if "WorkArena" in line]
     assert all(name in sentence for name in WORKARENA_VARIABLES) and "WorkArena-Instances" in sentence
     assert "180 episodes of 18 tasks" in result.output

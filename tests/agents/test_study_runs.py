@@ -227,7 +227,7 @@ def test_a_budget_stops_a_study_which_continues_later(
     common = {"candidates": candidates, "episodes": episodes, "endpoint": chat_server.address, "answer": 64}
     out = tmp_path / "results"
     assert studies.run_evaluate(write_recipe(**common, max_tokens=150), out) == {"done": 2, "crashed": 0, "missing": 1}
-    assert "max_tokens 150 is used up, 1 episodes are left" in capsys.readouterr().err
+    assert "max_tokens 150 is used up, 1 episode is left" in capsys.readouterr().err
     assert [row["status"] for row in rows(out)] == ["done", "done", "missing"]
     assert studies.run_evaluate(write_recipe(**common), out) == {"done": 3, "crashed": 0, "missing": 0}
 

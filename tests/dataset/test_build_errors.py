@@ -63,4 +63,4 @@ def test_a_build_needs_neither_torch_nor_a_browser_package(tmp_path: Path, token
     arguments = ["build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "1 samples of 1 episodes" in done.stdout
+    assert "1 sample of 1 episode" in done.stdout

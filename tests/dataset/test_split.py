@@ -1,6 +1,7 @@
 """Splits: no task, seed or goal is in two splits, whatever the tasks, seeds and goals are; the task table equals BrowserGym's."""
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentmerge_hub.dataset.balance import SampleKey, balance
-from agentmerge_hub.dataset.settings import Settings, read_settings
+from agentmerge_hub.dataset.settings import Settings, check_tasks, option_of, read_settings
 from agentmerge_hub.dataset.split import assign, draw, goal_key
 from agentmerge_hub.dataset.tasks import categories, task
 from agentmerge_hub.errors import UserError
@@ -152,19 +153,33 @@ def test_teachers_carry_their_terms(teacher: str, terms: str) -> None:
     assert license_of(teacher) == terms
 
 
-def test_settings_are_refused_in_a_sentence() -> None:
-    with pytest.raises(UserError, match="inter_share"):
-        read_settings(inter_share=2)
-    with pytest.raises(UserError, match="no action space 'tap'"):
-        read_settings(flags={"action_space": "tap"})
-    with pytest.raises(UserError, match="hold_out_tasks"):
-        read_settings(hold_out_tasks=("miniwob.no-such-task",))
-    with pytest.raises(UserError, match="hold_out_categories"):
-        read_settings(hold_out_categories=("nothing",))
-    with pytest.raises(UserError, match="validation_tasks: BrowserGym has no task"):
-        read_settings(validation_tasks=("miniwob.no-such-task",))
-    with pytest.raises(UserError, match="a task has one split"):
-        read_settings(validation_tasks=("miniwob.click-test",), hold_out_tasks=("miniwob.click-test",))
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"inter_share": 2}, "--inter-share 2: "),
+        ({"keep_duplicates": 0}, "--keep-duplicates 0: "),
+        ({"min_reward": float("nan")}, "--min-reward nan: "),
+        ({"window": 100, "answer": 100}, "--window and --answer: "),
+        ({"flags": {"action_space": "tap"}}, "--flag NAME=VALUE: no action space 'tap'"),
+        ({"flags": {"use_som": True}}, "--flag use_som: "),
+        ({"hold_out_tasks": ("miniwob.no-such-task",)}, "--hold-out-task miniwob.no-such-task: BrowserGym has no such task"),
+        ({"validation_tasks": ("miniwob.no-such-task",)}, "--validation-task miniwob.no-such-task: BrowserGym has no such"),
+        ({"hold_out_categories": ("nothing",)}, "--hold-out-category nothing: "),
+        ({"validation_tasks": ("miniwob.click-test",), "hold_out_tasks": ("miniwob.click-test",)}, "a task has one split"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_refused_setting_names_its_option(settings: dict, says: str) -> None:
+    with pytest.raises(UserError, match=re.escape(says)):
+        read_settings(**settings)
+
+
+@pytest.mark.parametrize("option", ["hold_out_tasks", "validation_tasks"])
+def test_a_task_that_neither_browsergym_nor_the_traces_know_is_refused(option: str) -> None:
+    settings = read_settings(**{option: ("mine.task-1", "miniwob.click-test")})
+    check_tasks(settings, {"mine.task-1"})
+    with pytest.raises(UserError, match=f"^{option_of(option)} mine.task-1: .* their tasks are e.g. mine.task-2$"):
+        check_tasks(settings, {"mine.task-2"})
 
 
 def test_a_rendered_step_is_in_both_configs_or_in_neither() -> None:

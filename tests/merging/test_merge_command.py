@@ -70,6 +70,8 @@ def test_a_dry_run_says_what_a_merge_costs_and_writes_nothing(here: Path) -> Non
     Path("agent").rename("run/checkpoint-1")
     Path("run/checkpoint-2").mkdir()  # unfinished
     grid = ["sweep", SPEC, "-o", "grid", "--lambda", "0.5", "--dry-run", "--checkpoints", "run/checkpoint-*", *LOCAL]
-    lines = CliRunner().invoke(agentmerge, grid, catch_exceptions=False).stdout.splitlines()
+    planned = CliRunner().invoke(agentmerge, grid)
+    assert planned.exit_code == 1 and str(planned.exception) == "1 of 2 merges would fail, see above"
+    lines = planned.stdout.splitlines()
     assert lines[0].startswith("grid/checkpoint-1-lambda-0.5 by one streaming pass: reads ")
     assert lines[1].startswith("grid/checkpoint-2-lambda-0.5 would fail: ") and not Path("grid").exists()

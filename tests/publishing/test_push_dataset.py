@@ -285,7 +285,7 @@ def test_a_failing_hub_is_one_sentence_and_the_next_run_sends_only_the_rest(hub:
         ({}, (*PUSH[:4], "acme/größe"), "'acme/größe' is not a name the Hub allows"),
         ({}, (*PUSH[:4], "my traces"), "'my traces' is not a name the Hub allows"),
         ({}, (*PUSH[:4], "acme/--x"), "'acme/--x' is not a name the Hub allows"),
-        ({}, ("push", "dataset", "nowhere", *PUSH[3:]), "nowhere has no manifest.json"),
+        ({}, ("push", "dataset", "nowhere", *PUSH[3:]), "there is no folder nowhere"),
     ],
 )
 def test_what_a_user_may_get_wrong_is_one_sentence(

@@ -1,6 +1,7 @@
 """Every recipe is read by the installed TRL and accelerate, and every sweep by `agentmerge recipes expand`."""
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 from agentmerge_hub.cli import agentmerge
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import arguments, finetune
+from agentmerge_hub.training.preference.arguments import parse_preference_args
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 ON_CPU = ["--use_cpu", "true", "--bf16", "false", "--use_liger_kernel", "false"]
@@ -96,3 +99,19 @@ def test_recipes_are_listed_shown_and_copied(tmp_path: Path) -> None:
     again = runner.invoke(agentmerge, ["recipes", "copy", "sft/tiny/base-all.yaml", str(tmp_path)])
     assert "already exists" in str(again.exception)
     assert "no recipe 'nothing'" in str(runner.invoke(agentmerge, ["recipes", "show", "nothing"]).exception)
+
+
+@pytest.mark.parametrize(
+    "name", ["../pyproject.toml", "../agentmerge_hub/cli.py", str(RECIPES.parent / "pyproject.toml")]
+)
+def test_a_file_that_is_no_recipe_is_not_shown(name: str) -> None:
+    shown = CliRunner().invoke(agentmerge, ["recipes", "show", name])
+    assert shown.exit_code == 1 and "no recipe" in str(shown.exception) and not shown.output
+
+
+@pytest.mark.parametrize("parse", [arguments.parse_args, parse_preference_args])
+def test_a_run_without_a_recipe_says_how_to_name_one(parse: Callable) -> None:
+    with pytest.raises(
+        UserError, match=r"no recipe is named: add --config FILE, e.g. --config recipes/sft/tiny/base-all.yaml"
+    ):
+        parse(["--learning_rate", "1e-5"])

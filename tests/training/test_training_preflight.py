@@ -91,6 +91,19 @@ def test_bfloat16_is_advised_against_where_the_cpu_has_no_instructions_for_it(
     assert memory_estimate.bfloat16_warning(sft, "AVX2") is None
 
 
+def test_processes_without_gpus_print_one_plan_and_train_nothing(
+    tiny_model: Path, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preflight, training = (config(tiny_model, traces, tmp_path / "out", preflight=only) for only in (True, False))
+    monkeypatch.setenv("WORLD_SIZE", "8")  # as fsdp.yaml sets it, also where there are no GPUs
+    for rank, plans in (("0", 1), ("7", 0)):
+        monkeypatch.setenv("RANK", rank)
+        finetune.run(preflight)
+        assert capsys.readouterr().out.count("Preflight: ") == plans
+    with pytest.raises(UserError, match=r"^8 processes were launched without a GPU for each"):
+        finetune.run(training)
+
+
 def test_replayed_rows_are_trained_and_reported(
     tiny_model: Path, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agentmerge_hub.agents.recipe import Recipe
 from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.plural import counted
 
 if TYPE_CHECKING:
     from agentmerge_hub.agents.browser.agentlab_api import ExpArgs
@@ -63,11 +64,11 @@ class Progress:
         hours, tokens = self._recipe.max_hours, self._recipe.max_tokens
         if self._left and hours is not None and time.monotonic() - self._start > 3600 * hours:
             raise BudgetSpent(
-                f"max_hours {hours:g} is used up, {self._left} episodes are left: run the same command again to continue"
+                f"max_hours {hours:g} is used up, {counted(self._left, 'episode is', 'episodes are')} left: run the same command again to continue"
             )
         if self._left and tokens is not None and self._tokens > tokens:
             raise BudgetSpent(
-                f"max_tokens {tokens} is used up, {self._left} episodes are left: raise it and run the command again to continue"
+                f"max_tokens {tokens} is used up, {counted(self._left, 'episode is', 'episodes are')} left: raise it and run the command again to continue"
             )
 
     def _print(self) -> None:

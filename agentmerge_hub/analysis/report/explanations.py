@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.candidates import Candidate, short_labels
 from agentmerge_hub.analysis.error_analysis import MEASURES
+from agentmerge_hub.plural import counted
 
 CLEAR = 2.0
 """Standard errors of the difference from which a contrast is named, and only if it is 5 points or more."""
@@ -78,7 +79,7 @@ def _categories(split: str, a: Candidate, b: Candidate, by_task: list[dict]) -> 
     (low, worst, low_error, n_worst), (high, best, high_error, n_best) = means[0], means[-1]
     if high - low < SMALL or high - low <= CLEAR * hypot(low_error, high_error):
         return ""
-    return f"{_points(high)} points in {best} ({n_best} tasks), {_points(low)} in {worst} ({n_worst} tasks)"
+    return f"{_points(high)} points in {best} ({counted(n_best, 'task')}), {_points(low)} in {worst} ({counted(n_worst, 'task')})"
 
 
 def _points(value: float) -> str:

@@ -5,6 +5,7 @@ from agentmerge_hub.analysis.comparisons import MIN_RUNS
 from agentmerge_hub.analysis.episodes import UNTRAINED, Results
 from agentmerge_hub.analysis.planning import sample_size
 from agentmerge_hub.analysis.report.trace_pages import Pages
+from agentmerge_hub.plural import counted
 
 ENOUGH_RUNS = 5
 """Training runs from which simulated false verdicts stay near 5 % also where only one method's runs differ."""
@@ -25,7 +26,9 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
         )
     found += [sentence for row in scored if (sentence := _unread(results, row))]
     if few := [row for row in scored if row["n"] and row["runs"] < MIN_RUNS and row["method"] not in UNTRAINED]:
-        names = ", ".join(dict.fromkeys(f"{labels.method(row['method'])} ({_runs(row['runs'])})" for row in few))
+        names = ", ".join(
+            dict.fromkeys(f"{labels.method(row['method'])} ({counted(row['runs'], 'run')})" for row in few)
+        )
         found.append(
             f"Fewer than three training runs: {names}. Their errors hold the runs fixed, and their comparisons are about these "
             "models: another training run of the same recipe can score differently by more than the interval."
@@ -45,7 +48,7 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
             found.append(f"{labels.split(split).capitalize()} has one task: nothing can be said about other tasks.")
         elif tasks < FEW_TASKS and split == "cross_task":
             found.append(
-                f"{labels.split(split).capitalize()} has {tasks} tasks: errors over new tasks rest on {tasks} units."
+                f"{labels.split(split).capitalize()} has {counted(tasks, 'task')}: errors over new tasks rest on {counted(tasks, 'unit')}."
             )
     found.append(
         f"The rewards are those of {results.benchmark or 'one benchmark'} with these models and prompts; they say nothing of other "
@@ -61,7 +64,7 @@ def _partly_shared(row: dict) -> str:
         return ""
     a, b = labels.method(row["method_a"]), labels.method(row["method_b"])
     return (
-        f"{a} ({_runs(row['runs_a'])}) and {b} ({_runs(row['runs_b'])}) share only {shared} training "
+        f"{a} ({counted(row['runs_a'], 'run')}) and {b} ({counted(row['runs_b'], 'run')}) share only {shared} training "
         f"{'seed' if shared == 1 else 'seeds'} ({labels.split(row['split'])}): their runs are compared as independent, not in "
         "pairs. Where runs with the same seed score alike, the interval is wider than with all seeds shared."
     )
@@ -89,10 +92,6 @@ def _fewest_runs(row: dict) -> int:
     """Runs of the method that has fewer; a given model has none."""
     runs = [row[f"runs_{side}"] for side in "ab" if row[f"method_{side}"] not in UNTRAINED]
     return min(runs, default=ENOUGH_RUNS)
-
-
-def _runs(number: int) -> str:
-    return "1 run" if number == 1 else f"{number} runs"
 
 
 def _unread(results: Results, row: dict) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from agentmerge_hub.analysis import labels
+from agentmerge_hub.plural import counted
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ def _verdict(row: dict, focus: str) -> Verdict:
         return verdict(text, "No finished (task, seed) in common.")
     p = f"p {p_text(row['p_holm'])}"
     sentence = (
-        f"{mine}{at} scored {row['mean_a']:.3f} ({_runs(row['runs_a'])}), {other} {row['mean_b']:.3f} ({_runs(row['runs_b'])}) on "
-        f"the same {row['pairs']} (task, seed) of {row['tasks']} {'task' if row['tasks'] == 1 else 'tasks'}: "
+        f"{mine}{at} scored {row['mean_a']:.3f} ({counted(row['runs_a'], 'run')}), {other} {row['mean_b']:.3f} ({counted(row['runs_b'], 'run')}) on "
+        f"the same {row['pairs']} (task, seed) of {counted(row['tasks'], 'task')}: "
         f"{points(row['difference'])} points"
     )
     brief = f"{points(row['difference'])} points"
@@ -126,10 +127,6 @@ def _extremes(row: dict) -> str:
         f"them failed, {points(row['difference_if_succeeded'])} if all succeeded, between {points(row['difference_lowest'])} and "
         f"{points(row['difference_highest'])} whatever they were."
     )
-
-
-def _runs(number: int) -> str:
-    return "1 run" if number == 1 else f"{number} runs"
 
 
 def p_text(value: float | None) -> str:

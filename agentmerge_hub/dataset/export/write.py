@@ -36,6 +36,8 @@ def export(dataset: Path, out: Path, format_name: str) -> tuple[int, int]:
         UserError: if `dataset` is no built dataset, has no episodes, or `out` cannot be written.
     """
     started = time.time()
+    if not dataset.is_dir():
+        raise UserError(f"there is no folder {dataset}: give a dataset that `agentmerge build` wrote")
     if not (dataset / "data" / "episodes").is_dir():
         raise UserError(f"{dataset} has no data/episodes: give the folder that `agentmerge build` wrote")
     ending, text_of = FORMATS[format_name]

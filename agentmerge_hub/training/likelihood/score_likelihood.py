@@ -11,6 +11,7 @@ from accelerate import PartialState
 
 from agentmerge_hub.chat_template import ChatTemplate, parse_settings
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.plural import counted
 from agentmerge_hub.training import attention_kernel, model_loading, rows
 from agentmerge_hub.training.likelihood import results, scoring
 from agentmerge_hub.training.preference import labeled_likelihood, margins
@@ -82,11 +83,11 @@ def _score(args: LikelihoodArgs, out: Path) -> pa.Table:
             table = score(model, tokenizer, template, chosen, name, batch=args.batch)
         tables.append(table)
         if state.is_main_process:
-            print(f"{name}: {table.num_rows} rows, {_summary(table)}")
+            print(f"{name}: {counted(table.num_rows, 'row')}, {_summary(table)}")
     table = pa.concat_tables(tables)
     if state.is_main_process:
         results.write(table, out)
-        print(f"{table.num_rows} rows under {args.model} written to {out}")
+        print(f"{counted(table.num_rows, 'row')} under {args.model} written to {out}")
     return table
 
 

@@ -13,6 +13,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl import SFTConfig, pack_dataset
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.plural import counted
 from agentmerge_hub.training import model_loading
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.preflight import memory_estimate
@@ -171,15 +172,16 @@ def _padding(lengths: np.ndarray, sft: SFTConfig) -> float:
 def describe(plan: Plan) -> str:
     """The plan in one paragraph."""
     replayed = f", {plan.replayed} of them replayed" if plan.replayed else ""
-    packs = f" in {plan.batches.items} packs" if plan.batches.items != plan.rows else ""
+    packs = f" in {counted(plan.batches.items, 'pack')}" if plan.batches.items != plan.rows else ""
     dropped = plan.batches.items - plan.batches.items_per_epoch
+    item = "pack" if packs else "sample"
     return (
-        f"Preflight: {plan.rows} rows{replayed}, {plan.tokens} tokens{packs}, {plan.trained_tokens} of them trained; the "
-        f"longest row has {plan.longest}; {plan.steps} steps of {plan.batches.batch} {'packs' if packs else 'samples'}, "
-        f"{plan.batches.samples_seen(plan.steps)} samples in all"
+        f"Preflight: {counted(plan.rows, 'row')}{replayed}, {counted(plan.tokens, 'token')}{packs}, {plan.trained_tokens:,} of them "
+        f"trained; the longest row has {plan.longest:,}; {counted(plan.steps, 'step')} of {counted(plan.batches.batch, item)}, "
+        f"{counted(plan.batches.samples_seen(plan.steps), 'sample')} in all"
         + (f" (dataloader_drop_last drops {dropped} an epoch)" if dropped else "")
         + f", {plan.padding:.0%} padding; {plan.trained_parameters / 1e6:,.1f}M of {plan.parameters / 1e6:,.1f}M parameters "
         f"are trained; about {plan.needs.memory / memory_estimate.GB:.1f} GB of memory a process and "
-        f"{plan.needs.disk / memory_estimate.GB:.1f} GB of disk for {plan.needs.checkpoints} checkpoints and the model. Every "
+        f"{plan.needs.disk / memory_estimate.GB:.1f} GB of disk for {counted(plan.needs.checkpoints, 'checkpoint')} and the model. Every "
         "completion is whole and ends its turn."
     )

@@ -46,6 +46,8 @@ def test_everything_that_matters_is_explicit(path: Path) -> None:
     assert (
         lines[0].startswith(f"# {path.stem}: ") and lines[1].startswith("# When: ") and lines[2].startswith("# Base: ")
     )
+    name = path.relative_to(RECIPES.parent.parent).as_posix()
+    assert f"`agentmerge merge {name} -o OUT --dry-run` names in a sentence what is missing" in spec.text
 
 
 def test_the_table_is_what_the_recipes_say() -> None:

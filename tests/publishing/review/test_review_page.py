@@ -140,6 +140,6 @@ def test_a_review_in_the_browser(clicks: Path, hub: Hub, run, begin: Begin) -> N
 
 def test_a_review_without_a_dataset_is_one_sentence(run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for folder in ("empty", "missing"):
+    for folder, says in (("empty", "empty has no manifest.json"), ("missing", "there is no folder missing")):
         done = run("review", folder, "--no-browser", ok=False)
-        assert done.returncode == 1 and done.stderr.startswith(f"Error: {folder} has no manifest.json")
+        assert done.returncode == 1 and done.stderr.startswith(f"Error: {says}")
