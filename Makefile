@@ -5,7 +5,18 @@ BIN := $(VENV)/bin
 CUBE_VENV := .venv-cube
 CUBE_PYTHON ?= $(firstword $(foreach p,python3.12 python3.13 python3,$(if $(shell $(p) -c 'import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' 2>/dev/null && echo yes),$(p))))
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3,$(if $(shell $(p) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo yes),$(p))))
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+# The lock leaves out packages that agentlab and browsergym declare and nothing here uses: pip would list them as conflicts.
+export PIP_NO_WARN_CONFLICTS := 1
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-color
+# Progress: a line for each 40 packages that pip collects, and one when it installs them.
+COUNT := while read -r word _; do \
+  case "$$word" in \
+    Collecting|Processing) n=$$((n + 1)); if ((n % 40 == 0)); then echo "  $$n packages collected"; fi ;; \
+    Installing) echo "  installing" ;; \
+  esac; \
+done
 # Idle OpenMP threads would spin on the cores that the browser and the server need.
 export OMP_WAIT_POLICY := passive
 export GOMP_SPINCOUNT := 0
@@ -22,13 +33,18 @@ $(VENV)/.ready: requirements.lock requirements-hashes.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python -m venv failed: install it (on Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@echo "setting up $(VENV): about 2 minutes and 3 GB"
 	@# Every package as locked, by its hash; a mirror of the index may lag behind for a moment: asked again after half a minute.
-	$(PIP) install --no-deps --require-hashes -r requirements-hashes.txt || { sleep 30; $(PIP) install --no-deps --require-hashes -r requirements-hashes.txt; }
+	@echo "1/4 the locked packages"
+	@$(PIP) install --no-deps --require-hashes -r requirements-hashes.txt | $(COUNT) || \
+	  { echo "  again in half a minute"; sleep 30; $(PIP) install --no-deps --require-hashes -r requirements-hashes.txt | $(COUNT); }
 	@# torch has a build for each kind of machine, so no hash; with what its build needs.
-	$(PIP) install -c requirements.lock "$$(grep '^torch==' requirements.lock)"
-	@# It declares Python 3.12, and its checks, which the tests run, work on 3.11.
+	@echo "2/4 torch: 0.2 GB for a CPU; a CUDA build takes 3 GB and some minutes more"
+	@$(PIP) install -c requirements.lock "$$(grep '^torch==' requirements.lock)" | $(COUNT)
+	@# every-eval-ever declares Python 3.12, and its checks, which the tests run, work on 3.11.
+	@echo "3/4 this package"
 	@echo "every-eval-ever==0.3.0 --hash=sha256:564b8bc624c1f822f749a769dc69dc058a736e83d920cbeb147c3a30d3152317" > $(VENV)/every-eval-ever.txt
-	$(PIP) install --no-deps --require-hashes --ignore-requires-python -r $(VENV)/every-eval-ever.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) --quiet install --no-deps --require-hashes --ignore-requires-python -r $(VENV)/every-eval-ever.txt
+	@$(PIP) --quiet install --no-deps --no-build-isolation --editable .
+	@echo "4/4 a browser"
 	@$(BIN)/python -m agentmerge_hub.agents.browser.chromium
 	@touch $@
 
@@ -38,7 +54,7 @@ $(CUBE_VENV)/.ready: requirements-cube.lock | setup
 	@test -n "$(CUBE_PYTHON)" || { echo "CUBE needs Python 3.12 or 3.13, which was not found: install it, or run make setup-cube CUBE_PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@test -x $(CUBE_VENV)/bin/python || $(CUBE_PYTHON) -m venv --without-pip $(CUBE_VENV)
 	@echo "setting up $(CUBE_VENV): about 1 minute and 1 GB"
-	$(PIP) --python $(CUBE_VENV)/bin/python install --no-deps --require-hashes -r requirements-cube.lock
+	@$(PIP) --quiet --python $(CUBE_VENV)/bin/python install --no-deps --require-hashes -r requirements-cube.lock
 	@touch $@
 
 lock: ## after a change of requirements.lock: write the hashes of its packages

@@ -17,6 +17,12 @@ def test_every_public_name_is_there(name: str) -> None:
     assert getattr(agentmerge_hub, name) is not None
 
 
+def test_every_public_name_is_documented() -> None:
+    page = (ROOT / "docs/reference/python.md").read_text(encoding="utf-8")
+    named = {name for name in agentmerge_hub.__all__ if f"heading: {name}," in page or f"agentmerge_hub.{name}`" in page}
+    assert set(agentmerge_hub.__all__) - named == {"__version__"}
+
+
 def test_import_loads_no_heavy_package() -> None:
     code = "import sys, agentmerge_hub; print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
