@@ -7,8 +7,6 @@ CUBE_PYTHON ?= $(firstword $(foreach p,python3.12 python3.13 python3,$(if $(shel
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3,$(if $(shell $(p) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo yes),$(p))))
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
-# The lock leaves out packages that agentlab and browsergym declare and nothing here uses: pip would list them as conflicts.
-export PIP_NO_WARN_CONFLICTS := 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-color
 # Progress: a line for each 40 packages that pip collects, and one when it installs them.
 COUNT := while read -r word _; do \
@@ -36,9 +34,10 @@ $(VENV)/.ready: requirements.lock requirements-hashes.txt pyproject.toml
 	@echo "1/4 the locked packages"
 	@$(PIP) install --no-deps --require-hashes -r requirements-hashes.txt | $(COUNT) || \
 	  { echo "  again in half a minute"; sleep 30; $(PIP) install --no-deps --require-hashes -r requirements-hashes.txt | $(COUNT); }
-	@# torch has a build for each kind of machine, so no hash; with what its build needs.
+	@# torch has a build for each kind of machine, so no hash; with what its build needs. pip would list as conflicts what the lock
+	@# leaves out: packages that agentlab and browsergym declare and nothing here uses.
 	@echo "2/4 torch: 0.2 GB for a CPU; a CUDA build takes 3 GB and some minutes more"
-	@$(PIP) install -c requirements.lock "$$(grep '^torch==' requirements.lock)" | $(COUNT)
+	@$(PIP) install --no-warn-conflicts -c requirements.lock "$$(grep '^torch==' requirements.lock)" | $(COUNT)
 	@# every-eval-ever declares Python 3.12, and its checks, which the tests run, work on 3.11.
 	@echo "3/4 this package"
 	@echo "every-eval-ever==0.3.0 --hash=sha256:564b8bc624c1f822f749a769dc69dc058a736e83d920cbeb147c3a30d3152317" > $(VENV)/every-eval-ever.txt
