@@ -19,7 +19,9 @@ def test_every_public_name_is_there(name: str) -> None:
 
 def test_every_public_name_is_documented() -> None:
     page = (ROOT / "docs/reference/python.md").read_text(encoding="utf-8")
-    named = {name for name in agentmerge_hub.__all__ if f"heading: {name}," in page or f"agentmerge_hub.{name}`" in page}
+    named = {
+        name for name in agentmerge_hub.__all__ if f"heading: {name}," in page or f"agentmerge_hub.{name}`" in page
+    }
     assert set(agentmerge_hub.__all__) - named == {"__version__"}
 
 
