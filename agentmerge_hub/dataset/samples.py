@@ -167,7 +167,7 @@ def _sample(
     """The sample of one version, and its fitted prompt in blocks."""
     window = settings.student_window()
     bids = {bid for call in version.calls for bid in call.bids} if successful else set()
-    if lost := bids - page_bids(version.prompt):
+    if bids and (lost := bids - page_bids(version.prompt)):
         raise _Drop("bid_not_on_page", ", ".join(sorted(lost)))
     if tokenizer.escape(version.answer)[1]:
         raise _Drop("control_token")
@@ -183,7 +183,7 @@ def _sample(
         raise _Drop("template_refused", str(error)) from None
     except ValueError as error:
         raise _Drop("answer_not_trainable", str(error)) from None
-    if lost := bids - page_bids(fitted.prompt):
+    if bids and fitted.prompt is not version.prompt and (lost := bids - page_bids(fitted.prompt)):
         raise _Drop("bid_cut_away", ", ".join(sorted(lost)))
     if n_completion > window.answer:
         raise _Drop("answer_too_long", f"{n_completion} tokens")

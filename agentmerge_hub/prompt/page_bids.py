@@ -1,15 +1,13 @@
 """Bids: the element identifiers that a page shows, which are what an action can name."""
 
 import re
+from functools import lru_cache
 
 from agentmerge_hub.prompt.layout import Prompt
 
 
 def tree_bids(axtree: str) -> set[str]:
     """Bids at the beginning of a line of an AXTree, as ``[bid]``. Lines within a quoted text, which a user typed, have none."""
-    whole_lines = _WHOLE_LINE.findall(axtree)
-    if len(whole_lines) == axtree.count("\n") + 1:
-        return set(whole_lines) - {""}
     bids: set[str] = set()
     lines = axtree.split("\n")
     skip_to = 0
@@ -17,10 +15,9 @@ def tree_bids(axtree: str) -> set[str]:
     for place, line in enumerate(lines):
         if place < skip_to:
             continue
-        whole = _WHOLE_LINE.fullmatch(line)
-        quote, is_end = ("", False) if whole else _open_quote(line)
-        if not is_end and (found := _TREE_BID.match(line)):
-            bids.add(found[1])
+        bid, quote = _line_bid(line) if len(line) <= _MAX_CACHED else _line_bid.__wrapped__(line)
+        if bid:
+            bids.add(bid)
         if quote and quote not in never_closed:
             closing = _CLOSING[quote]
             end = next((n for n in range(place + 1, len(lines)) if closing.search(lines[n])), None)
@@ -31,13 +28,25 @@ def tree_bids(axtree: str) -> set[str]:
     return bids
 
 
+@lru_cache(maxsize=20_000)
+def _line_bid(line: str) -> tuple[str, str]:
+    """The bid that a line of a tree begins with, and the quotation mark of a text that goes on in the next line; empty if there is
+    none. Pages share most lines, hence the cache."""
+    if whole := _WHOLE_LINE.fullmatch(line):
+        return whole[1] or "", ""
+    quote, is_end = _open_quote(line)
+    found = None if is_end else _TREE_BID.match(line)
+    return found[1] if found else "", quote
+
+
+_MAX_CACHED = 1000
+"""Characters of the longest line that is kept."""
 _CLOSING = {quote: re.compile(rf"(?:^|[^\\]){quote}(?:$|, | value=)") for quote in "'\""}
 _TREE_BID = re.compile(r"[ \t]*\[([a-zA-Z0-9]+)\] ")
 _TEXT = r"""(?:'[^'\\\n]*(?:\\.[^'\\\n]*)*'|"[^"\\\n]*(?:\\.[^"\\\n]*)*")"""
 _WHOLE_LINE = re.compile(
-    rf"^[ \t]*(?:\[([a-zA-Z0-9]+)\] )?\w+(?: ?{_TEXT})?(?: value=(?:{_TEXT}|[\w.+-]+))?"
-    rf"(?:, [\w-]+(?:={_TEXT}|=[^'\"\\,\n]*)?)*$",
-    re.MULTILINE,
+    rf"[ \t]*(?:\[([a-zA-Z0-9]+)\] )?\w+(?: ?{_TEXT})?(?: value=(?:{_TEXT}|[\w.+-]+))?"
+    rf"(?:, [\w-]+(?:={_TEXT}|=[^'\"\\,\n]*)?)*"
 )
 """A line as BrowserGym prints it, every text of which ends on it: nearly all lines."""
 _QUOTED = re.compile(

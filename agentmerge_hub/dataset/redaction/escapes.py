@@ -15,6 +15,8 @@ _ESCAPE = re.compile(
     "|(?P<invisible>[\u00ad\u200b-\u200f\u2060-\u2064\ufeff])"
     "|(?P<wide>[\uff01-\uff5e\ufe6b])"
 )
+_MAY_BEGIN = re.compile("[%&\\\\\u00ad\u200b-\u200f\u2060-\u2064\ufeff\uff01-\uff5e\ufe6b]")
+"""First characters of escapes: a search for one character is many times quicker than one for every kind of escape."""
 _MAX_PASSES = 3
 """Escapes inside escapes, e.g. ``%2540`` or ``&amp;#64;``."""
 
@@ -38,11 +40,15 @@ def decode_line(line: str) -> DecodedLine | None:
     return _decode(line)
 
 
+def _has_escape(text: str) -> bool:
+    return any(_ESCAPE.match(text, begin.start()) for begin in _MAY_BEGIN.finditer(text))
+
+
 @lru_cache(maxsize=20_000)
 def _decode(line: str) -> DecodedLine | None:
     text, positions = line, None
     for _ in range(_MAX_PASSES):
-        if not _ESCAPE.search(text):
+        if not _has_escape(text):
             break
         decoded, starts = _decode_once(text)
         if decoded == text:

@@ -148,8 +148,13 @@ def _is_latin_letter(character: str) -> bool:
 
 
 def _lowered(text: str) -> str:
-    """The text in lower case and of the same length: a few letters would change it."""
+    """The text in lower case and of the same length, which the Turkish İ would change."""
     lowered = text.lower()
     if len(lowered) == len(text):
         return lowered
-    return "".join(letter.lower() if letter.isascii() else letter for letter in text)
+    return "\n".join(map(_lowered_line, text.split("\n")))  # one line must not change what is found in the others
+
+
+def _lowered_line(line: str) -> str:
+    lowered = line.lower()
+    return lowered if len(lowered) == len(line) else "".join(letter.lower()[0] for letter in line)

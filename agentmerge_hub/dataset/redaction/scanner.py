@@ -21,6 +21,8 @@ MAX_ROUNDS = 3
 
 _MAX_CLEAN = 1_000_000
 """Hashes kept of lines without a secret: about 60 MB."""
+_MAX_DIRTY_CHARACTERS = 4_000_000
+"""Characters kept of lines with a secret."""
 
 
 def find_secrets(text: str, allowlist: Allowlist | None = None) -> list[Finding]:
@@ -57,11 +59,13 @@ def replace_findings(text: str, findings: Iterable[Finding]) -> str:
 
 
 class LineScanner:
-    """Finds secrets in lines of text. A line without a secret is scanned once: pages repeat most of their lines."""
+    """Finds secrets in lines of text. A line is scanned once: pages repeat most of their lines."""
 
     def __init__(self, allowlist: Allowlist | None = None) -> None:
         self.allowlist = allowlist
         self._clean: set[int] = set()
+        self._dirty: dict[str, list[Finding]] = {}
+        self._dirty_characters = 0
 
     def scan(self, texts: Iterable[str]) -> dict[str, list[Finding]]:
         """The lines of the texts that hold a secret, each with its findings; private keys are found by find_secrets."""
@@ -71,14 +75,26 @@ class LineScanner:
         """As scan, for texts that are split already: text → its lines."""
         unseen = [text for text in texts if hash(text) not in self._clean]
         distinct = dict.fromkeys(itertools.chain.from_iterable(texts[text] for text in unseen))
-        lines = [line for line in distinct if hash(line) not in self._clean]
+        unclean = [line for line in distinct if hash(line) not in self._clean]
+        dirty = {line: self._dirty[line] for line in unclean if line in self._dirty}
+        lines = [line for line in unclean if line not in dirty]
+        new = {line: found for line, found in zip(lines, scan_lines(lines, self.allowlist)) if found}
         if len(self._clean) > _MAX_CLEAN:
             self._clean.clear()
-        dirty = {line: found for line, found in zip(lines, scan_lines(lines, self.allowlist)) if found}
-        self._clean.update(hash(line) for line in lines if line not in dirty)
+        self._clean.update(hash(line) for line in lines if line not in new)
+        self._remember(new)
+        dirty |= new
         if not dirty:  # the configs of a dataset share their rows, so whole texts repeat
             self._clean.update(hash(text) for text in unseen if HINT not in text)
         return dirty
+
+    def _remember(self, dirty: dict[str, list[Finding]]) -> None:
+        for line, found in dirty.items():
+            if self._dirty_characters > _MAX_DIRTY_CHARACTERS:
+                self._dirty.clear()
+                self._dirty_characters = 0
+            self._dirty[line] = found
+            self._dirty_characters += len(line) + sum(len(one.value) for one in found)
 
 
 def scan_lines(lines: Sequence[str], allowlist: Allowlist | None = None) -> list[list[Finding]]:
