@@ -1,5 +1,6 @@
 """The command line: it reads like the pipeline, starts light, and turns mistakes into sentences."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,9 @@ def test_a_wrong_path_is_a_sentence_and_leaves_nothing(
             path,
             mistake,
         )
+        assert path != "missing" or re.search(
+            "(?i)there is no|does not exist|no such|no folder|no recipe", str(mistake)
+        ), mistake
         assert not isinstance(mistake, UserError) or "\n" not in str(mistake), (path, mistake)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["empty", "file"]
 

@@ -118,6 +118,8 @@ def read(folders: list[Path], benchmark: str | None = None, validation_tasks: tu
 
 def _read(folder: Path) -> list[Row]:
     path = folder / FILE
+    if not folder.exists():
+        raise UserError(f"there is no folder {folder}: give folders that `agentmerge evaluate` wrote")
     if not path.is_file():
         raise UserError(f"{folder} has no {FILE}: give folders that `agentmerge evaluate` wrote")
     table = read_table(path, NEEDED, "it is not a table of `agentmerge evaluate`")

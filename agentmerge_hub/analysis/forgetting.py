@@ -35,6 +35,8 @@ def table(scored: dict[str, Path]) -> list[dict]:
 
 
 def _read(path: Path) -> list[tuple[str, str, float, float | None]]:
+    if not path.exists():
+        raise UserError(f"there is no file or folder {path}: give what lm_eval wrote with --output_path")
     files = sorted(path.rglob("results*.json"), key=lambda file: file.stat().st_mtime) if path.is_dir() else [path]
     if not files or not files[-1].is_file():
         raise UserError(f"{path} has no results_*.json of lm-evaluation-harness: run lm_eval with --output_path")

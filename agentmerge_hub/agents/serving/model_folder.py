@@ -12,7 +12,9 @@ def check_model_folder(path: str, engine: str = "auto") -> None:
     """Raise UserError unless the engine can serve the folder in chat."""
     folder = Path(path)
     if not folder.is_dir():
-        raise UserError(f"there is no model folder {path}: fetch the model first, e.g. with `hf download`")
+        raise UserError(
+            f"there is no model folder {path}: train or merge the model first, or fetch it with `hf download`"
+        )
     if is_adapter(folder):
         check_adapter(folder, engine)
     elif not (folder / "config.json").is_file():

@@ -134,7 +134,7 @@ def wrong_results(folder: Path, case: str) -> tuple[list[Path], writer.Options]:
 @pytest.mark.parametrize(
     ("case", "says"),
     [
-        ("absent", "has no results.parquet"),
+        ("absent", "there is no folder"),
         ("broken", "is not readable Parquet"),
         ("column", "has no column 'reward'"),
         ("empty", "has no row"),
