@@ -2,7 +2,7 @@
 
 import sys
 
-from agentmerge_hub.cli import main
+from agentmerge_hub.__main__ import main
 
 if __name__ == "__main__":
     sys.argv[1:1] = ["push", "model"]

@@ -29,7 +29,7 @@ from agentmerge_hub.dataset.redaction.finding import Allowlist
 from agentmerge_hub.dataset.redaction.machine_names import machine_names
 from agentmerge_hub.dataset.redaction.replacement import Replacer
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
-from agentmerge_hub.dataset.settings import Settings, check_tasks
+from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import assign, split_names
 from agentmerge_hub.records import LEDGER_SCHEMA, SAMPLE_SCHEMA
 
@@ -67,16 +67,11 @@ class Assembled:
 
 
 def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) -> Assembled:
-    """Write data/ and ledger.parquet for the given episodes.
-
-    Raises:
-        UserError: if the settings name a task that is unknown.
-    """
+    """Write data/ and ledger.parquet for the given episodes."""
     keys: dict[Path, set[str]] = defaultdict(set)
     for entry in entries:
         keys[entry.part].add(entry.key)
     rows = sorted(_rows(keys))
-    check_tasks(settings, {row.task for row in rows})
     split_of = assign([(row.task, row.seed, row.goal_key) for row in rows], settings)
     split_rows, dropped = _assign_splits(rows, split_of, settings)
     kept = [

@@ -28,7 +28,7 @@ from agentmerge_hub.dataset.redaction.episode import path_role, replace_in_json
 from agentmerge_hub.dataset.redaction.finding import Allowlist
 from agentmerge_hub.dataset.redaction.machine_names import machine_hash
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, redact_text
-from agentmerge_hub.dataset.settings import Settings
+from agentmerge_hub.dataset.settings import Settings, check_names
 from agentmerge_hub.dataset.verify_output import measure_and_scan, scan_other_files
 from agentmerge_hub.dataset.worker_pool import run
 from agentmerge_hub.dataset.workers import WorkerConfig
@@ -59,7 +59,7 @@ def build(
     """Build the dataset folder `out`.
 
     Raises:
-        UserError: if there are no traces, no successes, no tokenizer, nothing fits the window, or the output holds a secret.
+        UserError: if there are no traces, no successes, no tokenizer, a setting names an unknown task or agent, nothing fits the window, or the output holds a secret.
     """
     started = time.time()
     output_folder.check_not_input(out, traces)
@@ -79,6 +79,7 @@ def build(
         cache.add(part, [key for key, _ in batch])
     known = cache.entries()
     entries = [known[key] for key in episodes]
+    check_names(settings, {entry.status.task for entry in entries}, {entry.status.agent for entry in entries})
     with output_folder.new_folder(out, STAGE, traces) as folder:
         assembled = assemble(entries, folder, settings)
         counts = assembled.counts | _reading_counts(entries)

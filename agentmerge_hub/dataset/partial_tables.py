@@ -92,12 +92,14 @@ STEP_KEYS = pa.schema([("source", pa.string()), ("n_bytes", pa.int64())])
 
 @dataclass(frozen=True)
 class EpisodeStatus:
-    """Whether one episode was readable, and what was redacted in it."""
+    """Whether one episode was readable, what it is of, and what was redacted in it."""
 
     source: str
     readable: bool = True
     redacted: dict[str, int] = field(default_factory=dict)
     """Number of distinct secrets of each kind."""
+    task: str = ""
+    agent: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ def _unreadable(found: Found, reason: str, scanner: LineScanner) -> _Rows:
 
 
 def _process(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, scanner: LineScanner) -> _Rows:
-    rows = _Rows(EpisodeStatus(episode.source))
+    rows = _Rows(EpisodeStatus(episode.source, task=episode.task, agent=episode.agent))
     drop = episode_drop_rule(episode, settings)
     if drop is not None:
         rule, detail = drop
@@ -192,7 +194,7 @@ def _process(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, sca
         if rule != "unsuccessful" or not (settings.failures or settings.preferences):
             return rows
     episode, secrets = redact_episode(_without_unused_html(episode, settings), scanner)
-    rows.status = EpisodeStatus(episode.source, redacted=dict(secrets))
+    rows.status = replace(rows.status, redacted=dict(secrets))
     if episode.unmapped:
         rows.dropped.append(
             Dropped(episode.source, episode.episode_id, None, "not_mapped", ", ".join(episode.unmapped))

@@ -145,7 +145,7 @@ def read_settings(**values: Any) -> Settings:
         settings.student_window()
     except UserError as error:
         raise UserError(f"--window and --answer: {error}") from None
-    _check_names(settings)
+    _check_options(settings)
     try:
         settings.rendering_flags({}, thinking=True)
     except ValidationError as error:
@@ -160,9 +160,9 @@ def _option_problem(error: ValidationError) -> str:
     return f"{name} {first['input']}: {first['msg'].removeprefix('Value error, ')}"
 
 
-def _check_names(settings: Settings) -> None:
+def _check_options(settings: Settings) -> None:
     """Refuse unknown held-out names, which would silently hold out nothing, and options that exclude each other. Names of
-    other benchmarks are compared with the traces, see `check_tasks`."""
+    other benchmarks are compared with the traces, see `check_names`."""
     for key in TASK_SETTINGS:
         for name in getattr(settings, key):
             if name.split(".")[0] in ("miniwob", "workarena") and not task(name).split:
@@ -182,12 +182,23 @@ def _check_names(settings: Settings) -> None:
             )
 
 
-def check_tasks(settings: Settings, tasks: Collection[str]) -> None:
-    """Raise UserError if a task of the settings is neither one of BrowserGym's nor among the tasks of the samples."""
-    for key in TASK_SETTINGS:
-        for name in getattr(settings, key):
-            if name not in tasks and not task(name).split:
-                near = difflib.get_close_matches(name, tasks, 3, 0.4) or sorted(tasks)[:3]
-                raise UserError(
-                    f"{option_of(key)} {name}: no sample of the traces is of this task; their tasks are e.g. {', '.join(near)}"
-                )
+def check_names(settings: Settings, tasks: Collection[str], agents: Collection[str]) -> None:
+    """Compare the names in the settings with those of the traces.
+
+    Args:
+        tasks: of all episodes, also of those that are dropped.
+        agents: of all episodes.
+
+    Raises:
+        UserError: for an agent that no episode is of, or a task that no episode is of and BrowserGym does not know either.
+    """
+    named = [("agents", name, "agent", agents) for name in settings.agents]
+    named += [
+        (key, name, "task", tasks) for key in TASK_SETTINGS for name in getattr(settings, key) if not task(name).split
+    ]
+    for key, name, kind, known in named:
+        if name not in known:
+            some = difflib.get_close_matches(name, known, 3, 0.4) or sorted(filter(None, known))[:3]
+            raise UserError(
+                f"{option_of(key)} {name}: no episode of the traces is of this {kind}; their {kind}s are e.g. {', '.join(some)}"
+            )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentmerge_hub.dataset.balance import SampleKey, balance
-from agentmerge_hub.dataset.settings import Settings, check_tasks, option_of, read_settings
+from agentmerge_hub.dataset.settings import Settings, check_names, option_of, read_settings
 from agentmerge_hub.dataset.split import assign, draw, goal_key
 from agentmerge_hub.dataset.tasks import categories, task
 from agentmerge_hub.errors import UserError
@@ -174,12 +174,15 @@ def test_a_refused_setting_names_its_option(settings: dict, says: str) -> None:
         read_settings(**settings)
 
 
-@pytest.mark.parametrize("option", ["hold_out_tasks", "validation_tasks"])
-def test_a_task_that_neither_browsergym_nor_the_traces_know_is_refused(option: str) -> None:
-    settings = read_settings(**{option: ("mine.task-1", "miniwob.click-test")})
-    check_tasks(settings, {"mine.task-1"})
-    with pytest.raises(UserError, match=f"^{option_of(option)} mine.task-1: .* their tasks are e.g. mine.task-2$"):
-        check_tasks(settings, {"mine.task-2"})
+@pytest.mark.parametrize(
+    ("setting", "kind"), [("hold_out_tasks", "task"), ("validation_tasks", "task"), ("agents", "agent")]
+)
+def test_a_name_that_neither_browsergym_nor_the_traces_know_is_refused(setting: str, kind: str) -> None:
+    settings = read_settings(**{setting: ("mine-1",)})
+    check_names(settings, {"mine-1"}, {"mine-1"})
+    with pytest.raises(UserError, match=f"^{option_of(setting)} mine-1: no episode .* their {kind}s are e.g. mine-2$"):
+        check_names(settings, {"mine-2"}, {"mine-2"})
+    check_names(read_settings(hold_out_tasks=("miniwob.click-test",)), {"mine-2"}, {"mine-2"})
 
 
 def test_a_rendered_step_is_in_both_configs_or_in_neither() -> None:
