@@ -49,6 +49,8 @@ class Row(NamedTuple):
     near_key: str
     success: bool
     rendered: bool
+    earlier_thought: bool
+    """Whether the recorded prompt shows a thought of an earlier step."""
     n_bytes: int
     part: Path
     position: int
@@ -79,7 +81,10 @@ def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) ->
         for row, split in split_rows
         if row.success
     ]
-    drawn = balance(kept, settings.seed)
+    thinking = [row for row, _ in split_rows if row.success and row.no_cot and row.earlier_thought]
+    dropped += [Dropped(row.source, row.episode_id, row.step, "thought_in_prompt") for row in thinking]
+    left_out = {row.sample_id for row in thinking}
+    drawn = balance((sample for sample in kept if sample.sample_id not in left_out), settings.seed)
     members = {
         "all": {sample.sample_id for sample in kept},
         "cot": {sample.sample_id for sample in kept if sample.cot} & drawn,
@@ -89,10 +94,10 @@ def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) ->
         members["failures"] = {row.sample_id for row, _ in split_rows if not row.success}
     written = _copy_samples(split_rows, folder, members, with_image(SAMPLE_SCHEMA, images=settings.has_screenshots))
     if settings.preferences:
-        paired, left_out = write_pairs(split_rows, folder, settings.answer, frozenset(settings.exclude_pairs))
+        paired, unpairable = write_pairs(split_rows, folder, settings.answer, frozenset(settings.exclude_pairs))
         labeled, without_label = write_unpaired(split_rows, folder, settings.answer)
         written += paired + labeled
-        dropped += left_out + without_label
+        dropped += unpairable + without_label
     episodes = {(row.source, row.episode_id): split for row, split in split_rows if row.success}
     written += _copy_steps(keys, folder, episodes, with_step_image(STEP_SCHEMA, images=settings.has_screenshots))
     ledger = _write_ledger(keys, folder, dropped, settings)

@@ -21,7 +21,7 @@ from agentmerge_hub.content_hash import cache_folder
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.assemble import assemble
 from agentmerge_hub.dataset.card.readme import write_card
-from agentmerge_hub.dataset.drop_rules import EPISODE_RULES, KEPT_BY, SAMPLE_RULES
+from agentmerge_hub.dataset.drop_rules import EPISODE_RULES, KEPT_BY, NOT_DROPPED, SAMPLE_RULES
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.dataset.part_cache import CacheEntry, PartCache, episode_key, program_hash
 from agentmerge_hub.dataset.redaction.episode import path_role, replace_in_json
@@ -138,7 +138,7 @@ def _reading_counts(entries: list[CacheEntry]) -> dict:
 
 
 def _nothing_left_message(counts: dict, traces: Sequence[Path]) -> str:
-    dropped = {rule: n for rule, n in counts["dropped"].items() if rule != "not_mapped"}
+    dropped = {rule: n for rule, n in counts["dropped"].items() if rule not in NOT_DROPPED}
     rules = sorted(dropped.items(), key=lambda pair: (-pair[1], pair[0]))
     if not rules:
         return f"no sample is left of the {counted(counts['episodes_found'], 'episode')} in {_listed(traces)}"

@@ -47,6 +47,8 @@ SAMPLE_RULES = {
     "pair_accepted": "a successful episode gave the rejected answer of a preference pair on the same page",
     "answer_accepted": "a successful episode gave the answer of an unsuccessful one on the same page, so that it has no label",
     "goal_on_both_sides": "its goal is also in the training tasks",
+    "thought_in_prompt": "the answer has no think step, but the recorded prompt shows an earlier thought: the sample is in `all`, not in "
+    "`no_cot`",
     STRUCK_IN_REVIEW: "a person struck it in a review before publication",
 }
 
@@ -58,6 +60,9 @@ WebArena Verified and VisualWebArena may use all sites of the instance, whose ad
 ends a run with reward 0 as soon as another page is open (`validate` in browsergym/webarena/task.py), so that a success has
 stayed on them; WebLINX replays recorded pages."""
 
+
+NOT_DROPPED = frozenset({"not_mapped", "thought_in_prompt"})
+"""Rules of the ledger that leave something out and drop no row of `all`."""
 
 KEPT_BY = {
     "other_agent": "--agent with the name of their agent, or no --agent, keeps them",

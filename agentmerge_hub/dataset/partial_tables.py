@@ -23,6 +23,7 @@ from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import goal_key
 from agentmerge_hub.dataset.tasks import task
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.prompt import shows_thought
 from agentmerge_hub.records import CHAT, LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer
 from agentmerge_hub.traces.episode import Unreadable
@@ -38,6 +39,7 @@ KEYS = pa.schema(
         ("near_key", pa.string()),
         ("success", pa.bool_()),
         ("rendered", pa.bool_()),
+        ("earlier_thought", pa.bool_()),
         ("n_bytes", pa.int64()),
         ("page_key", pa.string()),
         ("calls_key", pa.string()),
@@ -202,9 +204,10 @@ def _process(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, sca
     made = make_samples(episode, settings, tokenizer, successful=drop is None)
     key = goal_key(episode.steps[0].observation.goal)
     recorded = {step.index for step in episode.steps if keeps_recorded_prompt(step, settings)}
+    with_thought = _with_earlier_thought(episode, recorded & {sample.step for sample in made.samples if not sample.cot})
     rows.samples += [
         _sample_row(sample, episode, key, drop is None)
-        | {"rendered": sample.step not in recorded}
+        | {"rendered": sample.step not in recorded, "earlier_thought": sample.step in with_thought}
         | _pair_columns(made.pair_keys.get(sample.sample_id))
         for sample in made.samples
     ]
@@ -212,6 +215,16 @@ def _process(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, sca
         rows.dropped += [replace(row, detail=redact_text(row.detail, scanner.allowlist)) for row in made.dropped]
         rows.steps += _step_rows(episode, settings)
     return rows
+
+
+def _with_earlier_thought(episode: Episode, steps: set[int]) -> set[int]:
+    """Those of the steps whose recorded prompt shows a thought of an earlier step."""
+    thoughts = [step.thought for step in episode.steps]
+    return {
+        step.index
+        for place, step in enumerate(episode.steps)
+        if step.index in steps and shows_thought(step.messages, filter(None, thoughts[:place]))
+    }
 
 
 def _without_unused_html(episode: Episode, settings: Settings) -> Episode:

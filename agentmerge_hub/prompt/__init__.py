@@ -5,7 +5,7 @@ from agentmerge_hub.prompt.answers import THINK_TAG, Answer, ParseError, action_
 from agentmerge_hub.prompt.flags import ADVANCED, BASIC, Flags
 from agentmerge_hub.prompt.layout import Block, Prompt
 from agentmerge_hub.prompt.page_bids import html_bids, page_bids, tree_bids
-from agentmerge_hub.prompt.recorded import split_recorded
+from agentmerge_hub.prompt.recorded import shows_thought, split_recorded
 from agentmerge_hub.prompt.rendering import EXAMPLE_BID, Turn, render, without_screenshot_note
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "page_bids",
     "parse",
     "render",
+    "shows_thought",
     "split_recorded",
     "thought_of",
     "tree_bids",

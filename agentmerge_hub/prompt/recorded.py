@@ -1,7 +1,9 @@
 """A recorded prompt as blocks: word for word, with the observation's page found in it."""
 
+import re
 from collections.abc import Iterable, Sequence
 
+from agentmerge_hub.prompt.answers import THINK_TAG
 from agentmerge_hub.prompt.layout import Block, Prompt
 from agentmerge_hub.prompt.tags import tag_variants
 from agentmerge_hub.prompt.truncation import truncated_lines
@@ -18,6 +20,29 @@ def split_recorded(messages: Sequence[Message], observation: Observation) -> Pro
     for name, versions in (("axtree", tag_variants(observation.axtree.strip())), ("html", [observation.html.strip()])):
         blocks = _with_page(blocks, name, versions)
     return Prompt(system, tuple(block for block in blocks if block.text or block.opens))
+
+
+def shows_thought(messages: Sequence[Message], thoughts: Iterable[str]) -> bool:
+    """Whether a recorded prompt shows one of the thoughts of earlier steps: behind a think tag, or anywhere if it is no short one,
+    which could also be a text of the page."""
+    return any(
+        thought in message["content"]
+        and (len(thought) >= _SHORTEST_THOUGHT or _is_tagged(message["content"], thought))
+        for thought in set(thoughts)
+        for message in messages
+    )
+
+
+_SHORTEST_THOUGHT = 20
+"""Characters."""
+_SPACE = re.compile(r"\s*")
+
+
+def _is_tagged(text: str, thought: str) -> bool:
+    return any(
+        "/" not in tag[0] and text.startswith(thought, _SPACE.match(text, tag.end()).end())  # type: ignore[union-attr]  # matches anywhere
+        for tag in THINK_TAG.finditer(text)
+    )
 
 
 def _with_page(blocks: list[Block], name: str, versions: Iterable[str]) -> list[Block]:

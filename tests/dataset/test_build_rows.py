@@ -1,5 +1,7 @@
 """Rows of a built dataset: each loads, fits its budget and can be trained on."""
 
+import gzip
+import pickle
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,8 @@ import yaml
 from dataset_files import ledger, rows, run
 from made_traces import write_episode
 
-from agentmerge_hub.prompt import ADVANCED, BASIC, html_bids, tree_bids
+from agentmerge_hub.prompt import ADVANCED, BASIC, Turn, answer, html_bids, render, tree_bids
+from agentmerge_hub.records import Observation
 from agentmerge_hub.tokenizer import ChatTokenizer
 
 
@@ -56,6 +59,32 @@ def test_cot_and_no_cot_are_equally_large_per_task(tmp_path: Path, tokenizer_fol
         "no_cot": 4,
     }
     assert {row["task"] for row in rows(tmp_path / "out", "no_cot")} == {"miniwob.click-dialog"}
+
+
+@pytest.mark.parametrize("thought", ["The goal names OK. I click it.", "Click OK.", ""])
+def test_no_prompt_of_no_cot_shows_an_earlier_thought(tmp_path: Path, tokenizer_folder: Path, thought: str) -> None:
+    for seed in range(3):
+        write_episode(tmp_path / "t", "miniwob.click-dialog", seed, flags=ADVANCED)
+    folder = write_episode(tmp_path / "t", "miniwob.click-dialog", 8, flags=ADVANCED)
+    first, last = (pickle.loads(gzip.decompress((folder / f"step_{n}.pkl.gz").read_bytes())) for n in (0, 1))
+    action, page = first["action"], Observation(first["obs"]["goal"], first["obs"]["axtree_txt"])
+    first["agent_info"]["think"] = thought
+    first["agent_info"]["chat_messages"]["messages"][-1]["content"] = answer(action, thought)
+    chat = [*render(page, [Turn(action, thought)], ADVANCED).messages(), {"role": "assistant", "content": answer(action)}]
+    second = first | {"agent_info": {"think": None, "chat_messages": {"messages": chat}}}
+    for number, step in enumerate((first, second, last)):
+        (folder / f"step_{number}.pkl.gz").write_bytes(gzip.compress(pickle.dumps(step), mtime=0))
+    options = ("--tokenizer", tokenizer_folder, "--inter-share", 0)
+    run("build", tmp_path / "t", "-o", tmp_path / "out", *options)
+    samples, without = rows(tmp_path / "out", "all"), rows(tmp_path / "out", "no_cot")
+    assert len(samples) == 5 and len(rows(tmp_path / "out", "cot")) == len(without)
+    source = folder.name
+    if thought:
+        assert sum(f"<think>\n{thought}" in row["prompt"][1]["content"] for row in samples) == 1
+        assert without == [] and ("thought_in_prompt", source) in ledger(tmp_path / "out")
+        assert "| `thought_in_prompt` |" in (tmp_path / "out" / "README.md").read_text()
+    else:
+        assert {row["step"] for row in without} >= {1} and ledger(tmp_path / "out") == []
 
 
 def test_steps_without_a_recorded_prompt_become_both_versions(tmp_path: Path, tokenizer_folder: Path) -> None:
