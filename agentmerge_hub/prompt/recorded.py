@@ -26,8 +26,7 @@ def shows_thought(messages: Sequence[Message], thoughts: Iterable[str]) -> bool:
     """Whether a recorded prompt shows one of the thoughts of earlier steps: behind a think tag, or anywhere if it is no short one,
     which could also be a text of the page."""
     return any(
-        thought in message["content"]
-        and (len(thought) >= _SHORTEST_THOUGHT or _is_tagged(message["content"], thought))
+        thought in message["content"] and (len(thought) >= _SHORTEST_THOUGHT or _is_tagged(message["content"], thought))
         for thought in set(thoughts)
         for message in messages
     )

@@ -1,7 +1,6 @@
 """Files that hold episodes as JSON documents: one document, a list of them, or one a line."""
 
 import json
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,9 @@ from agentmerge_hub.traces.limits import LimitExceeded, memory_limit, time_limit
 SUFFIXES = (".json", ".jsonl")
 _SIGNS = (b"ATIF-v1.", b'"class_"', b'"agentmerge"')
 _HEAD = 64 * 2**10
+
+MAX_DOCUMENTS = 20_000
+"""Most documents of a file, or lines of a JSON Lines file. A trajectory with a page takes more than 6 KB, a file at most 128 MB."""
 
 _KEPT_BYTES = 8 * 2**20
 """Largest file whose values stay in memory after its documents are counted: they can take 60 times its bytes."""
@@ -82,12 +84,11 @@ def _documents(path: Path, _version: int) -> list[Any]:
 
 def _values(path: Path, text: str) -> list[Any]:
     if path.suffix == ".jsonl":
-        return list(_lines(text))
+        if text.count("\n") > MAX_DOCUMENTS:
+            raise Refused(f"holds more than {MAX_DOCUMENTS:,} lines: split it into several files")
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
     value = json.loads(text)
-    return value if isinstance(value, list) else [value]
-
-
-def _lines(text: str) -> Iterator[Any]:
-    for line in text.split("\n"):
-        if line.strip():
-            yield json.loads(line)
+    values = value if isinstance(value, list) else [value]
+    if len(values) > MAX_DOCUMENTS:
+        raise Refused(f"holds more than {MAX_DOCUMENTS:,} documents: split it into several files")
+    return values

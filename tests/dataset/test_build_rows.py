@@ -70,7 +70,10 @@ def test_no_prompt_of_no_cot_shows_an_earlier_thought(tmp_path: Path, tokenizer_
     action, page = first["action"], Observation(first["obs"]["goal"], first["obs"]["axtree_txt"])
     first["agent_info"]["think"] = thought
     first["agent_info"]["chat_messages"]["messages"][-1]["content"] = answer(action, thought)
-    chat = [*render(page, [Turn(action, thought)], ADVANCED).messages(), {"role": "assistant", "content": answer(action)}]
+    chat = [
+        *render(page, [Turn(action, thought)], ADVANCED).messages(),
+        {"role": "assistant", "content": answer(action)},
+    ]
     second = first | {"agent_info": {"think": None, "chat_messages": {"messages": chat}}}
     for number, step in enumerate((first, second, last)):
         (folder / f"step_{number}.pkl.gz").write_bytes(gzip.compress(pickle.dumps(step), mtime=0))

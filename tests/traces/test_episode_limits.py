@@ -68,6 +68,21 @@ def test_a_document_of_many_values_does_not_fill_the_memory(tmp_path: Path, monk
         read_episode(found)
 
 
+def test_a_file_of_very_many_documents_is_one_that_cannot_be_read(tmp_path: Path) -> None:
+    document = '{"schema_version":"ATIF-v1.7"}'
+    (tmp_path / "lines.jsonl").write_text(f"{document}\n" * 1_000_000)
+    (tmp_path / "list.json").write_text(f"[{','.join([document] * 30_000)}]")
+    (tmp_path / "fine.jsonl").write_text(f"{document}\n" * 20_000)
+    *fine, lines, values = find_episodes([tmp_path])
+    assert len(fine) == 20_000
+    for found, reason in (
+        (lines, "lines.jsonl holds more than 20,000 lines"),
+        (values, "list.json holds more than 20,000 documents"),
+    ):
+        with pytest.raises(Unreadable, match=f"{reason}: split it into several files"):
+            read_episode(found)
+
+
 def test_the_key_of_an_episode_follows_every_file_that_is_read_with_it(tmp_path: Path) -> None:
     agent, llm_calls = tmp_path / "trial" / "agent", tmp_path / "run" / "llm_calls"
     agent.mkdir(parents=True)
