@@ -194,7 +194,7 @@ def _rows_of(found: list, name: str, window: int, ready) -> tuple[int, float]:
     with tempfile.TemporaryDirectory() as folder:
         for begin in range(0, len(found), 32):
             part = make_partial_tables(
-                found[begin : begin + 32], settings, tokenizer, scanner, read=lambda one, _: episodes[one.source]
+                found[begin : begin + 32], settings, tokenizer, scanner, read=lambda one, *_: episodes[one.source]
             )
             pq.write_table(part.samples, Path(folder) / f"{begin}.parquet", compression="zstd")
             n_tokens += pa.compute.sum(part.samples["n_prompt_tokens"]).as_py()

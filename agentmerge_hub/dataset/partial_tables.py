@@ -7,10 +7,12 @@ batches (deduplication, splits, balance) follow in assemble.py.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 
 import pyarrow as pa
 
+from agentmerge_hub.content_hash import cache_folder
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.deduplication import exact_key, near_key
 from agentmerge_hub.dataset.drop_rules import Dropped, episode_drop_rule
@@ -26,10 +28,10 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import shows_thought
 from agentmerge_hub.records import CHAT, LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer
-from agentmerge_hub.traces.episode import Unreadable
+from agentmerge_hub.traces.episode import NeedsMoreMemory, Unreadable
 from agentmerge_hub.traces.find import Found
-from agentmerge_hub.traces.limits import LimitExceeded, time_limit
-from agentmerge_hub.traces.screenshots import Screenshots, has_marks
+from agentmerge_hub.traces.limits import SHARED_EPISODE_BYTES, LimitExceeded, alone, time_limit
+from agentmerge_hub.traces.screenshots import has_marks
 
 KEYS = pa.schema(
     [
@@ -139,7 +141,7 @@ def make_partial_tables(
     settings: Settings,
     tokenizer: ChatTokenizer,
     scanner: LineScanner,
-    read: Callable[[Found, Screenshots], Episode] = reload.read_input,
+    read: Callable[..., Episode] = reload.read_input,
     failed: Mapping[int, str] = MappingProxyType({}),
     started: Callable[[int], object] | None = None,
 ) -> PartialTables:
@@ -148,20 +150,27 @@ def make_partial_tables(
     An episode that cannot be processed, for whatever reason, is in the ledger; it never ends the batch.
 
     Args:
+        read: reads an episode; arguments as reload.read_input.
         failed: number in the batch → why an episode is not processed again.
-        started: is called with the number of each episode before it is read.
+        started: is called with the number of each episode before it is read, and while it waits for memory.
     """
     images = settings.has_screenshots
     statuses: list[EpisodeStatus] = []
     tables: list[tuple[pa.Table, pa.Table, pa.Table]] = []
     for number, found in enumerate(batch):
-        if started:
-            started(number)
+        report = partial(started, number) if started else lambda: None
+        report()
         try:
             if number in failed:
                 raise Unreadable(failed[number])
-            with time_limit():
-                rows = _process(read(found, settings.screenshots), settings, tokenizer, scanner)
+            try:
+                with time_limit():
+                    rows = _process(
+                        read(found, settings.screenshots, SHARED_EPISODE_BYTES), settings, tokenizer, scanner
+                    )
+            except NeedsMoreMemory:
+                with alone(cache_folder() / "large-episode.lock", report), time_limit():
+                    rows = _process(read(found, settings.screenshots), settings, tokenizer, scanner)
             tables.append(rows.tables(images=images))
         except Unreadable as error:
             rows = _unreadable(found, str(error), scanner)

@@ -76,17 +76,18 @@ def _episodes_of(root: Path, label: str) -> Iterable[StoredEpisode]:
                 start += n
 
 
-def read_input(found: Found, screenshots: Screenshots = "off") -> Episode:
+def read_input(found: Found, screenshots: Screenshots = "off", max_bytes: int | None = None) -> Episode:
     """Read an episode from its traces or from a dataset.
 
     Args:
         screenshots: which to read with it. A dataset holds one screenshot a step, with marks or without them.
+        max_bytes: memory that reading traces may add; the limit of an episode if None.
 
     Raises:
         Unreadable: as traces.episode.
     """
     if not isinstance(found, StoredEpisode):
-        return read_episode(found, screenshots)
+        return read_episode(found, screenshots, max_bytes)
     rows = _group(found.folder, found.group).slice(found.start, found.rows).to_pylist()
     first = rows[0]
     of_episode = {field.name: first[field.name] for field in fields(Episode) if field.name in first}

@@ -25,17 +25,22 @@ class Unreadable(ValueError):
     """An episode that cannot be used; the message names the file, if it is one file's fault, and the reason."""
 
 
-def read_episode(found: Found, screenshots: Screenshots = "off") -> Episode:
+class NeedsMoreMemory(Unreadable):
+    """An episode that cannot be read within the given memory."""
+
+
+def read_episode(found: Found, screenshots: Screenshots = "off", max_bytes: int | None = None) -> Episode:
     """Read one episode.
 
     Args:
         screenshots: which to read with it; only AgentLab's and BrowserGym's folders have them beside the steps.
+        max_bytes: memory that reading may add; the limit of an episode if None.
 
     Raises:
         Unreadable: whatever is wrong with its files.
     """
     try:
-        with time_limit(), memory_limit():
+        with time_limit(), memory_limit() if max_bytes is None else memory_limit(max_bytes):
             episode = _read(found, screenshots)
             _check_size(episode)
             return episode
@@ -46,7 +51,7 @@ def read_episode(found: Found, screenshots: Screenshots = "off") -> Episode:
     except LimitExceeded as error:
         raise Unreadable(f"the episode {error} to read") from None
     except MemoryError:
-        raise Unreadable("the episode needs more memory than the limit") from None
+        raise NeedsMoreMemory("the episode needs more memory than the limit") from None
     except Exception as error:  # no file may end the work on all others
         raise Unreadable(
             f"the episode cannot be read ({type(error).__name__}: {first_line(str(error))[:120]})"

@@ -44,9 +44,10 @@ def read_file(path: Path, limit: int | None = None, within: Path | None = None) 
                 raise Refused("is a link to a file outside of its folder: copy the files themselves")
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(_regular(descriptor), "rb") as file:
-            if os.fstat(descriptor).st_size > limit:
+            size = os.fstat(descriptor).st_size
+            if size > limit:
                 raise Refused(f"is larger than {size_text(limit)}")
-            data = file.read(limit + 1)
+            data = file.read(size + 1)  # read() reserves as many bytes as it is given
     except OSError as error:
         raise Refused(f"cannot be read ({error.strerror or error})") from None
     except (RuntimeError, ValueError) as error:

@@ -1,19 +1,25 @@
 """Time and memory limits of the work on one episode."""
 
+import fcntl
 import resource
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 EPISODE_SECONDS = 300
 """Time to read one episode, or to turn it into rows. A long one takes seconds."""
 
 EPISODE_BYTES = 5 * 2**28
 """Memory that reading one episode may add: a process stays below 2 GiB with it."""
+
+SHARED_EPISODE_BYTES = 2**29
+"""Memory with which episodes are read side by side. One that needs more is read while no other process of the user reads such a
+one, so that the sum over processes is bounded too."""
 
 EPISODE_FILE_BYTES = 2 * 2**30
 """Bytes of an episode's files together. Two hundred steps with screenshots take 0.6 GB."""
@@ -76,6 +82,37 @@ def memory_limit(limit: int = EPISODE_BYTES) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+@contextmanager
+def alone(lock_file: Path, waiting: Callable[[], object]) -> Iterator[None]:
+    """Wait until no other process works under the same lock file. The lock of a process that is killed is free.
+
+    Args:
+        waiting: is called twice a second until then, and once at the end.
+    """
+    try:
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        file = lock_file.open("w")
+    except OSError:  # no place for a lock: go on without it
+        yield
+        return
+    with file:
+        while not _locked(file):
+            waiting()
+            time.sleep(0.5)
+        waiting()
+        yield
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        pass
+    return True
 
 
 def _address_space() -> int:

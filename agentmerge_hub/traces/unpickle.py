@@ -281,15 +281,14 @@ def loads(data: bytes, packed: int | None = None) -> Any:
 
     Raises:
         Refused: if it is damaged, tries to call anything, or is out of bounds.
+        MemoryError: if memory runs out.
     """
     collecting = gc.isenabled()
     gc.disable()  # nothing that is built is freed before the end; looking for it takes a third of the time
     try:
         return _Unpickler(data, len(data) if packed is None else packed).load()
-    except Refused:
+    except (Refused, MemoryError):
         raise
-    except MemoryError:
-        raise Refused("needs more memory than there is") from None
     except IndexError:
         raise Refused("ends in the middle, or takes what is not there") from None
     except Exception as error:  # a damaged program can fail anywhere in the machine

@@ -2,15 +2,20 @@
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import pyarrow as pa
+import pytest
 from made_traces import write_episode
 
+from agentmerge_hub.dataset import partial_tables
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.worker_pool import run, run_in_processes
 from agentmerge_hub.dataset.workers import WorkerConfig
+from agentmerge_hub.traces import limits
 from agentmerge_hub.traces.find import Found, find_episodes
 
 
@@ -38,3 +43,31 @@ def test_an_episode_that_kills_its_process_is_in_the_ledger_and_the_others_are_r
     samples = pa.concat_tables(part.samples for part in tables)
     here = pa.concat_tables(part.samples for _, part in run(config, [good], 1))
     assert samples.equals(here)
+
+
+def hold(lock: Path, seconds: float) -> None:
+    with limits.alone(lock, lambda: None):
+        (lock.parent / "held").touch()
+        time.sleep(seconds)
+
+
+def test_an_episode_that_needs_much_memory_waits_for_the_others(
+    tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTMERGE_CACHE", str(tmp_path))
+    small = write_episode(tmp_path / "t", "miniwob.click-dialog", 1, name="a small one")
+    large = write_episode(tmp_path / "t", "miniwob.click-dialog", 2, name="large", obs={"blob": os.urandom(24 * 2**20)})
+    monkeypatch.setattr(partial_tables, "SHARED_EPISODE_BYTES", 48 * 2**20)
+    other = Thread(target=hold, args=(tmp_path / "large-episode.lock", 1.0))
+    other.start()
+    while not (tmp_path / "held").exists():
+        time.sleep(0.01)
+    reported: list[int] = []
+    found = find_episodes([tmp_path / "t"])
+    assert [one.folder for one in found] == [small, large]
+    config = WorkerConfig(Settings(), str(tokenizer_folder))
+    config.process(found[:1])  # imports take memory too
+    part = config.process(found, started=reported.append)
+    assert [status.readable for status in part.episodes] == [True, True] and part.samples.num_rows == 2
+    assert reported[:2] == [0, 1] and reported.count(0) == 1 and reported.count(1) > 2
+    other.join()
