@@ -75,8 +75,9 @@ def build(
     if ray:
         from agentmerge_hub.dataset.ray_workers import run_on_ray as start
     made = start(worker_config, [[episode for _, episode in batch] for batch in batches], workers)
-    for batch, (_, part) in zip(batches, track(made, "Reading and fitting", len(batches), transient=True)):
-        cache.add(part, [key for key, _ in batch])
+    key_of = {episode: key for key, episode in new}
+    for read, part in track(made, "Reading and fitting", len(batches), transient=True):
+        cache.add(part, [key_of[episode] for episode in read])
     known = cache.entries()
     entries = [known[key] for key in episodes]
     check_names(settings, {entry.status.task for entry in entries}, {entry.status.agent for entry in entries})

@@ -88,6 +88,9 @@ STEP_SCHEMA = pa.schema(
 )
 """Rows of the config ``episodes``: one per decision, with the untrimmed page, to fit it to another window."""
 
+PART_BYTES = 2**28
+"""Bytes of tables after which the other episodes of a batch become another part: hostile ones can hold 256 MB of text each."""
+
 MAX_ROW_BYTES = 1_900_000
 """The Hub's viewer shows rows below 2 MB: a longer step loses its HTML first, then its recorded prompt."""
 
@@ -114,7 +117,7 @@ class PartialTables:
     steps: pa.Table
     ledger: pa.Table
     episodes: list[EpisodeStatus]
-    """One per episode, in the order of the batch."""
+    """One per episode, in the order of the batch: all of it, or a part of it."""
 
 
 @dataclass
@@ -144,8 +147,9 @@ def make_partial_tables(
     read: Callable[..., Episode] = reload.read_input,
     failed: Mapping[int, str] = MappingProxyType({}),
     started: Callable[[int], object] | None = None,
+    first: int = 0,
 ) -> PartialTables:
-    """Read, select, redact, render, fit and check a batch of episodes.
+    """Read, select, redact, render, fit and check a batch of episodes, or as many of them as fill a part.
 
     An episode that cannot be processed, for whatever reason, is in the ledger; it never ends the batch.
 
@@ -153,11 +157,13 @@ def make_partial_tables(
         read: reads an episode; arguments as reload.read_input.
         failed: number in the batch → why an episode is not processed again.
         started: is called with the number of each episode before it is read, and while it waits for memory.
+        first: number of the episode to begin with.
     """
     images = settings.has_screenshots
     statuses: list[EpisodeStatus] = []
     tables: list[tuple[pa.Table, pa.Table, pa.Table]] = []
-    for number, found in enumerate(batch):
+    n_bytes = 0
+    for number, found in enumerate(batch[first:], first):
         report = partial(started, number) if started else lambda: None
         report()
         try:
@@ -184,6 +190,9 @@ def make_partial_tables(
             rows = _unreadable(found, f"{type(error).__name__}: {error}", scanner)
             tables.append(rows.tables(images=images))
         statuses.append(rows.status)
+        n_bytes += sum(table.nbytes for table in tables[-1])
+        if n_bytes > PART_BYTES:
+            break
     samples, steps, ledger = (pa.concat_tables(of_kind) for of_kind in zip(*tables))
     return PartialTables(samples, steps, ledger, statuses)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.dataset.partial_tables import PartialTables
-from agentmerge_hub.dataset.workers import Batch, WorkerConfig
+from agentmerge_hub.dataset.workers import Batch, WorkerConfig, with_episodes
 from agentmerge_hub.errors import UserError
 
 
@@ -37,7 +37,7 @@ def run_on_ray(config: WorkerConfig, batches: list[Batch], workers: int) -> Iter
             result = ray.get(pending.pop(0))
             if isinstance(result, str):
                 raise UserError(result)
-            yield batch, result
+            yield from with_episodes(batch, result)
             if index + n_ahead < len(batches):
                 pending.append(remote.remote(shared, _absolute(batches[index + n_ahead])))
     finally:
@@ -45,8 +45,8 @@ def run_on_ray(config: WorkerConfig, batches: list[Batch], workers: int) -> Iter
             ray.shutdown()
 
 
-def _process(config: WorkerConfig, batch: Batch) -> PartialTables | str:
-    """The partial tables, or an error message: Ray would wrap an exception in its traceback."""
+def _process(config: WorkerConfig, batch: Batch) -> list[PartialTables] | str:
+    """The partial tables of a batch, or an error message: Ray would wrap an exception in its traceback."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     worker = f"the Ray worker on {socket.gethostname()}"
     for found in batch:
@@ -56,7 +56,7 @@ def _process(config: WorkerConfig, batch: Batch) -> PartialTables | str:
                 "as on a shared disk"
             )
     try:
-        return config.process(batch)
+        return list(config.process(batch))
     except UserError as error:
         return f"{worker}: {error}"
 

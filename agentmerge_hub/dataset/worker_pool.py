@@ -7,7 +7,7 @@ from multiprocessing import connection, get_context
 from typing import Any
 
 from agentmerge_hub.dataset.partial_tables import PartialTables
-from agentmerge_hub.dataset.workers import Batch, WorkerConfig, block_torch_import
+from agentmerge_hub.dataset.workers import Batch, WorkerConfig, block_torch_import, with_episodes
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.traces.limits import EPISODE_SECONDS
 
@@ -27,6 +27,8 @@ class _Worker:
     batch: int | None = None
     episode: int | None = None
     since: float = 0.0
+    n_done: int = 0
+    """Episodes of the batch whose tables arrived."""
 
 
 @dataclass
@@ -39,11 +41,11 @@ class _State:
     deaths: dict[tuple[int, int | None], int] = field(default_factory=dict)
     """Batch and episode → how often a process ended there."""
     waiting: list[int] = field(default_factory=list)
-    results: dict[int, PartialTables] = field(default_factory=dict)
+    arrived: list[tuple[Batch, PartialTables]] = field(default_factory=list)
 
 
 def run(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tuple[Batch, PartialTables]]:
-    """Each batch with its partial tables, in the order of the batches: in this process, or on several cores.
+    """Partial tables, each with its episodes: made in this process, or on several cores.
 
     Raises:
         UserError: see run_in_processes.
@@ -51,11 +53,12 @@ def run(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tu
     if min(workers, len(batches)) > 1:
         yield from run_in_processes(config, batches, workers)
     else:
-        yield from ((batch, config.process(batch)) for batch in batches)
+        for batch in batches:
+            yield from with_episodes(batch, config.process(batch))
 
 
 def run_in_processes(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tuple[Batch, PartialTables]]:
-    """Each batch with its partial tables, in the order of the batches.
+    """Partial tables, each with its episodes, in any order: as they arrive, so that none wait in memory.
 
     Raises:
         UserError: a worker reports one, or processes end before they reach an episode.
@@ -63,18 +66,16 @@ def run_in_processes(config: WorkerConfig, batches: list[Batch], workers: int) -
     state = _State(batches, waiting=list(range(len(batches))))
     pool = [_start(config) for _ in range(min(workers, len(batches)))]
     try:
-        for number, batch in enumerate(batches):
-            while number not in state.results:
-                _dispatch(pool, state, ahead=number + 2 * workers)
-                ready = connection.wait([worker.pipe for worker in pool], timeout=1.0)
-                for place, worker in enumerate(pool):
-                    if worker.pipe in ready and not _receive(worker, state):
-                        pool[place] = _replace(worker, state, config)
-                    elif (
-                        worker.episode is not None and time.monotonic() - worker.since > EPISODE_SECONDS + GRACE_SECONDS
-                    ):
-                        pool[place] = _replace(worker, state, config, stalled=True)
-            yield batch, state.results.pop(number)
+        while state.waiting or any(worker.batch is not None for worker in pool):
+            _dispatch(pool, state)
+            ready = connection.wait([worker.pipe for worker in pool], timeout=1.0)
+            for place, worker in enumerate(pool):
+                if worker.pipe in ready and not _receive(worker, state):
+                    pool[place] = _replace(worker, state, config)
+                elif worker.episode is not None and time.monotonic() - worker.since > EPISODE_SECONDS + GRACE_SECONDS:
+                    pool[place] = _replace(worker, state, config, stalled=True)
+                while state.arrived:
+                    yield state.arrived.pop()
     finally:
         for worker in pool:
             worker.process.kill()
@@ -91,11 +92,11 @@ def _start(config: WorkerConfig) -> _Worker:
     return _Worker(process, ours)
 
 
-def _dispatch(pool: list[_Worker], state: _State, ahead: int) -> None:
-    """Give the next batches to idle workers, not too far ahead of the one that is yielded next."""
+def _dispatch(pool: list[_Worker], state: _State) -> None:
+    """Give the next batches to idle workers."""
     for worker in pool:
-        if worker.batch is None and state.waiting and state.waiting[0] < ahead:
-            worker.batch, worker.episode = state.waiting.pop(0), None
+        if worker.batch is None and state.waiting:
+            worker.batch, worker.episode, worker.n_done = state.waiting.pop(0), None, 0
             try:
                 worker.pipe.send((state.batches[worker.batch], state.failed.get(worker.batch, {})))
             except OSError:  # the process has ended: its pipe reports it
@@ -112,9 +113,12 @@ def _receive(worker: _Worker, state: _State) -> bool:
         worker.episode, worker.since = message, time.monotonic()
     elif isinstance(message, UserError):
         raise message
-    elif worker.batch is not None:
-        state.results[worker.batch] = message
+    elif message is None:
         worker.batch = worker.episode = None
+    elif worker.batch is not None:
+        episodes = state.batches[worker.batch][worker.n_done : worker.n_done + len(message.episodes)]
+        worker.n_done += len(episodes)
+        state.arrived.append((episodes, message))
     return True
 
 
@@ -138,7 +142,7 @@ def _replace(worker: _Worker, state: _State, config: WorkerConfig, stalled: bool
 
 
 def _work(pipe: connection.Connection, config: WorkerConfig) -> None:
-    """The program of a worker process: answer each batch with the numbers of its episodes as they begin, then its tables."""
+    """The program of a worker process: answer each batch with the numbers of its episodes as they begin, its tables, and None."""
     block_torch_import()
     while True:
         try:
@@ -146,7 +150,8 @@ def _work(pipe: connection.Connection, config: WorkerConfig) -> None:
         except EOFError:
             return
         try:
-            result: PartialTables | UserError = config.process(batch, failed, pipe.send)
+            for part in config.process(batch, failed, pipe.send):
+                pipe.send(part)
+            pipe.send(None)
         except UserError as error:
-            result = error
-        pipe.send(result)
+            pipe.send(error)

@@ -30,19 +30,24 @@ class Deadly(Found):
 
 
 def test_an_episode_that_kills_its_process_is_in_the_ledger_and_the_others_are_rows(
-    tmp_path: Path, tokenizer_folder: Path
+    tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed in range(4):
         write_episode(tmp_path / "t", "miniwob.click-dialog", seed)
     good = find_episodes([tmp_path / "t"])
     config = WorkerConfig(Settings(), str(tokenizer_folder))
     batches = [[good[0], Deadly("bad", tmp_path), good[1]], good[2:]]
-    tables = [part for _, part in run_in_processes(config, batches, 2)]
+    made = {tuple(one.source for one in read): part for read, part in run_in_processes(config, batches, 2)}
+    tables = [made[tuple(one.source for one in batch)] for batch in batches]
     assert [status.readable for status in tables[0].episodes] == [True, False, True]
     assert [(row["source"], row["rule"]) for row in tables[0].ledger.to_pylist()] == [("bad", "unreadable")]
     samples = pa.concat_tables(part.samples for part in tables)
     here = pa.concat_tables(part.samples for _, part in run(config, [good], 1))
     assert samples.equals(here)
+    monkeypatch.setattr(partial_tables, "PART_BYTES", 10_000)  # a batch that is too large becomes several parts
+    parts = list(run(config, [good], 1))
+    assert len(parts) > 1 and [one for read, _ in parts for one in read] == good
+    assert pa.concat_tables(part.samples for _, part in parts).equals(here)
 
 
 def hold(lock: Path, seconds: float) -> None:
@@ -66,8 +71,8 @@ def test_an_episode_that_needs_much_memory_waits_for_the_others(
     found = find_episodes([tmp_path / "t"])
     assert [one.folder for one in found] == [small, large]
     config = WorkerConfig(Settings(), str(tokenizer_folder))
-    config.process(found[:1])  # imports take memory too
-    part = config.process(found, started=reported.append)
+    list(config.process(found[:1]))  # imports take memory too
+    (part,) = config.process(found, started=reported.append)
     assert [status.readable for status in part.episodes] == [True, True] and part.samples.num_rows == 2
     assert reported[:2] == [0, 1] and reported.count(0) == 1 and reported.count(1) > 2
     other.join()
