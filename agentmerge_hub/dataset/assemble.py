@@ -20,7 +20,6 @@ from agentmerge_hub.dataset.drop_rules import Dropped
 from agentmerge_hub.dataset.image_columns import loadable, with_image, with_step_image
 from agentmerge_hub.dataset.parquet_writer import SplitWriter, WrittenSplit
 from agentmerge_hub.dataset.part_cache import CacheEntry
-from agentmerge_hub.dataset.partial_tables import STEP_SCHEMA
 from agentmerge_hub.dataset.preferences import pairs, unpaired
 from agentmerge_hub.dataset.preferences.origins import origin_counts
 from agentmerge_hub.dataset.preferences.pairs import write_pairs
@@ -31,6 +30,7 @@ from agentmerge_hub.dataset.redaction.replacement import Replacer
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import assign, split_names
+from agentmerge_hub.dataset.step_rows import STEP_SCHEMA
 from agentmerge_hub.records import LEDGER_SCHEMA, SAMPLE_SCHEMA
 
 

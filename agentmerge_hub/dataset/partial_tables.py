@@ -4,7 +4,6 @@ Batches are independent of each other, so they can be processed in any order and
 batches (deduplication, splits, balance) follow in assemble.py.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -23,15 +22,14 @@ from agentmerge_hub.dataset.redaction.scanner import LineScanner, redact_text
 from agentmerge_hub.dataset.samples import keeps_recorded_prompt, make_samples, shown_by_default
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.split import goal_key
-from agentmerge_hub.dataset.tasks import task
+from agentmerge_hub.dataset.step_rows import STEP_KEYS, STEP_SCHEMA, step_rows
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import shows_thought
-from agentmerge_hub.records import CHAT, LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, Sample, Step
+from agentmerge_hub.records import LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer
 from agentmerge_hub.traces.episode import NeedsMoreMemory, Unreadable
 from agentmerge_hub.traces.find import Found
 from agentmerge_hub.traces.limits import SHARED_EPISODE_BYTES, LimitExceeded, alone, time_limit
-from agentmerge_hub.traces.screenshots import has_marks
 
 KEYS = pa.schema(
     [
@@ -50,51 +48,8 @@ KEYS = pa.schema(
 )
 """Columns of partial tables that assemble.py needs and the dataset does not keep."""
 
-STEP_SCHEMA = pa.schema(
-    [
-        ("episode_id", pa.string()),
-        ("benchmark", pa.string()),
-        ("task", pa.string()),
-        ("category", pa.string()),
-        ("seed", pa.int64()),
-        ("agent", pa.string()),
-        ("teacher", pa.string()),
-        ("license", pa.string()),
-        ("flags", pa.string()),
-        ("action_space", pa.string()),
-        ("date", pa.string()),
-        ("reward", pa.float32()),
-        ("terminated", pa.bool_()),
-        ("truncated", pa.bool_()),
-        ("n_steps", pa.int32()),
-        ("step", pa.int32()),
-        ("goal", pa.string()),
-        ("axtree", pa.string()),
-        ("html", pa.string()),
-        ("focused_bid", pa.string()),
-        ("last_action", pa.string()),
-        ("last_action_error", pa.string()),
-        ("url", pa.string()),
-        ("title", pa.string()),
-        ("tabs", pa.string()),
-        ("thought", pa.string()),
-        ("action", pa.string()),
-        ("executed", pa.string()),
-        ("answer", pa.string()),
-        ("recorded_prompt", CHAT),
-        ("parse_retries", pa.int32()),
-        ("refused_answers", pa.list_(pa.string())),
-    ]
-)
-"""Rows of the config ``episodes``: one per decision, with the untrimmed page, to fit it to another window."""
-
 PART_BYTES = 2**28
 """Bytes of tables after which the other episodes of a batch become another part: hostile ones can hold 256 MB of text each."""
-
-MAX_ROW_BYTES = 1_900_000
-"""The Hub's viewer shows rows below 2 MB: a longer step loses its HTML first, then its recorded prompt."""
-
-STEP_KEYS = pa.schema([("source", pa.string()), ("n_bytes", pa.int64())])
 
 
 @dataclass(frozen=True)
@@ -231,7 +186,7 @@ def _process(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, sca
     ]
     if drop is None:
         rows.dropped += [replace(row, detail=redact_text(row.detail, scanner.allowlist)) for row in made.dropped]
-        rows.steps += _step_rows(episode, settings)
+        rows.steps += step_rows(episode, settings)
     return rows
 
 
@@ -277,45 +232,3 @@ def _sample_row(sample: Sample, episode: Episode, key: str, success: bool) -> di
 
 def _pair_columns(keys: PairKeys | None) -> dict:
     return {} if keys is None else asdict(keys)
-
-
-def _step_rows(episode: Episode, settings: Settings) -> list[dict]:
-    of_episode = {name: getattr(episode, name) for name in STEP_SCHEMA.names if hasattr(episode, name)} | {
-        "category": task(episode.task).category,
-        "license": settings.license_of(episode.teacher),
-        "flags": json.dumps(episode.flags, sort_keys=True),
-        "n_steps": len(episode.steps),
-        "source": episode.source,
-        "reward": episode.reward if episode.scored else None,
-        "image_has_marks": has_marks(settings.screenshots, episode.flags),
-    }
-    rows = []
-    for step in episode.steps:
-        of_page = asdict(step.observation)
-        screenshot = of_page.pop("screenshot")
-        if not settings.keep_html and episode.benchmark != "miniwob" and of_page["axtree"]:  # prompts show it otherwise
-            of_page["html"] = ""
-        size = _size(of_page, step)
-        if size > MAX_ROW_BYTES:
-            size -= len(of_page["html"].encode())
-            of_page["html"] = ""
-        of_step = {
-            "step": step.index,
-            "thought": step.thought,
-            "action": step.action,
-            "executed": step.executed,
-            "answer": step.answer,
-            "recorded_prompt": list(step.messages) if size <= MAX_ROW_BYTES else [],
-            "parse_retries": step.parse_retries,
-            "refused_answers": list(step.refused_answers),
-            "image": image_value(screenshot),
-            "prompt_has_screenshot": step.prompt_has_screenshot,
-            "n_bytes": size + len(screenshot),
-        }
-        rows.append(of_episode | of_page | of_step)
-    return rows
-
-
-def _size(of_page: dict[str, str | None], step: Step) -> int:
-    texts = [*filter(None, of_page.values()), step.answer, *(message["content"] for message in step.messages)]
-    return sum(len(text.encode()) for text in texts)
