@@ -95,7 +95,11 @@ def new_trainer(
         completion_loss.skip_prompt_logits(model)
     else:
         lengths = pc.list_value_length(dataset.with_format("arrow")["input_ids"]).to_pylist()
-        attention_kernel.choose(lengths, sft.num_train_epochs * len(lengths) / sft.world_size)
+        rows = sft.num_train_epochs * len(lengths) / sft.world_size
+        batches = rows / sft.per_device_train_batch_size
+        if sft.max_steps > 0:
+            batches = sft.max_steps * sft.gradient_accumulation_steps
+        attention_kernel.choose(lengths, batches, sft.pad_to_multiple_of or 1)
     return trainer
 
 

@@ -78,9 +78,11 @@ def test_a_gpu_that_could_keep_the_activations_is_told() -> None:
 def test_cudnn_attends_only_where_lengths_repeat() -> None:
     before = torch.backends.cuda.cudnn_sdp_enabled()
     try:
-        attention_kernel.choose([100, 200, 100, 200], passes=8)
+        attention_kernel.choose([100, 200, 100, 200], batches=8)
         assert torch.backends.cuda.cudnn_sdp_enabled()
-        attention_kernel.choose([100, 200, 300, 400], passes=8)
+        attention_kernel.choose([100, 200, 300, 400], batches=8)
         assert not torch.backends.cuda.cudnn_sdp_enabled()
+        attention_kernel.choose([100, 200, 300, 400], batches=8, multiple=256)  # two lengths
+        assert torch.backends.cuda.cudnn_sdp_enabled()
     finally:
         torch.backends.cuda.enable_cudnn_sdp(before)
