@@ -10,9 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from datasets import load_dataset
+from safetensors.torch import load_file, save_file
 
+from agentmerge_hub import manifest
 from agentmerge_hub.agents.plan import plan
 from agentmerge_hub.agents.recipe import Recipe, read
 from agentmerge_hub.analysis import comparison_table, selection
@@ -24,6 +27,7 @@ from agentmerge_hub.records import RESULT_SCHEMA
 from agentmerge_hub.training import arguments
 
 HERE = data_folder("recipes") / "experiments" / "miniwob-cpu"
+PREPARED = HERE.with_name("miniwob-270m")
 
 
 def episodes(path: Path) -> set[tuple[str, int]]:
@@ -44,6 +48,37 @@ def test_nothing_is_chosen_on_what_is_reported_or_collected() -> None:
     assert not {seed for _, seed in chosen} & {seed for _, seed in reported}
     assert not {seed for _, seed in chosen | reported} & {seed for _, seed in collected}
     assert {task for task, _ in chosen | reported} <= {task for task, _ in collected}
+
+
+def test_the_prepared_experiment_chooses_and_trains_on_nothing_that_it_will_report() -> None:
+    gate, chosen = episodes(PREPARED / "gate.yaml"), episodes(PREPARED / "validation.yaml")
+    instruct, agent = ({e for e in episodes(PREPARED / f"collect-{name}.yaml")} for name in ("instruct", "agent"))
+    unseen = {task for task, seed in gate if seed == 900}
+    assert (len(unseen), len(instruct), len(agent)) == (63, 1800, 2080)
+    assert not unseen & {task for task, _ in instruct | agent | chosen}
+    assert not {task for task, _ in instruct} & {task for task, _ in agent}
+    assert not (gate | chosen) & (instruct | agent)
+    subprocess.run(["bash", "-n", str(PREPARED / "run.sh")], check=True)
+
+
+def test_what_a_run_changed_is_stored_in_four_bits(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    before = {"a.weight": torch.randn(8, 128, generator=generator), "norm": torch.ones(64), "same": torch.ones(4, 64)}
+    change = 0.01 * torch.randn(8, 128, generator=generator)
+    for name, add in (("base", 0), ("run", 1)):
+        weights = before | {"a.weight": before["a.weight"] + add * change, "norm": before["norm"] + add * 0.25}
+        (tmp_path / name).mkdir()
+        save_file(weights, tmp_path / name / "model.safetensors")
+        manifest.write(tmp_path / name, "sft", config={"learning_rate": 1e-4, "method": "base_finetuned"})
+    script = [sys.executable, str(PREPARED / "deltas.py")]
+    subprocess.run([*script, "encode", "base", "run", "d.safetensors"], cwd=tmp_path, check=True)
+    subprocess.run([*script, "decode", "base", "d.safetensors", "again"], cwd=tmp_path, check=True)
+    again = load_file(tmp_path / "again" / "model.safetensors")
+    assert torch.equal(again["norm"], before["norm"] + 0.25) and torch.equal(again["same"], before["same"])
+    error = again["a.weight"] - before["a.weight"] - change
+    assert 0 < error.norm() < 0.12 * change.norm()
+    assert set(load_file(tmp_path / "d.safetensors")) == {"a.weight.levels", "a.weight.scale", "norm"}
+    assert manifest.read(tmp_path / "again")["config"]["learning_rate"] == 1e-4
 
 
 def test_both_studies_use_the_same_agent() -> None:

