@@ -6,8 +6,9 @@ torch is imported where it is needed: its import takes over a second, in which t
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from math import prod
 from pathlib import Path
 
@@ -35,11 +36,11 @@ def merge(jobs: Sequence[MergeJob], settings: MergeSettings | None = None) -> li
 
     Returns:
         One result a job, in their order. A merge that fails has its problem there; nothing of it is kept, and the others are
-        not affected.
+        not affected. Where the disk fills up, merges are given up one by one, so that the others are finished.
 
     Raises:
-        UserError: if the settings name a device that is not here, or the operating system refuses to write, e.g. on a full
-            disk; nothing unfinished is kept.
+        UserError: if the settings name a device that is not here, or the operating system refuses to read or write what all
+            merges need; nothing unfinished is kept.
     """
     settings = settings or MergeSettings()
     settings.check()
@@ -86,7 +87,7 @@ def _write(
         except UserError as error:
             run.fail(str(error))
     inputs = {folder for run in _live(runs) for folder in run.opened.read_folders}
-    hashes = [pool.submit(_file_hashes, inputs)]
+    input_hashes = pool.submit(_file_hashes, inputs)
     from agentmerge_hub.merging.engine import mergekit_backend
 
     for run in _live(runs):
@@ -96,11 +97,13 @@ def _write(
                 model_files.drop_auto_map(run.folder)
     for group in _grouped([run for run in _live(runs) if run.formula is not None]):
         _stream(group, settings)
-    folders = [run.folder for run in _live(runs)]
-    hashes += [pool.submit(_weight_hashes, folders), pool.submit(_flush, folders)]
+    written = {
+        run.folder: (pool.submit(_weight_hashes, run.folder), pool.submit(_flush, run.folder)) for run in _live(runs)
+    }
     results = []
     for run in runs:
         if run.problem is None:
+            hashes = (input_hashes, *written[run.folder])
             results.append(_finish(run, hashes, reply=settings.reply and not settings.quick, started=started))
         else:
             results.append(MergeResult(run.job.out, None, run.problem, run.lacks_space))
@@ -140,7 +143,9 @@ def _stream(runs: Sequence[MergeRun], settings: MergeSettings) -> None:
             model_files.write(run.job.spec.text, SPEC_FILE, run.opened, run.folder, run.formula.out_dtype)
             writer = ShardWriter(run.folder, run.opened.shapes, run.formula.out_dtype, settings.shard_bytes)
             stack.callback(writer.close)
-            merges.append(streaming.StreamedMerge(run.formula, run.job.where, writer.write))
+            disk = run.folder.stat().st_dev
+            discard = partial(_discard, run, writer.discard)
+            merges.append(streaming.StreamedMerge(run.formula, run.job.where, writer.write, discard, disk))
         first = runs[0].opened
         tensors = {reference: found for run in runs for reference, found in run.opened.tensors.items()}
         total = sum(prod(shape) for shape in first.shapes.values())
@@ -149,23 +154,26 @@ def _stream(runs: Sequence[MergeRun], settings: MergeSettings) -> None:
                 merges, tensors, first.shapes, first.architecture.depth, bar.update, device=settings.device
             )
     for index, problem in failed.items():
-        runs[index].fail(problem)
+        run = runs[index]
+        run.fail(f"{run.job.out}: {problem}" if run.lacks_space else problem)
+
+
+def _discard(run: MergeRun, free: Callable[[], None]) -> None:
+    run.lacks_space = True
+    free()
 
 
 def _file_hashes(folders: set[Path]) -> Hashes:
     return {folder: input_file_hashes(folder) for folder in folders}
 
 
-def _weight_hashes(folders: Sequence[Path]) -> Hashes:
-    return {
-        folder: {path.name: content_hash.file_hash_by_process(path) for path in folder.glob("*.safetensors")}
-        for folder in folders
-    }
+def _weight_hashes(folder: Path) -> Hashes:
+    return {folder: {path.name: content_hash.file_hash_by_process(path) for path in folder.glob("*.safetensors")}}
 
 
-def _flush(folders: Sequence[Path]) -> Hashes:
+def _flush(folder: Path) -> Hashes:
     """Bring written weights to the disk. It returns no hashes, but raises an error of the disk."""
-    for path in (path for folder in folders for path in folder.glob("*.safetensors")):
+    for path in folder.glob("*.safetensors"):
         sync_path(path)
     return {}
 
@@ -174,17 +182,18 @@ def _finish(run: MergeRun, hashes: Sequence[Future[Hashes]], *, reply: bool, sta
     """Check a written model, write its card and manifest, and let it appear."""
     spec, inputs, folder, out = run.job.spec, run.opened, run.folder, run.job.out
     try:
-        model_files.complete(inputs, folder)
-        wrong = model_checks.findings(folder, inputs, by_mergekit=run.formula is None)
-        if wrong:
-            raise UserError(f"the merge is not usable: {'; '.join(wrong)}")
-        answer = model_checks.reply(folder) if reply else None
-        roles = provenance.roles_of(spec)
-        (folder / "README.md").write_text(model_card.draft(out.name, spec, roles, inputs), encoding="utf-8")
-        counts = {**provenance.counts_of(folder), "reply": answer}
-        known = {path: found for future in hashes for path, found in future.result().items()}
-        provenance.write_manifest(folder, spec, inputs, counts=counts, started=started, known=known)
-        run.stack.close()
+        with os_errors_as_sentences(out):
+            model_files.complete(inputs, folder)
+            wrong = model_checks.findings(folder, inputs, by_mergekit=run.formula is None)
+            if wrong:
+                raise UserError(f"the merge is not usable: {'; '.join(wrong)}")
+            answer = model_checks.reply(folder) if reply else None
+            roles = provenance.roles_of(spec)
+            (folder / "README.md").write_text(model_card.draft(out.name, spec, roles, inputs), encoding="utf-8")
+            counts = {**provenance.counts_of(folder), "reply": answer}
+            known = {path: found for future in hashes for path, found in future.result().items()}
+            provenance.write_manifest(folder, spec, inputs, counts=counts, started=started, known=known)
+            run.stack.close()
     except UserError as error:
         wait(hashes)  # files that are being hashed stay until they are
         run.fail(_renamed(str(error), run))

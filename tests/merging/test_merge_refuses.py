@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.merge import merge_one
+from agentmerge_hub.merging.merge import merge, merge_one
 from agentmerge_hub.merging.merge_job import MergeJob, MergeResult, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.package_data import data_folder
@@ -100,13 +101,15 @@ def test_values_that_are_not_finite(value: float, method: str) -> None:
         run(method)
 
 
-def test_a_result_that_overflows_its_type() -> None:
-    change("agent", lambda weights: weights["model.norm.weight"].__setitem__(3, 2e5))
-    text = (data_folder("recipes") / "merge" / "agentmerge.yml").read_text()
-    with pytest.raises(UserError, match=r"model\.norm\.weight is not finite in spec.*overflows float16"):
+@pytest.mark.parametrize("method", ["agentmerge", "ties", "slerp", "nuslerp", "dare_ties", "breadcrumbs"])
+def test_a_result_that_overflows_its_type(method: str) -> None:
+    """Computed here or by mergekit: infinities are not written."""
+    change("agent", lambda weights: weights["model.norm.weight"].__setitem__(3, 1e6))
+    text = (data_folder("recipes") / "merge" / f"{method}.yml").read_text()
+    with pytest.raises(
+        UserError, match=r"model\.norm\.weight .*not finite.*the inputs are finite, the merge overflows"
+    ):
         run(text=text.replace("out_dtype: bfloat16", "out_dtype: float16"))
-    with pytest.raises(UserError, match=r"not finite.*the inputs are finite, the merge overflows"):
-        run(text=(data_folder("recipes") / "merge" / "slerp.yml").read_text().replace("bfloat16", "float16"))
 
 
 def test_a_nan_that_mergekit_would_write() -> None:
@@ -215,3 +218,22 @@ def test_a_disk_that_fills_up(small_disk: Callable[[int], Path]) -> None:
     with pytest.raises(UserError, match="no space is left on the disk"):
         run(out=disk / "out")
     assert list(disk.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_in_a_pass_leaves_the_first_merge(small_disk: Callable[[int], Path]) -> None:
+    weights = sum(tensor.numel() * 2 for tensor in load_file("base/model.safetensors").values())
+    copied = sum(path.stat().st_size for path in Path("instruct").iterdir() if "safetensors" not in path.name)
+    disk = small_disk(2 * (weights + copied) + (8 << 10))
+    recipe = specs.read(data_folder("recipes") / "merge" / "agentmerge.yml")
+    jobs = [
+        MergeJob(specs.with_values(recipe, LOCAL | {"lambda": value}, "spec"), disk / value, "spec")
+        for value in ("0.3", "0.5")
+    ]
+    first, second = merge(jobs, MergeSettings(reply=False))
+    assert first.problem is None and second.lacks_space
+    assert f"{disk}/0.5: no space is left on the disk" in str(second.problem)
+    assert [path.name for path in disk.iterdir()] == ["0.3"]
+    written = (first.out / "model.safetensors").read_bytes()
+    shutil.rmtree(first.out)
+    merge_one(jobs[0], MergeSettings(reply=False))
+    assert (first.out / "model.safetensors").read_bytes() == written

@@ -64,6 +64,11 @@ class ShardWriter:
         view = values.contiguous().view(torch.uint8).numpy().data
         _write_all(descriptor, view, start + begin * self._width)
 
+    def discard(self) -> None:
+        """Empty the files: their disk space is free at once, while other threads may still write."""
+        for descriptor in self._descriptors:
+            os.ftruncate(descriptor, 0)
+
     def close(self) -> None:
         """Close the files."""
         while self._descriptors:

@@ -1,9 +1,10 @@
 """One pass over the inputs of one merge or many: every chunk of every tensor is read once and used by every merge.
 
 Memory stays at a few chunks a thread, whatever the models' size; ties also keeps masks (`ties_mask`). Weights are read with
-plain reads into buffers, not mapped. A merge that fails does not stop the others.
+plain reads into buffers, not mapped. A merge that fails does not stop the others; a full disk fails the last merge.
 """
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +14,14 @@ from math import prod
 
 import torch
 
-from agentmerge_hub.errors import UserError
+from agentmerge_hub.errors import UserError, os_error_sentence
 from agentmerge_hub.merging.engine import arithmetic, ties_mask
 from agentmerge_hub.merging.inputs.adapter import AdaptedTensor
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
 from agentmerge_hub.merging.inputs.tensor_reader import CHUNK_SIZE, TORCH_DTYPES, TensorReader, keep_buffers
 from agentmerge_hub.merging.specs.formula import Coefficients, Formula, coefficients_of
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class StreamedMerge:
     """The spec, for messages."""
     write: Callable[[str, int, torch.Tensor], None]
     """Receives a tensor's name, the index of the first value, and values in the formula's out_dtype."""
+    discard: Callable[[], None] = lambda: None
+    """Frees the disk space of what was written; called where the disk cannot take this merge."""
+    disk: int = 0
+    """The file system that is written to: merges on one of them share its space."""
 
 
 def run(
@@ -52,8 +59,8 @@ def run(
             sums of many models) is computed on the CPU.
 
     Returns:
-        Index of each merge that failed → why: its result is not finite, or one of its inputs ends early. The others are
-        complete.
+        Index of each merge that failed → why: its result is not finite, one of its inputs ends early, or the disk is full.
+        The others are complete.
     """
     keep_buffers()
     references = list(dict.fromkeys(reference for merge in merges for reference in merge.formula.references))
@@ -150,10 +157,31 @@ class _TensorMerge:
                 result = self._combine(merge.formula, self.numbers[index], values, masks)
                 problem = self._not_finite(result, merge, values)
             if problem is None:
-                merge.write(self.name, begin, result.to(TORCH_DTYPES[merge.formula.out_dtype]))
+                self._write(index, begin, result.to(TORCH_DTYPES[merge.formula.out_dtype]))
             else:
                 with self._lock:
                     self.failed.setdefault(index, problem)
+
+    def _write(self, index: int, begin: int, values: torch.Tensor) -> None:
+        """Write a chunk of a merge. Where the disk is full, the last merge on it is discarded, so that the others fit."""
+        merge = self.merges[index]
+        while True:
+            before = len(self.failed)
+            if index in self.failed:
+                return
+            try:
+                merge.write(self.name, begin, values)
+                return
+            except OSError as error:
+                if error.errno not in (*_DISK_FULL, errno.EFBIG):
+                    raise
+                with self._lock:
+                    if len(self.failed) > before:
+                        continue  # another thread has freed space
+                    sharing = [i for i in self.merges if i not in self.failed and self.merges[i].disk == merge.disk]
+                    last = max(sharing) if error.errno in _DISK_FULL else index  # a file too large fails alone
+                    self.failed[last] = os_error_sentence(error) or str(error)
+                    self.merges[last].discard()
 
     def _combine(
         self,
