@@ -144,9 +144,13 @@ def load_config(name: str, revision: str | None = None, overrides: Mapping[str, 
             raise UserError(
                 f"model_init_kwargs sets {', '.join(sorted(unused))}, which the configuration of {name} does not have"
             )
-        return loaded
     except (OSError, ValueError) as error:
         raise UserError(f"no model at {name!r}: no such folder, and no model that can be reached on the Hub") from error
+    if not loaded.architectures:
+        raise UserError(
+            f'config.json of {name} has no architectures: add the model\'s class, e.g. "architectures": ["LlamaForCausalLM"]'
+        )
+    return loaded
 
 
 def load_model(name: str, revision: str | None = None, overrides: Mapping[str, Any] | None = None) -> PreTrainedModel:

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import finetune
+from agentmerge_hub.training import finetune, model_loading
 
 
 def logged(run: Path, figure: str) -> list[float]:
@@ -155,3 +155,9 @@ def write_dataset(folder: Path, rows: dict[str, list]) -> Path:
     files = "".join(f"  - {{split: {split}, path: {split}.parquet}}\n" for split in rows)
     (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: all\n  data_files:\n{files}---\n")
     return folder
+
+
+def test_a_configuration_without_the_class_of_its_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "hidden_size": 16}))
+    with pytest.raises(UserError, match="has no architectures: add the model's class"):
+        model_loading.load_config(str(tmp_path))

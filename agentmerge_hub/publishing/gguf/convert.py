@@ -1,6 +1,7 @@
 """`agentmerge gguf`: a model folder → a GGUF file beside its weights, for llama.cpp, made by llama.cpp's own converter."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from agentmerge_hub.publishing.gguf.compare import compare
 
 FORMATS = ("bf16", "f16", "q8_0")
 _PROGRAM = "convert-hf-to-gguf"
+_UNKNOWN_TOKENIZER = "BPE pre-tokenizer was not recognized"
 
 
 def convert(folder: Path, number_format: str) -> Path:
@@ -45,8 +47,7 @@ def convert(folder: Path, number_format: str) -> Path:
     try:
         done = subprocess.run(command, env=os.environ | {"HF_HUB_OFFLINE": "1"}, capture_output=True, text=True)
         if done.returncode or not part.is_file():
-            lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
-            raise UserError(f"{_PROGRAM} cannot convert {folder}: {lines[-1].strip()[:300]}")
+            raise UserError(f"{_PROGRAM} cannot convert {folder}: {_reason(done.stderr)}")
         if findings := compare(folder, part):
             raise UserError(f"{_PROGRAM} wrote another model than {folder}: {findings[0]}")
         part.rename(out)
@@ -55,3 +56,11 @@ def convert(folder: Path, number_format: str) -> Path:
     if (folder / manifest.NAME).is_file():
         manifest.update_output(folder, out.name)
     return out
+
+
+def _reason(stderr: str) -> str:
+    """What the converter's last line says, without the exception's name."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["no message"]
+    if _UNKNOWN_TOKENIZER in lines[-1]:
+        return "llama.cpp does not know its tokenizer, only those of published models; serve the folder with vLLM or transformers"
+    return re.sub(r"^[\w.]*(?:Error|Exception): ", "", lines[-1])[:300]

@@ -150,5 +150,5 @@ def test_a_user_error_of_a_conversion_is_one_sentence(converted: Path, tmp_path:
     assert "exists already" in str(done.exception)
     stage_outputs.tiny_llama(tokenizer_folder, tmp_path / "other")
     done = CliRunner().invoke(agentmerge, ["gguf", str(tmp_path / "other")])
-    assert "cannot convert" in str(done.exception) and "BPE pre-tokenizer was not recognized" in str(done.exception)
+    assert "cannot convert" in str(done.exception) and "llama.cpp does not know its tokenizer" in str(done.exception)
     assert not list((tmp_path / "other").glob("*gguf*"))
