@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import extract_model_from_parallel
+from huggingface_hub.errors import StrictDataclassError
 from peft import PeftConfig, PeftMixedModel, PeftModel, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -134,7 +135,7 @@ def load_config(name: str, revision: str | None = None, overrides: Mapping[str, 
         overrides: keys of the configuration that a run sets otherwise.
 
     Raises:
-        UserError: if there is no such model, or its configuration has no such key.
+        UserError: if there is no such model, its configuration is not valid, or it has no such key.
     """
     try:
         loaded, unused = AutoConfig.from_pretrained(
@@ -144,6 +145,10 @@ def load_config(name: str, revision: str | None = None, overrides: Mapping[str, 
             raise UserError(
                 f"model_init_kwargs sets {', '.join(sorted(unused))}, which the configuration of {name} does not have"
             )
+    except StrictDataclassError as error:
+        raise UserError(
+            f"config.json of {name} is not valid: {' '.join(str(error.__cause__ or error).split())}"
+        ) from error
     except (OSError, ValueError) as error:
         raise UserError(f"no model at {name!r}: no such folder, and no model that can be reached on the Hub") from error
     if not loaded.architectures:

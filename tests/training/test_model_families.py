@@ -157,7 +157,11 @@ def write_dataset(folder: Path, rows: dict[str, list]) -> Path:
     return folder
 
 
-def test_a_configuration_without_the_class_of_its_model_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "hidden_size": 16}))
-    with pytest.raises(UserError, match="has no architectures: add the model's class"):
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [({"hidden_size": 32}, "has no architectures: add the model's class"), ({"hidden_size": 16}, "is not valid")],
+)
+def test_a_configuration_that_no_model_can_be_made_of_is_refused(tmp_path: Path, config: dict, said: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"} | config))
+    with pytest.raises(UserError, match=said):
         model_loading.load_config(str(tmp_path))
