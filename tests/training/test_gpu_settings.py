@@ -86,3 +86,10 @@ def test_cudnn_attends_only_where_lengths_repeat() -> None:
         assert torch.backends.cuda.cudnn_sdp_enabled()
     finally:
         torch.backends.cuda.enable_cudnn_sdp(before)
+
+
+def test_a_run_that_nearly_fills_a_gpu_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_estimate, "available_memory", lambda: (85.0e9, "GPU"))
+    nearly = memory_estimate.Estimate(memory=82.6e9, disk=0.0, checkpoints=0)  # this run ended in "out of memory"
+    assert "lower per_device_train_batch_size" in str(memory_estimate.memory_warning(nearly))
+    assert memory_estimate.memory_warning(memory_estimate.Estimate(memory=44.4e9, disk=0.0, checkpoints=0)) is None
