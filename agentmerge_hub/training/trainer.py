@@ -99,7 +99,7 @@ def new_trainer(
         batches = rows / sft.per_device_train_batch_size
         if sft.max_steps > 0:
             batches = sft.max_steps * sft.gradient_accumulation_steps
-        attention_kernel.choose(lengths, batches, sft.pad_to_multiple_of or 1)
+        attention_kernel.choose(lengths, batches, int(sft.pad_to_multiple_of or 1))
     return trainer
 
 
