@@ -54,7 +54,8 @@ def test_an_operating_system_error_is_one_sentence_before_any_work(tmp_path: Pat
 @pytest.mark.parametrize("place", ["import", "callback"])
 def test_ctrl_c_while_modules_are_imported_is_one_sentence(tmp_path: Path, module: str, place: str) -> None:
     code = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 class Callback:
     def __del__(self):
         raise KeyboardInterrupt  # Python prints and ignores exceptions here

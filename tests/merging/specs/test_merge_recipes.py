@@ -191,7 +191,7 @@ def test_the_tiny_recipe_is_the_recipe() -> None:
     tiny = specs.read(RECIPES / "tiny" / "agentmerge.yml")
     full = specs.read(RECIPES / "agentmerge.yml")
     paths = {name: str(value) for name, value in tiny.names.items() if isinstance(value, str)}
-    assert specs.with_values(full, paths, "full").text == tiny.text
+    assert specs.with_values(full, paths, "full").text == tiny.text.replace("recipes/merge/tiny/", "recipes/merge/")
 
 
 def test_what_can_be_streamed_is_streamed() -> None:
