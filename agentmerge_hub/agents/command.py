@@ -1,6 +1,7 @@
 """Verbs of `agentmerge`: collect, evaluate, watch, serve, xray."""
 
 import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -157,10 +158,11 @@ def _required(out: Path | None) -> Path:
 
 
 def _stop_on_terminate() -> None:
-    """Let SIGTERM end workers, browsers and servers as Ctrl-C does. Ctrl-C is set too: a script's background job ignores it by
-    default."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let SIGTERM end workers, browsers and servers as Ctrl-C does, until the command ends. Ctrl-C is set too: a script's
+    background job ignores it by default."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.signal(number, signal.default_int_handler)
+        click.get_current_context().call_on_close(partial(signal.signal, number, before or signal.SIG_DFL))
 
 
 def _print_dry_run(found: "DryRun") -> None:

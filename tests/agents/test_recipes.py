@@ -1,5 +1,6 @@
 """Recipes: the shipped ones are valid, a wrong one is one sentence, WorkArena is planned without an instance."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,9 @@ episodes: [{{split: validation}}]
     recipe.write_text(text.replace("lr1-*", "lr2-*"))
     with pytest.raises(UserError, match=r"no model folder matches .*lr2.*, the path of candidate 'merge'"):
         read(recipe)
+
+
+def test_signals_are_handled_as_before_once_a_command_has_ended(tmp_path: Path) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    assert CliRunner().invoke(collect, [str(tmp_path / "absent.yaml"), "-o", str(tmp_path / "out")]).exit_code == 1
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
