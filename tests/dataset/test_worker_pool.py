@@ -1,5 +1,6 @@
 """Worker processes: one episode that ends its process is set aside, and the others become rows."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -56,23 +57,28 @@ def hold(lock: Path, seconds: float) -> None:
         time.sleep(seconds)
 
 
-def test_an_episode_that_needs_much_memory_waits_for_the_others(
-    tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AGENTMERGE_CACHE", str(tmp_path))
-    small = write_episode(tmp_path / "t", "miniwob.click-dialog", 1, name="a small one")
-    large = write_episode(tmp_path / "t", "miniwob.click-dialog", 2, name="large", obs={"blob": os.urandom(24 * 2**20)})
-    monkeypatch.setattr(partial_tables, "SHARED_EPISODE_BYTES", 48 * 2**20)
-    other = Thread(target=hold, args=(tmp_path / "large-episode.lock", 1.0))
-    other.start()
-    while not (tmp_path / "held").exists():
-        time.sleep(0.01)
+def build_beside_another(folder: Path, tokenizer: Path) -> tuple[list[bool], int, list[int]]:
+    """What is read of a small and a large episode while another process works on a large one, in a process that has no memory to
+    spare yet."""
+    os.environ["AGENTMERGE_CACHE"] = str(folder)
+    write_episode(folder / "t", "miniwob.click-dialog", 1, name="a small one")
+    write_episode(folder / "t", "miniwob.click-dialog", 2, name="large", obs={"blob": os.urandom(24 * 2**20)})
+    partial_tables.SHARED_EPISODE_BYTES = 48 * 2**20
     reported: list[int] = []
-    found = find_episodes([tmp_path / "t"])
-    assert [one.folder for one in found] == [small, large]
-    config = WorkerConfig(Settings(), str(tokenizer_folder))
+    found = find_episodes([folder / "t"])
+    config = WorkerConfig(Settings(), str(tokenizer))
     list(config.process(found[:1]))  # imports take memory too
+    other = Thread(target=hold, args=(folder / "large-episode.lock", 2.0))
+    other.start()
+    while not (folder / "held").exists():
+        time.sleep(0.01)
     (part,) = config.process(found, started=reported.append)
-    assert [status.readable for status in part.episodes] == [True, True] and part.samples.num_rows == 2
-    assert reported[:2] == [0, 1] and reported.count(0) == 1 and reported.count(1) > 2
     other.join()
+    return [status.readable for status in part.episodes], part.samples.num_rows, reported
+
+
+def test_an_episode_that_needs_much_memory_waits_for_the_others(tmp_path: Path, tokenizer_folder: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        readable, rows, reported = pool.apply(build_beside_another, (tmp_path, tokenizer_folder))
+    assert readable == [True, True] and rows == 2
+    assert reported[:2] == [0, 1] and reported.count(0) == 1 and reported.count(1) > 2

@@ -83,6 +83,7 @@ def look_and_decide(url: str, finish: bool) -> dict[str, list]:
                 before = page.inner_text("#position")
                 page.keyboard.press("j")
                 expect(page.locator("#position")).not_to_have_text(before)
+            page.wait_for_timeout(500)  # a key is ignored while the one before is still at work
             page.keyboard.press("n")
             seen["mark"] = [page.inner_text("mark.current")]
             page.keyboard.press("s")
