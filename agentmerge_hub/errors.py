@@ -62,6 +62,9 @@ _ADVICE = {
     errno.ENOSYS: "the disk does not support file locks: choose another disk",
     errno.EOPNOTSUPP: "the disk does not support this operation: choose another disk",
 }
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a full disk and an exceeded quota."""
+
 _NUMBER = re.compile(r"\b(?:os error|errno:?) (\d+)", re.IGNORECASE)
 """How Rust libraries (safetensors, tokenizers) and pyarrow write the number of an operating system error."""
 

@@ -52,7 +52,7 @@ def test_nothing_is_chosen_on_what_is_reported_or_collected() -> None:
 
 def test_the_prepared_experiment_chooses_and_trains_on_nothing_that_it_will_report() -> None:
     gate, chosen = episodes(PREPARED / "gate.yaml"), episodes(PREPARED / "validation.yaml")
-    instruct, agent = ({e for e in episodes(PREPARED / f"collect-{name}.yaml")} for name in ("instruct", "agent"))
+    instruct, agent = (episodes(PREPARED / f"collect-{name}.yaml") for name in ("instruct", "agent"))
     unseen = {task for task, seed in gate if seed == 900}
     assert (len(unseen), len(instruct), len(agent)) == (63, 1800, 2080)
     assert not unseen & {task for task, _ in instruct | agent | chosen}

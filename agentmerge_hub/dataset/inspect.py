@@ -74,7 +74,7 @@ def _checked(sample: dict[str, Any]) -> Png:
 
 def _rows(folder: Path, config: str, split: str | None) -> ds.Dataset:
     data = folder / "data" / config
-    check_config(folder, config)
+    _check_config(folder, config)
     files = sorted(data.glob(f"{split or '*'}-*.parquet"))
     if not files:
         splits = sorted({path.name.split("-")[0] for path in data.glob("*.parquet")})
@@ -86,7 +86,7 @@ _MADE_BY = {"failures": "--failures", "preferences": "--preferences", "unpaired"
 """Config → the option of `agentmerge build` that writes it."""
 
 
-def check_config(folder: Path, config: str) -> None:
+def _check_config(folder: Path, config: str) -> None:
     """Raise UserError unless the folder is a dataset with this config."""
     if (folder / "data" / config).is_dir():
         return

@@ -73,6 +73,12 @@ class PartialTables:
     ledger: pa.Table
     episodes: list[EpisodeStatus]
     """One per episode, in the order of the batch: all of it, or a part of it."""
+    first: int
+    """Number in the batch of the first episode."""
+
+    def episodes_in(self, batch: Sequence[Found]) -> Sequence[Found]:
+        """The episodes of the batch that these tables are made of."""
+        return batch[self.first : self.first + len(self.episodes)]
 
 
 @dataclass
@@ -149,7 +155,7 @@ def make_partial_tables(
         if n_bytes > PART_BYTES:
             break
     samples, steps, ledger = (pa.concat_tables(of_kind) for of_kind in zip(*tables))
-    return PartialTables(samples, steps, ledger, statuses)
+    return PartialTables(samples, steps, ledger, statuses, first)
 
 
 def _unreadable(found: Found, reason: str, scanner: LineScanner) -> _Rows:

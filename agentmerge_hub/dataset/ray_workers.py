@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.dataset.partial_tables import PartialTables
-from agentmerge_hub.dataset.workers import Batch, WorkerConfig, with_episodes
+from agentmerge_hub.dataset.workers import Batch, WorkerConfig
 from agentmerge_hub.errors import UserError
 
 
@@ -37,7 +37,7 @@ def run_on_ray(config: WorkerConfig, batches: list[Batch], workers: int) -> Iter
             result = ray.get(pending.pop(0))
             if isinstance(result, str):
                 raise UserError(result)
-            yield from with_episodes(batch, result)
+            yield from ((part.episodes_in(batch), part) for part in result)
             if index + n_ahead < len(batches):
                 pending.append(remote.remote(shared, _absolute(batches[index + n_ahead])))
     finally:

@@ -7,7 +7,7 @@ from multiprocessing import connection, get_context
 from typing import Any
 
 from agentmerge_hub.dataset.partial_tables import PartialTables
-from agentmerge_hub.dataset.workers import Batch, WorkerConfig, block_torch_import, with_episodes
+from agentmerge_hub.dataset.workers import Batch, WorkerConfig, block_torch_import
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.traces.limits import EPISODE_SECONDS
 
@@ -27,8 +27,6 @@ class _Worker:
     batch: int | None = None
     episode: int | None = None
     since: float = 0.0
-    n_done: int = 0
-    """Episodes of the batch whose tables arrived."""
 
 
 @dataclass
@@ -54,7 +52,7 @@ def run(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tu
         yield from run_in_processes(config, batches, workers)
     else:
         for batch in batches:
-            yield from with_episodes(batch, config.process(batch))
+            yield from ((part.episodes_in(batch), part) for part in config.process(batch))
 
 
 def run_in_processes(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tuple[Batch, PartialTables]]:
@@ -96,7 +94,7 @@ def _dispatch(pool: list[_Worker], state: _State) -> None:
     """Give the next batches to idle workers."""
     for worker in pool:
         if worker.batch is None and state.waiting:
-            worker.batch, worker.episode, worker.n_done = state.waiting.pop(0), None, 0
+            worker.batch, worker.episode = state.waiting.pop(0), None
             try:
                 worker.pipe.send((state.batches[worker.batch], state.failed.get(worker.batch, {})))
             except OSError:  # the process has ended: its pipe reports it
@@ -116,9 +114,7 @@ def _receive(worker: _Worker, state: _State) -> bool:
     elif message is None:
         worker.batch = worker.episode = None
     elif worker.batch is not None:
-        episodes = state.batches[worker.batch][worker.n_done : worker.n_done + len(message.episodes)]
-        worker.n_done += len(episodes)
-        state.arrived.append((episodes, message))
+        state.arrived.append((message.episodes_in(state.batches[worker.batch]), message))
     return True
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,12 +31,12 @@ class WorkerConfig:
         self, batch: Batch, failed: Mapping[int, str] | None = None, started: Callable[[int], object] | None = None
     ) -> Iterator[PartialTables]:
         """The partial tables of a batch, nearly always one part; see make_partial_tables."""
-        scanner, tokenizer, n_done = _scanner(tuple(self.settings.allow.items())), self.load_tokenizer(), 0
-        while n_done < len(batch):
+        scanner, tokenizer, first = _scanner(tuple(self.settings.allow.items())), self.load_tokenizer(), 0
+        while first < len(batch):
             part = make_partial_tables(
-                batch, self.settings, tokenizer, scanner, failed=failed or {}, started=started, first=n_done
+                batch, self.settings, tokenizer, scanner, failed=failed or {}, started=started, first=first
             )
-            n_done += len(part.episodes)
+            first += len(part.episodes)
             yield part
 
     def load_tokenizer(self) -> ChatTokenizer:
@@ -46,14 +46,6 @@ class WorkerConfig:
             UserError: see ChatTokenizer.
         """
         return _tokenizer(self.tokenizer, self.chat_template, self.chat_template_kwargs)
-
-
-def with_episodes(batch: Batch, parts: Iterable[PartialTables]) -> Iterator[tuple[Batch, PartialTables]]:
-    """The parts of a batch, each with its episodes."""
-    n_done = 0
-    for part in parts:
-        yield batch[n_done : n_done + len(part.episodes)], part
-        n_done += len(part.episodes)
 
 
 _tokenizer = cache(ChatTokenizer)

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.plural import counted
 from agentmerge_hub.publishing.hub.client import limit_requests
 from agentmerge_hub.publishing.hub.release_text import with_tag
 from agentmerge_hub.publishing.hub.state import CARD, Publication
@@ -35,7 +36,7 @@ def show_and_publish(publication: Publication, findings: list[str], yes: bool, n
     if findings:
         for finding in findings:
             console.print(f"[red]✗[/red] {escape(finding)}")
-        raise UserError(f"{len(findings)} {'finding' if len(findings) == 1 else 'findings'} above: nothing was sent.")
+        raise UserError(f"{counted(len(findings), 'finding')} above: nothing was sent.")
     console.print("[green]✓[/green] no finding")
     if yes:
         _publish(console, publication)

@@ -1,6 +1,5 @@
 """Time and memory limits of the work on one episode."""
 
-import fcntl
 import resource
 import signal
 import threading
@@ -9,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+
+from filelock import BaseFileLock, FileLock, Timeout
 
 EPISODE_SECONDS = 300
 """Time to read one episode, or to turn it into rows. A long one takes seconds."""
@@ -91,26 +91,22 @@ def alone(lock_file: Path, waiting: Callable[[], object]) -> Iterator[None]:
     Args:
         waiting: is called twice a second until then, and once at the end.
     """
-    try:
-        lock_file.parent.mkdir(parents=True, exist_ok=True)
-        file = lock_file.open("w")
-    except OSError:  # no place for a lock: go on without it
-        yield
-        return
-    with file:
-        while not _locked(file):
-            waiting()
-            time.sleep(0.5)
+    lock = FileLock(lock_file)
+    while not _acquired(lock):
         waiting()
-        yield
-
-
-def _locked(file: TextIO) -> bool:
+    waiting()
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquired(lock: BaseFileLock) -> bool:
+    try:
+        lock.acquire(timeout=0.5)
+    except Timeout:
         return False
-    except OSError:  # a file system without locks
+    except (OSError, NotImplementedError):  # no place for a lock, or a file system without locks: go on without it
         pass
     return True
 

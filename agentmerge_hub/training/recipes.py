@@ -52,8 +52,8 @@ def find(name: str) -> Path:
     """
     inside = root().resolve()
     for path in (Path(name), root() / name, root() / name.removeprefix("recipes/")):
-        of_package = path.is_relative_to(root()) and path.resolve().is_relative_to(inside)
-        if path.is_file() and (of_package or not path.is_relative_to(root())):
+        leaves = path.is_relative_to(root()) and not path.resolve().is_relative_to(inside)
+        if path.is_file() and not leaves:
             if path.suffix not in SUFFIXES:
                 raise UserError(f"{name} is no recipe: a recipe is a file that ends in {', '.join(SUFFIXES)}")
             return path

@@ -24,6 +24,7 @@ from trl import SFTTrainer, get_quantization_config
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import attention_kernel, completion_loss, model_loading, packs, special_tokens
 from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.preflight.batches import count_batches
 from agentmerge_hub.training.preflight.trl_options import evaluates
 
 _SAMPLING = ("temperature", "top_k", "top_p", "top_h", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
@@ -95,10 +96,7 @@ def new_trainer(
         completion_loss.skip_prompt_logits(model)
     else:
         lengths = pc.list_value_length(dataset.with_format("arrow")["input_ids"]).to_pylist()
-        rows = sft.num_train_epochs * len(lengths) / sft.world_size
-        batches = rows / sft.per_device_train_batch_size
-        if sft.max_steps > 0:
-            batches = sft.max_steps * sft.gradient_accumulation_steps
+        batches = count_batches(len(lengths), len(lengths), sft).steps(sft) * sft.gradient_accumulation_steps
         attention_kernel.choose(lengths, batches, int(sft.pad_to_multiple_of or 1))
     return trainer
 

@@ -64,8 +64,8 @@ def _partly_shared(row: dict) -> str:
         return ""
     a, b = labels.method(row["method_a"]), labels.method(row["method_b"])
     return (
-        f"{a} ({counted(row['runs_a'], 'run')}) and {b} ({counted(row['runs_b'], 'run')}) share only {shared} training "
-        f"{'seed' if shared == 1 else 'seeds'} ({labels.split(row['split'])}): their runs are compared as independent, not in "
+        f"{a} ({counted(row['runs_a'], 'run')}) and {b} ({counted(row['runs_b'], 'run')}) share only "
+        f"{counted(shared, 'training seed')} ({labels.split(row['split'])}): their runs are compared as independent, not in "
         "pairs. Where runs with the same seed score alike, the interval is wider than with all seeds shared."
     )
 

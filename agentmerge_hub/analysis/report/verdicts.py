@@ -123,7 +123,7 @@ def _extremes(row: dict) -> str:
         return ""
     lost = row["lost_a"] + row["lost_b"]
     return (
-        f" {lost} {'episode is' if lost == 1 else 'episodes are'} lost: {points(row['difference_if_failed'])} points if all of "
+        f" {counted(lost, 'episode is', 'episodes are')} lost: {points(row['difference_if_failed'])} points if all of "
         f"them failed, {points(row['difference_if_succeeded'])} if all succeeded, between {points(row['difference_lowest'])} and "
         f"{points(row['difference_highest'])} whatever they were."
     )

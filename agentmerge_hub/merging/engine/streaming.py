@@ -14,14 +14,12 @@ from math import prod
 
 import torch
 
-from agentmerge_hub.errors import UserError, os_error_sentence
+from agentmerge_hub.errors import NO_SPACE, UserError, os_error_sentence
 from agentmerge_hub.merging.engine import arithmetic, ties_mask
 from agentmerge_hub.merging.inputs.adapter import AdaptedTensor
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
 from agentmerge_hub.merging.inputs.tensor_reader import CHUNK_SIZE, TORCH_DTYPES, TensorReader, keep_buffers
 from agentmerge_hub.merging.specs.formula import Coefficients, Formula, coefficients_of
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -173,13 +171,13 @@ class _TensorMerge:
                 merge.write(self.name, begin, values)
                 return
             except OSError as error:
-                if error.errno not in (*_DISK_FULL, errno.EFBIG):
+                if error.errno not in (*NO_SPACE, errno.EFBIG):
                     raise
                 with self._lock:
                     if len(self.failed) > before:
                         continue  # another thread has freed space
                     sharing = [i for i in self.merges if i not in self.failed and self.merges[i].disk == merge.disk]
-                    last = max(sharing) if error.errno in _DISK_FULL else index  # a file too large fails alone
+                    last = max(sharing) if error.errno in NO_SPACE else index  # a file too large fails alone
                     self.failed[last] = os_error_sentence(error) or str(error)
                     self.merges[last].discard()
 

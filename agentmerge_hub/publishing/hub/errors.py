@@ -7,11 +7,11 @@ from contextlib import contextmanager
 import httpx
 from huggingface_hub import constants, errors
 
-from agentmerge_hub.errors import UserError, os_error_sentence
+from agentmerge_hub.errors import NO_SPACE, UserError, os_error_sentence
 from agentmerge_hub.publishing.hub.client import TIMEOUT_VARIABLE, HubTimeout, timeout
 from agentmerge_hub.publishing.hub.repository import Repository
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (*NO_SPACE, errno.EFBIG)
 """Error numbers of a full disk, an exceeded quota and a file-size limit."""
 
 
