@@ -110,7 +110,7 @@ def test_instructions_become_rows_in_both_layouts(tmp_path: Path) -> None:
     )
     instances = [{"input": "", "output": "Hello."}, {"input": "in French", "output": "Bonjour."}]
     (tmp_path / "b.jsonl").write_text(json.dumps({"instruction": "Greet me.", "instances": instances}) + "\n")
-    script = [sys.executable, str(HERE / "instructions.py"), "out", "a.json", "b.jsonl"]
+    script = [sys.executable, str(PREPARED / "instruction_files.py"), "out", "a.json", "b.jsonl"]
     for _ in range(2):
         subprocess.run(script, cwd=tmp_path, check=True)
     rows = load_dataset(str(tmp_path / "out"), split="train")

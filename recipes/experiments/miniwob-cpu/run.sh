@@ -42,7 +42,7 @@ else
   python "$shared/gemma.py" models/base
 fi
 # shellcheck disable=SC2086 # several files
-python "$here/instructions.py" instructions ${INSTRUCTIONS:?name JSON files of instruction, input and output}
+python "$shared/instruction_files.py" instructions ${INSTRUCTIONS:?name JSON files of instruction, input and output}
 [[ -n "${HUB:-}" ]] || sft 2 "$here/instruct.yaml"
 
 say "2/7 collect: 2,160 episodes of the scripted expert in Chromium"

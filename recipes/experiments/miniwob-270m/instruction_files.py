@@ -1,6 +1,6 @@
 """General instructions as prompt/completion rows, for the instruct model and for replay: a folder that load_dataset reads.
 
-    python instructions.py OUT FILE …
+    python instruction_files.py OUT FILE …
 
 Each FILE is JSON or JSON lines of rows with instruction, input and output, or with self-instruct's list of instances.
 Rows of more than 1,000 characters are left out: one in a hundred, which would take a fifth of the time.
