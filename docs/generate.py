@@ -1,7 +1,8 @@
 """Generate the reference pages and the pipeline figures of the documentation: `python docs/generate.py`, with --check to compare.
 
-Inputs: the commands of `agentmerge`, recipes/README.md, recipes/merge/README.md, dataset_card/columns.md and docs/tutorial.ipynb. Outputs:
-docs/tutorial.md and files below docs/reference and docs/assets, committed so that they also read on a code host. A test fails when they are stale.
+Inputs: the commands of `agentmerge`, recipes/README.md, recipes/merge/README.md, dataset_card/columns.md, benchmarks/README.md and
+docs/tutorial.ipynb. Outputs: docs/tutorial.md, docs/measurements.md and files below docs/reference and docs/assets, committed so that they
+also read on a code host. A test fails when they are stale.
 """
 
 import json
@@ -41,6 +42,7 @@ def pages() -> dict[Path, str]:
     files[DOCS / "reference" / "recipes.md"] = _NOTE.format("recipes/README.md and recipes/merge/README.md") + recipes
     columns = "# Dataset columns\n\n" + repository_page("dataset_card/columns.md")
     files[DOCS / "reference" / "columns.md"] = _NOTE.format("dataset_card/columns.md") + columns
+    files[DOCS / "measurements.md"] = _NOTE.format("benchmarks/README.md") + repository_page("benchmarks/README.md")
     files[DOCS / "tutorial.md"] = _NOTE.format("docs/tutorial.ipynb") + notebook_page(DOCS / "tutorial.ipynb")
     return files
 

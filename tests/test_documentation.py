@@ -51,6 +51,14 @@ def test_each_command_reads_what_an_earlier_one_wrote(names: list[str]) -> None:
     assert unwritten_inputs(commands_of(names)) == []
 
 
+def test_the_comparison_states_measured_figures() -> None:
+    measured = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    table = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8").partition("## In figures")[2]
+    cells = [row.split("|")[3] for row in re.findall(r"^\|.*\|$", table, re.MULTILINE)[2:]]
+    figures = [figure for cell in cells for figure in re.findall(r"\d+(?:\.\d+)?", cell)]
+    assert len(figures) > 15 and [figure for figure in figures if figure not in measured] == []
+
+
 def test_generated_pages_are_up_to_date() -> None:
     # A process of its own: options that other tests patched would show in the help.
     command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
