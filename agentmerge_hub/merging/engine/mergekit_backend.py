@@ -1,7 +1,7 @@
 """Runs mergekit on a spec, in a process of its own (`mergekit_process`), and checks that the result is finite."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from agentmerge_hub.merging.inputs.checkpoint import tensors_of
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
 from agentmerge_hub.merging.inputs.tensor_reader import TORCH_DTYPES, TensorReader, chunks
-from agentmerge_hub.merging.specs.spec import SPEC_FILE, Spec
+from agentmerge_hub.merging.specs.spec import SPEC_FILE, Spec, is_model_place
 
 
 def run(spec: Spec, out: Path, inputs: MergeInputs, *, shard_bytes: int) -> None:
@@ -31,20 +31,23 @@ def run(spec: Spec, out: Path, inputs: MergeInputs, *, shard_bytes: int) -> None
         UserError: with mergekit's last line if it fails, or naming a tensor that is not finite.
     """
     (out / SPEC_FILE).write_text(spec.text, encoding="utf-8")
-    with tempfile.TemporaryDirectory(prefix=".mergekit.", dir=out) as scratch:
-        file = Path(scratch) / SPEC_FILE
-        links = _linked(inputs, Path(scratch))
-        file.write_text(yaml.safe_dump(_with_paths(spec.config, links)), encoding="utf-8")
-        arguments = [str(file), str(out), "--quiet"]
+    with tempfile.TemporaryDirectory(prefix=".mergekit.", dir=out) as folder:
+        # mergekit splits the path of a model at `+` and `@`: it runs in this folder, where relative paths hold none.
+        scratch = Path(folder)
+        links = _linked(inputs, scratch)
+        (scratch / SPEC_FILE).write_text(yaml.safe_dump(with_links(spec.config, links)), encoding="utf-8")
+        arguments = [SPEC_FILE, str(out.absolute()), "--quiet"]
         # The card that mergekit writes asks the Hub about every short path, and the merge fails without network.
-        arguments += ["--no-write-model-card", "--lora-merge-cache", scratch, "--lora-merge-dtype", "float32"]
+        arguments += ["--no-write-model-card", "--lora-merge-cache", "adapters", "--lora-merge-dtype", "float32"]
         arguments += ["--out-shard-size", str(shard_bytes)]
         if spec.seed is not None:
             arguments += ["--random-seed", str(spec.seed)]
-        code, printed = run_command(arguments)
+        code, printed = run_command(arguments, scratch)
     if code:
         if source := _not_finite_input(inputs):
             raise UserError(f"{source} holds values that are not finite (NaN or infinity): it cannot be merged")
+        for reference, link in links.items():
+            printed = printed.replace(link, reference)
         lines = printed.strip().splitlines()
         if code < 0:
             lines.append(f"it was stopped by signal {-code}, which the system sends where memory is short")
@@ -83,23 +86,29 @@ def _finite_chunks(tensor: Tensor | AdaptedTensor, reader: TensorReader) -> Iter
 
 
 def _linked(inputs: MergeInputs, scratch: Path) -> dict[str, str]:
-    """Reference → how mergekit finds the model: a link with a plain name, since it splits paths at `+` and `@`."""
+    """Reference → how mergekit finds the model from the scratch folder: a link with a plain name."""
     links: dict[str, str] = {}
     for number, (reference, model) in enumerate(inputs.models.items()):
-        link = scratch / f"model-{number}"
-        link.symlink_to(model.weights_folder.resolve())
-        links[reference] = str(link)
+        links[reference] = f"./model-{number}"
+        (scratch / links[reference]).symlink_to(model.weights_folder.resolve())
         if model.is_adapter and model.weights_folder == model.folder:
-            base = scratch / f"base-{number}"
-            base.symlink_to(model.base_folder.resolve())
-            links[reference] = f"{base}+{link}"
+            base = f"./base-{number}"
+            (scratch / base).symlink_to(model.base_folder.resolve())
+            links[reference] = f"{base}+{links[reference]}"
     return links
 
 
-def _with_paths(value: Any, links: dict[str, str]) -> Any:
-    """A configuration whose references are the links."""
-    if isinstance(value, dict):
-        return {key: _with_paths(inner, links) for key, inner in value.items()}
+def with_links(value: Any, links: Mapping[str, str], key: str = "") -> Any:
+    """A configuration with links in place of its models' references.
+
+    Args:
+        links: reference → link.
+        key: the mapping's key that holds the value. Only some keys hold models: a folder can have the name of a method.
+    """
+    if isinstance(value, Mapping):
+        return {inner_key: with_links(inner, links, inner_key) for inner_key, inner in value.items()}
     if isinstance(value, list):
-        return [_with_paths(inner, links) for inner in value]
-    return links.get(value, value) if isinstance(value, str) else value
+        return [with_links(inner, links) for inner in value]
+    if isinstance(value, str) and is_model_place(key, value):
+        return links.get(value, value)
+    return value

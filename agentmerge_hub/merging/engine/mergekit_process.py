@@ -41,17 +41,17 @@ _lock = threading.Lock()
 _server: _Server | None = None
 
 
-def run_command(arguments: Sequence[str]) -> tuple[int, str]:
-    """Run ``mergekit-yaml`` with arguments, in the present folder; its exit status, and what it printed."""
+def run_command(arguments: Sequence[str], folder: Path) -> tuple[int, str]:
+    """Run ``mergekit-yaml`` with arguments in a folder; its exit status, and what it printed."""
     if sys.platform != "linux":  # a fork of a process with torch is not safe everywhere
         command = [sys.executable, "-P", "-m", "mergekit.scripts.run_yaml", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | _ENVIRONMENT)
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | _ENVIRONMENT, cwd=folder)
         return done.returncode, done.stderr or done.stdout
     with _lock:
         server = _started()
         assert server.process.stdin is not None and server.process.stdout is not None
         try:
-            print(json.dumps([str(Path.cwd()), *arguments]), file=server.process.stdin, flush=True)
+            print(json.dumps([str(folder.absolute()), *arguments]), file=server.process.stdin, flush=True)
             reply = server.process.stdout.readline()
         except BrokenPipeError:
             reply = ""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.specs.spec import Spec
+from agentmerge_hub.merging.specs.spec import Spec, is_model_place
 
 _SETTING = ("filter", "value")
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -98,11 +98,7 @@ def _with_plain_references(value: Any, key: str = "") -> Any:
         return {inner_key: _with_plain_references(inner, inner_key) for inner_key, inner in value.items()}
     if isinstance(value, list):
         return [_with_plain_references(inner) for inner in value]
-    if isinstance(value, str) and key in ("model", "base_model"):
-        return "./model"
-    if isinstance(value, str) and key in ("tokenizer_source", "source") and value not in ("union", "base"):
-        return "./model"
-    return value
+    return "./model" if isinstance(value, str) and is_model_place(key, value) else value
 
 
 def _check_keys(given: Mapping[str, Any], known: Iterable[str], of: str, where: str) -> None:

@@ -25,8 +25,8 @@ from agentmerge_hub.merging.specs.safe_yaml import check_finite, compose
 SPEC_FILE = "mergekit_config.yml"
 """The name under which a merged folder keeps the spec it was made with."""
 
-RANDOM_METHODS = ("dare_linear", "dare_ties", "della", "della_linear")
-"""mergekit's methods that draw random numbers."""
+RANDOM_METHODS = ("arcee_fusion", "dare_linear", "dare_ties", "della", "della_linear")
+"""mergekit's methods that draw random numbers; arcee_fusion does for tensors of over a million values."""
 
 DEFAULT_SEED = 42
 """For a random method whose spec names no seed."""
@@ -163,6 +163,13 @@ def tokenizer_source_of(config: Mapping[str, Any]) -> Any:
     """The tokenizer's source in a mergekit configuration; None where it names none."""
     tokenizer = config.get("tokenizer")
     return config.get("tokenizer_source") or (tokenizer.get("source") if isinstance(tokenizer, dict) else None)
+
+
+def is_model_place(key: str, value: str) -> bool:
+    """Whether a text of a mergekit configuration names a model, by its key; a source can also be `base` or `union`."""
+    if key in ("tokenizer_source", "source"):
+        return value not in ("base", "union")
+    return key in ("base_model", "model")
 
 
 def sliced_layers(spec: Spec, layer_keys: Mapping[str, str]) -> dict[str, int]:

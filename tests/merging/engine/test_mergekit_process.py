@@ -2,20 +2,17 @@
 
 from pathlib import Path
 
-import pytest
-
 from agentmerge_hub.merging.engine import mergekit_process
 
 
-def test_each_run_is_a_fork_in_the_present_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    code, output = mergekit_process.run_command(["gone.yml", "out"])
+def test_each_run_is_a_fork_in_the_given_folder(tmp_path: Path) -> None:
+    code, output = mergekit_process.run_command(["gone.yml", "out"], tmp_path)
     assert code == 1 and "No such file or directory: 'gone.yml'" in output
     server = mergekit_process._server
-    (tmp_path / "other").mkdir()
-    monkeypatch.chdir(tmp_path / "other")
-    Path("gone.yml").write_text("merge_method: linear")
-    code, output = mergekit_process.run_command(["gone.yml", "out"])
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "gone.yml").write_text("merge_method: linear")
+    code, output = mergekit_process.run_command(["gone.yml", "out"], other)
     assert code == 1 and "Exactly one of 'models'" in output
-    assert mergekit_process.run_command(["--help"])[0] == 0
+    assert mergekit_process.run_command(["--help"], tmp_path)[0] == 0
     assert mergekit_process._server is server
