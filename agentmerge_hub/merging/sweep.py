@@ -77,14 +77,23 @@ def checkpoints_of(given: Sequence[str]) -> list[str]:
     found: list[str] = []
     for pattern in given:
         path = Path(pattern)
-        matches = [pattern] if path.is_dir() else []
-        if not matches:
-            pattern_matches = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
-            matches = [str(match) for match in pattern_matches if match.is_dir()]
+        matches = [Path(path.anchor)]
+        for part in path.relative_to(path.anchor).parts:
+            matches = [match for parent in matches for match in _matching(parent, part)]
         if not matches:
             raise UserError(f"--checkpoints {pattern}: no such folder")
-        found += matches
+        found += [pattern] if matches == [path] else map(str, matches)
     return sorted(dict.fromkeys(found), key=lambda path: (_step(path), path))
+
+
+def _matching(parent: Path, part: str) -> list[Path]:
+    """Folders that one part of a path names: the one of that very name, e.g. ``[1] first``, else those that it matches."""
+    if (parent / part).is_dir():
+        return [parent / part]
+    try:
+        return [path for path in parent.glob(part) if path.is_dir()]
+    except ValueError:  # no pattern, e.g. `a**`
+        return []
 
 
 def _step(path: str) -> int:

@@ -75,8 +75,17 @@ def test_a_grid_is_read_as_it_is_written() -> None:
     for wrong in ("a", "0.1:0.9", "0.9:0.1:0.1", "0:1:0"):
         with pytest.raises(UserError, match="FIRST:LAST:STEP"):
             lambdas_of(wrong)
-    with pytest.raises(UserError, match="no such folder"):
-        checkpoints_of(["nowhere/checkpoint-*"])
+    for pattern in ("nowhere/checkpoint-*", "a**"):
+        with pytest.raises(UserError, match="no such folder"):
+            checkpoints_of([pattern])
+
+
+def test_a_folder_with_the_letters_of_a_pattern_is_taken_by_its_name(tmp_path: Path) -> None:
+    for name in ("[1] a*/checkpoint-2", "[1] a*/checkpoint-10", "1 ab/checkpoint-3"):
+        (tmp_path / name).mkdir(parents=True)
+    wanted = [str(tmp_path / "[1] a*" / name) for name in ("checkpoint-2", "checkpoint-10")]
+    assert checkpoints_of([f"{tmp_path}/[1] a*/checkpoint-*"]) == wanted
+    assert checkpoints_of([wanted[1]]) == wanted[1:]
 
 
 def test_the_command_takes_an_unquoted_pattern_and_ends_with_a_table(spec: specs.Spec) -> None:

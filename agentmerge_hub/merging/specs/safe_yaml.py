@@ -38,10 +38,11 @@ def _expanded_size(node: yaml.Node, where: str, known: dict[int, int], parents: 
     children: list[yaml.Node] = []
     if isinstance(node, yaml.MappingNode):
         children = [child for pair in node.value for child in pair]
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise UserError(f"{where}, line {node.start_mark.line + 1}: {key!r} is given twice, remove one")
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in keys:
+                raise UserError(f"{where}, line {key.start_mark.line + 1}: {key.value!r} is given twice, remove one")
+            keys.add(key.value)
     elif isinstance(node, yaml.SequenceNode):
         children = list(node.value)
     size = 1
