@@ -12,7 +12,6 @@ from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.preparation import located_folders, written_bytes
 from agentmerge_hub.merging.specs import mergekit_schema
-from agentmerge_hub.scratch import scratch_folder
 
 DISK_SPEED = 500.0
 """Megabytes per second: a default for disks of unknown speed."""
@@ -33,14 +32,17 @@ class MergeEstimate:
     """Bytes of weights."""
     written: int
     """Bytes of weights."""
+    scratch: int
+    """Bytes of models that PEFT first merges of adapters, in a temporary folder."""
     memory: int
     """Bytes."""
     seconds: float
     """Reading and writing at the given disk speed; computing runs beside it."""
 
     def __str__(self) -> str:
+        adapters = f" (and {_size(self.scratch)} of adapters that PEFT merges, for a while)" if self.scratch else ""
         return (
-            f"{self.engine}: reads {_size(self.read)} and writes {_size(self.written)} of weights, takes about "
+            f"{self.engine}: reads {_size(self.read)} and writes {_size(self.written)} of weights{adapters}, takes about "
             f"{_size(self.memory)} of memory and {_duration(self.seconds)} (the inputs are read twice where they do not fit "
             "into memory: for the merge, and for their hashes)"
         )
@@ -65,12 +67,13 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
     mergekit_schema.validate(spec, job.where)
     output_folder.check_replaceable(job.out, provenance.STAGE)
     output_folder.check_not_input(job.out, located_folders(spec))
-    with scratch_folder("adapters") as scratch:
-        inputs = open_inputs(spec, scratch, settings.adapter_base)
-        formula = backends.streaming_formula(spec, inputs)
-        backends.check_computable(formula, inputs)
-        references = formula.references if formula else list(inputs.models)
-        read = sum(tensor.size for reference in references for tensor in inputs.models[reference].tensors.values())
+    inputs = open_inputs(spec, None, settings.adapter_base)
+    formula = backends.streaming_formula(spec, inputs)
+    backends.check_computable(formula, inputs)
+    references = formula.references if formula else list(inputs.models)
+    read = sum(tensor.size for reference in references for tensor in inputs.models[reference].tensors.values())
+    merged = [model for model in inputs.models.values() if model.is_adapter and model.weights_folder != model.folder]
+    sizes = [4 * sum(tensor.count for tensor in model.tensors.values()) for model in merged]
     written = written_bytes(spec, inputs)
     largest = 4 * max(prod(shape) for shape in inputs.shapes.values())
     if formula is None:
@@ -78,8 +81,10 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
     else:
         chunks = streaming.cpu_count() * 4 * CHUNK_SIZE * (3 * len(references) + 4)
         memory = _PROCESS_BYTES + chunks + (4 * largest if formula.method == "ties" else 0)
-    seconds = (read + written) / (megabytes_per_second * 1e6)
-    return MergeEstimate("mergekit" if formula is None else "one streaming pass", read, written, memory, seconds)
+    memory = max([memory, *(_PROCESS_BYTES + 2 * size for size in sizes)])
+    engine, scratch = "mergekit" if formula is None else "one streaming pass", sum(sizes)
+    seconds = (read + written + 2 * scratch) / (megabytes_per_second * 1e6)
+    return MergeEstimate(engine, read, written, scratch, memory, seconds)
 
 
 def _size(count: int) -> str:

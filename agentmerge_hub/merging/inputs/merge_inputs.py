@@ -86,11 +86,12 @@ class MergeInputs:
         return {reference: model.tensors for reference, model in self.models.items()}
 
 
-def open_inputs(spec: Spec, scratch: Path, adapter_base: str | None = None) -> MergeInputs:
+def open_inputs(spec: Spec, scratch: Path | None, adapter_base: str | None = None) -> MergeInputs:
     """Find and compare the models of a spec.
 
     Args:
-        scratch: an existing folder for models that PEFT merges; the caller removes it.
+        scratch: an existing folder for models that PEFT merges; the caller removes it. None for a plan: PEFT merges nothing,
+            and such an adapter has its base's tensors.
         adapter_base: the model that adapters were trained on, where it is not at the path they name.
 
     Raises:
@@ -155,7 +156,7 @@ def folders_of(reference: str, adapter_base: str | None = None) -> tuple[Path, P
         ) from error
 
 
-def open_model(reference: str, scratch: Path, adapter_base: str | None = None) -> ModelInput:
+def open_model(reference: str, scratch: Path | None, adapter_base: str | None = None) -> ModelInput:
     """A model or adapter, by its reference; buffers that the model computes itself are left out."""
     folder, base = folders_of(reference, adapter_base)
     if base == folder:
@@ -165,7 +166,7 @@ def open_model(reference: str, scratch: Path, adapter_base: str | None = None) -
         adapted = adapt(folder, tensors_of(base), str(base))
         tensors = {name: tensor for name, tensor in adapted.items() if not _is_buffer(tensor)}
         return ModelInput(reference, folder, base, folder, True, tensors, config_of(base))
-    merged = peft_backend.merge_adapter(folder, base, scratch)
+    merged = peft_backend.merge_adapter(folder, base, scratch) if scratch else base
     tensors = {name: tensor for name, tensor in tensors_of(merged).items() if not _is_buffer(tensor)}
     return ModelInput(reference, folder, base, merged, True, tensors, config_of(base))
 

@@ -1,6 +1,7 @@
 """A LoRA run is the model it makes of its base: in merges, and grafted on the instruct model with PEFT alone."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from transformers import AutoModelForCausalLM
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.dry_run import estimate
 from agentmerge_hub.merging.graft import graft
 from agentmerge_hub.merging.inputs.adapter import OTHER_TYPES
 from agentmerge_hub.merging.inputs.merge_inputs import open_model
@@ -99,8 +101,15 @@ def test_a_graft_is_the_sum_with_both_vectors_whole(lora: Path, llama: Callable[
     ],
     ids=["dora and whole modules", "patterns and tokens", "embeddings and head", "pissa", "olora"],
 )
-def test_whatever_peft_merges_is_merged_as_peft_does(here: Path, options: dict) -> None:
+def test_whatever_peft_merges_is_merged_as_peft_does(
+    here: Path, options: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lora = train(Path("lora"), **options)
+    with monkeypatch.context() as nowhere:  # a dry run has no place to write in
+        nowhere.setattr(tempfile, "tempdir", "/nowhere")
+        planned = estimate(MergeJob(spec_of("agentmerge", "./lora"), Path("out"), "spec"), MergeSettings(), 500)
+    parameters = sum(tensor.numel() for tensor in load_file("base/model.safetensors").values())
+    assert planned.scratch == 4 * parameters and not Path("out").exists()
     base = AutoModelForCausalLM.from_pretrained("base", dtype=torch.float32)
     wanted = PeftModel.from_pretrained(base, lora).merge_and_unload().state_dict()
     text = spec_of("agentmerge", "./lora").text.replace("out_dtype: bfloat16", "out_dtype: float32")
