@@ -101,7 +101,7 @@ def merge(
     """Merge models as a mergekit spec says, checked before and after.
 
     SPEC is plain mergekit YAML; recipes/merge has one a method. task_arithmetic, linear and ties are computed here in one
-    streaming pass, equal to mergekit's numbers to the bit; mergekit runs other methods.
+    streaming pass, for architectures that mergekit defines equal to its numbers to the bit; mergekit runs other methods.
 
     \b
     agentmerge merge recipes/merge/agentmerge.yml -o merged/agentmerge --set lambda=0.4

@@ -98,6 +98,7 @@ def test_fused_experts_are_merged_and_proven_in_both_layouts(
         assert equal(run(recipe(method), f"ours-{method}"), by_mergekit(recipe(method), f"theirs-{method}"))
         verify(Path(f"theirs-{method}"), {}, reply=False)
         verify(Path(f"ours-{method}"), {}, reply=False)
+        assert "mergekit-yaml" not in Path(f"ours-{method}/README.md").read_text()  # it names experts otherwise
 
 
 def test_a_tied_head_stored_twice_and_buffers_are_left_out(here: Path, llama: Callable[..., Path]) -> None:
@@ -110,6 +111,8 @@ def test_a_tied_head_stored_twice_and_buffers_are_left_out(here: Path, llama: Ca
     weights["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(4)
     save_file(weights, "tied/agent/model.safetensors", metadata={"format": "pt"})
     assert equal(run(spec, "twice"), plain)
+    said = "`mergekit-yaml mergekit_config.yml OUT` makes the same weights"
+    assert said in Path("plain/README.md").read_text() and said not in Path("twice/README.md").read_text()
 
 
 def test_padded_rows_are_trimmed_to_the_tokens_or_padded_as_mergekit_does(here: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from agentmerge_hub.merging.inputs.checkpoint import tensors_of
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.specs.spec import SPEC_FILE, Spec
 
@@ -50,7 +51,7 @@ def draft(name: str, spec: Spec, roles: Mapping[str, str], inputs: MergeInputs) 
         formula=formula,
         inputs="\n".join(f"| {role} | {model} |" for role, model in shown.items()),
         numbers=f"{', '.join(numbers)}.\n\n" if numbers else "",
-        plain=_PLAIN.format(command=_command(spec), mergekit=version("mergekit")) if _is_plain(spec, inputs) else "",
+        plain=_PLAIN.format(command=_command(spec), mergekit=version("mergekit")) if _is_plain(inputs) else "",
     )
     return f"---\n{yaml.safe_dump(head, sort_keys=True)}---\n{body}"
 
@@ -60,12 +61,21 @@ def _command(spec: Spec) -> str:
     return f"mergekit-yaml {SPEC_FILE} OUT{seed}"
 
 
-def _is_plain(spec: Spec, inputs: MergeInputs) -> bool:
-    """Whether mergekit-yaml gives these very weights: not with adapters, whose update it rounds to the base's type, and not
-    where it stores other tensors or splits a path."""
-    return inputs.architecture.same_names and not any(
-        model.is_adapter or any(character in reference for character in "+@")
-        for reference, model in inputs.models.items()
+def _is_plain(inputs: MergeInputs) -> bool:
+    """Whether mergekit-yaml is known to give these very weights: of an architecture that it defines with these names, of
+    models that store exactly the tensors of the merge, without adapters (it rounds their update to the base's type), and
+    from paths that it does not split."""
+    architecture, names = inputs.architecture, set(inputs.shapes)
+    return (
+        architecture.defined
+        and architecture.same_names
+        and not architecture.separate_experts
+        and not any(
+            model.is_adapter
+            or any(character in reference for character in "+@")
+            or tensors_of(model.folder).keys() != names
+            for reference, model in inputs.models.items()
+        )
     )
 
 
