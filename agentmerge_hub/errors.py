@@ -78,9 +78,7 @@ def os_error_sentence(error: BaseException) -> str | None:
         word = re.split(r"\s", error.object[: error.start])[-1] + re.split(r"\s", error.object[error.start :])[0]
         return f"the name `{_text(word[-200:])}` is not UTF-8: rename the file"
     text = _short(str(error))
-    number = error.errno if isinstance(error, OSError) else None
-    if number is None and (found := _NUMBER.search(text)):
-        number = int(found[1])
+    number = _number_of(error)
     if number in _ADVICE:
         paths = [_text(path) for path in _paths(error)]
         return f"{' → '.join(paths)}: {_ADVICE[number]}" if paths else _ADVICE[number]
@@ -89,6 +87,20 @@ def os_error_sentence(error: BaseException) -> str | None:
     if isinstance(error, FileNotFoundError) and "no such" not in text.lower():
         return f"{text}: {_ADVICE[errno.ENOENT]}"
     return text or type(error).__name__ if isinstance(error, OSError) else None
+
+
+def is_no_space(error: BaseException) -> bool:
+    """Whether an error, or what it was raised from, is that of a full disk or an exceeded quota."""
+    cause = error.__cause__
+    return _number_of(error) in NO_SPACE or (cause is not None and is_no_space(cause))
+
+
+def _number_of(error: BaseException) -> int | None:
+    """The number of an operating system error, also inside another library's exception."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = _NUMBER.search(_short(str(error)))
+    return int(found[1]) if found else None
 
 
 @contextlib.contextmanager

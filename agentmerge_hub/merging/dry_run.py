@@ -69,7 +69,7 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
     output_folder.check_not_input(job.out, located_folders(spec))
     inputs = open_inputs(spec, None, settings.adapter_base)
     formula = backends.streaming_formula(spec, inputs)
-    backends.check_computable(formula, inputs)
+    backends.check_computable(spec, formula, inputs)
     references = formula.references if formula else list(inputs.models)
     read = sum(tensor.size for reference in references for tensor in inputs.models[reference].tensors.values())
     merged = [model for model in inputs.models.values() if model.is_adapter and model.weights_folder != model.folder]

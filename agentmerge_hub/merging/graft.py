@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.inputs.adapter import CONFIG, WEIGHTS, adapt, config_of_adapter, is_adapter
+from agentmerge_hub.merging.inputs.adapter import CONFIG, WEIGHTS, check_fits, config_of_adapter, is_adapter
 from agentmerge_hub.merging.inputs.checkpoint import locate, tensors_of
 
 STAGE = "graft"
@@ -33,7 +33,7 @@ def graft(adapter: Path, onto: str, out: Path) -> None:
     output_folder.check_not_input(out, [adapter])
     instruct = locate(onto)
     config = config_of_adapter(adapter)
-    adapt(adapter, tensors_of(instruct), onto)
+    check_fits(adapter, tensors_of(instruct), onto)
     with output_folder.new_folder(out, STAGE, [adapter, instruct]) as folder:
         text = json.dumps(config | {"base_model_name_or_path": onto}, indent=2, sort_keys=True)
         (folder / CONFIG).write_text(text + "\n", encoding="utf-8")

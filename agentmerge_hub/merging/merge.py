@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from agentmerge_hub import content_hash, output_folder
 from agentmerge_hub.atomic_write import sync_path
-from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.errors import UserError, is_no_space, os_errors_as_sentences
 from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
 from agentmerge_hub.merging.merge_job import MergeJob, MergeResult, MergeRun, MergeSettings
 from agentmerge_hub.merging.outputs import model_card, model_checks, model_files, provenance
@@ -78,44 +78,41 @@ def _live(runs: Sequence[MergeRun]) -> list[MergeRun]:
 def _write(
     runs: Sequence[MergeRun], settings: MergeSettings, pool: ThreadPoolExecutor, started: float
 ) -> list[MergeResult]:
-    """Compute and finish every open merge. Files are hashed for the manifests while the pass runs."""
+    """Compute and finish every open merge; each appears when it is done. Files are hashed for the manifests meanwhile."""
     for run in _live(runs):
-        try:
+        with _failing(run):
             run.folder = run.stack.enter_context(
                 output_folder.new_folder(run.job.out, provenance.STAGE, run.opened.read_folders)
             )
-        except UserError as error:
-            run.fail(str(error))
     inputs = {folder for run in _live(runs) for folder in run.opened.read_folders}
     input_hashes = pool.submit(_file_hashes, inputs)
     from agentmerge_hub.merging.engine import mergekit_backend
+
+    def finish(finished: Sequence[MergeRun]) -> None:
+        hashes = [(input_hashes, *_hash_and_flush(run.folder, pool)) for run in finished]
+        for run, of_run in zip(finished, hashes):
+            _finish(run, of_run, reply=settings.reply and not settings.quick, started=started)
 
     for run in _live(runs):
         if run.formula is None:
             with _failing(run):
                 mergekit_backend.run(run.job.spec, run.folder, run.opened, shard_bytes=settings.shard_bytes)
                 model_files.drop_auto_map(run.folder)
+            finish(_live([run]))
     for group in _grouped([run for run in _live(runs) if run.formula is not None]):
         _stream(group, settings)
-    written = {
-        run.folder: (pool.submit(_weight_hashes, run.folder), pool.submit(_flush, run.folder)) for run in _live(runs)
-    }
-    results = []
-    for run in runs:
-        if run.problem is None:
-            hashes = (input_hashes, *written[run.folder])
-            results.append(_finish(run, hashes, reply=settings.reply and not settings.quick, started=started))
-        else:
-            results.append(MergeResult(run.job.out, None, run.problem, run.lacks_space))
-    return results
+        finish(_live(group))
+    return [MergeResult(run.job.out, run.reply, run.problem, run.lacks_space) for run in runs]
 
 
 @contextlib.contextmanager
 def _failing(run: MergeRun) -> Iterator[None]:
-    """Let an error of the block fail this merge alone."""
+    """Let an error of the block fail this merge alone, of the operating system too."""
     try:
-        yield
+        with os_errors_as_sentences(run.job.out):
+            yield
     except UserError as error:
+        run.lacks_space = run.lacks_space or is_no_space(error)
         run.fail(_renamed(str(error), run))
 
 
@@ -140,12 +137,16 @@ def _stream(runs: Sequence[MergeRun], settings: MergeSettings) -> None:
         merges = []
         for run in runs:
             assert run.formula is not None
-            model_files.write(run.job.spec.text, SPEC_FILE, run.opened, run.folder, run.formula.out_dtype)
-            writer = ShardWriter(run.folder, run.opened.shapes, run.formula.out_dtype, settings.shard_bytes)
-            stack.callback(writer.close)
-            disk = run.folder.stat().st_dev
-            discard = partial(_discard, run, writer.discard)
-            merges.append(streaming.StreamedMerge(run.formula, run.job.where, writer.write, discard, disk))
+            with _failing(run):
+                model_files.write(run.job.spec.text, SPEC_FILE, run.opened, run.folder, run.formula.out_dtype)
+                writer = ShardWriter(run.folder, run.opened.shapes, run.formula.out_dtype, settings.shard_bytes)
+                stack.callback(writer.close)
+                disk = run.folder.stat().st_dev
+                discard = partial(_discard, run, writer.discard)
+                merges.append(streaming.StreamedMerge(run.formula, run.job.where, writer.write, discard, disk))
+        runs = _live(runs)
+        if not runs:
+            return
         first = runs[0].opened
         tensors = {reference: found for run in runs for reference, found in run.opened.tensors.items()}
         total = sum(prod(shape) for shape in first.shapes.values())
@@ -167,6 +168,10 @@ def _file_hashes(folders: set[Path]) -> Hashes:
     return {folder: input_file_hashes(folder) for folder in folders}
 
 
+def _hash_and_flush(folder: Path, pool: ThreadPoolExecutor) -> tuple[Future[Hashes], Future[Hashes]]:
+    return pool.submit(_weight_hashes, folder), pool.submit(_flush, folder)
+
+
 def _weight_hashes(folder: Path) -> Hashes:
     return {folder: {path.name: content_hash.file_hash_by_process(path) for path in folder.glob("*.safetensors")}}
 
@@ -178,24 +183,21 @@ def _flush(folder: Path) -> Hashes:
     return {}
 
 
-def _finish(run: MergeRun, hashes: Sequence[Future[Hashes]], *, reply: bool, started: float) -> MergeResult:
+def _finish(run: MergeRun, hashes: Sequence[Future[Hashes]], *, reply: bool, started: float) -> None:
     """Check a written model, write its card and manifest, and let it appear."""
     spec, inputs, folder, out = run.job.spec, run.opened, run.folder, run.job.out
-    try:
-        with os_errors_as_sentences(out):
+    with _failing(run):
+        try:
             model_files.complete(inputs, folder)
             wrong = model_checks.findings(folder, inputs, by_mergekit=run.formula is None)
             if wrong:
                 raise UserError(f"the merge is not usable: {'; '.join(wrong)}")
-            answer = model_checks.reply(folder) if reply else None
+            run.reply = model_checks.reply(folder) if reply else None
             roles = provenance.roles_of(spec)
             (folder / "README.md").write_text(model_card.draft(out.name, spec, roles, inputs), encoding="utf-8")
-            counts = {**provenance.counts_of(folder), "reply": answer}
+            counts = {**provenance.counts_of(folder), "reply": run.reply}
             known = {path: found for future in hashes for path, found in future.result().items()}
             provenance.write_manifest(folder, spec, inputs, counts=counts, started=started, known=known)
             run.stack.close()
-    except UserError as error:
-        wait(hashes)  # files that are being hashed stay until they are
-        run.fail(_renamed(str(error), run))
-        return MergeResult(out, None, run.problem)
-    return MergeResult(out, answer)
+        finally:
+            wait(hashes)  # files that are being hashed stay until they are

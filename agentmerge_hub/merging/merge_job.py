@@ -69,6 +69,7 @@ class MergeRun:
     inputs: MergeInputs | None = None
     formula: Formula | None = None
     folder: Path = Path()
+    reply: str | None = None
     problem: str | None = None
     lacks_space: bool = False
 

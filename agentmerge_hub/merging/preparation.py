@@ -39,7 +39,7 @@ def open_runs(runs: Sequence[MergeRun], settings: MergeSettings, scratch: Path) 
             run.formula = backends.streaming_formula(spec, run.inputs)
             if run.formula is None:
                 mergekit_schema.validate(spec, where)
-            backends.check_computable(run.formula, run.inputs)
+            backends.check_computable(spec, run.formula, run.inputs)
         except UserError as error:
             run.fail(str(error))
 

@@ -149,7 +149,7 @@ def _different_tensors(folder: Path, spec: Spec, inputs: MergeInputs, *, same_te
     tensors = tensors_of(folder)
     formula = backends.streaming_formula(spec, inputs)
     if formula is not None and same_tensors:
-        backends.check_computable(formula, inputs)
+        backends.check_computable(spec, formula, inputs)
         yield from compare_with_formula(tensors, formula, inputs, where)
     else:
         mergekit_schema.validate(spec, where)

@@ -72,7 +72,7 @@ def mixtures_of(spec: Spec, where: str, inputs: MergeInputs) -> dict[str, Mixtur
             f"{where}: λ is learned for merges that are linear in the weights, task_arithmetic or linear with dtype: float32 "
             f"on models that are merged in one streaming pass, and this is {spec.config['merge_method']}"
         )
-    backends.check_computable(formula, inputs)
+    backends.check_computable(spec, formula, inputs)
     depth = inputs.architecture.depth
     return {
         name: _mixture(formula, coefficients_of(formula, name, depth(name) if formula.has_lists else 0.0, where))

@@ -13,8 +13,8 @@ from transformers import AutoConfig, PreTrainedModel
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
+from agentmerge_hub.merging.inputs.model_class import model_class
 from agentmerge_hub.merging.inputs.tensor_reader import TensorReader
-from agentmerge_hub.merging.outputs.model_checks import model_class
 from agentmerge_hub.merging.outputs.model_files import config_of_merge
 from agentmerge_hub.tuning.endpoints import Endpoints, Mixture, read_mixture
 from agentmerge_hub.tuning.lambda_groups import LambdaGroups

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -128,11 +129,19 @@ def test_an_output_that_is_an_input() -> None:
     assert Path("agent/model.safetensors").read_bytes() == before
 
 
-def test_layers_that_cannot_be_found() -> None:
+@pytest.mark.parametrize(
+    ("method", "value"), [("lines", None), ("slerp", "t: [0.2, 0.8]"), ("dare_ties", "density: [0.2, 0.8]")]
+)
+def test_layers_that_cannot_be_found(method: str, value: str | None) -> None:
+    """With values by layer, whatever the method and the parameter."""
     for role in LOCAL:
         change(role, lambda weights: weights.update({"odd.7.weight": torch.ones(2)}))
+    text = (data_folder("recipes") / "merge" / f"{method}.yml").read_text()
+    if value:
+        text = re.sub(rf"\b{value.partition(':')[0]}: .*", value, text, count=1)
+        assert value in text
     with pytest.raises(UserError, match=r"the layer of odd\.7\.weight cannot be found in LlamaForCausalLM"):
-        run("lines")
+        run(text=text)
 
 
 def test_a_token_that_an_input_lacks() -> None:
@@ -190,12 +199,13 @@ def test_a_folder_that_is_not_a_merge() -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Path]]:
-    """A function that mounts a real file system of so many bytes."""
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
+    """A function that mounts a real file system of so many bytes, and files and folders."""
     place = tmp_path_factory.mktemp("disk")
 
-    def mount(size: int) -> Path:
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], capture_output=True)
+    def mount(size: int, files: int = 1000) -> Path:
+        options = f"size={size},nr_inodes={files}"
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True)
         if done.returncode:
             pytest.skip("mounting a small file system takes root")
         return place
@@ -237,3 +247,9 @@ def test_a_disk_that_fills_up_in_a_pass_leaves_the_first_merge(small_disk: Calla
     shutil.rmtree(first.out)
     merge_one(jobs[0], MergeSettings(reply=False))
     assert (first.out / "model.safetensors").read_bytes() == written
+    count = len(list(first.out.iterdir()))
+    subprocess.run(["umount", str(disk)], check=True)
+    small_disk(10 * weights, files=2 * count)  # the second merge has no place for its first files
+    first, second = merge(jobs, MergeSettings(reply=False))
+    assert first.problem is None and second.lacks_space and "no space is left" in str(second.problem)
+    assert (first.out / "model.safetensors").read_bytes() == written and not second.out.exists()

@@ -2,7 +2,7 @@
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
-from agentmerge_hub.merging.specs.formula import Formula, formula_of
+from agentmerge_hub.merging.specs.formula import Formula, formula_of, has_lists
 from agentmerge_hub.merging.specs.spec import Spec
 
 
@@ -22,15 +22,14 @@ def streaming_formula(spec: Spec, inputs: MergeInputs) -> Formula | None:
     return formula
 
 
-def check_computable(formula: Formula | None, inputs: MergeInputs) -> None:
-    """Raise UserError if a formula has values by layer and a tensor's layer cannot be found, or if mergekit, which computes
-    what has no formula, would leave tensors out."""
-    if formula is None:
-        if inputs.architecture.lost_experts:
-            raise UserError(
-                f"mergekit leaves out experts of {inputs.architecture.name}, and this merge is computed by mergekit: use "
-                "task_arithmetic or linear with dtype: float32"
-            )
-    elif formula.has_lists:
+def check_computable(spec: Spec, formula: Formula | None, inputs: MergeInputs) -> None:
+    """Raise UserError if any parameter of a spec has values by layer and a tensor's layer cannot be found, or if mergekit,
+    which computes what has no formula, would leave tensors out."""
+    if has_lists(spec.config):
         for name in inputs.shapes:
             inputs.architecture.depth(name)
+    if formula is None and inputs.architecture.lost_experts:
+        raise UserError(
+            f"mergekit leaves out experts of {inputs.architecture.name}, and this merge is computed by mergekit: use "
+            "task_arithmetic or linear with dtype: float32"
+        )

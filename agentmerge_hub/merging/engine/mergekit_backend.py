@@ -1,5 +1,6 @@
 """Runs mergekit on a spec, in a process of its own (`mergekit_process`), and checks that the result is finite."""
 
+import errno
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -51,7 +52,9 @@ def run(spec: Spec, out: Path, inputs: MergeInputs, *, shard_bytes: int) -> None
         lines = printed.strip().splitlines()
         if code < 0:
             lines.append(f"it was stopped by signal {-code}, which the system sends where memory is short")
-        raise UserError(f"mergekit could not merge: {lines[-1].strip() if lines else 'no message'}")
+        last = lines[-1].strip() if lines else "no message"
+        full = OSError(errno.ENOSPC, "mergekit's disk is full") if "No space left on device" in last else None
+        raise UserError(f"mergekit could not merge: {last}") from full
     for path in out.iterdir():
         path.chmod(0o644)  # mergekit makes weights readable by their owner only
     problem = not_finite(out, inputs)

@@ -35,7 +35,11 @@ class ShardWriter:
         for number, group in enumerate(groups, 1):
             name = f"model-{number:05d}-of-{len(groups):05d}.safetensors" if len(groups) > 1 else "model.safetensors"
             weight_map |= dict.fromkeys(group, name)
-            self._create(folder / name, {tensor: shapes[tensor] for tensor in group}, dtype)
+            try:
+                self._create(folder / name, {tensor: shapes[tensor] for tensor in group}, dtype)
+            except OSError:
+                self.close()  # open files keep their space on the disk
+                raise
         if len(groups) > 1:
             total = sum(prod(shape) for shape in shapes.values()) * self._width
             index = {"metadata": {"total_size": total}, "weight_map": weight_map}

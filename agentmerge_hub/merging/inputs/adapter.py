@@ -123,9 +123,24 @@ def is_plain(config: Mapping[str, Any]) -> bool:
     )
 
 
-def has_plain_weights(folder: Path) -> bool:
-    """Whether an adapter stores nothing but factors of weight matrices: no embeddings, no copies of its base's layers."""
-    return all(re.search(r"\.lora_[AB]\.weight$", name) for name in weights_of(folder))
+def has_plain_weights(folder: Path, base: Mapping[str, Tensor]) -> bool:
+    """Whether W + s·B·A can be computed on the tensors of the base as they are stored.
+
+    Not where the adapter stores embeddings or copies of its base's layers; where a class of transformers has other names in
+    memory, which are the adapter's, than in files; and where the base stores matrices transposed (`_has_transposed`).
+    """
+    stored = weights_of(folder)
+    if not all(re.search(r"\.lora_[AB]\.weight$", name) for name in stored) or _has_transposed(base):
+        return False
+    return all(f"{name.removeprefix(_PREFIX).rpartition('.lora_')[0]}.weight" in base for name in stored)
+
+
+def _has_transposed(base: Mapping[str, Tensor]) -> bool:
+    """Whether a model stores matrices as in × out, as those of transformers' Conv1D (GPT-2, GPT-1): a bias has as many values
+    as its matrix has columns. Square matrices do not show it, so that all of a model are judged by the others."""
+    biases = {name.removesuffix(".bias"): tensor.shape for name, tensor in base.items() if name.endswith(".bias")}
+    shapes = {name: base[f"{name}.weight"].shape for name in biases if f"{name}.weight" in base}
+    return any(len(shape) == 2 and shape[0] != shape[1] and biases[name] == shape[1:] for name, shape in shapes.items())
 
 
 def _fields_of(kind: str) -> set[str]:
@@ -173,11 +188,11 @@ def weights_of(folder: Path) -> dict[str, Tensor]:
     return header_of(folder / WEIGHTS)
 
 
-def adapt(folder: Path, base: Mapping[str, Tensor], base_name: str) -> dict[str, Tensor | AdaptedTensor]:
-    """Every tensor of the base, those that a plain adapter changes with its factors on them.
+def check_fits(folder: Path, base: Mapping[str, Tensor], base_name: str) -> dict[str, tuple[Tensor, Tensor]]:
+    """The factors of a plain adapter (`factors_of`), after comparing them with its settings and a model.
 
     Args:
-        base: tensors of the model the adapter was trained on.
+        base: tensors of the model that it is applied to.
         base_name: that model, for messages.
 
     Raises:
@@ -193,14 +208,29 @@ def adapt(folder: Path, base: Mapping[str, Tensor], base_name: str) -> dict[str,
             f"{base_name}, merge it with `agentmerge merge`"
         )
     factors, rank = factors_of(folder), config["r"]
-    scale = config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank)
+    order = slice(None, None, -1) if _has_transposed(base) else slice(None)
     for name, (a, b) in factors.items():
         if a.shape[0] != rank or b.shape[1] != rank:
             raise UserError(f"{folder} stores {name} with rank {a.shape[0]}, and its {CONFIG} says r = {rank}")
-        if name not in base or base[name].shape != (b.shape[0], a.shape[1]):
+        if name not in base or base[name].shape[order] != (b.shape[0], a.shape[1]):
             raise UserError(
                 f"{folder} adapts {name} as {b.shape[0]} × {a.shape[1]}, and {base_name} has no such tensor"
             )
+    return factors
+
+
+def adapt(folder: Path, base: Mapping[str, Tensor], base_name: str) -> dict[str, Tensor | AdaptedTensor]:
+    """Every tensor of the base, those that a plain adapter changes with its factors on them.
+
+    Args:
+        base: tensors of the model the adapter was trained on; of matrices that are out × in (`has_plain_weights`).
+        base_name: that model, for messages.
+
+    Raises:
+        UserError: as `check_fits`.
+    """
+    factors, config = check_fits(folder, base, base_name), config_of_adapter(folder)
+    scale = config["lora_alpha"] / (math.sqrt(config["r"]) if config.get("use_rslora") else config["r"])
     return {
         name: AdaptedTensor(tensor, *factors[name], scale) if name in factors else tensor
         for name, tensor in base.items()

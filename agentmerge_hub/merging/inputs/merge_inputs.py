@@ -162,13 +162,17 @@ def open_model(reference: str, scratch: Path | None, adapter_base: str | None = 
     if base == folder:
         tensors: Table = {name: tensor for name, tensor in tensors_of(folder).items() if not _is_buffer(tensor)}
         return ModelInput(reference, folder, folder, folder, False, tensors, config_of(folder))
-    if is_plain(config_of_adapter(folder)) and has_plain_weights(folder):
-        adapted = adapt(folder, tensors_of(base), str(base))
+    stored = tensors_of(base)
+    if is_plain(config_of_adapter(folder)) and has_plain_weights(folder, stored):
+        adapted = adapt(folder, stored, str(base))
         tensors = {name: tensor for name, tensor in adapted.items() if not _is_buffer(tensor)}
         return ModelInput(reference, folder, base, folder, True, tensors, config_of(base))
     merged = peft_backend.merge_adapter(folder, base, scratch) if scratch else base
     tensors = {name: tensor for name, tensor in tensors_of(merged).items() if not _is_buffer(tensor)}
-    return ModelInput(reference, folder, base, merged, True, tensors, config_of(base))
+    config = config_of(base)
+    if config_of(merged).get("tie_word_embeddings") is False:  # PEFT unties a head that it replaces
+        config["tie_word_embeddings"] = False
+    return ModelInput(reference, folder, base, merged, True, tensors, config)
 
 
 def _is_buffer(tensor: Tensor | AdaptedTensor) -> bool:

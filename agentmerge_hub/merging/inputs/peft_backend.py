@@ -2,11 +2,18 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.adapter import weights_of
+from agentmerge_hub.merging.inputs.architecture import is_buffer, is_head
+from agentmerge_hub.merging.inputs.checkpoint import tensors_of
+from agentmerge_hub.merging.inputs.model_class import model_class
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+
+_TOLERANCE = 1e-3
+"""Difference of answers, as a share of their standard deviation: above what float32 rounds, below what an adapter changes."""
 
 
 def merge_adapter(adapter: Path, base: Path, scratch: Path) -> Path:
@@ -18,31 +25,63 @@ def merge_adapter(adapter: Path, base: Path, scratch: Path) -> Path:
         scratch: an existing folder; gets a new folder with the merged model.
 
     Raises:
-        UserError: if PEFT refuses it, or it does not fit the base.
+        UserError: if PEFT refuses it, it does not fit the base, or the saved model does not answer as the adapter does (tied
+            embeddings that an adapter changes at one end only).
     """
     import torch
     from peft import PeftModel, get_peft_model_state_dict
-    from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     stored = set(weights_of(adapter))
     out = scratch / f"adapter-{sum(1 for _ in scratch.iterdir())}"
     logging.disable_progress_bar()
+    kind = model_class(base)
     try:
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, use_safetensors=True)
+        model = kind.from_pretrained(base, dtype=torch.float32, use_safetensors=True)
+        inputs = model.dummy_inputs
         adapted = PeftModel.from_pretrained(model, adapter)
         loaded = set(get_peft_model_state_dict(adapted))
         if stored != loaded:
             raise UserError(
                 f"the adapter {adapter} does not fit {base}: {sorted(stored ^ loaded)[0]} is in one of them only"
             )
+        expected = _answers(adapted, inputs)
         adapted.merge_and_unload(safe_merge=True).save_pretrained(out)
-    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        del model, adapted
+        found = _answers(kind.from_pretrained(out, dtype=torch.float32), inputs)
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError) as error:
         raise UserError(
             f"PEFT cannot merge the adapter {adapter} into {base}: {' '.join(str(error).split())[:200]}"
         ) from error
+    if (found - expected).abs().amax(dim=-1).median() > _TOLERANCE * expected.std():
+        raise UserError(
+            f"the adapter {adapter} cannot be merged exactly: the model that PEFT saves answers otherwise (where it changes "
+            "embeddings or a head that are tied, store both in the base, with tie_word_embeddings: false)"
+        )
+    _check_same_names(out, base)
     for name in _TOKENIZER_FILES:
         source = next((folder / name for folder in (adapter, base) if (folder / name).is_file()), None)
         if source is not None:
             shutil.copyfile(source, out / name)
     return out
+
+
+def _answers(model: Any, inputs: dict[str, Any]) -> Any:
+    """Logits, or last hidden states, for transformers' dummy inputs of the class."""
+    import torch
+
+    with torch.inference_mode():
+        return model.eval()(**inputs)[0]
+
+
+def _check_same_names(merged: Path, base: Path) -> None:
+    """Raise UserError if transformers saves a model with other names than its base has, e.g. of older checkpoints."""
+    ours, theirs = (
+        {name for name, tensor in tensors_of(folder).items() if not is_buffer(name, tensor.shape) and not is_head(name)}
+        for folder in (merged, base)
+    )
+    if ours != theirs:
+        raise UserError(
+            f"{base} stores {sorted(ours ^ theirs)[0]} under a name that transformers does not write any more: load each of the "
+            "models with transformers, save it, and merge what was saved"
+        )

@@ -13,6 +13,7 @@ from agentmerge_hub.merging.inputs.architecture import architecture_of, lookup
 from agentmerge_hub.merging.inputs.chat_templates import default_template
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, config_of, read_json, tensors_of
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
+from agentmerge_hub.merging.inputs.model_class import model_class
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
 from agentmerge_hub.merging.inputs.vocabulary import vocabulary
 
@@ -126,20 +127,6 @@ def end_tokens(folder: Path, tokenizer: Any) -> list[str]:
     ids = config.get("eos_token_id", config_of(folder).get("eos_token_id", tokenizer.eos_token_id))
     ids = ids if isinstance(ids, list) else [ids]
     return [tokenizer.convert_ids_to_tokens(id) for id in ids if isinstance(id, int) and 0 <= id < len(tokenizer)]
-
-
-def model_class(folder: Path) -> Any:
-    """The class of transformers that config.json names.
-
-    Raises:
-        UserError: if transformers has none of that name.
-    """
-    import transformers
-
-    name = (config_of(folder).get("architectures") or ["unknown"])[0]
-    if name not in dir(transformers):
-        raise UserError(f"{folder}: transformers has no class {name}, which config.json names")
-    return getattr(transformers, name)
 
 
 def reply(folder: Path) -> str:

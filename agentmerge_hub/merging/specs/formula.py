@@ -187,6 +187,19 @@ def coefficients_of(formula: Formula, tensor: str, depth: float, where: str) -> 
     )
 
 
+def has_lists(config: Any) -> bool:
+    """Whether any parameter of a mergekit configuration, at any level, depends on the layer."""
+    if isinstance(config, list):
+        return any(has_lists(entry) for entry in config)
+    if not isinstance(config, Mapping):
+        return False
+    parameters = config.get("parameters")
+    own = parameters.values() if isinstance(parameters, Mapping) else ()
+    return any(_is_by_layer(value) for value in own) or any(
+        has_lists(value) for key, value in config.items() if key != "parameters"
+    )
+
+
 def _is_by_layer(value: Any) -> bool:
     if isinstance(value, Mapping):
         return _is_by_layer(value.get("value"))

@@ -1,6 +1,7 @@
 """A LoRA run is the model it makes of its base: in merges, and grafted on the instruct model with PEFT alone."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,15 @@ from mergekit.options import MergeOptions
 from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel, PeftType, get_peft_model
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+)
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
@@ -118,6 +127,56 @@ def test_whatever_peft_merges_is_merged_as_peft_does(
     for name, tensor in load_file("out/model.safetensors").items():
         torch.testing.assert_close(tensor, wanted[name], rtol=1e-5, atol=1e-6)
     assert {"agent", "agent_base"} <= set(manifest.read(Path("out"))["inputs"])
+
+
+SMALL = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+TEXT = {**SMALL, "num_key_value_heads": 1, "head_dim": 8, "vocab_size": 50}
+VISION = {**SMALL, "image_size": 28, "patch_size": 14}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_classes_with_other_layouts_and_names_than_llamas_are_merged_as_peft_does(tmp_path: Path) -> None:
+    """Conv1D stores matrices transposed, which a square one (c_proj) does not show; Gemma 3 and GPT-NeoX have other names in
+    memory than in files."""
+    configs = {
+        GPT2LMHeadModel: (GPT2Config(n_embd=16, n_layer=1, n_head=2, n_positions=64, vocab_size=50), "c_proj"),
+        Gemma3ForConditionalGeneration: (
+            Gemma3Config(text_config=TEXT, vision_config=VISION, mm_tokens_per_image=4),
+            "q_proj",
+        ),
+        GPTNeoXForCausalLM: (GPTNeoXConfig(**SMALL, vocab_size=50), "lm_head"),
+    }
+    for kind, (config, target) in configs.items():
+        base, lora = tmp_path / kind.__name__, tmp_path / f"{kind.__name__}-lora"
+        torch.manual_seed(7)
+        kind(config).save_pretrained(base)
+        model = get_peft_model(kind.from_pretrained(base), LoraConfig(r=2, target_modules=[target]))
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weight, std=0.05)
+        model.save_pretrained(lora)
+        for transposed in (False, True):
+            configure(lora, fan_in_fan_out=transposed)
+            (tmp_path / "scratch").mkdir(exist_ok=True)
+            merged = open_model(str(lora), tmp_path / "scratch").weights_folder
+            found = kind.from_pretrained(merged).state_dict()
+            wanted = PeftModel.from_pretrained(kind.from_pretrained(base), lora).merge_and_unload().state_dict()
+            assert found.keys() == wanted.keys() and all(found[name].equal(wanted[name]) for name in wanted)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_adapter_on_one_end_of_tied_embeddings_is_refused(
+    here: Path, tmp_path: Path, llama: Callable[..., Path]
+) -> None:
+    """PEFT's merge changes both ends: its model answers otherwise than the adapter."""
+    shutil.rmtree("base")
+    llama(Path("base"), seed=0, tied=True)
+    for target in ("embed_tokens", "lm_head"):
+        train(Path(target), target_modules=[target])
+        with pytest.raises(
+            UserError, match=r"the model that PEFT saves answers otherwise .where it changes embeddings"
+        ):
+            open_model(f"./{target}", tmp_path)
 
 
 TARGETS = {"target_modules": ["q_proj", "down_proj"]}

@@ -1,0 +1,21 @@
+"""The class of transformers that a model folder's config.json names. No code of a model is run."""
+
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.inputs.checkpoint import config_of
+
+
+def model_class(folder: Path) -> Any:
+    """The class of transformers that config.json names.
+
+    Raises:
+        UserError: if transformers has none of that name.
+    """
+    import transformers
+
+    name = (config_of(folder).get("architectures") or ["unknown"])[0]
+    if name not in dir(transformers):
+        raise UserError(f"{folder}: transformers has no class {name}, which config.json names")
+    return getattr(transformers, name)
