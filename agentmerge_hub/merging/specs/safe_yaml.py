@@ -18,7 +18,7 @@ def compose(text: str, where: str) -> yaml.Node | None:
     """The nodes of a YAML file.
 
     Raises:
-        UserError: if its aliases expand to too many values or contain themselves, or a key is there twice.
+        UserError: if its aliases expand to too many values or contain themselves, or a key is there twice or no text.
         yaml.YAMLError: if it is not YAML.
     """
     root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -40,7 +40,11 @@ def _expanded_size(node: yaml.Node, where: str, known: dict[int, int], parents: 
         children = [child for pair in node.value for child in pair]
         keys: set[str] = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in keys:
+            if not isinstance(key, yaml.ScalarNode):
+                raise UserError(
+                    f"{where}, line {key.start_mark.line + 1}: a key is a list or mapping, and should be a text"
+                )
+            if key.value in keys:
                 raise UserError(f"{where}, line {key.start_mark.line + 1}: {key.value!r} is given twice, remove one")
             keys.add(key.value)
     elif isinstance(node, yaml.SequenceNode):

@@ -41,6 +41,7 @@ def test_aliases_that_expand_without_end_are_refused(kind: str) -> None:
     [
         (AGENTMERGE + f"deep: {'[' * 200}{']' * 200}\n", "nested more than 50 levels"),
         (AGENTMERGE + "dtype: bfloat16\n", "'dtype' is given twice"),
+        (AGENTMERGE + "? [dtype]\n: bfloat16\n", "a key is a list or mapping"),
         (AGENTMERGE + " " * 1_000_001, "characters long"),
         (
             AGENTMERGE.replace("lambda: 1.0", "lambda: .nan"),
