@@ -1,11 +1,13 @@
 """A chat endpoint with scripted replies over real HTTP; recipes; a tiny model."""
 
 import json
+import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -78,6 +80,13 @@ def chat_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
         monkeypatch.setenv(name, os.environ.get(name, ""))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser_process() -> Iterator[Any]:
+    """A pool of one process, for browsers: one that this process starts would be inherited by the workers of later tests."""
+    with multiprocessing.get_context("spawn").Pool(1) as process:
+        yield process
 
 
 @pytest.fixture

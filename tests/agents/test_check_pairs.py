@@ -1,6 +1,5 @@
 """A rejected answer that solves its task is found by replaying it in the browser, and can be left out of the dataset."""
 
-import multiprocessing
 from pathlib import Path
 
 import pyarrow as pa
@@ -48,15 +47,13 @@ def outcomes(dataset: Path) -> dict[str, str]:
     return {one.pair_id: one.outcome for one in check_pairs(dataset, 10)}
 
 
-def test_an_answer_that_solves_the_task_is_found(tmp_path: Path) -> None:
-    # A process of its own: a browser that is started here would be inherited by the workers of later tests.
-    with multiprocessing.get_context("spawn").Pool(1) as process:
-        tree = process.apply(page)
-        button = next(line for line in tree.splitlines() if "button" in line).split("]")[0].strip().lstrip("[")
-        write_dataset(tmp_path / "set", tree, {"right": f"click('{button}')", "wrong": "click('a324')"})
-        assert process.apply(outcomes, (tmp_path / "set",)) == {"right": SOLVES, "wrong": REJECTED}
-        write_dataset(tmp_path / "changed", tree.replace("button", "link"), {"right": f"click('{button}')"})
-        assert process.apply(outcomes, (tmp_path / "changed",)) == {"right": OTHER_PAGE}
+def test_an_answer_that_solves_the_task_is_found(browser_process, tmp_path: Path) -> None:
+    tree = browser_process.apply(page)
+    button = next(line for line in tree.splitlines() if "button" in line).split("]")[0].strip().lstrip("[")
+    write_dataset(tmp_path / "set", tree, {"right": f"click('{button}')", "wrong": "click('a324')"})
+    assert browser_process.apply(outcomes, (tmp_path / "set",)) == {"right": SOLVES, "wrong": REJECTED}
+    write_dataset(tmp_path / "changed", tree.replace("button", "link"), {"right": f"click('{button}')"})
+    assert browser_process.apply(outcomes, (tmp_path / "changed",)) == {"right": OTHER_PAGE}
 
 
 def test_a_dataset_without_pairs_is_one_sentence(tmp_path: Path) -> None:

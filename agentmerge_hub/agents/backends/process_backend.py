@@ -165,7 +165,6 @@ def _run_worker(pipe: Connection, parent: int, screenshots: bool, scratch: Path)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from agentmerge_hub.agents.browser import browsergym_patches
 
-    browsergym_patches.apply(screenshots=screenshots)
     with contextlib.suppress(EOFError, ConnectionError):
         while os.getppid() == parent:  # the pipe stays open after a killed parent: its other workers hold the end too
             if pipe.poll(2):
@@ -173,6 +172,7 @@ def _run_worker(pipe: Connection, parent: int, screenshots: bool, scratch: Path)
                 problem = None
                 try:
                     with activity.reporting(Path(run.exp_dir)):
+                        browsergym_patches.apply(screenshots=screenshots)
                         run.run()
                 except OSError as error:  # of AgentLab's files beside the episode; it records the episode's own errors
                     problem = os_error_sentence(error)

@@ -13,7 +13,7 @@ from agentlab.experiments.loop import EnvArgs, ExpArgs, StepInfo  # noqa: E402
 from agentlab.experiments.study import Study  # noqa: E402
 from bgym import DEFAULT_BENCHMARKS, Benchmark  # noqa: E402
 from browsergym.core import _get_global_playwright as global_playwright  # noqa: E402
-from browsergym.core import env  # noqa: E402
+from browsergym.core import env, observation  # noqa: E402
 from browsergym.core.action import functions  # noqa: E402
 from browsergym.core.action.highlevel import HighLevelActionSet  # noqa: E402
 from browsergym.experiments.agent import Agent, AgentInfo  # noqa: E402
@@ -38,6 +38,7 @@ __all__ = [
     "functions",
     "global_playwright",
     "loop",
+    "observation",
     "overlay_som",
     "playwright_connection",
     "playwright_sync",
