@@ -1,7 +1,7 @@
 """Read trajectories of the Agent Data Protocol's standard files (1.0 to 1.3).
 
 They say nothing of model, seed and reward, so that an episode counts as unfinished unless this package wrote it. The page
-before an action is the last web observation before it.
+before an action is the last web observation before it. Code and messages are steps without a call of the browser.
 """
 
 from typing import Any
@@ -14,13 +14,12 @@ from agentmerge_hub.traces.tool_calls import Turns, call_text
 from agentmerge_hub.traces.values import as_dict, as_text
 
 _ITEMS = {"text_observation", "web_observation", "image_observation", "api_action", "code_action", "message_action"}
-_ENTER = ("1", 1, True)
 
 
 def is_document(document: Any) -> bool:
     """Whether a JSON value is a trajectory of the protocol."""
-    content = document.get("content") if isinstance(document, dict) else None
-    return isinstance(content, list) and bool(content) and as_dict(content[0]).get("class_") in _ITEMS
+    content = as_dict(document).get("content")
+    return isinstance(content, list) and any(as_text(as_dict(item).get("class_")) in _ITEMS for item in content)
 
 
 def read(document: dict[str, Any], source: str, episode_id: str) -> Episode:
@@ -60,7 +59,7 @@ def read(document: dict[str, Any], source: str, episode_id: str) -> Episode:
 
 
 def _add(item: dict[str, Any], turns: Turns, unmapped: set[str]) -> None:
-    kind, content = item.get("class_"), as_text(item.get("content"))
+    kind, content = as_text(item.get("class_")), as_text(item.get("content"))
     thoughts = (as_text(item.get(name)) for name in ("reasoning_content", "description"))
     thought = next(filter(None, (thought_of(text, has_action=False) for text in thoughts)), None)
     if kind == "text_observation":
@@ -77,10 +76,10 @@ def _add(item: dict[str, Any], turns: Turns, unmapped: set[str]) -> None:
         turns.act(calls, thought=thought)
     elif kind == "message_action" and (final := finish_message(content)) is not None:
         turns.act([call_text("send_msg_to_user", {"text": final})], answer=content, thought=thought)
-    elif kind == "message_action":
-        unmapped.add("messages that are no action")
+    elif kind in ("message_action", "code_action"):
+        turns.act_outside(content, thought=thought)
     else:
-        unmapped.add("images" if kind == "image_observation" else "code")
+        unmapped.add("images" if kind == "image_observation" else "items of an unknown class")
 
 
 def _calls(function: str, arguments: dict[str, Any]) -> list[str]:
@@ -89,12 +88,16 @@ def _calls(function: str, arguments: dict[str, Any]) -> list[str]:
         bid = arguments["bid"]
         enter = (
             [call_text("press", {"bid": bid, "key_comb": "Enter"})]
-            if arguments.get("press_enter_after") in _ENTER
+            if _is_true(arguments.get("press_enter_after"))
             else []
         )
         return [call_text("fill", {"bid": bid, "value": arguments["text"]}), *enter]
     if function == "stop":
         return [call_text("send_msg_to_user", {"text": as_text(arguments.get("answer") or arguments.get("text"))})]
-    if function == "scroll" and arguments.get("direction") in ("down", "up"):
-        return [call_text("scroll", {"delta_x": 0, "delta_y": 500 if arguments["direction"] == "down" else -500})]
+    if function == "scroll" and (direction := as_text(arguments.get("direction"))) in ("down", "up"):
+        return [call_text("scroll", {"delta_x": 0, "delta_y": 500 if direction == "down" else -500})]
     return [call_text(function, arguments)]
+
+
+def _is_true(value: Any) -> bool:
+    return isinstance(value, str | int) and value in ("1", 1)

@@ -101,14 +101,16 @@ def _decision(step: dict[str, Any], turns: Turns, unmapped: set[str]) -> None:
     if not calls and (final := finish_message(message)) is not None:
         calls = [call_text("send_msg_to_user", {"text": final})]
     reasoning = thought_of(as_text(step.get("reasoning_content")), has_action=False)
-    thought = reasoning or thought_of(message, has_action=not recorded)
-    turns.act(
-        calls,
-        answer=message,
-        thought=thought,
-        prompt_tokens=as_count(metrics.get("prompt_tokens")),
-        completion_tokens=as_count(metrics.get("completion_tokens")),
-    )
+    facts: dict[str, Any] = {
+        "answer": message,
+        "thought": reasoning or thought_of(message, has_action=not recorded),
+        "prompt_tokens": as_count(metrics.get("prompt_tokens")),
+        "completion_tokens": as_count(metrics.get("completion_tokens")),
+    }
+    if calls:
+        turns.act(calls, **facts)
+    elif message or reasoning:
+        turns.act_outside(message, **facts)
     if metrics.get("logprobs") or metrics.get("completion_token_ids"):
         unmapped.add("token ids and log-probabilities")
 

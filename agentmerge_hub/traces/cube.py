@@ -113,6 +113,9 @@ class _Run:
         """The answer whose tool calls come next."""
         self._refused = 0
         """Answers since the last decision that led to no call."""
+        self._parent = ""
+        """The event that the last call answers."""
+        self._has_answers = False
 
     def add(self, kind: str, event: dict[str, Any]) -> None:
         output = as_dict(event.get("output"))
@@ -148,6 +151,7 @@ class _Run:
             return
         self.teacher = self.teacher or as_text(as_dict(call.get("llm_config")).get("model_name"))
         message, usage = as_dict(call.get("output")), as_dict(call.get("usage"))
+        self._has_answers = True
         text = as_text(message.get("content"))
         started, ended = event.get("start_time"), event.get("end_time")
         seconds = ended - started if isinstance(ended, int | float) and isinstance(started, int | float) else 0.0
@@ -167,9 +171,14 @@ class _Run:
         if as_text(action.get("name")) == "_reset":
             self._see(output)
             return
-        if self._thinking:
+        parent = as_text(output.get("parent_event_id"))
+        is_further = parent == self._parent if parent else self._has_answers
+        self._parent = parent
+        if (
+            self._thinking or not self.turns.steps or not is_further
+        ):  # an agent without a model has calls without answers
             self._decide([action])
-        elif self.turns.steps:  # a further call of the same answer
+        else:  # a further call of the same answer
             last = self.turns.steps.pop()
             self.turns.page = last.observation
             facts = {

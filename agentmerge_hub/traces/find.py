@@ -30,7 +30,7 @@ class FoundIn(Found):
     format: str = ""
     """``cube``, ``atif``, ``adp`` or ``session-trace``."""
     number: int = 0
-    """Which document of the file it is."""
+    """Which entry of the file it is: a document, or a part that is none."""
 
     @property
     def identity(self) -> tuple[str, int]:
@@ -72,7 +72,8 @@ def _episodes(root: Path, several: bool) -> Iterator[Found]:
             name = f"{root.resolve().name}/{name}".removesuffix("/.")
         return _as_utf8(name)
 
-    for parent, folders, files in os.walk(root):
+    unlisted: list[Path] = []
+    for parent, folders, files in os.walk(root, onerror=lambda error: unlisted.append(Path(error.filename))):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and ".archived_" not in name)
         folder = Path(parent)
         if browsergym.is_episode(files):
@@ -83,6 +84,8 @@ def _episodes(root: Path, several: bool) -> Iterator[Found]:
             yield FoundIn(source(folder), folder, "cube")
         else:
             yield from _in_files(folder, files, source)
+    for folder in unlisted:  # reading it says why
+        yield Found(source(folder), folder)
 
 
 def _in_files(folder: Path, files: list[str], source: Callable[[Path], str]) -> Iterator[Found]:
@@ -92,9 +95,8 @@ def _in_files(folder: Path, files: list[str], source: Callable[[Path], str]) -> 
         if cube.is_trajectory(name, files):
             yield FoundIn(source(path), path, "cube")
         elif name.endswith(documents.SUFFIXES) and (kind := documents.format_of(path)):
-            n = documents.count(path)
-            for number in range(n):
-                yield FoundIn(source(path) if n == 1 else f"{source(path)}#{number}", path, kind, number)
+            for number, label in enumerate(documents.labels(path)):
+                yield FoundIn(source(path) + label, path, kind, number)
 
 
 def _as_utf8(name: str) -> str:

@@ -59,6 +59,13 @@ class Turns:
             )
         )
 
+    def act_outside(self, text: str, *, thought: str | None = None, **facts: Any) -> None:
+        """Add a decision that the browser carried out nothing of: code for an interpreter, or a message."""
+        page = self.page or Observation(goal=self.goal)
+        self.steps.append(
+            Step(len(self.steps), page, action=None, executed=text.strip(), thought=thought, **{"answer": ""} | facts)
+        )
+
 
 _ROOT = re.compile(r"""\A\s*(?:\[\w+\] )?RootWebArea (?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")""")
 _URL = re.compile(r", url='([^'\n]*)'")

@@ -29,7 +29,8 @@ ADP = {
             "function": "type",
             "kwargs": {"bid": '"158"', "text": '"Rome"', "press_enter_after": "1"},
         },
-        {"class_": "code_action", "language": "python", "content": "1"},
+        {"class_": "code_action", "language": "python", "content": "print(6 * 7)", "description": "I count."},
+        {"class_": "message_action", "content": "click('158') comes next."},
         {"class_": "message_action", "content": '<finish> "42 km" </finish>', "description": "It says so."},
     ],
     "details": {"source": "walks"},
@@ -47,7 +48,8 @@ ATIF = {
         {"step_id": 4, "source": "agent", "message": "I open it.", "metrics": {"prompt_tokens": 9, "completion_tokens": 2},
          "tool_calls": [{"tool_call_id": "call_1", "function_name": "click", "arguments": {"bid": "149"}}],
          "observation": {"results": [RESULT]}},
-        {"step_id": 5, "source": "agent", "message": "", "reasoning_content": "I type it.",
+        {"step_id": 5, "source": "agent", "message": "Rome is far."},
+        {"step_id": 6, "source": "agent", "message": "", "reasoning_content": "I type it.",
          "tool_calls": [{"tool_call_id": "call_2", "function_name": "fill", "arguments": {"bid": "158", "value": '"Rome"'}}]},
     ],
 }  # fmt: skip
@@ -64,13 +66,16 @@ def test_a_trajectory_of_the_agent_data_protocol(tmp_path: Path) -> None:
     assert [step.action for step in episode.steps] == [
         "click(bid='149')",
         "fill(bid='158', value='Rome')\npress(bid='158', key_comb='Enter')",
+        None,
+        None,
         "send_msg_to_user(text='42 km')",
     ]
-    assert [step.thought for step in episode.steps] == ["I open it.", None, "It says so."]
-    assert [step.observation.axtree for step in episode.steps] == [TREE, LATER, LATER]
+    assert [step.thought for step in episode.steps] == ["I open it.", None, "I count.", None, "It says so."]
+    assert [step.executed for step in episode.steps][2:4] == ["print(6 * 7)", "click('158') comes next."]
+    assert [step.observation.axtree for step in episode.steps] == [TREE, LATER, LATER, LATER, LATER]
     assert episode.steps[1].observation.title == "Directions" and episode.steps[0].observation.url == "http://maps/"
     assert all(step.observation.goal == "Find the way." for step in episode.steps)
-    assert episode.unmapped == ("code",)
+    assert episode.unmapped == ()
 
 
 def test_a_document_of_atif(tmp_path: Path) -> None:
@@ -78,11 +83,12 @@ def test_a_document_of_atif(tmp_path: Path) -> None:
     (episode,) = episodes(tmp_path)
     assert (episode.agent, episode.teacher, episode.date) == ("walker", "gpt", "2026-06-24T14:39:44")
     assert (episode.reward, episode.complete) == (0.0, False)
-    first, second = episode.steps
+    first, message, second = episode.steps
+    assert (message.action, message.executed) == (None, "Rome is far.")
     assert (first.action, first.thought, first.prompt_tokens) == ("click(bid='149')", "I open it.", 9)
     assert (second.action, second.thought) == ("fill(bid='158', value='\"Rome\"')", "I type it.")
     assert (first.observation.axtree, second.observation.axtree) == (TREE, LATER)
-    assert second.observation.last_action == first.action
+    assert message.observation.last_action == first.action
     assert episode.unmapped == ("steps copied from an earlier document",)
 
 
@@ -132,13 +138,67 @@ def test_formats_are_told_apart_by_content_in_a_mixture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['[{"class_": ', '{"class_": 3}', "[" * 5000 + '"class_"', '[{"schema_version": "ATIF-v1.7"']
-)
-def test_a_damaged_document_is_set_aside(tmp_path: Path, text: str) -> None:
-    (tmp_path / "x.json").write_text(text)
+    "text", ['[{"class_": ', '{"class_": 3}', "[" * 5000 + '"class_"', '[{"schema_version": "ATIF-v1.7"', '{"content":[{"class_":[]}]}']
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["x.json", "x.jsonl"])
+def test_a_damaged_document_is_set_aside(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
     (found,) = find_episodes([tmp_path])
-    with pytest.raises(Unreadable, match=r"x.json (is not JSON|holds no document)"):
+    with pytest.raises(Unreadable, match=rf"{name} (is not JSON|holds no document)"):
         read_episode(found)
+
+
+def entries(root: Path) -> dict[str, str]:
+    """Source of each entry → the task, or why there is none."""
+    read = {}
+    for found in find_episodes([root]):
+        try:
+            read[found.source] = read_episode(found).task
+        except Unreadable as error:
+            read[found.source] = str(error)
+    return read
+
+
+def test_what_is_no_document_has_an_entry_and_the_others_are_read(tmp_path: Path) -> None:
+    good = [json.dumps(ADP | {"id": number}) for number in ("1", "2", "3")]
+    unknown = ['{"content":[{"class_":[]}]}', "3", *["{}"] * 1000]
+    lines = [good[0], good[1][:90], *unknown, "", good[2], '{"id": "4", "content": [{"class_"']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    (tmp_path / "b.json").write_text(f"[{good[0]}, null, {good[1]}]")
+    (tmp_path / "c.jsonl").write_text("\n".join([good[0], *["{"] * 130]))
+    read = entries(tmp_path)
+    assert {source: text for source, text in read.items() if text.startswith("walks")} == {
+        "a.jsonl#0": "walks.1", "a.jsonl#1004": "walks.3", "b.json#0": "walks.1", "b.json#2": "walks.2", "c.jsonl#0": "walks.1",
+    }  # fmt: skip
+    assert read["a.jsonl:2"].startswith("a.jsonl:2 is not JSON (Unterminated string starting at, column ")
+    assert read["a.jsonl:1007"].startswith("a.jsonl:1007 is not JSON (Expecting ':' delimiter, column 34)")
+    assert read["a.jsonl"] == "a.jsonl holds 1,002 values of no known format, which are left out: #2, #3, #4, …"
+    assert read["b.json"] == "b.json holds 1 value of no known format, which are left out: #1"
+    assert read["c.jsonl"] == "c.jsonl holds 30 more damaged lines"
+    assert len(read) == 5 + 3 + 102
+
+
+def test_a_session_without_a_line_is_no_episode(tmp_path: Path) -> None:
+    header = {"type": "session", "agentmerge": {"version": 1, "steps": [{}]}}
+    (tmp_path / "a.jsonl").write_text(json.dumps(header) + '\n{"type": "mess\n')
+    assert entries(tmp_path) == {"a.jsonl": "a.jsonl:2 is not JSON (Unterminated string starting at, column 10)"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_documents_are_found_in_every_encoding_and_behind_any_keys(tmp_path: Path, encoding: str) -> None:
+    before = {"notes": "é" * (2**20 - 20)}
+    for name, document in (("adp", ADP), ("atif", ATIF)):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(before | document, ensure_ascii=False) + "\n", encoding)
+    (tmp_path / "other.json").write_text(json.dumps(before), encoding)
+    assert entries(tmp_path) == {"adp.jsonl": "walks.7", "atif.jsonl": "s"}
+
+
+def test_a_link_to_a_document_is_named(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "one").write_text(json.dumps(ADP))
+    (tmp_path / "traces").mkdir()
+    (tmp_path / "traces" / "a.json").symlink_to(tmp_path / "blobs" / "one")
+    assert "a.json is a link to a file outside of its folder: copy" in entries(tmp_path / "traces")["a.json"]
 
 
 def test_public_files_of_every_format_are_read(wild_traces: Path) -> None:

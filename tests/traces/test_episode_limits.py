@@ -84,7 +84,7 @@ def test_a_file_of_very_many_documents_is_one_that_cannot_be_read(tmp_path: Path
     *fine, lines, values = find_episodes([tmp_path])
     assert len(fine) == 20_000
     for found, reason in (
-        (lines, "lines.jsonl holds more than 20,000 lines"),
+        (lines, "lines.jsonl holds more than 20,000 documents"),
         (values, "list.json holds more than 20,000 documents"),
     ):
         with pytest.raises(Unreadable, match=f"{reason}: split it into several files"):
