@@ -2,7 +2,10 @@
 
 import io
 import os
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from agentmerge_hub.agents.browser.agentlab_api import (
     flatten_axtree_to_str,
@@ -12,7 +15,7 @@ from agentmerge_hub.agents.browser.agentlab_api import (
 )
 from agentmerge_hub.prompt import Flags
 from agentmerge_hub.records import Observation
-from agentmerge_hub.traces.observations import tab_list
+from agentmerge_hub.traces.observations import read_observation
 
 _RAW = ("axtree_object", "dom_object", "extra_element_properties")
 
@@ -52,23 +55,12 @@ def _strip_pages_folder(value: Any) -> Any:
 
 
 def to_observation(obs: dict[str, Any], flags: Flags | None = None) -> Observation:
-    """The flattened observation in the form that `prompt.render` takes, with a screenshot if the flags ask for one."""
-    goal = obs.get("goal_object") or ()
-    texts = [message["text"] for message in goal if message.get("type") == "text"]
-    urls, titles = obs.get("open_pages_urls") or (), obs.get("open_pages_titles") or ("",)
-    active = int(obs["active_page_index"][0]) if "active_page_index" in obs else 0
-    return Observation(
-        goal="\n".join(texts) if texts else obs.get("goal", ""),
-        axtree=obs.get("axtree_txt", ""),
-        html=obs.get("pruned_html", ""),
-        focused_bid=obs.get("focused_element_bid", ""),
-        last_action=obs.get("last_action", ""),
-        last_action_error=obs.get("last_action_error", ""),
-        url=obs.get("url", ""),
-        title=titles[active],
-        tabs=tab_list(tuple(urls), tuple(titles), active),
-        screenshot=_png(obs, flags) if flags and flags.use_screenshot else b"",
-    )
+    """The flattened observation in the form that `prompt.render` takes, with a screenshot if the flags ask for one. It is read
+    as recorded observations are: what is absent is left out of the prompt."""
+    index = obs.get("active_page_index")
+    plain = obs | ({} if index is None else {"active_page_index": np.atleast_1d(index).tolist()})
+    observation = read_observation(plain, goal="", as_recorded=True)
+    return replace(observation, screenshot=_png(obs, flags)) if flags and flags.use_screenshot else observation
 
 
 def _png(obs: dict[str, Any], flags: Flags) -> bytes:

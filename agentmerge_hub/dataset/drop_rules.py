@@ -67,19 +67,36 @@ NOT_DROPPED = frozenset({"not_mapped", "thought_in_prompt"})
 KEPT_BY = {
     "other_agent": "--agent with the name of their agent, or no --agent, keeps them",
     "no_outcome": "--unscored keeps them",
-    "unsuccessful": "a lower --min-reward keeps them",
-    "failed_action": "without --drop-failed-actions they are kept",
-    "outside_action_space": "--flag action_space=NAME with a wider action space keeps them",
-    "page_not_found": "--rebuild-prompts keeps them",
+    "unsuccessful": "a lower --min-reward keeps those that the task's own validation ended",
+    "left_site": "--no-site-rule keeps them",
+    "no_page": "--flag use_html=true keeps those of which the HTML was recorded, --flag use_ax_tree=true those with an AXTree",
     "no_screenshot": "without --screenshots they are kept as text",
+    "failed_action": "without --drop-failed-actions they are kept",
+    "answer_mismatch": "--rebuild-prompts keeps them with an answer that holds the executed action",
+    "outside_action_space": "--flag action_space=all keeps them",
+    "page_not_found": "--rebuild-prompts keeps them",
+    "bid_not_on_page": "--rebuild-prompts keeps those whose recorded prompt shows less than the page, --flag use_html=true those "
+    "whose HTML has the element",
     "bid_cut_away": "a larger --window keeps them",
+    "template_refused": "--rebuild-prompts keeps those whose recorded prompt has other turns than a system and a user turn",
     "does_not_fit": "a larger --window keeps them",
-    "answer_too_long": "a larger --answer keeps them",
+    "answer_too_long": "a larger --answer, in a --window that holds it, keeps them",
     "duplicate": "a larger --keep-duplicates keeps them",
     "near_duplicate": "a larger --keep-duplicates keeps them",
-    "goal_on_both_sides": "other --inter-seeds or --hold-out-task options keep them",
+    "pair_too_long": "a larger --answer, in a --window that holds it, keeps them",
+    "pair_excluded": "without --exclude-pairs they are kept",
+    "goal_on_both_sides": "--no-benchmark-split without --inter-seeds, --hold-out-task, --hold-out-category and --validation-task "
+    "keeps them",
 }
-"""Rule → the option that keeps what it drops. No option keeps what the other rules drop."""
+"""Rule → the option that keeps what it drops."""
+
+KEPT_BY_NONE = frozenset(
+    {
+        "unreadable", "duplicate_episode", "crashed", "no_summary", "empty", "not_validated", "image_goal", "no_action", "no_goal",
+        "control_token", "answer_not_trainable", "pair_accepted", "answer_accepted", STRUCK_IN_REVIEW,
+    }
+)  # fmt: skip
+"""Rules of which no option keeps what they drop."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Run batches on worker processes that can be ended: an episode that stalls or kills its process is set aside."""
 
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,7 +9,7 @@ from multiprocessing import connection, get_context
 from typing import Any
 
 from agentmerge_hub.dataset.partial_tables import PartialTables
-from agentmerge_hub.dataset.workers import Batch, WorkerConfig, block_torch_import
+from agentmerge_hub.dataset.workers import Batch, WorkerConfig, prepare_process
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.traces.limits import EPISODE_SECONDS
 
@@ -43,26 +45,17 @@ class _State:
 
 
 def run(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tuple[Batch, PartialTables]]:
-    """Partial tables, each with its episodes: made in this process, or on several cores.
-
-    Raises:
-        UserError: see run_in_processes.
-    """
-    if min(workers, len(batches)) > 1:
-        yield from run_in_processes(config, batches, workers)
-    else:
-        for batch in batches:
-            yield from ((part.episodes_in(batch), part) for part in config.process(batch))
-
-
-def run_in_processes(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tuple[Batch, PartialTables]]:
-    """Partial tables, each with its episodes, in any order: as they arrive, so that none wait in memory.
+    """Partial tables, each with its episodes, in any order: as they arrive, so that none wait in memory. A single worker is a
+    process too, so that what an episode does to it does not end the build.
 
     Raises:
         UserError: a worker reports one, or processes end before they reach an episode.
     """
     state = _State(batches, waiting=list(range(len(batches))))
-    pool = [_start(config) for _ in range(min(workers, len(batches)))]
+    method = _start_method(min(workers, len(batches)))
+    if method == "fork":
+        config.load_tokenizer()
+    pool = [_start(config, method) for _ in range(min(workers, len(batches)))]
     try:
         while state.waiting or any(worker.batch is not None for worker in pool):
             _dispatch(pool, state)
@@ -70,7 +63,7 @@ def run_in_processes(config: WorkerConfig, batches: list[Batch], workers: int) -
             for place, worker in enumerate(pool):
                 if worker.pipe in ready and not _receive(worker, state):
                     pool[place] = _replace(worker, state, config)
-                elif worker.episode is not None and time.monotonic() - worker.since > EPISODE_SECONDS + GRACE_SECONDS:
+                elif worker.batch is not None and time.monotonic() - worker.since > EPISODE_SECONDS + GRACE_SECONDS:
                     pool[place] = _replace(worker, state, config, stalled=True)
                 while state.arrived:
                     yield state.arrived.pop()
@@ -81,10 +74,17 @@ def run_in_processes(config: WorkerConfig, batches: list[Batch], workers: int) -
             worker.pipe.close()
 
 
-def _start(config: WorkerConfig) -> _Worker:
-    context = get_context("spawn")
+def _start_method(n_processes: int) -> str:
+    """A copy of this process has the tokenizer loaded: it starts in 0.02 s, a new one in 2 s. Several new ones take less memory
+    together, because they lack what this process imported."""
+    return "fork" if n_processes == 1 and sys.platform == "linux" else "spawn"
+
+
+def _start(config: WorkerConfig, method: str) -> _Worker:
+    context = get_context(method)
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, config), daemon=True)
+    inherited = [ours] if method == "fork" else []
+    process = context.Process(target=_work, args=(theirs, config, inherited), daemon=True)  # type: ignore[attr-defined]  # of every context
     process.start()
     theirs.close()
     return _Worker(process, ours)
@@ -94,7 +94,7 @@ def _dispatch(pool: list[_Worker], state: _State) -> None:
     """Give the next batches to idle workers."""
     for worker in pool:
         if worker.batch is None and state.waiting:
-            worker.batch, worker.episode = state.waiting.pop(0), None
+            worker.batch, worker.episode, worker.since = state.waiting.pop(0), None, time.monotonic()
             try:
                 worker.pipe.send((state.batches[worker.batch], state.failed.get(worker.batch, {})))
             except OSError:  # the process has ended: its pipe reports it
@@ -128,18 +128,25 @@ def _replace(worker: _Worker, state: _State, config: WorkerConfig, stalled: bool
         state.deaths[key] = state.deaths.get(key, 0) + 1
         if worker.episode is None and state.deaths[key] > 1:
             raise UserError(
-                "a worker process was killed before it read an episode, probably because memory ran out: run the same command "
+                "a worker process was ended before it read an episode, probably because memory ran out: run the same command "
                 "again with fewer --workers; finished parts are kept"
             )
         if worker.episode is not None and (stalled or state.deaths[key] > 1):
             state.failed.setdefault(worker.batch, {})[worker.episode] = _STALLED if stalled else _ENDED
         state.waiting.insert(0, worker.batch)
-    return _start(config)
+    return _start(config, "spawn")
 
 
-def _work(pipe: connection.Connection, config: WorkerConfig) -> None:
-    """The program of a worker process: answer each batch with the numbers of its episodes as they begin, its tables, and None."""
-    block_torch_import()
+def _work(pipe: connection.Connection, config: WorkerConfig, inherited: list[connection.Connection]) -> None:
+    """The program of a worker process: answer each batch with the numbers of its episodes as they begin, its tables, and None.
+
+    Args:
+        inherited: the parent's ends of pipes, which are closed here: the process ends with its parent.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    for end in inherited:
+        end.close()
+    prepare_process(is_copy=bool(inherited))
     while True:
         try:
             batch, failed = pipe.recv()

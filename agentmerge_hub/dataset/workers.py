@@ -56,8 +56,14 @@ def _scanner(allowlist: tuple[tuple[str, str], ...]) -> LineScanner:
     return LineScanner(Allowlist(allowlist))
 
 
-def block_torch_import() -> None:
-    """Prepare a worker process: transformers would import torch for a tokenizer, which takes 2 s and 300 MB."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes share the cores already
-    os.environ["TRANSFORMERS_NO_ADVISORY_WARNINGS"] = "1"  # transformers would warn that torch is missing
-    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # None marks a module as not importable
+def prepare_process(*, is_copy: bool) -> None:
+    """Prepare a worker process.
+
+    Args:
+        is_copy: whether it is a copy of its parent. A new process imports transformers, which would import torch for a
+            tokenizer: that takes 2 s and 300 MB.
+    """
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # processes share the cores; a copy lacks its parent's threads
+    if not is_copy:
+        os.environ["TRANSFORMERS_NO_ADVISORY_WARNINGS"] = "1"  # transformers would warn that torch is missing
+        sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # None marks a module as not importable

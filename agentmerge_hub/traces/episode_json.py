@@ -4,6 +4,7 @@ from dataclasses import fields
 from typing import Any, TypeGuard
 
 from agentmerge_hub.records import Episode, Message, Observation, Step
+from agentmerge_hub.traces.answers import read_action
 from agentmerge_hub.traces.values import (
     as_bool,
     as_count,
@@ -96,7 +97,7 @@ def _step(facts: dict[str, Any], axtree: str, html: str) -> Step:
             html=html,
         ),
         answer=as_text(facts.get("answer")),
-        action=as_text(facts["action"]) if isinstance(facts.get("action"), str) else None,
+        action=read_action(as_text(facts["action"])).action if isinstance(facts.get("action"), str) else None,
         executed=as_text(facts.get("executed")),
         thought=as_text(facts["thought"]) if isinstance(facts.get("thought"), str) else None,
         messages=tuple(Message(role=as_text(m.get("role")), content=as_text(m.get("content"))) for m in messages),

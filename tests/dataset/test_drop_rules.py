@@ -65,12 +65,13 @@ def test_every_drop_has_its_rule(tmp_path: Path, tokenizer_folder: Path) -> None
 def test_keep_duplicates_keeps_equal_samples(tmp_path: Path, tokenizer_folder: Path) -> None:
     for number in range(5):
         write_episode(tmp_path / "t", "miniwob.click-dialog", 0, name=f"run {number}", summary={"number": number})
+    write_episode(tmp_path / "t", "miniwob.click-dialog", 0, name="shouted", goal="CLICK OK 0 in miniwob.click-dialog.")
     build = ("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
     run(*build)
     assert len(rows(tmp_path / "out", "all")) == 1
-    run(*build, "--keep-duplicates", 3)
-    assert len(rows(tmp_path / "out", "all")) == 3
-    assert [rule for rule, _ in ledger(tmp_path / "out")] == ["duplicate"] * 2
+    run(*build, "--keep-duplicates", 4)
+    assert len(rows(tmp_path / "out", "all")) == 4
+    assert [rule for rule, _ in ledger(tmp_path / "out")] == ["duplicate", "near_duplicate"]
 
 
 def test_agent_option_keeps_only_that_agent(tmp_path: Path, tokenizer_folder: Path) -> None:

@@ -14,7 +14,7 @@ from made_traces import write_episode
 
 from agentmerge_hub.dataset import partial_tables
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.dataset.worker_pool import run, run_in_processes
+from agentmerge_hub.dataset.worker_pool import run
 from agentmerge_hub.dataset.workers import WorkerConfig
 from agentmerge_hub.traces import limits
 from agentmerge_hub.traces.find import Found, find_episodes
@@ -38,10 +38,11 @@ def test_an_episode_that_kills_its_process_is_in_the_ledger_and_the_others_are_r
     good = find_episodes([tmp_path / "t"])
     config = WorkerConfig(Settings(), str(tokenizer_folder))
     batches = [[good[0], Deadly("bad", tmp_path), good[1]], good[2:]]
-    made = {tuple(one.source for one in read): part for read, part in run_in_processes(config, batches, 2)}
-    tables = [made[tuple(one.source for one in batch)] for batch in batches]
-    assert [status.readable for status in tables[0].episodes] == [True, False, True]
-    assert [(row["source"], row["rule"]) for row in tables[0].ledger.to_pylist()] == [("bad", "unreadable")]
+    for workers in (1, 2):
+        made = {tuple(one.source for one in read): part for read, part in run(config, batches, workers)}
+        tables = [made[tuple(one.source for one in batch)] for batch in batches]
+        assert [status.readable for status in tables[0].episodes] == [True, False, True]
+        assert [(row["source"], row["rule"]) for row in tables[0].ledger.to_pylist()] == [("bad", "unreadable")]
     samples = pa.concat_tables(part.samples for part in tables)
     here = pa.concat_tables(part.samples for _, part in run(config, [good], 1))
     assert samples.equals(here)
