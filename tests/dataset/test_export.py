@@ -4,13 +4,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import atif
 import pytest
-from atif import Trajectory
 from click.testing import CliRunner
 from dataset_files import rows, run
+from export_schemas import ApiAction, Trajectory, check_session
 from made_traces import write_episode
 
 from agentmerge_hub.cli import agentmerge
+from agentmerge_hub.dataset.export import adp, session_trace
+from agentmerge_hub.dataset.export import atif as to_atif
 from agentmerge_hub.dataset.export.write import FORMATS, export
 from agentmerge_hub.dataset.reload import find_inputs, read_input
 from agentmerge_hub.errors import UserError
@@ -50,38 +53,48 @@ def test_an_export_to_atif_is_valid_there(dataset: Path, tmp_path: Path) -> None
     export(dataset, tmp_path / "out", "atif")
     for path in sorted((tmp_path / "out").glob("[0-9a-f]*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
-        checked = Trajectory.model_validate(document)
+        checked = atif.Trajectory.model_validate(document)
         assert checked.to_json_dict() and [step.step_id for step in checked.steps] == list(
             range(1, len(checked.steps) + 1)
         )
         assert document["steps"][2]["tool_calls"][0]["function_name"] == "click"
 
 
-def test_an_export_to_the_agent_data_protocol_has_its_shape(dataset: Path, tmp_path: Path) -> None:
+def test_an_export_to_the_agent_data_protocol_is_valid_there(dataset: Path, tmp_path: Path) -> None:
     export(dataset, tmp_path / "out", "adp")
-    keys = {
-        "text_observation": {"class_", "content", "name", "source"},
-        "web_observation": {"class_", "html", "axtree", "url", "image_observation", "viewport_size"},
-        "api_action": {"class_", "function", "kwargs", "description"},
-    }
     for path in (tmp_path / "out").glob("*.jsonl"):
         (line,) = path.read_text(encoding="utf-8").splitlines()
-        trajectory = json.loads(line)
-        assert set(trajectory) == {"schema_version", "id", "content", "details"}
-        assert all(set(item) == keys[item["class_"]] for item in trajectory["content"])
-        bid = next(item["kwargs"]["bid"] for item in trajectory["content"] if item["class_"] == "api_action")
-        assert json.loads(bid).isdigit()
+        checked = Trajectory.model_validate_json(line)
+        action = next(item for item in checked.content if isinstance(item, ApiAction))
+        assert checked.schema_version == "1.2.0" and json.loads(action.kwargs["bid"]).isdigit()
 
 
 def test_a_session_trace_has_the_lines_that_the_viewer_reads(dataset: Path, tmp_path: Path) -> None:
     export(dataset, tmp_path / "out", "session-trace")
     for path in (tmp_path / "out").glob("*.jsonl"):
-        header, *rest = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-        assert header["type"] == "session" and header["harness"] == "agentmerge" and header["reward"] == 1.0
-        assert all(line["type"] == "message" for line in rest)
-        assert [line["message"]["role"] for line in rest] == ["user", "user", "assistant"]
-        call = rest[-1]["message"]["toolCalls"][0]["function"]
-        assert call["name"] == "click" and json.loads(call["arguments"])["bid"].isdigit()
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        messages = check_session(lines)
+        assert lines[0]["harness"] == "agentmerge" and lines[0]["reward"] == 1.0
+        assert [message.role for message in messages] == ["user", "user", "assistant"]
+        assert messages[-1].toolCalls[0].function.name == "click"
+
+
+def test_steps_without_a_call_and_of_several_calls_are_valid_in_every_format(dataset: Path, tmp_path: Path) -> None:
+    (episode, *_) = (read_input(found) for found in find_inputs([dataset]))
+    (step,) = episode.steps
+    executed = ("click('11')\nfill('11', 'x')", "page.reload()", "")
+    steps = [
+        replace(step, index=n, executed=text, action=text if n == 0 else None, thought=None)
+        for n, text in enumerate(executed)
+    ]
+    made = replace(episode, steps=tuple(steps))
+    Trajectory.model_validate(adp.document(made))
+    atif.Trajectory.model_validate(to_atif.document(made))
+    assert len(check_session(session_trace.lines(made))) == 2 + 3 + 2
+    for name, (ending, text_of) in FORMATS.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"x{ending}").write_text(text_of(made), encoding="utf-8")
+        assert episodes(tmp_path / name) == [replace(made, episode_id="", source="")]
 
 
 def test_episodes_without_an_outcome_are_taken_if_that_is_said(
