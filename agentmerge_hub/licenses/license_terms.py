@@ -178,12 +178,17 @@ def dataset_notices(ids: Iterable[str]) -> list[str]:
     return [license.answers or license.notice for license in ordered(ids) if license.answers or license.notice]
 
 
-def metadata(ids: Iterable[str]) -> dict[str, str]:
+def metadata(ids: Iterable[str], added: License | None = None) -> dict[str, str]:
     """The card's license, license_name and license_link under several licenses at once.
 
     A permissive license beside a non-permissive one adds nothing; several non-permissive ones all apply.
+
+    Args:
+        added: a license that the publisher adds.
     """
     licenses = ordered(ids)
+    if added is not None and added not in licenses:
+        licenses = sorted([*licenses, added], key=lambda license: license.permissive)
     restrictive = [license for license in licenses if not license.permissive] or licenses[:1]
     if len(restrictive) == 1 and restrictive[0].on_hub != "other":
         return {"license": restrictive[0].on_hub}

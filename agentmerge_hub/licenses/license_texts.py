@@ -1,20 +1,31 @@
-"""Recognizes the text of a license: a text is a copy only if it holds every word of a known text of that license.
+"""Recognizes the text of a license: a file is a copy only if it is a known text of that license, word for word.
 
-A known text is stored as hashes of its consecutive chunks of words (`known_texts.json`), so that the texts themselves are not
-shipped. Words are compared in lower case without punctuation, layout and web addresses. The chunks were made by `chunks_of` from
-the license texts in the package scancode-toolkit-mini 32.5.0 (licensedcode/data/licenses). For `llama3` and `qwen-research` it
-has no text, so that those are recognized by their clauses alone: short quotes from different sections of the license.
+A known text is stored as the number of its words and hashes of their consecutive chunks (`known_texts.json`), so that the texts
+themselves are not shipped. Words are compared in lower case without punctuation, layout and web addresses; lines that only name
+the holders of a copyright may be added or left out, and so may the title of the MIT, BSD and ISC licenses and the appendix of
+the Apache License. The chunks were made by `known_text` from the license texts in the package scancode-toolkit-mini 32.5.0
+(licensedcode/data/licenses). For `llama3` and `qwen-research` it has no text, so that those are recognized by their clauses
+alone: short quotes from different sections of the license.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 _CHUNK = 12
 """Words of a chunk."""
+_ALTERED = 0.5
+"""Share of a known text's chunks from which on a file is an altered copy of it, and no other license."""
+_HOLDER = r"(?:\[yyyy\]|<year>|\d{4})(?:\s*[-–,]\s*(?:\d{4}|present))*,?\s+(?!.*\b(?:may|must|shall|not|only|licen[cs]\w*|use|permi\w*|terms)\b)[^;:\n]{1,80}"
+_COPYRIGHT = re.compile(
+    rf"^[ \t>#*]*(?:copyright\s*(?:\(c\)|©)?|©|\(c\))\s*{_HOLDER}$(?:\s*^[ \t>#*]*all rights reserved\.?[ \t]*$)?",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A line that names a year and a holder, with the words All rights reserved behind it or on the next line."""
 _ADDRESS = re.compile(r"https?://\S+|www\.\S+", re.IGNORECASE)
 
 _LLAMA = (
@@ -72,41 +83,77 @@ CLAUSES: dict[str, tuple[str, ...]] = {
 """License id → clauses. Every license that requires a copy of its text has an entry."""
 
 
+class KnownText(NamedTuple):
+    """A text of a license: the number of its words, and hashes of consecutive chunks that cover them."""
+
+    words: int
+    chunks: list[str]
+
+
 def differences(license: str, text: str) -> list[str]:
-    """What a text lacks to be a complete copy of a license, one clause each; empty for a complete copy.
+    """What distinguishes a text from a complete copy of a license, one clause each; empty for a complete copy.
 
     Args:
-        license: a key of `CLAUSES`.
+        license: a key of `CLAUSES` or of `known_texts`.
     """
-    words = _words(text)
-    joined = " ".join(words)
-    if missing := [clause for clause in CLAUSES[license] if clause not in joined]:
+    joined = " ".join(_words(text))
+    if missing := [clause for clause in CLAUSES.get(license, ()) if clause not in joined]:
         return [f"it lacks {clause!r}" for clause in missing]
-    known = known_texts().get(license, [])
-    missing_words = [missing_chunks(chunks, text) for chunks in known]
-    if not known or not all(missing_words):
+    known = known_texts().get(license)
+    if not known:
+        return [] if license in CLAUSES else ["no text of it is known here"]
+    places = {_difference(one, words): words for one in known for words in _variants(text)}
+    place = max(places, key=lambda place: float("inf") if place is None else place)
+    if place is None:
         return []
-    return [f"it differs from the known text near word {number * _CHUNK + 1}" for number in min(missing_words, key=len)]
+    shown = " ".join(places[place][place : place + 6]) or "the end of the file"
+    return [f"it differs from the known text near word {place + 1}, {shown!r}"]
+
+
+def identify(text: str) -> tuple[str, bool] | None:
+    """(license id, whether the text is a complete copy) of the license that a text is or alters; None for no known license."""
+    for license in [*known_texts(), *CLAUSES]:
+        if not differences(license, text):
+            return license, True
+    held = {_hash(words[start : start + _CHUNK]) for words in _variants(text) for start in range(len(words))}
+    shares = {
+        license: max(sum(chunk in held for chunk in one.chunks) / len(one.chunks) for one in known)
+        for license, known in known_texts().items()
+    }
+    closest = max(shares, key=lambda license: shares[license])
+    return (closest, False) if shares[closest] >= _ALTERED else None
 
 
 @cache
-def known_texts() -> dict[str, list[list[str]]]:
-    """License id → its known texts, each as `chunks_of`."""
-    return json.loads(Path(__file__).with_name("known_texts.json").read_text(encoding="utf-8"))
+def known_texts() -> Mapping[str, list[KnownText]]:
+    """License id → its known texts."""
+    content = json.loads(Path(__file__).with_name("known_texts.json").read_text(encoding="utf-8"))
+    return {license: [KnownText(*known) for known in texts] for license, texts in content.items()}
 
 
-def chunks_of(text: str) -> list[str]:
-    """Hashes of consecutive chunks of words that cover a whole text."""
+def known_text(text: str) -> KnownText:
+    """A text as `known_texts` holds it."""
     words = _words(text)
+    return KnownText(len(words), _chunks(words))
+
+
+def _difference(known: KnownText, words: Sequence[str]) -> int | None:
+    """Number of the first word of the first chunk that differs from a known text; None if all words are equal."""
+    chunks = _chunks(words[: known.words])
+    for number, (ours, theirs) in enumerate(zip(chunks, known.chunks)):
+        if ours != theirs:
+            return min(number * _CHUNK, len(words))
+    return None if len(words) == known.words else min(len(words), known.words)
+
+
+def _variants(text: str) -> list[list[str]]:
+    """The words of a text, with and without the lines that name holders of a copyright."""
+    return [_words(text), _words(_COPYRIGHT.sub("", text))]
+
+
+def _chunks(words: Sequence[str]) -> list[str]:
     starts = [*range(0, len(words) - _CHUNK, _CHUNK), max(0, len(words) - _CHUNK)]
     return [_hash(words[start : start + _CHUNK]) for start in starts]
-
-
-def missing_chunks(chunks: Sequence[str], text: str) -> list[int]:
-    """Numbers of the chunks of a known text that a text does not hold."""
-    words = _words(text)
-    held = {_hash(words[start : start + _CHUNK]) for start in range(max(1, len(words) - _CHUNK + 1))}
-    return [number for number, chunk in enumerate(chunks) if chunk not in held]
 
 
 def _words(text: str) -> list[str]:

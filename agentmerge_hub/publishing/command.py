@@ -171,7 +171,7 @@ def yank(repo_id: str, release: str, reason: str, squash: bool, kind: str | None
     from agentmerge_hub.publishing.hub.yank import yank
 
     limit_requests()
-    repository = Repository(kind or find_kind(check_id(repo_id)), check_id(repo_id))
+    repository = Repository(kind or find_kind(check_id(repo_id), "nothing was changed"), check_id(repo_id))
     click.echo(yank(repository, release, reason, squash, yes))
 
 

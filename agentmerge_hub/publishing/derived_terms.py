@@ -1,12 +1,12 @@
 """License terms of a derived model: those of its base models and of the teachers whose answers it was trained on, and unmet terms."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import content_hash
-from agentmerge_hub.licenses.license_terms import License, ordered
-from agentmerge_hub.licenses.license_texts import differences
+from agentmerge_hub.licenses.license_terms import LICENSES, License, ordered
+from agentmerge_hub.licenses.license_texts import differences, identify
 from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
 from agentmerge_hub.publishing.cards.model_card import Input
 from agentmerge_hub.publishing.model_folder import TRAINED
@@ -120,6 +120,34 @@ def check_terms(name: str, terms: Mapping[str, Sequence[str]], texts: Mapping[st
                 f"of {', '.join(others)}: train without the {whose}"
             )
     return findings
+
+
+def check_license_files(named: Collection[str], texts: Mapping[str, Content], own: str = "") -> list[str]:
+    """Findings on license files that are not the exact text of a license that the card names.
+
+    Args:
+        named: ids of those licenses.
+        texts: as for `check_terms`.
+        own: name of the publisher's own license, whose text is not known here.
+    """
+    findings, unknown = [], []
+    names = ", ".join(_name(id) for id in sorted(named))
+    for name, content in sorted(texts.items()):
+        text = read_bytes(content).decode("utf-8", "replace")
+        found = identify(text)
+        if found is None:
+            unknown.append(name)
+        elif not found[1]:
+            findings.append(f"{name} is an altered copy of the {_name(found[0])}: {differences(found[0], text)[0]}")
+        elif found[0] not in named:
+            findings.append(f"{name} is the text of the {_name(found[0])}, and the card names {names}: leave it out")
+    if own and len(unknown) == 1:
+        return findings
+    return findings + [f"{name} is not a text that is known here of {names}: leave it out" for name in unknown]
+
+
+def _name(license: str) -> str:
+    return LICENSES[license].name if license in LICENSES else license
 
 
 def notice(terms: Mapping[str, Sequence[str]]) -> bytes:

@@ -1,10 +1,10 @@
 """Reads a model folder for publishing: its lineage, the files to publish, and findings on its weights."""
 
 import json
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from agentmerge_hub import manifest
@@ -14,10 +14,10 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs import adapter
 from agentmerge_hub.merging.inputs.checkpoint import tensors_of
 from agentmerge_hub.merging.specs import spec as specs
-from agentmerge_hub.publishing.cards.model_card import GgufFile, Input
+from agentmerge_hub.plural import counted
+from agentmerge_hub.publishing.cards.model_card import Input
 from agentmerge_hub.publishing.gguf.compare import compare
-from agentmerge_hub.publishing.publish_checks.model_texts import safetensors_header
-from agentmerge_hub.publishing.publish_checks.text_extraction import Content, read_bytes
+from agentmerge_hub.publishing.publish_checks.text_extraction import Content
 
 TRAINED = ("sft", "preference")
 """Stages that train a model."""
@@ -113,52 +113,68 @@ def _read_from_hub(content: Mapping[str, Any]) -> dict[str, str]:
     return {role: str(name) for role, name in found.items() if name}
 
 
-def base_models_of(inputs: Sequence[Input], named: Sequence[str]) -> tuple[list[str], list[str]]:
+def base_models_of(
+    inputs: Sequence[Input],
+    named: Sequence[str],
+    content: Mapping[str, Any],
+    recorded: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[list[str], list[str]]:
     """Hub ids of the base models, those of the lineage first; and findings where the named ones contradict it.
 
     Args:
         named: ids that the user gave.
+        content: the folder's manifest.
+        recorded: of `recorded_bases`.
     """
-    models = [entry for entry in inputs if entry.role not in _NO_BASE]
-    known = [entry.name for entry in models if entry.on_hub]
-    local = [entry for entry in models if not entry.on_hub and not entry.made_by]
-    derived = [entry for entry in models if entry.made_by]
+    on_hub = {entry.role: entry.name for entry in inputs if entry.role not in _NO_BASE and entry.on_hub}
+    known = list(dict.fromkeys([*on_hub.values(), *recorded.values()]))
     extra = [name for name in named if name not in known]
+    unnamed = _models_without_id(content, {*on_hub, *recorded})
     findings = []
-    if extra and not local and not derived:
-        findings.append(
-            f"--base-model {', '.join(extra)} contradicts the lineage, which names {', '.join(known)}: leave it out"
-        )
+    if len(extra) > unnamed:
+        parts = [f"names {', '.join(known)}"] if known else []
+        parts += [f"has {counted(unnamed, 'model')} without a Hub id"] if unnamed else []
+        mend = "name as many" if unnamed else "leave it out"
+        findings.append(f"--base-model {', '.join(extra)} contradicts the lineage, which {' and '.join(parts)}: {mend}")
         extra = []
     found = list(dict.fromkeys([*known, *extra]))
-    if not found:
+    if not found and not findings:
         findings.append("no base model has a known Hub id: name it with --base-model ORG/NAME")
     return found, findings
 
 
-def parameters_of(files: Mapping[str, Content]) -> int:
-    """Number of parameters in the published weights."""
-    total = 0
-    for name, content in files.items():
-        if name.endswith(".safetensors"):
-            header = safetensors_header(name, content)
-            total += sum(math.prod(entry["shape"]) for key, entry in header.items() if key != "__metadata__")
-    return total
+def recorded_bases(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
+    """Role → Hub id of the model that a local run among a merge's inputs was trained on, from the manifest in the run's folder."""
+    found: dict[str, str] = {}
+    for role, path in model_names(folder).items():
+        run = Path(str(path)).expanduser()
+        if content["inputs"].get(role, {}).get("stage") in TRAINED and (run / manifest.NAME).is_file():
+            model = _read_from_hub(manifest.read(run)).get("model")
+            found |= {role: model} if model else {}
+    return found
 
 
-def tokenizer_facts(files: Mapping[str, Content]) -> str:
-    """One sentence on the published tokenizer; empty if there is none."""
-    if "tokenizer.json" not in files:
-        return ""
-    tokenizer = json.loads(read_bytes(files["tokenizer.json"]))
-    model, added = tokenizer.get("model", {}), tokenizer.get("added_tokens", [])
-    size = (
-        len({*dict.fromkeys(model.get("vocab", ()))} | {token["content"] for token in added})
-        if isinstance(model.get("vocab"), dict)
-        else len(model.get("vocab", ()))
-    )
-    template = " with a chat template" if "chat_template.jinja" in files else ""
-    return f"Its tokenizer has {size:,} tokens ({model.get('type', 'unknown type')}){template}."
+def _models_without_id(content: Mapping[str, Any], known: Collection[str]) -> int:
+    """Number of different base models of a lineage whose Hub id is not recorded.
+
+    Args:
+        known: roles of the folder's inputs whose base model is known.
+    """
+    of_graft = ("adapter",) if content["stage"] == "graft" and content["config"].get("adapter_base") else ()
+    entries = [(role, entry) for role, entry in content["inputs"].items() if role not in {*known, *of_graft}]
+    folders, runs = set(), 0
+    while entries:
+        role, entry = entries.pop()
+        inner = [(role, entry) for role, entry in (entry.get("inputs") or {}).items() if role not in _NO_BASE]
+        if role in _NO_BASE:
+            continue
+        if entry.get("stage") not in STAGES:
+            folders.add(entry["sha256"])
+        elif inner:
+            entries += inner
+        else:
+            runs += 1  # trained on a model that was read from the Hub
+    return len(folders) + runs
 
 
 def check_weights(folder: Path, files: Sequence[str]) -> list[str]:
@@ -168,6 +184,11 @@ def check_weights(folder: Path, files: Sequence[str]) -> list[str]:
         for name in files
         if any(Path(name).match(pattern) for pattern in _PICKLES)
     ]
+    stray = [name for name in (adapter.CONFIG, adapter.WEIGHTS, "adapter_model.bin") if (folder / name).is_file()]
+    if stray and not adapter.is_adapter(folder):
+        findings.append(
+            f"{stray[0]} is beside a full model, and transformers would load that adapter on its own base model: remove it"
+        )
     try:
         if adapter.is_adapter(folder):
             adapter.config_of_adapter(folder)
@@ -181,16 +202,6 @@ def check_weights(folder: Path, files: Sequence[str]) -> list[str]:
     except UserError as error:
         findings.append(str(error))
     return findings
-
-
-def gguf_files(files: Mapping[str, Content]) -> list[GgufFile]:
-    """The GGUF files among the published ones."""
-    sizes = {name: content.stat().st_size for name, content in files.items() if isinstance(content, Path)}
-    return [
-        GgufFile(name, f"{name.removeprefix('model-').removesuffix('.gguf')}, {size / 1e6:,.1f} MB")
-        for name, size in sorted(sizes.items())
-        if name.endswith(".gguf")
-    ]
 
 
 def renamed_base(folder: Path, base_model: str) -> dict[str, Content]:

@@ -8,15 +8,18 @@ from typing import Any
 from agentmerge_hub import manifest
 from agentmerge_hub.dataset.card.croissant import croissant
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.licenses.model_licenses import UNKNOWN
 from agentmerge_hub.publishing.hub.release_text import CROISSANT, published_croissant
 from agentmerge_hub.publishing.hub.releases import next_tag
 from agentmerge_hub.publishing.hub.repository import Repository, check_id
 from agentmerge_hub.publishing.hub.state import CARD, Publication
-from agentmerge_hub.publishing.overlay import apply_overlay, read_overlay
+from agentmerge_hub.publishing.overlay import apply_overlay, check_license, read_overlay
 from agentmerge_hub.publishing.publish_checks.dataset_folder import (
     check_dataset,
     dataset_name,
     rebuilt_card,
+    splits_of,
+    terms_of_rows,
     written_splits,
 )
 from agentmerge_hub.publishing.publish_checks.file_types import DATASET_FILES
@@ -60,7 +63,7 @@ def push_dataset(
     files = _files(folder, content)
     written = written_splits(folder)
     major = int(SCHEMA_VERSION.split(".")[0])
-    first = next_tag({}, major)
+    first = next_tag((), major)
     if (folder / CARD).is_file():
         try:
             card = rebuilt_card(folder, content, written, repo_id, first)
@@ -70,11 +73,13 @@ def push_dataset(
         if session_traces:
             files |= session_files(folder, session_traces)
             card = with_sessions(card)
-        files[CARD] = apply_overlay(card, added, repository).encode()
+        derived = {license for _, license in terms_of_rows(splits_of(folder))} - {"", UNKNOWN}
+        findings += check_license(added, derived, files)
+        files[CARD] = apply_overlay(card, added, repository, derived).encode()
         if CROISSANT in files and not findings:
             today = time.strftime("%Y-%m-%d", time.gmtime())
             files[CROISSANT] = published_croissant(
-                croissant(dataset_name(folder), written), repository, first, today
+                croissant(dataset_name(folder), written), repository, first, today, added.license
             ).encode()
         files[manifest.NAME] = published_manifest(content, files)
     allowed = {**content["config"].get("allow", {}), **added.allowed}

@@ -6,13 +6,13 @@ from agentmerge_hub import manifest
 from agentmerge_hub.agents.weights import weights_hash
 from agentmerge_hub.dataset.card.example import example
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.publishing import derived_terms, model_folder
+from agentmerge_hub.publishing import derived_terms, model_facts, model_folder
 from agentmerge_hub.publishing.cards.eval_results import eval_results, parse_benchmarks
 from agentmerge_hub.publishing.cards.model_card import Model, model_card
 from agentmerge_hub.publishing.cards.scores import evaluated_at, scores_of
 from agentmerge_hub.publishing.hub.repository import Repository, check_id
 from agentmerge_hub.publishing.hub.state import CARD, Publication
-from agentmerge_hub.publishing.overlay import apply_overlay, read_overlay
+from agentmerge_hub.publishing.overlay import apply_overlay, check_license, read_overlay
 from agentmerge_hub.publishing.publish_checks.dataset_folder import benchmarks_of, splits_of
 from agentmerge_hub.publishing.publish_checks.file_types import MODEL_FILES
 from agentmerge_hub.publishing.publish_checks.files import check_files
@@ -56,7 +56,8 @@ def push_model(
     names = model_folder.files_to_publish(folder, content)
     findings = model_folder.check_unchanged(folder, content, names) + model_folder.check_weights(folder, names)
     inputs = model_folder.inputs_of(folder, content)
-    bases, base_findings = model_folder.base_models_of(inputs, list(map(check_id, base_models)))
+    recorded = model_folder.recorded_bases(folder, content)
+    bases, base_findings = model_folder.base_models_of(inputs, list(map(check_id, base_models)), content, recorded)
     trained_on = [entry.name for entry in inputs if entry.on_hub and entry.role in model_folder.DATA_ROLES]
     published_data = list(dict.fromkeys([*trained_on, *map(check_id, datasets)]))
     licenses, license_findings = derived_terms.terms_of(bases, inputs, content, traces, license, replay_license)
@@ -75,6 +76,10 @@ def push_model(
         files["NOTICE"] = notice
     copies = {name: text for name, text in files.items() if name.startswith("LICENSE")}
     findings += [*base_findings, *license_findings, *derived_terms.check_terms(repository.name, licenses, copies)]
+    named = {*licenses, *([added.license.id] if added.license else [])}
+    own = added.license.id if added.license and added.license.hub == "other" else ""
+    findings += derived_terms.check_license_files(named, copies, own)
+    findings += check_license(added, licenses, files)
     if benchmarks and not results:
         raise UserError("--benchmark names the dataset of scores: pass their folder with --results.")
     if not findings:
@@ -90,16 +95,18 @@ def push_model(
             terms=licenses,
             weights_hash=weights,
             scores=scores,
-            parameters=model_folder.parameters_of(files),
+            parameters=model_facts.parameters_of(files),
+            loading=model_facts.loading_of(files),
             benchmarks=benchmarks_of(splits_of(traces)) if traces else (),
-            tokenizer=model_folder.tokenizer_facts(files),
-            gguf=model_folder.gguf_files(files),
+            sees_screenshots=traces is not None and model_facts.has_screenshots(traces),
+            tokenizer=model_facts.tokenizer_facts(files),
+            gguf=model_facts.gguf_files(files),
             example=example(splits_of(traces)) if traces else (),
         )
         if results:
-            named = parse_benchmarks(benchmarks, published_data, scores)
-            files |= eval_results(repository, scores, named, evaluated_at(results))
-        files[CARD] = apply_overlay(model_card(repository, facts), added, repository).encode()
+            boards = parse_benchmarks(benchmarks, published_data, scores)
+            files |= eval_results(repository, scores, boards, evaluated_at(results))
+        files[CARD] = apply_overlay(model_card(repository, facts), added, repository, licenses).encode()
     files[manifest.NAME] = published_manifest(content, files, hub_ids)
     findings += check_files(files, MODEL_FILES, added.allowed)
     publication = Publication(repository, files, content["stage"], _MAJOR, private, collection or None, replace_edits)

@@ -42,8 +42,14 @@ def writable(h, kind: str, repo: str, account: Account | None) -> Repo:
 def whoami(h, account: Account | None) -> None:
     if account is None:
         raise Refused(401, "Invalid username or password.")
-    orgs = [{"type": "org", "name": name, "fullname": name, "roleInOrg": "write"} for name in account.orgs]
+    orgs = [{"type": "org", "name": org, "fullname": org, "roleInOrg": role} for org, role in account.org_roles.items()]
     token = {"type": "access_token", "accessToken": {"displayName": "token", "role": account.role}}
+    if account.role == "fineGrained":
+        scoped = [
+            {"entity": {"_id": "0", "type": kind, "name": name}, "permissions": list(permissions)}
+            for kind, name, *permissions in account.scopes
+        ]
+        token["accessToken"]["fineGrained"] = {"canReadGatedRepos": True, "global": ["post.write"], "scoped": scoped}
     h.json({"type": "user", "name": account.name, "fullname": account.name, "orgs": orgs, "auth": token})
 
 
@@ -127,7 +133,7 @@ def untag(h, account: Account | None, kind: str, repo: str, name: str) -> None:
 def super_squash(h, account: Account | None, kind: str, repo: str, branch: str) -> None:
     found = writable(h, kind, repo, account)
     files = found.resolve(branch).files
-    kept = set(found.tags.values())
+    kept = {commit.oid for tag in found.tags for commit in found.history(tag)}
     found.commits = {oid: commit for oid, commit in found.commits.items() if oid in kept}
     found.head = ""
     found.commit(h.payload().get("message") or "Super-squash branch 'main'", files)

@@ -99,11 +99,32 @@ class Repo:
 class Account:
     name: str
     role: str = "write"
+    """Of the token: ``read``, ``write`` or ``fineGrained``."""
     orgs: tuple[str, ...] = ()
+    role_in_orgs: str = "write"
+    scopes: tuple[tuple[str, ...], ...] = ()
+    """Of a fine-grained token: (type of the entity, its name, permissions …)."""
+    created: tuple[str, ...] = ()
+    """Repositories that a contributor created and so may write to."""
+
+    @property
+    def org_roles(self) -> dict[str, str]:
+        return dict.fromkeys(self.orgs, self.role_in_orgs)
 
     @property
     def namespaces(self) -> tuple[str, ...]:
         return (self.name, *self.orgs)
+
+    def may_write(self, namespace: str, repo_id: str | None = None) -> bool:
+        """Whether the Hub lets it write to a repository, or create one in the namespace."""
+        role = "admin" if namespace == self.name else self.org_roles.get(namespace, "none")
+        if role not in ("contributor", "write", "admin") or (
+            role == "contributor" and repo_id and repo_id not in self.created
+        ):
+            return False
+        if self.role == "fineGrained":
+            return any(name in (namespace, repo_id) and "repo.write" in granted for _, name, *granted in self.scopes)
+        return self.role == "write"
 
 
 class Store:
@@ -128,15 +149,15 @@ class Store:
 
     def writable(self, kind: str, repo_id: str, account: Account | None) -> Repo:
         repo = self.repo(kind, repo_id, account)
-        self.check_may_write(repo_id.split("/")[0], account)
+        self.check_may_write(repo_id.split("/")[0], account, repo_id)
         return repo
 
-    def check_may_write(self, namespace: str, account: Account | None) -> None:
+    def check_may_write(self, namespace: str, account: Account | None, repo_id: str | None = None) -> None:
         if account is None:
             raise Refused(401, "Invalid username or password.")
         if namespace not in account.namespaces:
             raise Refused(403, f"You don't have the rights to create under the namespace {namespace!r}")
-        if account.role != "write":
+        if not account.may_write(namespace, repo_id):
             raise Refused(403, "you must use a write token to write to a repository")
 
     def create(self, kind: str, repo_id: str, private: bool, account: Account | None) -> Repo:

@@ -1,10 +1,12 @@
 """What the licenses ask of a model's name and files, and of what a dataset's card says."""
 
+from pathlib import Path
+
 import pytest
 from license_copies import license_copy
 
 from agentmerge_hub.licenses.license_terms import dataset_notices, metadata
-from agentmerge_hub.publishing.derived_terms import check_terms, notice
+from agentmerge_hub.publishing.derived_terms import check_license_files, check_terms, notice
 
 
 def test_a_gemma_goes_with_its_terms() -> None:
@@ -58,3 +60,18 @@ def test_two_licenses_want_two_copies() -> None:
 )
 def test_a_dataset_says_what_learning_from_it_asks(license: str, said: str) -> None:
     assert [said in told for told in dataset_notices([license, "apache-2.0"])] == [True]
+
+
+def test_a_license_file_is_the_text_of_a_license_that_the_card_names() -> None:
+    apache = (Path(__file__).parents[2] / "LICENSE").read_bytes()
+    assert check_license_files(["apache-2.0"], {"LICENSE": apache}) == []
+    (finding,) = check_license_files(["mit"], {"LICENSE": apache})
+    assert finding == "LICENSE is the text of the Apache License 2.0, and the card names MIT License: leave it out"
+    (finding,) = check_license_files(["apache-2.0"], {"LICENSE": apache + b"All rights reserved. GPL."})
+    assert "LICENSE is an altered copy of the Apache License 2.0: it differs from the known text near word" in finding
+    own = b"Whoever uses these weights names Acme."
+    assert "is not a text that is known here" in check_license_files(["apache-2.0"], {"LICENSE": own})[0]
+    assert (
+        check_license_files(["apache-2.0", "acme-terms"], {"LICENSE": own, "LICENSE-1": apache}, own="acme-terms") == []
+    )
+    assert len(check_license_files(["acme-terms"], {"LICENSE": own, "LICENSE-1": b"More."}, own="acme-terms")) == 2

@@ -13,6 +13,7 @@ from hub_server import Fault, Hub
 from hub_store import File
 
 from agentmerge_hub import manifest
+from agentmerge_hub.publishing.hub.download import may_be_loaded
 
 
 @pytest.fixture
@@ -59,12 +60,30 @@ def test_what_was_changed_on_the_hub_is_named_and_nothing_stands(
 
 
 def test_exactly_the_files_of_the_manifest_are_fetched(hub: Hub, run, published: Path, tmp_path: Path) -> None:
-    tamper(hub, "data/all/train-00001-of-00002.parquet", b"PAR1 other rows")
+    tamper(hub, "notes.md", b"of others")
     done = run("download", "acme/traces", "-o", "copy")
-    assert done.stderr.strip() == "data/all/train-00001-of-00002.parquet is not in the manifest: not downloaded"
+    assert done.stderr.strip() == "notes.md is not in the manifest: not downloaded"
     assert manifest.verify(tmp_path / "copy") == []
-    said = run("download", "acme/traces").stdout
+    tamper(hub, "data/all/train-00001-of-00002.parquet", b"PAR1 other rows")
+    for place in (("-o", "other"), ()):
+        failed = run("download", "acme/traces", *place, ok=False)
+        assert "does not list (data/all/train-00001-of-00002.parquet), and a loader may read them" in failed.stderr
+    assert not (tmp_path / "other").exists()
+    said = run("download", "acme/traces", "-r", "v1.0.0").stdout
     assert not (Path(said.split(":")[0]) / "data/all/train-00001-of-00002.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_loaded"),
+    [
+        ("adapter_config.json", True), ("adapter_model.safetensors", True), ("config.json", True), ("modeling_x.py", True),
+        ("vocab.txt", True), ("chat_template.jinja", True), ("data/all/page.png", True), ("train.csv", True), ("LICENSE.py", True),
+        ("a/notes.md", True), ("notes.md", False), ("assets/demo.gif", False), ("LICENSE", False), ("LICENSE-2.txt", False),
+        (".eval_results/x.yaml", False),
+    ],
+)  # fmt: skip
+def test_only_files_that_no_loader_reads_are_left_aside(name: str, is_loaded: bool) -> None:
+    assert may_be_loaded(name) is is_loaded
 
 
 def test_an_edited_card_is_fetched_unless_it_loads_other_files(hub: Hub, run, published: Path, tmp_path: Path) -> None:

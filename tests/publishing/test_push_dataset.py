@@ -160,8 +160,8 @@ def test_edits_of_the_card_are_kept(hub: Hub, run, traces: Path) -> None:
     ("overlay", "sentence"),
     [
         (
-            "---\nlicense: mit\n---\n",
-            "overlay.md sets license: an overlay can set contact, tags and extra_gated_* keys",
+            "---\nlicense: llama3.1\n---\n",
+            "1 finding above",
         ),
         ("---\na: [\n---\n", "The metadata of overlay.md is not YAML"),
         ("key hf_" + "Canary0123456789" * 2 + "ab", "finding above"),
@@ -233,8 +233,14 @@ def test_a_withdrawn_release_is_refused(hub: Hub, run, traces: Path) -> None:
     run("download", "acme/workarena-traces", "-o", "new")
     hub.faults.append(Fault("POST", "/super-squash/", 0, lost=True))
     hub.faults.append(Fault("DELETE", "/tag/", 504, lost=True))
-    assert "removed from the history" in run(*yank, "--squash", "--yes").stdout and not any(f.times for f in hub.faults)
+    said = run(*yank, "--squash", "--yes").stdout
+    assert "removed from the history of main; the history of v1.1.0 still has it" in said
+    assert not any(fault.times for fault in hub.faults)
     assert list(repo(hub).tags) == ["v1.1.0"] and len(repo(hub).history()) == 1
+    del repo(hub).tags["v1.1.0"]
+    more_rows(traces, 8)
+    assert "tagged v1.1.0" in run(*PUSH, "--yes").stdout  # the number of the removed release is not given again
+    assert "nothing was changed" in run(*yank, ok=False, HF_HUB_OFFLINE="1").stderr
 
 
 def test_every_loader_of_the_ecosystem_reads_it(run, traces: Path) -> None:

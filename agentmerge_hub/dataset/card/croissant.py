@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub.dataset.card.figures import benchmarks_of
+from agentmerge_hub.dataset.card.figures import benchmarks_of, language_of
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.licenses.license_terms import ordered
 from agentmerge_hub.package_data import data_folder
@@ -62,7 +62,7 @@ def croissant(name: str, written: Iterable[WrittenSplit]) -> str:
         "conformsTo": "http://mlcommons.org/croissant/1.1",
         "version": SCHEMA_VERSION,
         "license": [license.link or license.id for license in ordered(terms)],
-        "inLanguage": "en",
+        **({"inLanguage": language} if (language := language_of(benchmarks_of(written))) else {}),
         "isLiveDataset": False,
         "citeAs": _citation(),
         "rai:dataCollection": "Web agents acted in benchmark tasks; steps of episodes that the task's own validation confirmed are kept.",

@@ -1,6 +1,7 @@
 """Figures of the card, computed from the written rows, and the plot of their lengths."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,14 @@ BENCHMARKS = {
     "assistantbench": "AssistantBench", "weblinx": "WebLINX",
 }  # fmt: skip
 """Names of benchmarks for readers."""
+
+_ENGLISH = frozenset({"workarena", "miniwob", "webarena", "visualwebarena", "assistantbench", "weblinx"})
+"""Benchmarks whose goals and pages are in English."""
+
+
+def language_of(benchmarks: Collection[str]) -> str | None:
+    """The language of the rows, as an ISO 639-1 code; None if it is not known for each of their benchmarks."""
+    return "en" if benchmarks and set(benchmarks) <= _ENGLISH else None
 
 
 @dataclass(frozen=True)

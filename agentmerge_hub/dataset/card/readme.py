@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from agentmerge_hub.dataset.card.croissant import FILE as CROISSANT
 from agentmerge_hub.dataset.card.croissant import croissant
 from agentmerge_hub.dataset.card.example import example
-from agentmerge_hub.dataset.card.figures import benchmarks_of, draw_lengths, figures
+from agentmerge_hub.dataset.card.figures import benchmarks_of, draw_lengths, figures, language_of
 from agentmerge_hub.dataset.drop_rules import EPISODE_RULES, SAMPLE_RULES
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.dataset.preferences import pairs, unpaired
@@ -22,6 +22,7 @@ from agentmerge_hub.licenses.license_terms import LICENSES, dataset_notices, ord
 from agentmerge_hub.licenses.license_terms import metadata as license_metadata
 from agentmerge_hub.manifest import write_text
 from agentmerge_hub.package_data import data_folder
+from agentmerge_hub.records import IMAGE
 
 TEMPLATE = "card.md.jinja"
 PICTURE = "lengths.png"
@@ -121,12 +122,13 @@ def _metadata(name: str, written: list[WrittenSplit], terms: list[str]) -> str:
             }
             | ({"default": True} if config == "all" else {})
         )
+    has_images = any(IMAGE in pq.read_schema(split.files[0]).types for split in written)
     license_fields: dict[str, Any] = license_metadata(terms) if ordered(terms) else {"license": "unknown"}
     card = DatasetCardData(
         pretty_name=name,
-        language="en",
+        language=language_of(benchmarks_of(written)),
         **license_fields,
-        task_categories=["text-generation"],
+        task_categories=["image-text-to-text" if has_images else "text-generation"],
         tags=["web-agents", "browsergym", *benchmarks_of(written), "behavior-cloning"],
         size_categories=[_size_category(sum(s.num_examples for s in written if s.config == "all"))],
         configs=configs,

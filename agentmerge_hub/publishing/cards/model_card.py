@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData, constants
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 
 from agentmerge_hub.dataset.card.example import Turn
-from agentmerge_hub.dataset.card.figures import BENCHMARKS
+from agentmerge_hub.dataset.card.figures import BENCHMARKS, language_of
 from agentmerge_hub.licenses import license_terms
 from agentmerge_hub.package_data import data_folder
 from agentmerge_hub.publishing.cards.scores import Score
@@ -53,6 +53,24 @@ class GgufFile:
 
 
 @dataclass(frozen=True)
+class Loading:
+    """How transformers loads a model."""
+
+    architecture: str
+    """Class in its configuration; empty if that names none."""
+    model_class: str
+    """Auto class of the model."""
+    tokenizer_class: str
+    """Auto class that renders the chat template: tokenizer, or processor of text and images."""
+    pipeline: str
+    """The Hub's pipeline tag; empty if unknown."""
+
+    @property
+    def takes_images(self) -> bool:
+        return self.pipeline == "image-text-to-text"
+
+
+@dataclass(frozen=True)
 class Model:
     """The facts about a model to be published."""
 
@@ -70,10 +88,13 @@ class Model:
     scores: Sequence[Score]
     parameters: int
     """In the published weights."""
+    loading: Loading
     benchmarks: Sequence[str]
     """Of the rows it was trained on, where they are known."""
     tokenizer: str
     """A sentence on the published tokenizer."""
+    sees_screenshots: bool = False
+    """Whether the rows it was trained on have screenshots."""
     example: Sequence[Turn] = ()
     """Turns of a row it was trained on."""
     gguf: Sequence[GgufFile] = ()
@@ -108,6 +129,7 @@ def model_card(repository: Repository, model: Model) -> str:
         spec=model.spec.strip(),
         config=config,
         pin=FIRST_RELEASE,
+        code=_code(model.manifest["stage"]),
         example=model.example,
         gguf=model.gguf,
         benchmarks=[BENCHMARKS.get(name, name) for name in _benchmarks(model)],
@@ -116,6 +138,8 @@ def model_card(repository: Repository, model: Model) -> str:
         inputs=model.inputs,
         base_models=model.base_models,
         parameters=f"{model.parameters:,}",
+        loading=model.loading,
+        sees_screenshots=model.sees_screenshots,
         tokenizer=model.tokenizer,
         weights_hash=model.weights_hash,
         scores=model.scores,
@@ -126,6 +150,14 @@ def model_card(repository: Repository, model: Model) -> str:
     )
     ModelCard(text)
     return text
+
+
+def _code(stage: str) -> dict[str, str]:
+    """Name → address of the code that made the model, and that runs it in a browser."""
+    github = "https://github.com/"
+    made_by = {"merge": {"mergekit": f"{github}arcee-ai/mergekit"}, "graft": {"PEFT": f"{github}huggingface/peft"}}
+    runs_it = {"BrowserGym": f"{github}ServiceNow/BrowserGym", "AgentLab": f"{github}ServiceNow/AgentLab"}
+    return made_by.get(stage, {"TRL": f"{github}huggingface/trl"}) | runs_it
 
 
 def _settings(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,12 +197,12 @@ def _spec_comments(spec: str) -> list[str]:
 
 
 def _metadata(repository: Repository, model: Model) -> ModelCardData:
-    results = [_eval_result(score) for score in model.scores if score.n]
+    results = [_eval_result(score, model.loading.pipeline) for score in model.scores if score.n]
     licenses: dict[str, Any] = dict(license_terms.metadata(model.terms))
     return ModelCardData(
-        language="en",
+        language=language_of(_benchmarks(model)),
         library_name="peft" if model.relation == "adapter" else "transformers",
-        pipeline_tag="text-generation",
+        pipeline_tag=model.loading.pipeline or None,
         base_model=list(model.base_models) or None,
         base_model_relation=model.relation,
         datasets=list(model.datasets) or None,
@@ -194,10 +226,10 @@ def _benchmarks(model: Model) -> list[str]:
     return sorted({*model.benchmarks, *(score.benchmark for score in model.scores)})
 
 
-def _eval_result(score: Score) -> EvalResult:
+def _eval_result(score: Score, pipeline: str) -> EvalResult:
     known = not math.isnan(score.standard_error)
     return EvalResult(
-        task_type="text-generation",
+        task_type=pipeline or "text-generation",
         task_name="Web tasks in a browser",
         dataset_type=score.benchmark,
         dataset_name=f"BrowserGym {score.benchmark} as {score.agent}"

@@ -12,6 +12,10 @@ TIMEOUT_VARIABLE = "AGENTMERGE_HUB_TIMEOUT"
 DEFAULT_TIMEOUT = 30.0
 """Seconds."""
 
+_XET_LIMITS = ("HF_XET_CLIENT_CONNECT_TIMEOUT", "HF_XET_CLIENT_READ_TIMEOUT")
+_XET_RETRIES = "HF_XET_CLIENT_RETRY_MAX_ATTEMPTS"
+"""Variables of hf_xet, which sends large files with a client of its own and reads them at its first transfer."""
+
 
 class HubTimeout(Exception):
     """The Hub did not answer in time."""
@@ -38,6 +42,9 @@ def limit_requests(seconds: float | None = None) -> None:
         UserError: if the variable is not a positive number.
     """
     limit = seconds or timeout()
+    for name in _XET_LIMITS:
+        os.environ.setdefault(name, f"{max(1, round(limit))}s")
+    os.environ.setdefault(_XET_RETRIES, "2")
     constants.HF_HUB_DOWNLOAD_TIMEOUT = constants.HF_HUB_ETAG_TIMEOUT = max(1, round(limit))
     set_client_factory(lambda: _Client(follow_redirects=True, timeout=limit))
 

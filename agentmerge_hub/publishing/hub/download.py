@@ -24,6 +24,10 @@ from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, content_id, read_
 
 CARD = "README.md"
 _RESUME = "run the same command again to resume"
+_PICTURE = r"[^/]+\.(?:md|pdf|png|jpe?g|gif|webp|svg)"
+_DOCUMENT = re.compile(
+    rf"(?:(?:assets|docs|figures|images)/)?{_PICTURE}|(?:LICENSE|NOTICE|USE_POLICY)(?:-\w+)?(?:\.txt|\.md)?|\.eval_results/[^/]+\.ya?ml"
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Downloaded:
     n_files: int
     n_bytes: int
     foreign: tuple[str, ...]
-    """Files of the repository that its manifest does not list: they were not downloaded."""
+    """Documents and pictures of the repository that its manifest does not list: they were not downloaded."""
     card_edited: bool
     """Whether the card was edited on the Hub after the push."""
 
@@ -59,7 +63,8 @@ def download(
 
     Raises:
         UserError: no such repository or revision, one that this package did not publish, a withdrawn release, a full disk,
-            a broken connection, or files that differ from the manifest. `out` is then not written.
+            a broken connection, files that differ from the manifest, or files beside those of the manifest that a loader may
+            read. `out` is then not written.
     """
     api = HfApi()
     repository = Repository(kind or find_kind(check_id(repo_id)), check_id(repo_id))
@@ -76,6 +81,13 @@ def download(
         if not allow_withdrawn:
             _check_not_withdrawn(api, repository, content)
     files = [manifest.NAME, *content["outputs"]]
+    foreign = sorted(set(names) - set(files) - ADDED_BY_HUB - {WITHDRAWN})
+    if loaded := [name for name in foreign if may_be_loaded(name)]:
+        raise UserError(
+            f"{repository} has files that its manifest does not list ({', '.join(loaded[:10])}), and a loader may read them: "
+            "choose the tag of a release with --revision, which has none, or ask the publisher to remove them; nothing was "
+            "downloaded."
+        )
     check_space(repository, commit, files, out)
     if out is None:
         folder = _to_cache(repository, commit, files)
@@ -88,20 +100,23 @@ def download(
         commit,
         len(content["outputs"]),
         sum((folder / name).stat().st_size for name in content["outputs"]),
-        tuple(sorted(set(names) - set(files) - ADDED_BY_HUB - {WITHDRAWN})),
+        tuple(foreign),
         edited or bool(manifest.is_changed(folder, CARD)),
     )
 
 
-def find_kind(repo_id: str) -> str:
+def find_kind(repo_id: str, then: str = "nothing was downloaded") -> str:
     """``model`` or ``dataset``, whichever of this id exists.
+
+    Args:
+        then: the state of the work, for the sentence of an error.
 
     Raises:
         UserError: if none or both exist.
     """
     api, found = HfApi(), []
     for kind in ("model", "dataset"):
-        with sentences(Repository(kind, repo_id), "nothing was downloaded"):
+        with sentences(Repository(kind, repo_id), then):
             try:
                 api.repo_info(repo_id, repo_type=kind)
                 found.append(kind)
@@ -115,6 +130,11 @@ def find_kind(repo_id: str) -> str:
             "a private one needs `hf auth login`, or HF_TOKEN set."
         )
     return found[0]
+
+
+def may_be_loaded(name: str) -> bool:
+    """Whether a loader may read a file as a part of a model or a dataset: false for documents and pictures at known places."""
+    return not _DOCUMENT.fullmatch(name)
 
 
 def _check_not_withdrawn(api: HfApi, repository: Repository, content: dict[str, Any]) -> None:

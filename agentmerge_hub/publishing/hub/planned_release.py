@@ -2,13 +2,13 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from huggingface_hub import HfApi
 
 from agentmerge_hub import manifest
 from agentmerge_hub.publishing.hub.release_text import CROISSANT, release_date, with_tag
-from agentmerge_hub.publishing.hub.releases import content_of, newest_tag, next_tag
+from agentmerge_hub.publishing.hub.releases import content_of, core_of, newest_tag, next_tag
 from agentmerge_hub.publishing.hub.repository import files_on_hub, read_on_hub
 from agentmerge_hub.publishing.hub.state import CARD, HubState, Publication, identities
 from agentmerge_hub.publishing.hub.withdrawn import with_files, with_warning
@@ -18,13 +18,25 @@ from agentmerge_hub.publishing.publish_checks.text_extraction import Content, re
 def planned_tag(api: HfApi, publication: Publication, state: HubState | None) -> str:
     """The newest tag if it names the same content, else the next one."""
     tags = state.tags if state else {}
+    used = {*tags, *(state.withdrawn if state else ())}
     newest = newest_tag(tags, publication.major)
-    if newest:
-        there = content_of(files_on_hub(api, publication.repository, tags[newest]))
-        ours = content_of(dict.fromkeys(publication.files, ""))
-        if set(there) == set(ours) and all(there[name] in identities(publication.files[name]) for name in ours):
-            return newest
-    return next_tag(tags, publication.major)
+    if newest is None:
+        return next_tag(used, publication.major)
+    there = files_on_hub(api, publication.repository, tags[newest])
+    if _are_equal(content_of(there), content_of(dict.fromkeys(publication.files, "")), publication):
+        return newest
+    same_core = _are_equal(core_of(there), core_of(dict.fromkeys(publication.files, "")), publication)
+    return next_tag(used, publication.major, newest if same_core else None)
+
+
+def _are_equal(there: Mapping[str, str], ours: Collection[str], publication: Publication) -> bool:
+    """Whether files on the Hub are these files of the publication.
+
+    Args:
+        there: path → identity.
+        ours: paths.
+    """
+    return set(there) == set(ours) and all(there[name] in identities(publication.files[name]) for name in ours)
 
 
 def released_files(api: HfApi, publication: Publication, state: HubState, tag: str) -> dict[str, Content]:

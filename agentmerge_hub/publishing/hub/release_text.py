@@ -8,10 +8,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from agentmerge_hub.licenses.license_terms import License
 from agentmerge_hub.publishing.hub.repository import Repository
 
 CROISSANT = "croissant.json"
-_RELEASE_FIELDS = ("url", "creator", "publisher", "datePublished")
+_RELEASE_FIELDS = ("url", "creator", "publisher", "datePublished", "usageInfo")
 """Fields of Croissant that only a published dataset has; `version` differs as well."""
 _PIN = re.compile(r'(?<=revision=")v\d+\.\d+\.\d+(?=")')
 
@@ -27,15 +28,20 @@ def with_tag(card: str, tag: str) -> str:
     return _PIN.sub(tag, card)
 
 
-def published_croissant(description: str, repository: Repository, tag: str, date: str) -> str:
+def published_croissant(
+    description: str, repository: Repository, tag: str, date: str, added: License | None = None
+) -> str:
     """A dataset's description with its address, its publisher, its version and the date of its release.
 
     Args:
         description: croissant.json as a build wrote it.
         date: ISO 8601.
+        added: a license that the publisher adds to those of the rows.
     """
     owner = {"@type": "sc:Organization", "name": repository.namespace, "url": _owner_url(repository)}
     fields = {"url": repository.url, "creator": owner, "publisher": owner, "datePublished": date}
+    if added:
+        fields["usageInfo"] = added.link or added.id
     described: dict[str, Any] = json.loads(description) | fields | {"version": tag.removeprefix("v")}
     return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
 

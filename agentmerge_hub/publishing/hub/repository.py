@@ -50,20 +50,6 @@ def check_id(repo_id: str) -> str:
     return repo_id
 
 
-def check_account(api: HfApi, namespace: str) -> None:
-    """Raise UserError unless the token in use may write to `namespace`, as far as the Hub reports it."""
-    account = api.whoami()
-    role = account.get("auth", {}).get("accessToken", {}).get("role")
-    if role == "read":
-        raise UserError(
-            f"The token of {account['name']} can only read: make one with write access at "
-            f"{constants.ENDPOINT}/settings/tokens and set HF_TOKEN to it, or run `hf auth login`."
-        )
-    may = [account["name"], *(org["name"] for org in account.get("orgs", []))]
-    if namespace not in may:
-        raise UserError(f"{account['name']} cannot publish under {namespace!r}: use one of {', '.join(may)}.")
-
-
 def files_on_hub(api: HfApi, repository: Repository, revision: str) -> dict[str, str]:
     """Path → identity of each file: the sha256 of a large file, the git blob's sha1 of a small one."""
     tree = api.list_repo_tree(repository.id, repo_type=repository.kind, revision=revision, recursive=True)

@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,15 @@ def obstacles(api: HfApi, publication: Publication, state: HubState) -> list[str
             f"{repository.url}/tree/main, because a release must not name them"
         )
     if edited := [] if publication.replace_edits else edited_files(api, publication, state):
+        keep = "move the edits of the card into a file for --overlay" if CARD in edited else "save what has to stay"
         found.append(
-            f"{_named(edited)} of {repository} was edited on the Hub and would be overwritten: move the edits of the card "
-            "into a file for --overlay, then push with --replace-edits"
+            f"{_named(edited)} of {repository} was edited on the Hub and would be overwritten: {keep}, then push with "
+            "--replace-edits"
+        )
+    if deleted := [] if publication.replace_edits else deleted_files(publication, state):
+        found.append(
+            f"{_named(deleted)} of {repository} was deleted on the Hub and would be sent again: push with --replace-edits to "
+            "do so"
         )
     return found
 
@@ -105,18 +112,28 @@ def foreign_files(publication: Publication, state: HubState) -> list[str]:
 
 
 def edited_files(api: HfApi, publication: Publication, state: HubState) -> list[str]:
-    """Small files that others changed since the last push, and a card whose metadata for gated access would be lost."""
+    """Files that others changed since the last push, and a card whose metadata for gated access would be lost."""
     edited = []
     for name, entry in sorted(state.manifest.get("outputs", {}).items()):
-        identity = state.files.get(name, "")
-        if len(identity) != _SHA1 or identity in identities(publication.files.get(name, b"")):
+        ours, identity = publication.files.get(name), state.files.get(name)
+        if identity is None or (ours is not None and identity in identities(ours)):
             continue
-        content = read_on_hub(api, publication.repository, name, state.head)
-        if hashlib.sha256(content).hexdigest() != entry["sha256"] or (
-            name == CARD and gating_of(content) - gating_of(publication.files.get(name, b""))
-        ):
-            edited.append(name)
+        if len(identity) != _SHA1:
+            edited += [name] if identity != entry["sha256"] else []
+        else:
+            content = read_on_hub(api, publication.repository, name, state.head)
+            if hashlib.sha256(content).hexdigest() != entry["sha256"] or (
+                name == CARD and gating_of(content) - gating_of(ours or b"")
+            ):
+                edited.append(name)
     return edited
+
+
+def deleted_files(publication: Publication, state: HubState) -> list[str]:
+    """Files of the last push that others deleted, and that this one would send again."""
+    return sorted(
+        name for name in state.manifest.get("outputs", {}) if name in set(publication.files) - set(state.files)
+    )
 
 
 def gating_of(card: Content) -> set[str]:
@@ -134,9 +151,14 @@ def identities(content: Content) -> tuple[str, str]:
     """The ids the Hub may give this content: as a small file, as a large file."""
     if isinstance(content, bytes):
         return sha.git_hash(content), hashlib.sha256(content).hexdigest()
-    with content.open("rb") as file:
-        small = sha.git_hash(file.read()) if content.stat().st_size < 2**25 else ""
-    return small, content_hash.file_hash(content)
+    stat = content.stat()
+    return _identities_of_file(content, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _identities_of_file(path: Path, size: int, changed: int) -> tuple[str, str]:
+    """Reads a file of many GB once in a push."""
+    return sha.git_hash(path.read_bytes()) if size < 2**25 else "", content_hash.file_hash(path)
 
 
 def changes(publication: Publication, state: HubState) -> tuple[list[str], list[str]]:

@@ -5,15 +5,15 @@ reply, the true state is looked up.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.publishing.hub.account import check_account, check_write_access
+from agentmerge_hub.publishing.hub.collection import add_to_collection
 from agentmerge_hub.publishing.hub.errors import describe, is_unreachable, sentences
 from agentmerge_hub.publishing.hub.planned_release import planned_tag, released_files
-from agentmerge_hub.publishing.hub.releases import content_of, newest_tag, next_tag
-from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, check_account, files_on_hub, tags_on_hub
+from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, files_on_hub, tags_on_hub
 from agentmerge_hub.publishing.hub.state import (
     HubState,
     Publication,
@@ -25,6 +25,7 @@ from agentmerge_hub.publishing.hub.state import (
 from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN
 
 _NOTHING = "nothing was published by this run; run the same command again to send only the rest"
+_NOT_YET = "the Hub shows none of the files so far: run the same command again, which finds them if they were published"
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,7 @@ def preview(publication: Publication) -> Preview:
     """Check token, name, rights, visibility and the repository's state, without changing anything."""
     api, repository = HfApi(), publication.repository
     try:
-        check_account(api, repository.namespace)
-        state = read_state(api, repository)
+        state = _writable_state(api, publication)
         if state is None:
             return Preview((), None, planned_tag(api, publication, None), publication.private)
         found = obstacles(api, publication, state)
@@ -84,8 +84,7 @@ def publish(publication: Publication) -> Published:
     """
     api, repository = HfApi(), publication.repository
     with sentences(repository, _NOTHING):
-        check_account(api, repository.namespace)
-        state = read_state(api, repository) or _create(api, publication)
+        state = _writable_state(api, publication) or _create(api, publication)
         if found := obstacles(api, publication, state):
             raise UserError(f"{'; '.join(found)}. {_NOTHING[0].upper()}{_NOTHING[1:]}.")
         tag = planned_tag(api, publication, state)
@@ -94,9 +93,26 @@ def publish(publication: Publication) -> Published:
     commit = _commit(api, publication, state, sent, removed)
     then = f"the files are at {repository.url}, and no tag names them yet; run the same command again"
     with sentences(repository, then):
-        tag = _tag(api, publication, commit)
-    collection, warning = _collect(api, publication)
+        _tag(api, publication, state, commit, tag)
+    collection = warning = None
+    if title := publication.collection:
+        collection, warning = add_to_collection(api, repository, title, publication.private)
     return Published(repository.url, commit, tag, tuple(sent), tuple(removed), collection, warning)
+
+
+def _writable_state(api: HfApi, publication: Publication) -> HubState | None:
+    """The state of a repository that the token may write to; None if it does not exist and may be created."""
+    repository = publication.repository
+    may_create = check_account(api, repository)
+    state = read_state(api, repository)
+    if state is not None:
+        check_write_access(api, repository)
+    elif not may_create:
+        raise UserError(
+            f"{repository} does not exist, and your token may write to that repository alone: create it first, or use a token "
+            f"for all repositories of {repository.namespace}."
+        )
+    return state
 
 
 def _create(api: HfApi, publication: Publication) -> HubState:
@@ -132,11 +148,21 @@ def _commit(api: HfApi, publication: Publication, state: HubState, sent: list[st
     except Exception as error:
         unknown = f"whether the files were published is unknown: see {repository.url} and run the same command again"
         with sentences(repository, unknown):
-            head = str(api.repo_info(repository.id, repo_type=repository.kind).sha)
-            if head != state.head and _holds(api, publication, head):
-                return head
-        with sentences(repository, _NOTHING):
+            if done := _find_commit(api, publication, state.head):
+                return done
+        with sentences(repository, _NOT_YET if is_unreachable(error) else _NOTHING):
             raise error
+
+
+def _find_commit(api: HfApi, publication: Publication, before: str) -> str | None:
+    """The commit of the publication since the state that was read; others may have committed after it."""
+    repository = publication.repository
+    for listed in api.list_repo_commits(repository.id, repo_type=repository.kind):
+        if listed.commit_id == before:
+            return None
+        if _holds(api, publication, listed.commit_id):
+            return listed.commit_id
+    return None
 
 
 def _holds(api: HfApi, publication: Publication, commit: str) -> bool:
@@ -151,41 +177,18 @@ def _is_extra(name: str) -> bool:
     return name in ADDED_BY_HUB or name == WITHDRAWN
 
 
-def _tag(api: HfApi, publication: Publication, commit: str) -> str:
-    """The tag of this content: the newest one if that names the same content, else a new one on this commit."""
+def _tag(api: HfApi, publication: Publication, state: HubState, commit: str, tag: str) -> None:
+    """Create the tag on this commit, unless it was there before and names the same content."""
     repository = publication.repository
-    tags, files = tags_on_hub(api, repository), files_on_hub(api, repository, commit)
-    newest = newest_tag(tags, publication.major)
-    if newest and content_of(files_on_hub(api, repository, tags[newest])) == content_of(files):
-        return newest
+    if tag in state.tags:
+        return
+    files = files_on_hub(api, repository, commit)
     if foreign := [name for name in files if name not in publication.files and not _is_extra(name)]:
         raise UserError(
             f"{repository} has files that this package did not publish ({', '.join(foreign)}): remove them."
         )
-    tag = next_tag(tags, publication.major)
     try:
         api.create_tag(repository.id, tag=tag, revision=commit, repo_type=repository.kind)
     except Exception:
         if tags_on_hub(api, repository).get(tag) != commit:
             raise
-    return tag
-
-
-def _collect(api: HfApi, publication: Publication) -> tuple[str | None, str | None]:
-    """Add the repository to the collection of that title, creating it if needed; its URL, or a warning."""
-    repository, title = publication.repository, publication.collection
-    if not title:
-        return None, None
-    try:
-        found = [c for c in api.list_collections(owner=repository.namespace) if c.title == title]
-        collection = found[0] if found else None
-        if collection is None:
-            collection = api.create_collection(title, namespace=repository.namespace, private=publication.private)
-        items = {(item.item_type, item.item_id) for item in api.get_collection(collection.slug).items}
-        if (repository.kind, repository.id) not in items:
-            kind: Literal["dataset", "model"] = "dataset" if repository.kind == "dataset" else "model"
-            api.add_collection_item(collection.slug, repository.id, kind, exists_ok=True)
-        return collection.url, None
-    except Exception as error:
-        sentence = describe(error, repository) or f"{type(error).__name__}: {error}"
-        return None, f"{repository} was not added to the collection {title!r}: {sentence}"

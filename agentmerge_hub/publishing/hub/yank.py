@@ -2,13 +2,15 @@
 
 import json
 import time
+from collections.abc import Mapping
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.publishing.hub.account import check_account, check_write_access
 from agentmerge_hub.publishing.hub.errors import sentences
-from agentmerge_hub.publishing.hub.repository import Repository, check_account, read_on_hub, tags_on_hub
+from agentmerge_hub.publishing.hub.repository import Repository, read_on_hub, tags_on_hub
 from agentmerge_hub.publishing.hub.state import CARD, HubState, manifest_from, read_state
 from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, content_id, with_files, with_warning
 
@@ -21,10 +23,11 @@ def yank(repository: Repository, tag: str, reason: str, squash: bool, yes: bool)
     """
     api = HfApi()
     with sentences(repository, "nothing was changed"):
-        check_account(api, repository.namespace)
+        check_account(api, repository)
         state = read_state(api, repository)
         if state is None or not state.manifest:
             raise UserError(f"{repository} does not exist, or agentmerge has not published it.")
+        check_write_access(api, repository)
         if tag not in state.tags:
             known = ", ".join(sorted(state.tags)) or "none"
             raise UserError(f"{repository} has no release {tag}: its tags are {known}.")
@@ -46,9 +49,27 @@ def yank(repository: Repository, tag: str, reason: str, squash: bool, yes: bool)
     if not squash:
         return f"{repository.url}: {tag} is marked as withdrawn"
     with sentences(repository, f"{tag} is marked as withdrawn, and its files are still in the history; run again"):
+        reachable = _tags_after(api, repository, state.tags, tag)
         _squash(api, repository)
         _delete_tag(api, repository, tag)
-    return f"{repository.url}: {tag} is marked as withdrawn and removed from the history"
+    done = f"{repository.url}: {tag} is marked as withdrawn and removed from the history"
+    if reachable:
+        done += (
+            f" of main; the history of {', '.join(reachable)} still has it: delete these tags at {repository.url} as well if "
+            "nobody may reach it"
+        )
+    return done
+
+
+def _tags_after(api: HfApi, repository: Repository, tags: Mapping[str, str], removed: str) -> list[str]:
+    """Tags whose history has the commit of a removed tag: a tag keeps all commits before its own."""
+    return [
+        tag
+        for tag, commit in sorted(tags.items())
+        if tag != removed
+        and tags[removed]
+        in (c.commit_id for c in api.list_repo_commits(repository.id, repo_type=repository.kind, revision=commit))
+    ]
 
 
 def _mark(api: HfApi, repository: Repository, state: HubState, withdrawn: dict) -> None:

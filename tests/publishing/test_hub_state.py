@@ -1,0 +1,194 @@
+"""What a push reads on the Hub before it sends anything: rights, edits of others, versions; and what it adds afterwards."""
+
+import json
+import os
+from dataclasses import replace
+
+import pytest
+from hub_server import Fault, Hub
+from hub_store import Account, File
+from huggingface_hub import HfApi, constants
+from huggingface_hub.errors import HfHubHTTPError
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.publishing.hub import client
+from agentmerge_hub.publishing.hub.account import check_account, check_write_access
+from agentmerge_hub.publishing.hub.collection import add_to_collection
+from agentmerge_hub.publishing.hub.planned_release import planned_tag
+from agentmerge_hub.publishing.hub.repository import Repository
+from agentmerge_hub.publishing.hub.state import HubState, Publication, obstacles, read_state
+from agentmerge_hub.publishing.hub.withdrawn import with_files
+
+REPOSITORY = Repository("model", "acme/m")
+FILES = {
+    "README.md": b"# m\n",
+    "config.json": b"{}",
+    "model.safetensors": b"\2\0\0\0\0\0\0\0{}",
+    "tokenizer.json": b'{"model": {}}',
+    "mergekit_config.yml": b"models: []\n",
+}
+LARGE = ("model.safetensors", "tokenizer.json")
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' processes are offline; only the Hub on this machine is contacted here."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+
+
+@pytest.fixture
+def api(hub: Hub) -> HfApi:
+    return HfApi(endpoint=hub.endpoint, token="hf_alice")
+
+
+def publication(**changed: bytes) -> Publication:
+    files = FILES | {name.replace("__", "."): content for name, content in changed.items()}
+    empty = {"stage": "merge", "inputs": {}, "config": {}, "counts": {}, "outputs": {}, "run": {"seconds": None}}
+    return Publication(REPOSITORY, files | {"manifest.json": with_files(json.dumps(empty).encode(), files)}, "merge", 1)
+
+
+def store(hub: Hub, files: dict, removed: tuple[str, ...] = ()) -> str:
+    """Commit files by hand."""
+    repo = hub.store.repos.get(("model", "acme/m")) or hub.store.create(
+        "model", "acme/m", False, hub.store.accounts["hf_alice"]
+    )
+    made = {name: File(content, lfs=name in LARGE) for name, content in files.items()}
+    kept = {name: file for name, file in repo.resolve("main").files.items() if name not in removed}
+    return repo.commit("by hand", kept | made).oid
+
+
+def state_of(api: HfApi) -> HubState:
+    state = read_state(api, REPOSITORY)
+    assert state is not None
+    return state
+
+
+@pytest.mark.parametrize(
+    ("edit", "removed", "sentence"),
+    [
+        ({}, (), None),
+        (
+            {"model.safetensors": b"\2\0\0\0\0\0\0\0{ }"},
+            (),
+            "model.safetensors of the model acme/m was edited on the Hub",
+        ),
+        ({"tokenizer.json": b"{}"}, (), "tokenizer.json of the model acme/m was edited on the Hub"),
+        ({"config.json": b"{} "}, (), "config.json of the model acme/m was edited on the Hub"),
+        ({}, ("model.safetensors",), "model.safetensors of the model acme/m was deleted on the Hub"),
+        ({"other.json": b"{}"}, ("config.json",), "config.json of the model acme/m was deleted on the Hub"),
+    ],
+)
+def test_every_file_that_others_changed_is_noticed(hub: Hub, api: HfApi, edit, removed, sentence) -> None:
+    store(hub, publication().files)
+    store(hub, edit, removed)
+    new = publication(config__json=b'{"new": 1}', model__safetensors=b"\2\0\0\0\0\0\0\0[]", tokenizer__json=b"[]")
+    found = obstacles(api, new, state_of(api))
+    assert ("; ".join(found) == "") if sentence is None else (sentence in "; ".join(found))
+    if "other.json" not in edit:
+        assert obstacles(api, replace(new, replace_edits=True), state_of(api)) == []
+    same = publication(**{name.replace(".", "__"): content for name, content in edit.items() if name in FILES})
+    if edit and not removed:
+        assert obstacles(api, same, state_of(api)) == []  # others made the change that this push makes
+
+
+@pytest.mark.parametrize(
+    ("changed", "tag"),
+    [
+        ({}, "v1.0.0"),
+        ({"README__md": b"# corrected\n", "mergekit_config__yml": b"# note\n"}, "v1.0.0"),
+        ({"tokenizer__json": b"{}"}, "v1.0.1"),
+        ({"model-q8_0__gguf": b"GGUF"}, "v1.0.1"),
+        ({"model__safetensors": b"\2\0\0\0\0\0\0\0[]"}, "v1.1.0"),
+        ({"config__json": b'{"rope_theta": 1}', "tokenizer__json": b"{}"}, "v1.1.0"),
+    ],
+)
+def test_minor_versions_follow_weights_and_patches_the_other_files(hub: Hub, api: HfApi, changed, tag: str) -> None:
+    commit = store(hub, publication().files)
+    hub.store.repos["model", "acme/m"].tags["v1.0.0"] = commit
+    assert planned_tag(api, publication(**changed), state_of(api)) == tag
+
+
+def test_the_tag_of_a_removed_release_is_not_given_again(hub: Hub, api: HfApi) -> None:
+    entry = {"reason": "names", "date": "2026-01-01", "content": "0"}
+    store(hub, dict(publication().files) | {"withdrawn.json": json.dumps({"v1.0.0": entry}).encode()})
+    assert planned_tag(api, publication(), state_of(api)) == "v1.1.0"
+    hub.store.repos["model", "acme/m"].tags["v1.1.0"] = hub.store.repos["model", "acme/m"].head
+    store(hub, {"withdrawn.json": json.dumps({"v1.0.0": entry, "v1.1.1": entry}).encode()})
+    assert planned_tag(api, publication(tokenizer__json=b"{}"), state_of(api)) == "v1.1.2"
+
+
+READ, WRITE = "repo.content.read", "repo.write"
+
+
+@pytest.mark.parametrize(
+    ("account", "result"),
+    [
+        (Account("alice", "write", ("acme",)), True),
+        (Account("alice", "write", ("acme",), "admin"), True),
+        (Account("alice", "write", ("acme",), "contributor"), True),
+        (Account("alice", "write", ("acme",), "read"), "alice can only read in acme"),
+        (Account("alice", "read", ("acme",)), "The token of alice can only read"),
+        (Account("bob"), "bob cannot publish under 'acme': use one of bob."),
+        (
+            Account("alice", "fineGrained", ("acme",)),
+            "The fine-grained token of alice may not write to the model acme/m",
+        ),
+        (
+            Account("alice", "fineGrained", ("acme",), scopes=(("org", "acme", READ),)),
+            "may not write to the model acme/m",
+        ),
+        (
+            Account("alice", "fineGrained", ("acme",), scopes=(("user", "alice", WRITE),)),
+            "may not write to the model acme/m",
+        ),
+        (
+            Account("alice", "fineGrained", ("acme",), scopes=(("dataset", "acme/m", WRITE),)),
+            "may not write to the model",
+        ),
+        (Account("alice", "fineGrained", ("acme",), scopes=(("model", "acme/m", READ, WRITE),)), False),
+        (Account("alice", "fineGrained", scopes=(("org", "acme", READ, WRITE),)), True),
+        (Account("alice", "fineGrained", ("acme",), "read", (("org", "acme", WRITE),)), "alice can only read in acme"),
+        (Account("acme", "fineGrained", scopes=(("user", "acme", WRITE),)), True),
+    ],
+)
+def test_rights_are_judged_as_the_hub_does(hub: Hub, account: Account, result: bool | str) -> None:
+    hub.store.accounts["hf_t"] = account
+    api = HfApi(endpoint=hub.endpoint, token="hf_t")
+    if isinstance(result, str):
+        with pytest.raises(UserError, match=result):
+            check_account(api, REPOSITORY)
+    else:
+        assert check_account(api, REPOSITORY) is result
+
+
+def test_a_contributor_writes_to_repositories_of_their_own(hub: Hub) -> None:
+    store(hub, FILES)
+    hub.store.accounts["hf_t"] = Account("carol", "write", ("acme",), "contributor")
+    api = HfApi(endpoint=hub.endpoint, token="hf_t")
+    with pytest.raises(HfHubHTTPError, match="403"):
+        check_write_access(api, REPOSITORY)
+    hub.store.accounts["hf_t"] = replace(hub.store.accounts["hf_t"], created=("acme/m",))
+    check_write_access(api, REPOSITORY)
+
+
+@pytest.mark.parametrize("path", ["/api/collections$", "/api/collections/.*/items?$"])
+@pytest.mark.parametrize("status", [0, 502])
+def test_a_collection_is_looked_up_after_a_lost_reply(hub: Hub, api: HfApi, path: str, status: int) -> None:
+    store(hub, FILES)
+    hub.faults.append(Fault("POST", path, status, lost=True))
+    url, warning = add_to_collection(api, REPOSITORY, "Ours", private=False)
+    assert warning is None and url and not any(fault.times for fault in hub.faults)
+    (collection,) = hub.store.collections.values()
+    assert [item["id"] for item in collection["items"]] == ["acme/m"]
+    hub.faults.append(Fault("POST", path, 500, times=9))
+    url, warning = add_to_collection(api, REPOSITORY, "Others", private=False)
+    assert url is None and warning and "was not added to the collection 'Others'" in warning
+
+
+def test_transfers_with_xet_have_the_time_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "set_client_factory", lambda factory: None)
+    monkeypatch.setenv("HF_XET_CLIENT_READ_TIMEOUT", "7s")
+    monkeypatch.setenv("HF_XET_CLIENT_CONNECT_TIMEOUT", "")
+    monkeypatch.delenv("HF_XET_CLIENT_CONNECT_TIMEOUT")
+    client.limit_requests(4)
+    assert os.environ["HF_XET_CLIENT_CONNECT_TIMEOUT"] == "4s" and os.environ["HF_XET_CLIENT_READ_TIMEOUT"] == "7s"
