@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from agentmerge_hub.merging.inputs import adapter
 from agentmerge_hub.publishing.cards.model_card import GgufFile, Loading
 from agentmerge_hub.publishing.publish_checks.dataset_folder import splits_of
-from agentmerge_hub.publishing.publish_checks.model_texts import safetensors_header
+from agentmerge_hub.publishing.publish_checks.safetensors_texts import safetensors_header
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, read_bytes
 from agentmerge_hub.records import IMAGE
 

@@ -2,14 +2,24 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
+
+import yaml
 
 from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.publishing.hub.withdrawn import manifest_bytes
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_ROOTED = re.compile(r"[\w+.-]+:[/\\]|[/\\~]|\.{1,2}(?:[/\\]|$)")
+"""Start of a place: a drive, a scheme such as ``file:`` or ``s3:``, a root, a home folder, or a relative path."""
+_SLASH = re.compile(r"[^\s\\/][/\\]+[^\s\\/]|[/\\]$")
+_NO_PLACE = re.compile(r"[\n{}|*()^$]|\\(?:[dwsDWS](?![A-Za-z])|\.)")
+"""Characters of templates and regular expressions."""
+_NAMES_A_FOLDER = ("model", "dataset", "replay_dataset", "adapter_base", "tokenizer", "tokenizer_name_or_path")
+"""Settings whose value is a folder unless it is a name on the Hub."""
 
 
 def published_manifest(
@@ -51,28 +61,55 @@ def _inputs(inputs: Mapping[str, Any], hub_ids: Collection[str]) -> dict[str, An
 
 
 def _settings(value: Any, hub_ids: Collection[str], key: str = "") -> Any:
-    """Settings with every place replaced by the name of its setting."""
+    """Settings with every place replaced by the name of its setting; a place that is a name itself by a number."""
     if isinstance(value, Mapping):
-        return {inner: _settings(item, hub_ids, inner) for inner, item in value.items()}
+        names = [
+            f"{key}-{number}" if is_place(name) and name not in hub_ids else name
+            for number, name in enumerate(map(str, value))
+        ]
+        return {name: _settings(item, hub_ids, name) for name, item in zip(names, value.values())}
     if isinstance(value, list):
         return [_settings(item, hub_ids, key) for item in value]
-    if isinstance(value, str) and value not in hub_ids and is_place(value):
+    if isinstance(value, str) and value not in hub_ids and is_place(value, key):
         return key
     return value
 
 
-def is_place(value: str) -> bool:
-    """Whether a setting names a file or folder: a text with a slash or backslash that is no web address."""
-    return bool(re.search(r"[/\\]|^[~.]", value)) and "://" not in value and " " not in value.strip()
+def is_place(value: str, key: str = "") -> bool:
+    """Whether a setting names a file, a folder or a bucket.
+
+    Args:
+        key: the setting's name; of settings that name a model or a dataset, a name without a slash is a folder too.
+    """
+    if _WEB.match(value):
+        return False
+    if _ROOTED.match(value) or (key in _NAMES_A_FOLDER and value and not re.search(r"\s\w+\s", value)):
+        return True
+    return bool(_SLASH.search(value)) and not _NO_PLACE.search(value)
 
 
 def published_spec(text: str, names: Mapping[str, Any], hub_ids: Collection[str]) -> str:
-    """A merge spec with the local paths of its models replaced by their roles.
+    """A merge spec with the local paths of its models replaced by their roles, and any other place by the key it is under.
 
     Args:
         names: role → model, as the spec gives it.
     """
-    for role, model in sorted(names.items(), key=lambda item: -len(str(item[1]))):
-        if str(model).partition("@")[0] not in hub_ids and is_place(str(model)):
-            text = re.sub(rf"(?<![\w./~-]){re.escape(str(model))}(?![\w./-])", role, text)
+    places = {str(model): role for role, model in names.items() if str(model).partition("@")[0] not in hub_ids}
+    for key, value in _leaves(yaml.safe_load(text)):
+        if value.partition("@")[0] not in hub_ids:
+            places.setdefault(value, key)
+    for place in sorted(filter(is_place, places), key=len, reverse=True):
+        text = re.sub(rf"(?<![\w./~-]){re.escape(place)}(?![\w./-])", places[place], text)
     return text
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Pairs of key and text of a YAML value."""
+    if isinstance(value, Mapping):
+        for inner, item in value.items():
+            yield from _leaves(item, str(inner))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item, key)
+    elif isinstance(value, str):
+        yield key, value

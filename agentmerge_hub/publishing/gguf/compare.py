@@ -14,7 +14,7 @@ import numpy as np
 
 from agentmerge_hub.errors import UserError, require
 from agentmerge_hub.publishing.gguf.header import Header, Tensor, read_header
-from agentmerge_hub.publishing.publish_checks.model_texts import safetensors_header
+from agentmerge_hub.publishing.publish_checks.safetensors_texts import safetensors_header
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma3")
 """Those whose tensors a conversion changes in a known way."""

@@ -6,6 +6,8 @@ Recorded pages are not checked by these rules: they show paths and password fiel
 import re
 from collections.abc import Iterator
 
+from agentmerge_hub.dataset.redaction.rules.path_users import is_web_path
+
 _ROOTS = (
     r"home\d*|Users|users|u|network|scratch\w*|projects?|data\d*|fsx|lustre|gpfs|nfs\w*|mnt|media|work|workspace|root|tmp|var"
     r"|private|Volumes|export|shared?|storage|efs|cluster|afs|vol\w*|srv|opt|net|autofs|run|raid\w*|ceph\w*|beegfs|wekafs"
@@ -36,7 +38,7 @@ def document_findings(text: str) -> Iterator[tuple[str, str]]:
     """Pairs of kind and value in a document."""
     for pattern in _LOCAL_PATHS:
         for match in pattern.finditer(text):
-            if not _PLACEHOLDER.search(match["rest"]):
+            if not _PLACEHOLDER.search(match["rest"]) and not is_web_path(text, match.start()):
                 yield "local paths", match[0]
     for match in _PASSWORD.finditer(text):
         value = match["value"]

@@ -7,11 +7,12 @@ import base64
 import bz2
 import contextlib
 import html
+import itertools
 import lzma
 import re
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote_plus
 
 import pyarrow as pa
@@ -28,6 +29,9 @@ _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[ :]?){8,}[0-9A-Fa-f]?")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 _WORDS = re.compile(rb"[\x20-\x7e\t\r\n]{8,}")
 _WIDE_WORDS = re.compile(rb"(?:[\x20-\x7e\t\r\n]\x00){8,}")
+_CODES = re.compile(r"(?:(?:0x)?[0-9A-Fa-f]{2,3}(?:\s?[,;]\s{0,3}|\s)){11,}(?:0x)?[0-9A-Fa-f]{2,3}")
+MIN_CODES = 8
+"""Numbers in a row from which on they count as the codes of characters."""
 _DEPTH = 3
 _LONGEST = 2**24
 """Bytes decompressed from one piece, so that a gzip bomb stays small."""
@@ -64,6 +68,8 @@ def _decoded_once(text: str) -> Iterator[str]:
         digits = re.sub("[ :]", "", run[0])
         for start in range(2):
             yield from _strings(bytes.fromhex(digits[start : start + (len(digits) - start) // 2 * 2]))
+    for run in _CODES.finditer(text):
+        yield from texts_of_codes(_numbers(run[0]))
     for run in _BASE64.finditer(text):
         letters = "".join(run[0].split()).replace("-", "+").replace("_", "/")
         for start in range(4):
@@ -74,6 +80,25 @@ def _unescaped(found: re.Match[str]) -> str:
     digits = found[1]
     code = int(digits, 8) if digits.isdigit() and len(digits) == 3 else int(digits[1:], 16)
     return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else found[0]
+
+
+def _numbers(codes: str) -> Iterator[int]:
+    """Numbers of a text, decimal unless one starts with ``0x`` or has a letter."""
+    words = re.split(r"[\s,;]+", codes)
+    base = 16 if any(not word.isdigit() for word in words) else 10
+    return (int(word.removeprefix("0x"), base) for word in words)
+
+
+def texts_of_codes(numbers: Iterable[float]) -> Iterator[str]:
+    """The texts whose characters have these numbers: printable ASCII characters, at least `MIN_CODES` in a row."""
+    run: list[str] = []
+    for number in itertools.chain(numbers, (0,)):
+        if 32 <= number <= 126 and number == int(number):
+            run.append(chr(int(number)))
+        else:
+            if len(run) >= MIN_CODES:
+                yield "".join(run)
+            run = []
 
 
 def _from_base64(letters: str) -> bytes:

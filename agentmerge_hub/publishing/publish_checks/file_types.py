@@ -6,27 +6,29 @@ from pathlib import Path
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.publish_checks.gguf_texts import gguf_texts
-from agentmerge_hub.publishing.publish_checks.model_texts import (
-    safetensors_texts,
-    sentencepiece_texts,
-    tokenizer_texts,
-    vocabulary_texts,
+from agentmerge_hub.publishing.publish_checks.named_texts import (
+    card_texts,
+    license_texts,
+    notice_texts,
+    template_texts,
 )
 from agentmerge_hub.publishing.publish_checks.parquet_texts import parquet_texts
 from agentmerge_hub.publishing.publish_checks.png_texts import png_texts
+from agentmerge_hub.publishing.publish_checks.safetensors_texts import safetensors_texts
 from agentmerge_hub.publishing.publish_checks.session_trace_texts import session_trace_texts
-from agentmerge_hub.publishing.publish_checks.text_extraction import (
-    Content,
-    Text,
-    document_texts,
-    json_texts,
-    yaml_texts,
+from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text, json_texts, yaml_texts
+from agentmerge_hub.publishing.publish_checks.tokenizer_texts import (
+    sentencepiece_texts,
+    tokenizer_texts,
+    vocabulary_texts,
 )
 
 Extractor = Callable[[str, Content], Iterator[Text]]
 
 _COMMON: dict[str, Extractor] = {
-    r"README\.md|(?:LICENSE|NOTICE)(?:-\d+)?(?:\.txt|\.md)?": document_texts,
+    r"README\.md": card_texts,
+    r"LICENSE(?:-\d+)?(?:\.txt|\.md)?": license_texts,
+    r"NOTICE(?:-\d+)?(?:\.txt|\.md)?": notice_texts,
     r"manifest\.json|withdrawn\.json": json_texts,
 }
 DATASET_FILES: Mapping[str, Extractor] = _COMMON | {
@@ -44,7 +46,7 @@ MODEL_FILES: Mapping[str, Extractor] = _COMMON | {
     r"tokenizer\.model|spiece\.model": sentencepiece_texts,
     r"(?:config|generation_config|adapter_config|tokenizer_config|special_tokens_map|added_tokens|chat_template)\.json": json_texts,
     r"(?:preprocessor_config|processor_config|(?:model|adapter_model)\.safetensors\.index)\.json": json_texts,
-    r"chat_template\.jinja|additional_chat_templates/[a-z0-9_-]+\.jinja": document_texts,
+    r"chat_template\.jinja|additional_chat_templates/[a-z0-9_-]+\.jinja": template_texts,
     r"mergekit_config\.yml|\.eval_results/[A-Za-z0-9_.-]+\.yaml": yaml_texts,
 }
 """Pattern of the whole path → extractor."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.gguf.header import read_header
-from agentmerge_hub.publishing.publish_checks.model_texts import tokens_text
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text
+from agentmerge_hub.publishing.publish_checks.tokenizer_texts import tokens_text
 
 _TOKENIZER_LISTS = ("tokenizer.ggml.tokens", "tokenizer.ggml.merges")
 

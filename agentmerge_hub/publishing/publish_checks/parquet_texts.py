@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from pyarrow import types
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.publishing.publish_checks.encodings import texts_in_bytes
+from agentmerge_hub.publishing.publish_checks.encodings import texts_in_bytes, texts_of_codes
 from agentmerge_hub.publishing.publish_checks.png_texts import SIGNATURE, png_texts
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text
 
@@ -16,9 +16,7 @@ _ROWS = 1024
 _LISTS = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
 _STRINGS = (types.is_string, types.is_large_string, types.is_string_view)
 _BYTES = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
-_NO_TEXT = (
-    types.is_null, types.is_boolean, types.is_integer, types.is_floating, types.is_decimal, types.is_temporal,
-)  # fmt: skip
+_NO_TEXT = (types.is_null, types.is_boolean, types.is_decimal, types.is_temporal)
 _ARROW_SCHEMA = b"ARROW:schema"
 """A copy of the schema, which is read from the schema itself."""
 
@@ -74,7 +72,7 @@ def _values(column: pa.Array, path: str) -> Iterator[tuple[str, list[str]]]:
         yield from _values(column.keys, path)
         yield from _values(column.items, path)
     elif any(is_list(kind) for is_list in _LISTS):
-        if types.is_integer(kind.value_type):
+        if types.is_integer(kind.value_type) or types.is_floating(kind.value_type):
             yield path, [_from_codes(row) for row in column.to_pylist() if row]
         yield from _values(column.flatten(), path)
     elif any(is_string(kind) for is_string in _STRINGS):
@@ -82,6 +80,8 @@ def _values(column: pa.Array, path: str) -> Iterator[tuple[str, list[str]]]:
     elif any(is_bytes(kind) for is_bytes in _BYTES):
         distinct = column.cast(pa.large_binary()).unique().to_pylist()
         yield path, [text for value in distinct if value for text in _texts_of_bytes(path, value)]
+    elif types.is_integer(kind) or types.is_floating(kind):
+        yield path, list(texts_of_codes(value for value in column.to_pylist() if value is not None))
     elif not any(without_text(kind) for without_text in _NO_TEXT):
         raise UserError(f"column {path} has the type {kind}, which is not published")
 
@@ -119,6 +119,6 @@ def _binary(column: pa.Array) -> Iterator[pa.Array]:
         yield column
 
 
-def _from_codes(codes: list[int | None]) -> str:
+def _from_codes(codes: list[float | None]) -> str:
     """Numbers as the characters that they may stand for."""
-    return "".join(chr(code) for code in codes if code and 0 < code < 0xD800)
+    return "".join(chr(int(code)) for code in codes if code and 0 < code < 0xD800)

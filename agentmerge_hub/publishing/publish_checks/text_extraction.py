@@ -4,6 +4,8 @@ Each extractor reads one type of file completely; what it cannot read is not pub
 """
 
 import json
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +14,17 @@ from typing import Any
 import yaml
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.publishing.publish_checks.encodings import texts_of_codes
 
 Content = Path | bytes
 
+_LONG_NUMBER = 10**6
+"""Numbers from which on one may be a phone number or the like."""
+
 _CODE_KEYS = ("auto_map", "custom_pipelines")
 """JSON keys by which transformers and diffusers load Python code from a repository."""
+_TEMPLATE_KEYS = ("chat_template", "template")
+_PYTHON_OBJECT = re.compile(r"(?:\.\s*|\[\s*['\"]|attr\(\s*['\"])__\w+__|\\x5f|\\u005f", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,18 @@ def json_texts(name: str, content: Content) -> Iterator[Text]:
     """Every key and string of a JSON file, each pair as one line.
 
     Raises:
-        UserError: if it is not JSON, or names code to load.
+        UserError: if it is not a JSON object, or names code to load.
     """
-    yield from (Text(name, line, document=True) for line in _lines(read_json(name, content), name))
+    value = read_json(name, content)
+    if not isinstance(value, Pairs):
+        raise UserError(f"{name} is not a JSON object: remove it")
+    yield from value_texts(name, value)
+
+
+def value_texts(name: str, value: Any) -> Iterator[Text]:
+    """Every key, string and long number of a JSON or YAML value, and texts that it spells out character by character."""
+    yield from (Text(name, line, document=True) for line in _lines(value, name))
+    yield from (Text(name, text, document=True) for text in texts_of_codes(_codes(value)))
 
 
 def yaml_texts(name: str, content: Content) -> Iterator[Text]:
@@ -64,8 +81,16 @@ def yaml_texts(name: str, content: Content) -> Iterator[Text]:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{name} is not plain YAML: {' '.join(str(error).split())[:150]}") from error
+    if not isinstance(value, dict | list):
+        raise UserError(f"{name} is not YAML with keys and values, which its name promises: remove it")
     yield Text(name, text, document=True)
-    yield from (Text(name, line, document=True) for line in _lines(value, name))
+    yield from value_texts(name, value)
+
+
+def check_no_python(name: str, template: str) -> None:
+    """Raise UserError for a chat template that reads attributes of Python objects, e.g. ``x.__class__``."""
+    if _PYTHON_OBJECT.search(template):
+        raise UserError(f"{name} has a chat template that reads attributes of Python (`__…__`): remove them")
 
 
 def read_json(name: str, content: Content) -> Any:
@@ -100,11 +125,32 @@ def _lines(value: Any, name: str, key: str = "") -> Iterator[str]:
         for inner, item in value.items() if isinstance(value, dict) else value:
             if inner in _CODE_KEYS and item:
                 raise UserError(f"{name} loads remote code ({inner}): publish a model that transformers includes")
+            if inner in _TEMPLATE_KEYS and isinstance(item, str):
+                check_no_python(name, item)
             if not isinstance(item, str):
                 yield str(inner)
             yield from _lines(item, name, str(inner))
     elif isinstance(value, list):
         for item in value:
             yield from _lines(item, name, key)
+    elif isinstance(value, str) or (type(value) in (int, float) and abs(value) >= _LONG_NUMBER):
+        yield f'"{key}": "{value}"' if key else str(value)
+
+
+def _codes(value: Any) -> Iterator[float]:
+    """Numbers that may be the codes of characters, in the order of the file: also in strings, and single characters."""
+    if isinstance(value, Pairs | dict):
+        value = [item for _, item in (value.items() if isinstance(value, dict) else value)]
+    if isinstance(value, list):
+        for item in value:
+            yield from _codes(item)
+    elif type(value) in (int, float):
+        yield value if math.isfinite(value) else 0
     elif isinstance(value, str):
-        yield f'"{key}": "{value}"' if key else value
+        yield (
+            ord(value)
+            if len(value) == 1
+            else int(value)
+            if value.isascii() and value.isdigit() and len(value) < 4
+            else 0
+        )

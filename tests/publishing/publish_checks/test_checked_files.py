@@ -4,7 +4,6 @@ import base64
 import gzip
 import json
 import os
-import pickle
 import struct
 import subprocess
 import sys
@@ -19,7 +18,6 @@ import pytest
 import stage_outputs
 from click.testing import CliRunner
 from PIL import Image, PngImagePlugin
-from safetensors.numpy import save
 
 from agentmerge_hub import manifest
 from agentmerge_hub.cli import agentmerge
@@ -122,34 +120,35 @@ def test_a_folder_of_another_stage_is_refused(tmp_path: Path) -> None:
     assert isinstance(result.exception, UserError)
 
 
-def column_of(kind: str) -> pa.Array:
-    """A column of one row that holds the canary in this form."""
-    return {
-        "string_view": lambda: pa.array([CANARY], pa.string_view()),
-        "binary_view": lambda: pa.array([CANARY.encode()], pa.binary_view()),
-        "fixed_size_binary": lambda: pa.array([CANARY.encode()], pa.binary(len(CANARY))),
-        "map key": lambda: pa.array([[(CANARY, "x")]], pa.map_(pa.string(), pa.string())),
-        "map value": lambda: pa.array([[("x", CANARY)]], pa.map_(pa.string(), pa.string())),
-        "list of structs": lambda: pa.array([[{"a": {"b": [CANARY]}}]]),
-        "fixed-size list": lambda: pa.array([[CANARY, "x"]], pa.list_(pa.string(), 2)),
-        "dictionary": lambda: pa.array([CANARY]).dictionary_encode(),
-        "list of bytes": lambda: pa.array([list(CANARY.encode())], pa.list_(pa.uint8())),
-        "gzipped": lambda: pa.array([gzip.compress(CANARY.encode())]),
-        "UTF-16": lambda: pa.array([CANARY.encode("utf-16")]),
-        "base64 in gzip": lambda: pa.array([gzip.compress(base64.b64encode(CANARY.encode()))]),
-    }[kind]()
+CODES = np.frombuffer(CANARY.encode(), np.uint8)
+COLUMNS = {
+    "string_view": pa.array([CANARY], pa.string_view()),
+    "binary_view": pa.array([CANARY.encode()], pa.binary_view()),
+    "fixed_size_binary": pa.array([CANARY.encode()], pa.binary(len(CANARY))),
+    "map key": pa.array([[(CANARY, "x")]], pa.map_(pa.string(), pa.string())),
+    "map value": pa.array([[("x", CANARY)]], pa.map_(pa.string(), pa.string())),
+    "list of structs": pa.array([[{"a": {"b": [CANARY]}}]]),
+    "fixed-size list": pa.array([[CANARY, "x"]], pa.list_(pa.string(), 2)),
+    "dictionary": pa.array([CANARY]).dictionary_encode(),
+    "list of bytes": pa.array([list(CANARY.encode())], pa.list_(pa.uint8())),
+    "list of floats": pa.array([CODES.astype(float).tolist()]),
+    "gzipped": pa.array([gzip.compress(CANARY.encode())]),
+    "UTF-16": pa.array([CANARY.encode("utf-16")]),
+    "base64 in gzip": pa.array([gzip.compress(base64.b64encode(CANARY.encode()))]),
+}
+"""Columns of one row that hold the canary."""
+CODE_COLUMNS = {
+    "integers": CODES.tolist(),
+    "floats": CODES.astype(float).tolist(),
+    "lists": [[float(c)] for c in CODES],
+}
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["string_view", "binary_view", "fixed_size_binary", "map key", "map value", "list of structs", "fixed-size list",
-     "dictionary", "list of bytes", "gzipped", "UTF-16", "base64 in gzip"],
-)  # fmt: skip
-def test_parquet_columns_of_every_type_are_read(tmp_path: Path, kind: str) -> None:
-    pq.write_table(pa.table({"note": column_of(kind)}), tmp_path / "x.parquet")
-    assert any(
-        "column note" in finding for finding in plant(tmp_path, "x.parquet", (tmp_path / "x.parquet").read_bytes())
-    )
+@pytest.mark.parametrize("columns", [COLUMNS, CODE_COLUMNS])
+def test_parquet_columns_of_every_type_are_read(tmp_path: Path, columns: dict) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    findings = plant(tmp_path, "x.parquet", (tmp_path / "x.parquet").read_bytes())
+    assert [name for name in columns if not any(f"column {name}" in found for found in findings)] == []
 
 
 def test_parquet_names_and_field_metadata_are_read(tmp_path: Path) -> None:
@@ -179,68 +178,6 @@ def test_png_chunks_of_every_type_are_read_or_refused(tmp_path: Path, extra: byt
     assert plant(tmp_path, "p.png", data) == []
     assert plant(tmp_path, "p.png", data[:33] + extra + data[33:])
     assert "behind its end" in plant(tmp_path, "p.png", data + CANARY.encode())[0]
-
-
-class Evil:
-    def __reduce__(self) -> tuple:
-        return print, ("this pickle ran",)
-
-
-TOKENIZER = {
-    "added_tokens": [{"id": 0, "content": "<|end|>"}],
-    "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []},
-}
-WEIGHTS = {"a": np.zeros(2, np.float32)}
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("tokenizer.json", json.dumps(TOKENIZER | {"model": {"vocab": {CANARY: 1}}}).encode()),
-        ("tokenizer.json", json.dumps(TOKENIZER | {"model": {"vocab": [[CANARY, -1.5]]}}).encode()),
-        ("tokenizer.json", json.dumps(TOKENIZER | {"added_tokens": [{"content": CANARY}]}).encode()),
-        ("vocab.json", json.dumps({CANARY: 1}).encode()),
-        ("merges.txt", f"a b\n{CANARY} c\n".encode()),
-        ("config.json", f'{{"a": "{CANARY}", "a": 1}}'.encode()),
-        ("config.json", json.dumps({CANARY: 1}).encode()),
-        ("config.json", gzip.compress(b"{}")),
-        ("config.json", pickle.dumps(Evil())),
-        ("tokenizer_config.json", json.dumps({"a": {"auto_map": {"AutoTokenizer": ["x--y.Z", None]}}}).encode()),
-        ("README.md", CANARY.encode("utf-16")),
-        ("README.md", base64.b64encode(b"key " + CANARY.encode())),
-        ("README.md", b"kept in /fsx/jane.roe/runs"),
-        ("chat_template.jinja", b'{# "password": "Wq8vRplQ2tm9" #}'),
-        ("mergekit_config.yml", b"!!python/object/apply:os.system [ls]"),
-        ("mergekit_config.yml", b"base_model: /scratch/jane.roe/base"),
-        ("model.safetensors", save(WEIGHTS | {CANARY: np.zeros(1, np.float32)})),
-        ("model.safetensors", save(WEIGHTS, {"note": CANARY})),
-        ("model.safetensors", save(WEIGHTS) + CANARY.encode()),
-        ("model.safetensors", save({"a": np.frombuffer(CANARY.encode(), np.uint8)})),
-        ("model.safetensors", pickle.dumps(Evil())),
-        ("tokenizer.model", pickle.dumps(Evil())),
-        ("LICENSE.py", b"import os\n"),
-        ("modeling_x.py", b"import os\n"),
-        ("figure.svg", b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'),
-        ("notes.html", b"<p>"),
-        ("LICENSE", pickle.dumps(Evil())),
-    ],
-)  # fmt: skip
-def test_model_files_with_secrets_or_code_are_refused(name: str, content: bytes) -> None:
-    findings = file_checks.check_files({name: content}, MODEL_FILES)
-    assert findings and not any(CANARY in finding for finding in findings)
-
-
-def test_clean_model_files_have_no_finding(tmp_path: Path) -> None:
-    files = {
-        "tokenizer.json": json.dumps(TOKENIZER).encode(),
-        "tokenizer.model": b"\x0a\x0c\x0a\x05<unk>\x15\0\0\0\0",
-        "config.json": b'{"eos_token": "<|end_of_text|>", "torch_dtype": "bfloat16"}',
-        "chat_template.jinja": b"{# https://demo.example.org/users/sign_in, one turn after the other #}",
-        "mergekit_config.yml": b"base_model: base # base\nmodels: []\n",
-        "model.safetensors": save(WEIGHTS, {"format": "pt"}),
-        "README.md": b"Password fields are filled; see [docs](docs/use.md) and /v1/chat/completions.",
-    }
-    assert file_checks.check_files(files, MODEL_FILES) == []
 
 
 def test_links_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Weights and tokenizers → the texts in them: tensor names, metadata, vocabulary, added tokens."""
+"""Tokenizers → the texts in them: vocabulary, added tokens, settings."""
 
 import json
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.publishing.publish_checks.encodings import texts_of_codes
 from agentmerge_hub.publishing.publish_checks.text_extraction import (
     Content,
     Pairs,
@@ -16,54 +17,8 @@ from agentmerge_hub.publishing.publish_checks.text_extraction import (
     read_json,
 )
 
-_DTYPES = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64")
-"""Numbers that weights and position tables hold; integers of one byte could hold anything."""
 _LONG = 12
 """Characters of a token from which on it is scanned: shorter ones hold no secret."""
-_MAX_HEADER = 100 * 2**20
-
-
-def safetensors_header(name: str, content: Content) -> dict[str, Any]:
-    """The header of a safetensors file (https://huggingface.co/docs/safetensors): tensors and ``__metadata__``.
-
-    Raises:
-        UserError: if it is not one, or the tensors do not fill the file exactly.
-    """
-    if isinstance(content, bytes):
-        size, head = len(content), content[:8]
-        raw = content[8 : 8 + int.from_bytes(head, "little")]
-    else:
-        size = content.stat().st_size
-        with content.open("rb") as file:
-            head = file.read(8)
-            raw = file.read(min(int.from_bytes(head, "little"), _MAX_HEADER))
-    try:
-        header = json.loads(raw)
-        spans = sorted(
-            (*entry["data_offsets"], entry["dtype"]) for key, entry in header.items() if key != "__metadata__"
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise UserError(f"{name} is not a safetensors file, which its name promises: remove it") from None
-    end = 0
-    for start, stop, dtype in spans:
-        if start != end or stop < start:
-            raise UserError(f"{name} has data between its tensors: save the weights again")
-        if dtype not in _DTYPES:
-            raise UserError(f"{name} holds tensors of the type {dtype}, which are not published")
-        end = stop
-    if 8 + int.from_bytes(head, "little") + end != size:
-        raise UserError(f"{name} is cut off or has data behind its tensors: save the weights again")
-    return header
-
-
-def safetensors_texts(name: str, content: Content) -> Iterator[Text]:
-    """Tensor names and metadata of a safetensors file."""
-    header = safetensors_header(name, content)
-    metadata = header.pop("__metadata__", {})
-    yield from (Text(f"{name}'s tensor names", key) for key in header)
-    if not isinstance(metadata, dict):
-        raise UserError(f"{name} has metadata that is not an object: save the weights again")
-    yield from (Text(f"{name}'s metadata", f'"{key}": "{value}"', document=True) for key, value in metadata.items())
 
 
 def tokenizer_texts(name: str, content: Content) -> Iterator[Text]:
@@ -83,12 +38,26 @@ def tokenizer_texts(name: str, content: Content) -> Iterator[Text]:
 
 
 def vocabulary_texts(name: str, content: Content) -> Iterator[Text]:
-    """vocab.json, vocab.txt or merges.txt: the long tokens."""
+    """vocab.json, vocab.txt or merges.txt: the long tokens.
+
+    Raises:
+        UserError: if it is not a table of tokens and their numbers, a list of tokens, or a list of pairs.
+    """
     if Path(name).suffix == ".json":
-        yield from tokens_text(name, read_json(name, content))
-    else:
-        for text in document_texts(name, content):
-            yield from tokens_text(name, text.text.split())
+        value = read_json(name, content)
+        if not isinstance(value, Pairs) or not all(type(number) is int for _, number in value):
+            raise UserError(f"{name} is not a table of tokens and their numbers, which its name promises: remove it")
+        yield from tokens_text(name, value)
+        yield from (Text(f"{name}'s vocabulary", text) for text in texts_of_codes(number for _, number in value))
+        return
+    n_parts = 2 if name == "merges.txt" else 1
+    for text in document_texts(name, content):
+        lines = text.text.split("\n")
+        if any(len(line.split(" ")) != n_parts for line in lines if line and not line.startswith("#version")):
+            raise UserError(
+                f"{name} is not a list of {'pairs of ' if n_parts == 2 else ''}tokens, which its name promises: remove it"
+            )
+        yield from tokens_text(name, text.text.split())
 
 
 def sentencepiece_texts(name: str, content: Content) -> Iterator[Text]:
