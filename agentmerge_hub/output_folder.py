@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -64,11 +65,20 @@ def check_replaceable(out: Path, stage: str) -> None:
             raise NotADirectoryError(errno.ENOTDIR, "", str(out.parent))
         if not os.access(parent, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "", str(parent))
+        _check_can_hold_files(parent)
         if not out.exists() or (out.is_dir() and locks.is_empty(out)):
             return
     if not (out / manifest.NAME).is_file() or manifest.read(out)["stage"] != stage:
         raise UserError(f"{out} already exists and `{stage}` did not make it: choose another path or move it away")
     _check_nothing_of_the_user(out, stage)
+
+
+def _check_can_hold_files(folder: Path) -> None:
+    """Raise UserError for a folder such as ``/proc``, whose permissions allow what its file system does not."""
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except (FileNotFoundError, PermissionError):
+        raise UserError(f"{folder} cannot hold new files: choose another path") from None
 
 
 def _check_nothing_of_the_user(out: Path, stage: str) -> None:
