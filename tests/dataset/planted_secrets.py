@@ -124,6 +124,8 @@ def planted_secrets(seed: int = 0) -> list[tuple[str, str, str]]:
     planted["phone"] += [pair(text, digits(4)) for text in _PHONE_TEXTS]
     planted["number"] += [pair(text, number) for text, number in _PERSONAL_NUMBERS]
     planted["home"] += [pair(text, "jane.roe") for text in _PERSON_PATHS]
+    planted["home"] += [pair(text, "jroe") for text in _USER_PATHS]
+    planted["account"] += [pair(text, "Orla Quistwick") for text in _MENU_TEXTS]
     return [(kind, text, secret) for kind, pairs in planted.items() for text, secret in pairs]
 
 
@@ -154,11 +156,13 @@ _CODE_TEXTS = (
 _KEY_TEXTS = ("API-Schlüssel: ¤", "Votre clé d'API : ¤", "clave secreta: ¤", "ключ API: ¤", "访问密钥：¤", "APIキー: ¤")
 _EMAIL_TEXTS = (
     "¤ (arobase) brackwater.fr", "¤ (собака) brackwater.ru", "¤ at brackwater.org", "¤ @ brackwater . org", "¤@brackwater[.]org", '"¤"@brackwater.org',
-    "¤<span>@</span>brackwater.org", "jane dot ¤ at brackwater dot org",
+    "¤<span>@</span>brackwater.org", "jane dot ¤ at brackwater dot org", "j.¤@intranet", "mailto:¤@mailhost7",
+    "write to ¤@corp.", "jane.¤@[10.0.0.7]",
 )  # fmt: skip
 _PHONE_TEXTS = (
     "Tel. 030 / 9018 ¤", "Tél : 01 42 68 ¤", "電話: 03-1234-¤", "手机：1380013¤", "Telefone: (11) 91234-¤", "Ph: (02) 9374 ¤", "Móvil: 612 34 ¤",
     "тел. 8 (495) 12-¤", "هاتف: 050 123 ¤", "010-1234-¤", "0049 30 9018 ¤", "020 7946 ¤", "https://wa.me/1415555¤", "Phone: 415555¤",
+    "030/90¤", "089 / 12¤", "0171 123¤", "01234-56¤",
 )  # fmt: skip
 _PERSONAL_NUMBERS = (
     ("SIN: 046 454 ¤", "286"), ("NI number: QQ123456¤", "C"), ("¤", "1 85 05 78 006 084" + " 91"), ("Passport no: ¤", "C01X00" + "T47"),
@@ -169,4 +173,16 @@ _PERSONAL_NUMBERS = (
 _PERSON_PATHS = (
     "/cygdrive/c/Users/¤/x", "/ceph/users/¤/x", "/storage/¤/x", "/mnt/user/¤/x", "/tmp/ray/session/¤", "/opt/conda/envs/¤/bin", "s3://bucket/users/¤/x",
     "\\\\srv\\profiles$\\¤\\x", "-home-¤-project", "/jfs/¤/x", "/hpc/home/¤/x",
+    "\\\\srv\\share\\¤\\x", "E:\\work\\¤\\x", "runs/¤/model", "url='/users/¤/edit'",
+)  # fmt: skip
+_USER_PATHS = (
+    "/mnt/¤/x", "/data/¤/x", "/data/users/¤", "/raid/¤/x", "/workspace/¤/x", "/media/¤/usb", "/run/media/¤/usb", "/Volumes/¤/x", "/nfs/people/¤/x",
+    "/gpfs/projects/lab7/¤/x", "/lustre/orion/proj-shared/abc123/¤/x", "/project/lab7/¤", "/work/¤/x", "/scratch/lab7/¤/x", "/beegfs/site/user/¤/x",
+    "/shared/¤/x", "/local/¤/x", "/storage1/¤", "/srv/people/¤", "/export/staff/¤", "/opt/people/¤", "/net/fs01/¤/x", "/tank/home/¤", "/mnt/gpfs/lab/¤",
+    "/glusterfs/¤/x", "/run/user/1000/¤", "/home/staff/¤/x", "\\\\srv\\teamshare\\¤\\x", "D:\\Profiles\\¤\\x", "file:///mnt/¤/x", "[open](file:///raid/¤/x)",
+)  # fmt: skip
+_MENU_TEXTS = (
+    "button '¤, user menu'", "button 'User menu ¤'", "menuitem 'User menu: ¤'", "button '¤ (user menu)'", "button 'User menu for ¤', clickable", "link \"¤'s profile\"",
+    "img 'Profile picture of ¤'", "<a aria-label=\"¤, account menu\">", "Welcome, ¤!", "button '¤, Available'", "link 'Angemeldet als ¤'", "button 'Benutzermenü für ¤'",
+    "button 'Menu utilisateur de ¤'", "button '¤: verfügbar'", "image '¤ está ausente'",
 )  # fmt: skip

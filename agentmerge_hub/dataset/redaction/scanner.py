@@ -130,7 +130,8 @@ def _matches(texts: list[str], with_escapes: set[int]) -> Iterator[tuple[int, Ru
     """
     selected = select_lines(texts)
     for number, rule, match in selected.matches(texts):
-        yield number, rule, *match.span(rule.group)
+        for start, end in rule.values(match) if rule.values else (match.span(rule.group),):
+            yield number, rule, start, end
     for number in selected.for_detector:
         if number not in with_escapes:
             for start, end in detect(texts[number]):

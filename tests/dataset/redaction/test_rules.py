@@ -85,6 +85,15 @@ def test_each_kind_is_found_and_gone_after_redaction(kind: str, text: str) -> No
         "div class='as-macbtr-14inch-show main-es2015.0a9b8c7d6e5f4a3b2c1d.js'",
         "/opt/conda/lib/python3.11/site-packages and /tmp/ray/session_latest/logs/raylet.out",
         "[a1] link 'Storage', url='/storage/products/12'",
+        "link 'Order', url='/work/order/1234' and <a href=/work/projects/5>",
+        "url='/users/sign_in', /users/sign_in, GET /users/new, goto('/home/index')",
+        "url='/home/products/sale', /home/products/sale, [sale](/home/sale)",
+        'url=\'../work/order/1\', {"url": "/work/orders/12"}, ?next=%2Fusers%2Fsign_in',
+        "url='/u/welcome', url='/nas/products/4', url='/checkpoint/review/5', url='/data/sets/list.html'",
+        "/projects/alpha/board, /project/12/tasks, /groups/all/members, /media/catalog/product/cache/x.jpg",
+        "/mnt/models/llama, /data/datasets/coco, /opt/conda/envs/x, /srv/www/html, \\\\instance.example.com\\public\\docs",
+        "button 'Open User Menu', button 'Account menu', link 'Edit Profile', 'Welcome, Guest User!'",
+        "lodash.js@latest, react@next, user@host, 12/05/2024, SKU 0123-4567, order 000-123456",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:

@@ -8,6 +8,13 @@ _FILE_ENDINGS = r"(?!(?:png|jpe?g|gif|svg|webp|css|js|ico|woff2?|json|html?)\b)"
 _DOMAIN = rf"[^\W_][\w-]{{0,62}}(?:\.[^\W_][\w-]{{0,62}}){{0,5}}\.{_FILE_ENDINGS}[^\W\d_]{{2,24}}"
 _TAG = r"<[^<>\n]{0,80}>"
 
+_PERSON = r"[^\W\d_]{1,20}[._](?!(?:js|css|io|py|ts|min|core|next)@)[^\W\d_]{2,20}\d{0,4}"
+_NO_HOST = r"(?:latest|next|beta|alpha|canary|stable|rc|dev|master|main|head|media|here|channel|everyone|all|localhost|example|legacy|experimental|types|v\d)"
+"""What follows an ``@`` that is no host: versions of packages and groups of a chat."""
+_INTRANET = (
+    r"(?:intranet|intra|extranet|corp|internal|lan|office|company|firma|mailserver|mailhost|exchange|localdomain)"
+)
+
 _AT_WORDS = (
     "at",
     "@",
@@ -46,6 +53,15 @@ def _is_address_in_words(value: str) -> bool:
 EMAIL_RULES = (
     Rule("email", ("@",), re.compile(rf"(?<![\w.+-])(?!redacted-)(?P<value>[^\W_](?:[\w.+'-]{{0,80}}\w)?@{_DOMAIN})")),
     Rule("email", ("\"@", "'@"), re.compile(rf"(?<!\w)(?P<quote>[\"'])(?P<value>[^\W_][^\"'\s@]{{0,60}}(?P=quote)@{_DOMAIN})")),
+    Rule(  # without a domain's ending: j.doe@intranet
+        "email",
+        ("@",),
+        re.compile(
+            rf"(?<![\w.+%/-])(?P<value>(?:{_PERSON}@(?!{_NO_HOST}\b)|[^\W_][\w.+-]{{1,60}}@(?={_INTRANET}\b)|(?<=mailto:)[^\W_][\w.+-]{{1,60}}@(?!{_NO_HOST}\b))"
+            r"(?:[A-Za-z][\w-]{2,40}|\[?\d{1,3}(?:\.\d{1,3}){3}\]?))(?![\w@/:(-]|\.\w)",
+            re.IGNORECASE,
+        ),
+    ),
     Rule(
         "email",
         (">@", "@<"),

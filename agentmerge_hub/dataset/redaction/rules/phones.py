@@ -66,6 +66,13 @@ PHONE_RULES = (
         check=_is_national,
         digits=True,
     ),
+    Rule(  # an area code and one group: 030/901820
+        "phone",
+        ("000/00000", "000 / 00000", "000-000000", "00-0000000", "000 000000", "00 00000000"),
+        re.compile(r"(?<![\w+.,/:-])(?<!\d )(?P<value>0[1-9]\d{0,4}(?:\s?/\s?\d{5,9}(?:[ -]\d{1,5})?|[- ]\d{6,8}))(?![\w/-]|[ .,:]\d)"),
+        check=_is_national,
+        digits=True,
+    ),
     rule_after_label(
         "phone",
         spellings(PHONE_WORDS),

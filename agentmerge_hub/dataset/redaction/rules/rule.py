@@ -1,7 +1,7 @@
 """One redaction rule: a pattern, and the literals that select the lines on which it runs."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,6 +38,8 @@ class Rule:
     after_label: bool = False
     """Whether the literals are labels, and the pattern is matched right behind each one instead of being searched in the line.
     A label with capitals counts in that letter case only; a short Latin one is no end of another word."""
+    values: Callable[[re.Match[str]], Iterable[tuple[int, int]]] | None = None
+    """Start and end of each value in a match, in place of the group ``value``."""
     digits: bool = False
     """Whether a ``0`` in the literals stands for any digit."""
 
