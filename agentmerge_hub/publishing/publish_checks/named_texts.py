@@ -8,7 +8,8 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text, check_no_python, document_texts
 
 _LICENSE_WORDS = re.compile(
-    r"licen[cs]e|agreement|terms of (?:use|service)|copyright|permission|warrant|liab|redistribut|public domain", re.I
+    r"licen[cs]e|agreement|terms|conditions|copyright|permission|warrant|liab|distribut|rights|grant|public domain",
+    re.I,
 )
 _MIN_LICENSE_WORDS = 3
 """Different words of these in a license's text: the shortest licenses in use have more."""
