@@ -60,7 +60,7 @@ def write(
         "agentmerge_hub": __version__,
         "inputs": {
             **(recorded_inputs or {}),
-            **{role: _input(path, known.get(path)) for role, path in sorted((inputs or {}).items())},
+            **{role: input_entry(path, known.get(path)) for role, path in sorted((inputs or {}).items())},
         },
         "config": dict(config or {}),
         "counts": dict(counts or {}),
@@ -85,7 +85,8 @@ def _files(folder: Path) -> list[str]:
     return sorted(name for name in names if name not in (NAME, locks.NAME))
 
 
-def _input(path: Path, known: Mapping[str, str] | None) -> dict[str, Any]:
+def input_entry(path: Path, known: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What a manifest says of an input: its hash, and what its own manifest says; `known` as in `write`, of this folder."""
     hashes = known if known is not None else file_hashes(path)
     entry: dict[str, Any] = {"name": Path(os.path.abspath(path)).name, "sha256": combined_hash(hashes)}  # noqa: PTH100
     with contextlib.suppress(UserError):  # no manifest, or another program's

@@ -281,8 +281,9 @@ def verify(merged: Path, values: dict[str, str], reply: bool, adapter_base: str 
 
     MERGED is a folder that mergekit-yaml or `agentmerge merge` wrote, or a downloaded one; its mergekit_config.yml names
     its inputs. Every tensor is compared to the bit; config.json, generation_config.json, tokenizer, chat template and the
-    manifest's claims are compared with what the inputs give, and files that could hold code are named. A folder without
-    a manifest gets its manifest.json, and generation_config.json from the instruct model where mergekit left it out.
+    manifest's claims are compared with what the inputs give, and files that could hold code are refused. What is compared
+    with nothing, such as the card, is listed. A folder without a manifest gets its manifest.json, and generation_config.json
+    from the instruct model where mergekit left it out.
 
     \b
     agentmerge verify merged/agentmerge
@@ -295,6 +296,8 @@ def verify(merged: Path, values: dict[str, str], reply: bool, adapter_base: str 
     click.echo(
         f"{merged}: all {counted(verdict.tensors, 'tensor')} ({counted(verdict.parameters, 'value')}) are what the inputs give"
     )
+    if verdict.unchecked:
+        click.echo(f"Not checked: {', '.join(verdict.unchecked)}")
     if verdict.reply is not None and not verdict.reply.strip():
         click.echo(_NO_ANSWER.format(merged), err=True)
     elif verdict.reply is not None:

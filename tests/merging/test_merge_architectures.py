@@ -74,6 +74,16 @@ def equal(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> boo
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+def refuses_swapped_tokens(merged: Path) -> None:
+    content = json.loads((merged / "tokenizer.json").read_text())
+    ids = content["model"]["vocab"]
+    ids["a"], ids["b"] = ids["b"], ids["a"]
+    (merged / "tokenizer.json").write_text(json.dumps(content))
+    (merged / "manifest.json").unlink()
+    with pytest.raises(UserError, match=r"its vocabulary is not that of|tokenizer\.json has another model than"):
+        verify(merged, reply=False)
+
+
 def test_lists_by_layer_follow_the_architecture(
     tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +144,7 @@ def test_padded_rows_are_trimmed_to_the_tokens_or_padded_as_mergekit_does(here: 
         found["lm_head.weight"][:tokens], plain["lm_head.weight"]
     )
     verify(Path("padded"), {}, reply=False)
+    refuses_swapped_tokens(Path("padded"))
 
 
 def test_a_merge_brings_what_its_inputs_have_beside_the_weights(here: Path) -> None:
@@ -155,6 +166,12 @@ def test_a_merge_brings_what_its_inputs_have_beside_the_weights(here: Path) -> N
         assert len(list(Path(method).glob("*.safetensors"))) > 1
         assert template_of(Path(method)) == template.strip()
         verify(Path(method), {}, reply=False)
+    index = Path("agentmerge/model.safetensors.index.json")
+    for lie, said in (({"total_size": 5}, "says total_size 5, and the"), ({"license": "mit"}, "has license in its")):
+        Path("agentmerge/manifest.json").unlink(missing_ok=True)
+        index.write_text(json.dumps(json.loads(index.read_text()) | {"metadata": lie}))
+        with pytest.raises(UserError, match=said):
+            verify(Path("agentmerge"), reply=False)
 
 
 @pytest.mark.parametrize(("method", "ranges"), [("task_arithmetic", [[0, 1]]), ("passthrough", [[0, 2], [1, 2]])])
@@ -197,3 +214,4 @@ def test_a_union_on_a_base_without_a_chat_template_has_the_instruct_models(here:
     verify(Path("ours"))
     verify(Path("theirs"))
     assert template_of(Path("ours")) == template_of(Path("theirs")) == template_of(Path("instruct"))
+    refuses_swapped_tokens(Path("ours"))

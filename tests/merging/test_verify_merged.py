@@ -124,6 +124,9 @@ def change_json(path: Path, **values: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
+TRUNCATION = {"direction": "Right", "max_length": 5, "strategy": "LongestFirst", "stride": 0}
+
+
 def drop_token(merged: Path) -> None:
     content = json.loads((merged / "tokenizer.json").read_text())
     content["added_tokens"][0]["lstrip"] = not content["added_tokens"][0]["lstrip"]
@@ -141,7 +144,7 @@ def add_template(merged: Path) -> None:
         (lambda merged: change_json(merged / "config.json", rms_norm_eps=0.5), "config.json has rms_norm_eps 0.5, and"),
         (
             lambda merged: change_json(merged / "config.json", eos_token_id=9),
-            "config.json has eos_token_id 9, which is",
+            "config.json has eos_token_id 9, and the inputs give 1",
         ),
         (lambda merged: change_json(merged / "config.json", dtype="float32"), "config.json says dtype float32"),
         (
@@ -154,7 +157,7 @@ def add_template(merged: Path) -> None:
         (drop_token, "tokenizer.json has another added_tokens"),
         (
             lambda merged: change_json(merged / "tokenizer_config.json", pad_token="<|end|>"),
-            r"the tokenizer's pad_token is <\|end\|>",
+            "tokenizer_config.json has another pad_token than that of instruct",
         ),
         (
             lambda merged: (merged / "modeling_custom.py").write_text("import os"),
@@ -167,25 +170,47 @@ def add_template(merged: Path) -> None:
         ),
         (
             lambda merged: change_json(merged / "config.json", quantization_config={"quant_method": "bitsandbytes"}),
-            "config.json has quantization_config .*, which is none of its inputs'",
+            "config.json has quantization_config.quant_method bitsandbytes, which none of its inputs has",
         ),
         (
             lambda merged: change_json(merged / "config.json", auto_map={"AutoModel": "other/repo--modeling.Model"}),
-            "config.json has auto_map .*, which is none of its inputs'",
+            "config.json has auto_map.AutoModel other/.*, which none of its inputs has",
         ),
         (
             lambda merged: change_json(merged / "tokenizer_config.json", padding_side="left", model_max_length=5),
-            "the tokenizer's padding_side is left",
+            "tokenizer_config.json has another model_max_length, padding_side",
         ),
         (
             lambda merged: change_json(merged / "tokenizer_config.json", tokenizer_class="GPT2Tokenizer"),
-            "as its tokenizer_config.json loads it, tokenizer.json has another",
+            "tokenizer_config.json has another tokenizer_class",
         ),
         (add_template, "its further chat templates are not those of instruct"),
         (lambda merged: ((merged / ".hidden").mkdir(), (merged / ".hidden/a.py").write_text("")), "a.py belongs to no merge"),
+        (lambda merged: change_json(merged / "config.json", attn_implementation="x/y"), "config.json has attn_implementation x/y"),
+        (lambda merged: change_json(merged / "config.json", _attn_implementation="eager"), "config.json has _attn_imple"),
+        (lambda merged: change_json(merged / "config.json", rope_theta=3.0), "config.json has rope_theta 3.0, which none"),
+        (lambda merged: change_json(merged / "config.json", configuration_files=["config.4.json"]), "configuration_files"),
+        (lambda merged: change_json(merged / "config.json", torch_dtype="float64"), "says torch_dtype float64, and the"),
+        (
+            lambda merged: change_json(merged / "tokenizer_config.json", split_special_tokens=True, auto_map={"a": "b"}),
+            "tokenizer_config.json has another auto_map, split_special_tokens than that",
+        ),
+        (
+            lambda merged: change_json(merged / "tokenizer.json", truncation=TRUNCATION),
+            "tokenizer.json has another truncation than that of instruct",
+        ),
+        (lambda merged: (merged / "vocab.json").write_text("{}"), "vocab.json is in none of its inputs"),
+        (lambda merged: (merged / "params.json").write_text("{}"), "params.json makes loaders look for weights"),
+        (lambda merged: (merged / "more").symlink_to("../agent"), "more is no file but a link to a folder"),
+        (
+            lambda merged: save_file(load_file(merged / "model.safetensors"), merged / "model.safetensors", {"format": "mlx"}),
+            "model.safetensors has the metadata {.format.: .mlx.}",
+        ),
     ],
     ids=["config", "eos", "dtype", "generation", "tokenizer", "special token", "code", "weights", "processor",
-         "quantization", "remote code", "tokenizer settings", "tokenizer class", "tool template", "hidden code"],
+         "quantization", "remote code", "tokenizer settings", "tokenizer class", "tool template", "hidden code", "kernel",
+         "internal kernel", "older key", "another config", "older dtype", "tokenizer code", "truncation", "vocabulary",
+         "other loaders", "link", "metadata"],
 )  # fmt: skip
 def test_every_file_is_compared_with_the_inputs(merged: Path, change: Callable[[Path], object], said: str) -> None:
     change(merged)
@@ -204,7 +229,10 @@ def test_notes_beside_inputs_and_a_finished_card_change_nothing(merged: Path) ->
         Path("base", name).write_bytes(b"other")
     (merged / "figure.png").write_bytes(b"")
     (merged / "README.md").write_text("# A merge\n\nEvaluated on validation tasks.")
-    assert not verify(merged, {}, reply=False).first
+    verdict = verify(merged, {}, reply=False)
+    claims = ("agentmerge_hub", "run", "versions")
+    assert not verdict.first
+    assert verdict.unchecked == ("README.md", "figure.png", *(f"manifest.json: {claim}" for claim in claims))
 
 
 def test_further_templates_are_merged_and_compared(here: Path) -> None:
@@ -224,16 +252,33 @@ def test_further_templates_are_merged_and_compared(here: Path) -> None:
 def test_what_the_manifest_claims_is_compared(merged: Path) -> None:
     verify(merged, {}, reply=False)
     content = manifest.read(merged)
-    claimed = content | {"config": content["config"] | {"lambda": 0.9}}
-    (merged / manifest.NAME).write_text(json.dumps(claimed))
-    with pytest.raises(UserError, match=r"its manifest says lambda = 0\.9, and mergekit_config\.yml 0\.4"):
-        verify(merged, {}, reply=False)
-    for section, claim in (("counts", {"parameters": 7}), ("inputs", {"other": content["inputs"]["agent"]})):
-        claimed = content | {section: content[section] | claim}
-        (merged / manifest.NAME).write_text(json.dumps(claimed))
-        with pytest.raises(UserError, match=r"its manifest (says 7 parameters|names the input other)"):
+    agent = content["inputs"]["agent"]
+    forgeries: list[tuple[str, dict[str, object], str]] = [
+        ("config", {"lambda": 0.9}, r"says lambda = 0\.9, and mergekit_config\.yml 0\.4"),
+        ("config", {"learning_rate": 1e-6, "samples_seen": 9}, "says learning_rate = 1e-06, which neither"),
+        ("config", {"mergekit": "9.9"}, "says mergekit 9.9 in `config` and"),
+        ("counts", {"parameters": 7}, "says 7 parameters"),
+        ("counts", {"score": 1.0}, "`counts` of its manifest has score, which no merge writes"),
+        ("inputs", {"other": agent}, "names the input other"),
+        ("inputs", {"agent": agent | {"name": "Llama-405B"}}, "names the agent model Llama-405B, and"),
+        (
+            "inputs",
+            {"agent": agent | {"stage": "sft"}},
+            "says stage = sft of the agent model, and agent has no manifest",
+        ),
+        ("run", {"cost": 3}, "`run` of its manifest has cost"),
+        ("outputs", {"config.json": content["outputs"]["config.json"] | {"bytes": 1}}, "says config.json has 1 bytes"),
+    ]
+    for section, claim, said in forgeries:
+        (merged / manifest.NAME).write_text(json.dumps(content | {section: content[section] | claim}))
+        with pytest.raises(UserError, match=f"its manifest.*{said}|{said}"):
             verify(merged, {}, reply=False)
-    del content["inputs"]["agent"]
-    (merged / manifest.NAME).write_text(json.dumps(content))
-    with pytest.raises(UserError, match="its manifest does not name the agent model"):
-        verify(merged, {}, reply=False)
+    for changed, said in (
+        (content | {"score": 1}, "its manifest has score"),
+        (content | {"stage": "sft"}, "says stage sft"),
+        (content | {"inputs": {role: content["inputs"][role] for role in ("base", "instruct")}}, "not name the agent"),
+        (content | {"versions": []}, "its manifest has no `versions`"),
+    ):
+        (merged / manifest.NAME).write_text(json.dumps(changed))
+        with pytest.raises(UserError, match=said):
+            verify(merged, {}, reply=False)

@@ -5,11 +5,12 @@ differ is an allow-list. No code of a model is ever run.
 """
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 from agentmerge_hub.errors import UserError
 
-DESCRIPTIVE = {
+_DESCRIPTIVE = {
     "_commit_hash", "_name_or_path", "architectures", "attn_implementation", "_attn_implementation", "auto_map", "dtype",
     "finetuning_task", "id2label", "label2id", "name_or_path", "num_labels", "output_attentions", "output_hidden_states",
     "problem_type", "return_dict", "return_dict_in_generate", "task_specific_params", "torch_dtype", "torchscript",
@@ -17,7 +18,7 @@ DESCRIPTIVE = {
 }  # fmt: skip
 """Names, versions, and how results are returned."""
 
-TOKEN_IDS = {"bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id"}
+_TOKEN_IDS = {"bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id"}
 """Where a turn begins and ends: the tokenizer's model gives them."""
 
 _TRAINING = {
@@ -31,7 +32,7 @@ _TRAINING = {
 _VOCABULARY = {"vocab_size"}
 """Compared with the rows of the embeddings instead (`vocabulary`)."""
 
-_MAY_DIFFER = DESCRIPTIVE | TOKEN_IDS | _TRAINING | _VOCABULARY
+_MAY_DIFFER = _DESCRIPTIVE | _TOKEN_IDS | _TRAINING | _VOCABULARY
 _MISSING = object()
 
 
@@ -49,7 +50,7 @@ def check_same(configs: Mapping[str, Mapping[str, Any]], base: str) -> None:
     for name, config in configs.items():
         found = config.get("architectures")
         if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], str):
-            raise UserError(f"the config.json of {name} names no model class: its architectures is {_plain(found)}")
+            raise UserError(f"the config.json of {name} names no model class: its architectures is {plain(found)}")
         if config.get("quantization_config"):
             raise UserError(
                 f"the config.json of {name} has a quantization_config: merging needs the weights before quantization"
@@ -57,37 +58,16 @@ def check_same(configs: Mapping[str, Mapping[str, Any]], base: str) -> None:
     for name, config in configs.items():
         if config.get("architectures") != base_config.get("architectures"):
             raise UserError(
-                f"{name} does not fit {base}: its architectures is {_plain(config.get('architectures'))}, "
-                f"not {_plain(base_config.get('architectures'))}"
+                f"{name} does not fit {base}: its architectures is {plain(config.get('architectures'))}, "
+                f"not {plain(base_config.get('architectures'))}"
             )
     for name, config in configs.items():
         if next(_differences(config, base_config), None) is None:
             continue
         for key, found, expected in _differences(_defined(config, name), _defined(base_config, base)):
             raise UserError(
-                f"{name} does not fit {base}: its {key} is {_plain(found)}, not {_plain(expected)} (config.json)"
+                f"{name} does not fit {base}: its {key} is {plain(found)}, not {plain(expected)} (config.json)"
             )
-
-
-def changed_keys(config: Mapping[str, Any], expected: Mapping[str, Any], where: str) -> list[str]:
-    """What differs between a merged model's config.json and what its inputs give, a sentence each.
-
-    Token ids and the type of the weights are not compared here.
-    """
-    if next(_differences(config, expected, strict=True), None) is None:
-        return []
-    return [
-        f"config.json has {key} {_plain(found)}, and the inputs give {_plain(value)}"
-        for key, found, value in _differences(_defined(config, where), _defined(expected, where), strict=True)
-    ]
-
-
-def keys_unknown_to_class(config: Mapping[str, Any]) -> set[str]:
-    """Keys of a config.json that neither transformers' class nor what it writes beside it has."""
-    from transformers import CONFIG_MAPPING
-
-    kind = CONFIG_MAPPING[config["model_type"]]
-    return set(config.keys() - kind().to_dict().keys() - kind.attribute_map.keys() - (DESCRIPTIVE - {"auto_map"}))
 
 
 def has_own_code(config: Mapping[str, Any]) -> bool:
@@ -101,16 +81,16 @@ def has_own_code(config: Mapping[str, Any]) -> bool:
 
 
 def _differences(
-    config: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "", *, strict: bool = False
+    config: Mapping[str, Any], other: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
     """Key and both values of what differs and may not."""
-    ignored = DESCRIPTIVE | TOKEN_IDS if strict else _MAY_DIFFER | _positions(config, other)
+    ignored = _MAY_DIFFER | _positions(config, other)
     for key in sorted(config.keys() | other.keys()):
         if key in ignored:
             continue
         found, expected = config.get(key, _MISSING), other.get(key, _MISSING)
         if isinstance(found, Mapping) and isinstance(expected, Mapping):
-            yield from _differences(found, expected, f"{prefix}{key}.", strict=strict)
+            yield from _differences(found, expected, f"{prefix}{key}.")
         elif found != expected:
             yield f"{prefix}{key}", found, expected
 
@@ -132,7 +112,28 @@ def _has_plain_rope(config: Mapping[str, Any]) -> bool:
 
 
 def _defined(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A config as transformers reads it: defaults filled in, keys that the class does not define left out."""
+    """A config as transformers reads it, without the keys that its class does not define."""
+    found = as_transformers_reads(config, name)
+    defaults = _config_class(config, name)().to_dict()
+    return {key: value for key, value in found.items() if key in defaults}
+
+
+def as_transformers_reads(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A config with its defaults filled in, by transformers' class; `name` is for messages.
+
+    Raises:
+        UserError: if transformers has no such class, or it does not accept a value.
+    """
+    kind = _config_class(config, name)
+    try:
+        return kind.from_dict(deepcopy(dict(config))).to_dict()
+    except Exception as error:  # whatever the class raises for values it does not expect
+        raise UserError(
+            f"the config.json of {name} is not accepted by transformers: {' '.join(str(error).split())[:200]}"
+        ) from error
+
+
+def _config_class(config: Mapping[str, Any], name: str) -> Any:
     from transformers import CONFIG_MAPPING
 
     model_type = config.get("model_type")
@@ -140,18 +141,11 @@ def _defined(config: Mapping[str, Any], name: str) -> dict[str, Any]:
         raise UserError(
             f"{name} has model_type {model_type!r}, which transformers does not know: it cannot be compared"
         )
-    kind = CONFIG_MAPPING[model_type]
-    try:
-        found = kind.from_dict(dict(config)).to_dict()
-        defaults = kind().to_dict()
-    except Exception as error:  # whatever the class raises for values it does not expect
-        raise UserError(
-            f"the config.json of {name} is not accepted by transformers: {' '.join(str(error).split())[:200]}"
-        ) from error
-    return {key: value for key, value in found.items() if key in defaults}
+    return CONFIG_MAPPING[model_type]
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A value for a message."""
     if value is _MISSING:
         return "not set"
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,190 +1,152 @@
-"""Compares the files of a merged model beside its weights with what its inputs give; names files that nothing explains."""
+"""Compares the files of a merged model beside its weights with what its inputs give, and names those that are not compared.
+
+A file that loaders read is compared, or it is a finding. Every other file is one too if its type can hold code or weights;
+the rest (notes, images, data) is listed as not checked.
+"""
 
 import json
+import os
+from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from agentmerge_hub import manifest
-from agentmerge_hub.content_hash import file_hash, is_hidden
-from agentmerge_hub.merging.inputs.architecture import lookup
-from agentmerge_hub.merging.inputs.checkpoint import (
-    GENERATION,
-    INDEX,
-    TOKENIZER_FILES,
-    config_of,
-    read_json,
-    tensors_of,
-)
+from safetensors import safe_open
+
+from agentmerge_hub import locks, manifest
+from agentmerge_hub.content_hash import is_hidden
+from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER
+from agentmerge_hub.merging.inputs.checkpoint import GENERATION, INDEX, read_json, tensors_of, weight_files
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
-from agentmerge_hub.merging.inputs.model_configs import TOKEN_IDS, changed_keys, keys_unknown_to_class
-from agentmerge_hub.merging.outputs.model_checks import load_tokenizer
-from agentmerge_hub.merging.outputs.model_files import PROCESSOR_FILES, config_of_merge, with_value
+from agentmerge_hub.merging.outputs import tokenizer_comparison
+from agentmerge_hub.merging.outputs.config_comparison import config_findings, generation_findings
+from agentmerge_hub.merging.outputs.model_files import PROCESSOR_FILES
 from agentmerge_hub.merging.specs.spec import SPEC_FILE
 
 _HARMLESS = {
-    "",
-    ".md",
-    ".txt",
-    ".yml",
-    ".yaml",
-    ".json",
-    ".jsonl",
-    ".jinja",
-    ".png",
-    ".jpg",
-    ".svg",
-    ".csv",
-    ".html",
-    ".pdf",
-}
+    "", ".md", ".txt", ".yml", ".yaml", ".json", ".jsonl", ".jinja", ".png", ".jpg", ".svg", ".csv", ".html", ".pdf",
+}  # fmt: skip
 """Types of files that are read by people, or as data."""
-
-_TOKENIZER_SETTINGS = (
-    "bos_token", "eos_token", "pad_token", "unk_token", "add_bos_token", "add_eos_token", "padding_side", "truncation_side",
-    "model_max_length", "clean_up_tokenization_spaces",
-)  # fmt: skip
-
-_OTHER_TOKENIZER_FILES = ("tokenizer.model", "vocab.json", "merges.txt")
-"""The vocabulary for programs that do not read tokenizer.json."""
 
 _CODE = (".py", ".pyc", ".so")
 
+_LOADED = {
+    "adapter_config.json": "an adapter",
+    "quantize_config.json": "quantized weights",
+    "quantization_config.json": "quantized weights",
+    "hf_quant_config.json": "quantized weights",
+    "quant_config.json": "quantized weights",
+    "params.json": "weights in Mistral's format",
+    "tekken.json": "a tokenizer in Mistral's format",
+    "modules.json": "a pipeline of models",
+    "model_index.json": "a pipeline of models",
+    "vocab.txt": "a vocabulary",
+    "spiece.model": "a vocabulary",
+}
+"""Files that a merge never has, and what loaders that find them look for."""
 
-def findings(folder: Path, inputs: MergeInputs) -> list[str]:
-    """What is wrong with the files of a merged model besides weights, one sentence each; empty if nothing is."""
+
+def findings(folder: Path, inputs: MergeInputs, scratch: Path, *, streamed: bool, again: Path | None) -> list[str]:
+    """What is wrong with the files of a merged model besides its tensors, one sentence each; empty if nothing is.
+
+    Args:
+        scratch: an existing folder for temporary files.
+        streamed: the streaming pass here can make the merge.
+        again: the merge as mergekit made it again, if it was run.
+    """
     return [
-        *_config(folder, inputs),
-        *_generation_config(folder, inputs),
-        *_tokenizer(folder, inputs),
+        *config_findings(folder, inputs, streamed=streamed, again=again),
+        *generation_findings(folder, inputs),
+        *tokenizer_comparison.tokenizer_findings(folder, inputs, scratch, streamed=streamed, again=again),
         *_processor(folder, inputs),
+        *_weight_files(folder),
         *_unexplained_files(folder, inputs),
     ]
 
 
-def _config(folder: Path, inputs: MergeInputs) -> list[str]:
-    found = config_of(folder)
-    dtype = next(iter(tensors_of(folder).values())).dtype
-    expected = config_of_merge(inputs, dtype)
-    if inputs.rows.aligned_by_mergekit and inputs.rows.count is None:
-        expected = _with_vocabulary(expected, found, inputs)
-    wrong = changed_keys(found, expected, f"{folder / 'config.json'}")
-    if found.get("architectures") != expected.get("architectures"):
-        wrong.append(f"config.json names {found.get('architectures')}, the inputs are {expected.get('architectures')}")
-    stored = found.get("dtype") or found.get("torch_dtype")
-    if stored is not None and stored != expected["dtype"]:
-        wrong.append(f"config.json says dtype {stored}, and the weights are {expected['dtype']}")
-    sources = (inputs.models[inputs.base].config, inputs.models[inputs.donor_reference].config)
-    # Keys that the model's class does not define can act all the same, e.g. quantization_config and auto_map.
-    copied = (TOKEN_IDS & found.keys()) | keys_unknown_to_class(found)
-    wrong += [
-        f"config.json has {key} {found[key]}, which is none of its inputs'"
-        for key in sorted(copied)
-        if found[key] is not None and all(found[key] != source.get(key) for source in sources)
+def unchecked_files(folder: Path, inputs: MergeInputs) -> list[str]:
+    """Names of the files that were compared with nothing: the card, notes, images; hidden folders as one name."""
+    known = _known(folder, inputs)
+    others = [path.relative_to(folder) for path in _files(folder) if path.relative_to(folder).as_posix() not in known]
+    names = [f"{path.parts[0]}/" if path.parts[0].startswith(".") and path.parts[1:] else str(path) for path in others]
+    index = read_json(folder / INDEX).get("metadata") if (folder / INDEX).is_file() else None
+    claimed = index.get("mergekit_version") if isinstance(index, dict) else None
+    return [
+        *dict.fromkeys(names),
+        *([f"mergekit_version of {INDEX}"] if claimed not in (None, version("mergekit")) else []),
     ]
-    return wrong
-
-
-def _with_vocabulary(expected: dict[str, Any], found: dict[str, Any], inputs: MergeInputs) -> dict[str, Any]:
-    """The expected config with the number of tokens that mergekit's union has; it is compared with the rows elsewhere."""
-    key = inputs.architecture.vocabulary_key
-    return with_value(expected, key, lookup(found, key))
-
-
-def _generation_config(folder: Path, inputs: MergeInputs) -> list[str]:
-    if not (folder / GENERATION).is_file():
-        return []
-    found = _without_version(read_json(folder / GENERATION))
-    sources = (inputs.donor, inputs.models[inputs.base].base_folder)
-    expected = [_without_version(read_json(path / GENERATION)) for path in sources if (path / GENERATION).is_file()]
-    if found in expected:
-        return []
-    if not expected:
-        return [f"{GENERATION} is in none of its inputs"]
-    keys = sorted(key for key in found.keys() | expected[0].keys() if found.get(key) != expected[0].get(key))
-    return [f"{GENERATION} has other values than that of {inputs.donor}: {', '.join(keys)}"]
-
-
-def _without_version(content: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in content.items() if key not in ("transformers_version", "_from_model_config")}
-
-
-def _tokenizer(folder: Path, inputs: MergeInputs) -> list[str]:
-    """Differences in how text becomes tokens; a union that mergekit built is its own."""
-    if inputs.rows.aligned_by_mergekit:
-        return []
-    donor = inputs.donor
-    found, expected, rebuilt = load_tokenizer(folder), load_tokenizer(donor), _rebuilt(donor)
-    wrong = _tokenizer_differences(found, expected, donor)
-    if wrong and rebuilt is not None and not _tokenizer_differences(found, rebuilt, donor):
-        wrong = []  # mergekit saves what transformers' class for the model makes of the donor's files
-    if not wrong and rebuilt is not None:
-        again = _rebuilt(folder)
-        wrong = ["its tokenizer_config.json names a class that does not load it"]
-        if again is not None:
-            differences = _tokenizer_differences(again, rebuilt, donor)
-            wrong = [f"as its tokenizer_config.json loads it, {difference}" for difference in differences]
-    return wrong + [
-        f"{name} is not that of {donor}"
-        for name in _OTHER_TOKENIZER_FILES
-        if (folder / name).is_file()
-        and (donor / name).is_file()
-        and file_hash(folder / name) != file_hash(donor / name)
-    ]
-
-
-def _rebuilt(folder: Path) -> Any:
-    """A folder's tokenizer as its own class builds it; None where that fails. No code of the folder is run."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
-        return None
-    return tokenizer if getattr(tokenizer, "backend_tokenizer", None) is not None else None
-
-
-def _tokenizer_differences(found: Any, expected: Any, donor: Path) -> list[str]:
-    ours, theirs = _backend(found), _backend(expected)
-    wrong = [
-        f"tokenizer.json has another {part} than that of {donor}"
-        for part in sorted(ours.keys() | theirs.keys())
-        if ours.get(part) != theirs.get(part)
-    ]
-    for name in _TOKENIZER_SETTINGS:
-        token, right = getattr(found, name, None), getattr(expected, name, None)
-        if str(token) != str(right):
-            wrong.append(f"the tokenizer's {name} is {token}, and that of {donor} {right}")
-    return wrong
-
-
-def _backend(tokenizer: Any) -> dict[str, Any]:
-    """tokenizer.json's content without limits on length, which a caller sets."""
-    content = json.loads(tokenizer.backend_tokenizer.to_str())
-    return {key: value for key, value in content.items() if key not in ("truncation", "padding", "version")}
 
 
 def _processor(folder: Path, inputs: MergeInputs) -> list[str]:
     wrong = []
-    for name in dict.fromkeys((*PROCESSOR_FILES, *inputs.architecture.processor_files)):
-        if not (folder / name).is_file() or name in TOKENIZER_FILES:
-            continue
-        sources = (inputs.donor, inputs.models[inputs.base].base_folder)
-        if not any((path / name).is_file() and read_json(path / name) == read_json(folder / name) for path in sources):
+    for name in _processor_names(inputs):
+        sources = [path / name for path in (inputs.donor, inputs.models[inputs.base].base_folder)]
+        present = [path for path in sources if path.is_file()]
+        if not (folder / name).is_file():
+            wrong += [f"{name} is missing"] if present else []
+        elif not any(_same(folder / name, path) for path in present):
             wrong.append(f"{name} is not that of its inputs")
     return wrong
 
 
-def _unexplained_files(folder: Path, inputs: MergeInputs) -> list[str]:
+def _processor_names(inputs: MergeInputs) -> list[str]:
+    names = dict.fromkeys((*PROCESSOR_FILES, *inputs.architecture.processor_files))
+    return [name for name in names if name not in (*tokenizer_comparison.FILES, GENERATION)]
+
+
+def _same(found: Path, expected: Path) -> bool:
+    if found.suffix == ".json":
+        return read_json(found) == read_json(expected)
+    return found.read_bytes() == expected.read_bytes()
+
+
+def _weight_files(folder: Path) -> Iterator[str]:
+    """What weight files and their index say of themselves, and is not so."""
+    for path in weight_files(folder):
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+        if metadata != {"format": "pt"} and metadata:
+            yield f"{path.name} has the metadata {json.dumps(metadata)[:100]}, and a merge writes the format pt alone"
+    if not (folder / INDEX).is_file():
+        return
+    index = read_json(folder / INDEX)
+    described = index.get("metadata", {})
+    if not isinstance(described, dict) or index.keys() - {"metadata", "weight_map"}:
+        yield f"{INDEX} holds more than a weight_map and its metadata"
+        return
+    for key in described.keys() - {"total_size", "mergekit_version"}:
+        yield f"{INDEX} has {key} in its metadata, which no merge writes"
+    total = sum(tensor.size for tensor in tensors_of(folder).values())
+    if described.get("total_size", total) != total:
+        yield f"{INDEX} says total_size {described['total_size']}, and the tensors have {total} bytes"
+
+
+def _known(folder: Path, inputs: MergeInputs) -> set[str]:
+    """Names of the files that are compared."""
+    weights = {path.name for path in weight_files(folder)}
+    templates = {path.relative_to(folder).as_posix() for path in (folder / MORE_FOLDER).glob("*")}
+    names = {*weights, *templates, *tokenizer_comparison.FILES, *_processor_names(inputs)}
+    return names | {INDEX, SPEC_FILE, manifest.NAME, "config.json", GENERATION}
+
+
+def _files(folder: Path) -> list[Path]:
+    """Every file below a folder; a link to a folder, and what is neither file nor folder, counts as one."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        paths = [Path(place, name) for name in (*names, *folders)]
+        found += [path for path in paths if path.is_symlink() or not path.is_dir()]
+    return sorted(path for path in found if path.name != locks.NAME)
+
+
+def _unexplained_files(folder: Path, inputs: MergeInputs) -> Iterator[str]:
     """Files that belong to no merge and can hold code or other weights."""
-    weights = {tensor.file.name for tensor in tensors_of(folder).values()}
-    known = {*weights, *TOKENIZER_FILES, *PROCESSOR_FILES, INDEX, SPEC_FILE, manifest.NAME, "config.json", GENERATION}
-    wrong = []
-    for path in sorted(folder.rglob("*")):
+    known = _known(folder, inputs)
+    for path in _files(folder):
         name = path.relative_to(folder).as_posix()
-        if not path.is_file() or name in known or (is_hidden(name) and path.suffix.lower() not in _CODE):
+        if not path.is_file():
+            yield f"{name} is no file but a link to a folder, or a special file: remove it"
+        elif name in known:
             continue
-        if path.suffix.lower() not in _HARMLESS:
-            wrong.append(f"{name} belongs to no merge: a file of this type can hold code or other weights, remove it")
-        elif name == "adapter_config.json":
-            wrong.append(f"{name} makes loaders look for an adapter: remove it")
-    return wrong
+        elif name in _LOADED:
+            yield f"{name} makes loaders look for {_LOADED[name]}: remove it"
+        elif path.suffix.lower() in _CODE or (not is_hidden(name) and path.suffix.lower() not in _HARMLESS):
+            yield f"{name} belongs to no merge: a file of this type can hold code or other weights, remove it"

@@ -18,6 +18,9 @@ PROCESSOR_FILES = (
 )  # fmt: skip
 """What a model of images, video or sound needs besides."""
 
+STORED_DTYPES = {stored: name for name, stored in OUT_DTYPES.items()}
+"""Type as safetensors writes it → as config.json does."""
+
 _FROM_DONOR = ("bos_token_id", "eos_token_id", "pad_token_id")
 _LEFT_OUT = ("torch_dtype", "_name_or_path", "auto_map")
 """auto_map names code files that a merge does not have; transformers has the class itself (`model_configs`)."""
@@ -30,21 +33,26 @@ def config_of_merge(inputs: MergeInputs, dtype: str) -> dict[str, Any]:
         dtype: of the weights, as safetensors writes it.
     """
     base = inputs.models[inputs.base].config
-    config = {key: value for key, value in base.items() if key not in _LEFT_OUT}
-    config["dtype"] = {stored: name for name, stored in OUT_DTYPES.items()}.get(dtype, "float64")
+    config = with_sizes({key: value for key, value in base.items() if key not in _LEFT_OUT}, inputs)
+    config["dtype"] = STORED_DTYPES.get(dtype, "float64")
+    donor = inputs.models[inputs.donor_reference].config
+    # Where a turn begins and ends is the tokenizer's: the base model's config would stop at another token.
+    return config | {key: donor[key] for key in _FROM_DONOR if key in donor}
+
+
+def with_sizes(config: dict[str, Any], inputs: MergeInputs) -> dict[str, Any]:
+    """A base model's config with the merge's numbers of rows and layers."""
     embeddings = inputs.architecture.embeddings
     sizes = dict(inputs.layer_counts)
     if embeddings is not None:
         sizes[inputs.architecture.vocabulary_key] = inputs.shapes[embeddings][0]
     for key, size in sizes.items():
         if lookup(config, key) is not None:
-            config = with_value(config, key, size)
-    donor = inputs.models[inputs.donor_reference].config
-    # Where a turn begins and ends is the tokenizer's: the base model's config would stop at another token.
-    return config | {key: donor[key] for key in _FROM_DONOR if key in donor}
+            config = _with_value(config, key, size)
+    return config
 
 
-def with_value(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+def _with_value(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     """A config with one value replaced; a dotted key is one of a nested config."""
     parent, _, last = key.rpartition(".")
     return config | ({parent: config[parent] | {last: value}} if parent else {last: value})

@@ -7,9 +7,10 @@ from typing import Any
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.inputs.adapter import config_of_adapter
 from agentmerge_hub.merging.inputs.checkpoint import tensors_of
 from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
-from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
+from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, split_reference
 from agentmerge_hub.merging.specs.spec import Spec, references_of
 
 STAGE = "merge"
@@ -34,6 +35,24 @@ def input_folders(spec: Spec, inputs: MergeInputs) -> dict[str, Path]:
     return found
 
 
+def input_names(written: Spec, spec: Spec, inputs: MergeInputs) -> dict[str, str]:
+    """Role → name of the folder that a merge's own spec gives for it; empty where the path does not say it, e.g. ``.``.
+
+    Args:
+        written: the merge's spec.
+        spec: the same, with the places where its models are now.
+    """
+    found, now = {}, roles_of(spec)
+    for role, reference in roles_of(written).items():
+        model, adapter = split_reference(reference)
+        opened = inputs.models[now[role]]
+        found[role] = Path(adapter or model).name
+        if adapter is None and opened.is_adapter:
+            model = str(config_of_adapter(opened.folder).get("base_model_name_or_path"))
+        found[f"{role}_base"] = Path(model).name
+    return found
+
+
 def settings_of(spec: Spec) -> dict[str, Any]:
     """What a spec alone says of a merge: the method with every number that shaped it. verify recomputes these claims."""
     return {
@@ -53,17 +72,21 @@ def write_manifest(
     counts: Mapping[str, Any],
     started: float | None = None,
     known: Mapping[Path, Mapping[str, str]] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> None:
     """The merged folder's manifest: its inputs' hashes, and the method with every number that shaped it.
 
     Args:
+        names: role → name of an input, where it is now in a folder of another name.
         known: hashes of the inputs' files that were taken before, as in `manifest.write`.
     """
     folders = input_folders(spec, inputs)
     known = dict(known or {})
     known |= {path: input_file_hashes(path) for path in folders.values() if path not in known}
+    entries = {role: manifest.input_entry(path, known[path]) for role, path in folders.items()}
+    entries = {role: entry | {"name": (names or {}).get(role) or entry["name"]} for role, entry in entries.items()}
     config = {**training_of(spec, inputs), **settings_of(spec), "mergekit": version("mergekit")}
-    manifest.write(folder, STAGE, inputs=folders, config=config, counts=counts, started=started, known=known)
+    manifest.write(folder, STAGE, recorded_inputs=entries, config=config, counts=counts, started=started, known=known)
 
 
 def counts_of(folder: Path) -> dict[str, int]:

@@ -4,7 +4,7 @@ import pytest
 from transformers import LlamaConfig, MptConfig, Qwen2Config
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.inputs.model_configs import changed_keys, check_same, has_own_code
+from agentmerge_hub.merging.inputs.model_configs import check_same, has_own_code
 
 
 def llama(**values: object) -> dict:
@@ -104,9 +104,3 @@ def test_own_code_is_named_unless_transformers_has_the_class() -> None:
     auto_map = {"AutoModelForCausalLM": "modeling.Model"}
     assert not has_own_code(llama(auto_map=auto_map))
     assert has_own_code({"architectures": ["OtherForCausalLM"], "auto_map": auto_map})
-
-
-def test_a_changed_value_of_a_finished_merge_is_named() -> None:
-    assert changed_keys(llama(), llama(), "out") == []
-    (finding,) = changed_keys(llama(rms_norm_eps=0.5), llama(), "out")
-    assert finding == "config.json has rms_norm_eps 0.5, and the inputs give 1e-06"

@@ -1,0 +1,107 @@
+"""Compares config.json and generation_config.json of a merged model with what its inputs give, key by key.
+
+Every key counts, also those that transformers' class does not define: they can choose a kernel, load code or quantize.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.inputs.checkpoint import GENERATION, config_of, read_json, tensors_of
+from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
+from agentmerge_hub.merging.inputs.model_configs import as_transformers_reads, plain
+from agentmerge_hub.merging.outputs.model_files import STORED_DTYPES, config_of_merge, with_sizes
+
+_NAMES = ("_name_or_path", "name_or_path", "_commit_hash", "transformers_version")
+"""Where a file came from, and what wrote it."""
+
+_DTYPES = ("dtype", "torch_dtype")
+
+_MISSING = object()
+
+
+def config_findings(folder: Path, inputs: MergeInputs, *, streamed: bool, again: Path | None) -> list[str]:
+    """What config.json has that no program which makes this merge writes, one sentence each.
+
+    Args:
+        streamed: the streaming pass here can make the merge.
+        again: the merge as mergekit made it again, if it was run.
+    """
+    found, dtype = config_of(folder), _dtype(folder)
+    candidates = [config_of_merge(inputs, dtype)] if streamed else []
+    candidates.append(config_of(again) if again else _by_mergekit(inputs))
+    wrong = min((list(_differences(found, candidate, str(folder))) for candidate in candidates), key=len)
+    name = STORED_DTYPES.get(dtype, "float64")
+    return wrong + [
+        f"config.json says {key} {value}, and the weights are {name}"
+        for key, value in _flat(found)
+        if key in _DTYPES and value != name
+    ]
+
+
+def generation_findings(folder: Path, inputs: MergeInputs) -> list[str]:
+    """What generation_config.json has that the one of the tokenizer's model does not, one sentence each."""
+    source = inputs.donor / GENERATION
+    if not (folder / GENERATION).is_file():
+        return [f"{GENERATION} is missing"] if source.is_file() else []
+    if not source.is_file():
+        return [f"{GENERATION} is in none of its inputs"]
+    found, expected = (_without_names(read_json(path)) for path in (folder / GENERATION, source))
+    keys = sorted(key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
+    return [f"{GENERATION} has other values than that of {inputs.donor}: {', '.join(keys)}"] if keys else []
+
+
+def _without_names(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in content.items() if key not in (*_NAMES, "_from_model_config")}
+
+
+def _dtype(folder: Path) -> str:
+    """The type of most values of a model."""
+    counts: dict[str, int] = {}
+    for tensor in tensors_of(folder).values():
+        counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.count
+    return max(counts, key=lambda dtype: counts[dtype])
+
+
+def _by_mergekit(inputs: MergeInputs) -> dict[str, Any]:
+    """config.json as mergekit writes it: the base model's as transformers saves it, with the merge's sizes."""
+    from transformers import AutoConfig
+
+    base = inputs.models[inputs.base].base_folder
+    try:
+        config = AutoConfig.from_pretrained(base, trust_remote_code=False)
+    except Exception as error:  # whatever the class raises for values it does not expect
+        raise UserError(f"the config.json of {base} is not accepted by transformers: {error}") from error
+    return with_sizes(json.loads(config.to_json_string(use_diff=True)), inputs)
+
+
+def _differences(found: Mapping[str, Any], expected: Mapping[str, Any], where: str) -> Iterator[str]:
+    """A sentence for each key whose value is another: as transformers' class reads both, defaults filled in, and as the
+    files have it, for keys that the class leaves out."""
+    raw, raw_expected = dict(_flat(found)), dict(_flat(expected))
+    read, read_expected = (dict(_flat(as_transformers_reads(one, where))) for one in (found, expected))
+    for key in sorted(read.keys() | read_expected.keys() | raw.keys()):
+        ours, theirs = (read, read_expected) if key in read or key in read_expected else (raw, raw_expected)
+        value, right = ours.get(key, _MISSING), theirs.get(key, _MISSING)
+        last = key.rpartition(".")[2]
+        if last in _NAMES or key in _DTYPES or value == right:
+            continue
+        if last in _DTYPES and value in (_MISSING, None, found.get("dtype")):
+            continue  # of a nested config: the type that the weights have
+        if value is _MISSING:
+            yield f"config.json lacks {key}, and the inputs give {plain(right)}"
+        elif right is _MISSING:
+            yield f"config.json has {key} {plain(value)}, which none of its inputs has"
+        else:
+            yield f"config.json has {key} {plain(value)}, and the inputs give {plain(right)}"
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of everything in nested mappings."""
+    for key, inner in value.items():
+        if isinstance(inner, Mapping) and inner:
+            yield from _flat(inner, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", inner
