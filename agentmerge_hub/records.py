@@ -219,6 +219,8 @@ RESULT_SCHEMA = pa.schema(
         ("model", pa.string()),
         ("weights_hash", pa.string()),
         ("endpoint_model", pa.string()),
+        ("engine", pa.string()),
+        ("number_format", pa.string()),
         ("learning_rate", pa.float64()),
         ("samples_seen", pa.int64()),
         ("merge_lambda", pa.float64()),

@@ -1,10 +1,12 @@
-"""How a candidate's model was made: from the manifest of its folder, or declared in the recipe for an endpoint's model."""
+"""How a candidate's model was made, from the manifest of its folder or declared in the recipe, and what served it."""
 
 from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
 from agentmerge_hub.agents.recipe import Candidate
+from agentmerge_hub.agents.serving.served_format import ENDPOINT
+from agentmerge_hub.agents.status.study_info import StudyInfo
 from agentmerge_hub.errors import UserError
 
 _KEYS = {"learning_rate": "learning_rate", "samples_seen": "samples_seen", "merge_lambda": "lambda", "run_seed": "seed"}
@@ -28,6 +30,13 @@ def provenance_columns(candidate: Candidate) -> dict[str, Any]:
             )
         columns[column] = value if declared is None else declared
     return columns
+
+
+def served_columns(candidate: Candidate, info: StudyInfo) -> dict[str, str | None]:
+    """Engine with its version and number format of a candidate; several, if runs of the study differ; None if not recorded."""
+    formats = info.number_formats.get(candidate.path, [])
+    engines = info.engines if candidate.path else [ENDPOINT] if candidate.model else []
+    return {"engine": ", ".join(engines) or None, "number_format": ", ".join(formats) or None}
 
 
 def _recorded(folder: Path) -> dict[str, Any]:

@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 from agentmerge_hub.actions import parse_calls
 from agentmerge_hub.agents.plan import Episode as Planned
 from agentmerge_hub.agents.plan import Plan
-from agentmerge_hub.agents.provenance import provenance_columns
+from agentmerge_hub.agents.provenance import provenance_columns, served_columns
+from agentmerge_hub.agents.serving.served_format import ENDPOINT
 from agentmerge_hub.agents.status.run_status import RunStatus, list_runs
+from agentmerge_hub.agents.status.study_info import read_info
 from agentmerge_hub.prompt import EXAMPLE_BID, html_bids, tree_bids
 from agentmerge_hub.records import RESULT_SCHEMA, Episode, Step
 from agentmerge_hub.traces.episode import Unreadable, read_episode
@@ -25,7 +27,11 @@ def write(planned: Plan, out: Path) -> dict[str, int]:
     """Write results.parquet, whole or not at all, from the traces under `out`. Returns counts by status."""
     runs = list_runs(out / "traces")
     categories = _categories(planned)
-    provenance = {candidate.name: provenance_columns(candidate) for candidate in planned.recipe.candidates}
+    served = read_info(out)
+    provenance = {
+        candidate.name: provenance_columns(candidate) | served_columns(candidate, served)
+        for candidate in planned.recipe.candidates
+    }
     rows = []
     for episode in planned.episodes:
         run = runs.get(episode.run.exp_id)
@@ -47,6 +53,7 @@ def _categories(planned: Plan) -> dict[str, str]:
 def _planned_columns(episode: Planned, provenance: dict[str, Any], categories: dict[str, str]) -> dict[str, Any]:
     """The columns that are known before the episode runs."""
     candidate, env_args, flags = episode.candidate, episode.run.env_args, episode.run.agent_args.flags
+    is_served_here = provenance["engine"] is None or ENDPOINT not in provenance["engine"].split(", ")
     return {
         "benchmark": env_args.task_name.split(".")[0],
         "task": env_args.task_name,
@@ -54,7 +61,7 @@ def _planned_columns(episode: Planned, provenance: dict[str, Any], categories: d
         "seed": env_args.task_seed,
         "split": episode.group.split,
         "model": candidate.name,
-        "weights_hash": episode.weights_hash or candidate.revision,
+        "weights_hash": (episode.weights_hash if is_served_here else None) or candidate.revision,
         "endpoint_model": candidate.model,
         "agent": episode.agent_name,
         "flags": json.dumps(flags if isinstance(flags, dict) else asdict(flags), sort_keys=True, default=str),

@@ -49,7 +49,9 @@ def run_evaluate(recipe_path: Path, out: Path) -> dict[str, int]:
             results.write(planned, out)
             raise
         counts = results.write(planned, out)
-        inputs = {candidate.name: Path(candidate.path) for candidate in recipe.candidates if candidate.path}
+        # Behind an endpoint, nothing shows that a folder's weights are served.
+        served = [candidate for candidate in recipe.candidates if candidate.path and not recipe.endpoint]
+        inputs = {candidate.name: Path(candidate.path) for candidate in served}
         manifest.write(out, "evaluate", inputs=inputs, config=_config(recipe), counts=counts, started=started)
     return counts
 

@@ -2,14 +2,18 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from agentmerge_hub.agents.weights import served_hash, weights_hash
+from agentmerge_hub.content_hash import file_hash
 from agentmerge_hub.merging.inputs import adapter
 from agentmerge_hub.publishing.cards.model_card import GgufFile, Loading
+from agentmerge_hub.publishing.gguf.header import read_header
 from agentmerge_hub.publishing.publish_checks.dataset_folder import splits_of
 from agentmerge_hub.publishing.publish_checks.safetensors_texts import safetensors_header
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, read_bytes
@@ -64,6 +68,19 @@ def loading_of(files: Mapping[str, Content]) -> Loading:
         return Loading(architecture, "AutoModelForImageTextToText", "AutoProcessor", "image-text-to-text")
     causal = architecture.endswith("ForCausalLM")
     return Loading(architecture, "AutoModelForCausalLM", "AutoTokenizer", "text-generation" if causal else "")
+
+
+def evaluated_as(folder: Path, files: Mapping[str, Content]) -> dict[str, str]:
+    """Hashes that an evaluation records for the model in a folder → number format of the published GGUF file with that hash, else
+    empty."""
+    hashes = {weights_hash(folder): ""}
+    if adapter.is_adapter(folder):
+        hashes[served_hash(folder, "vllm")] = ""
+    for name, path in files.items():
+        if name.endswith(".gguf") and isinstance(path, Path):
+            formats = Counter(tensor.number_format for tensor in read_header(name, path).tensors.values())
+            hashes[file_hash(path)] = f"{formats.most_common(1)[0][0]} (GGUF)"
+    return hashes
 
 
 def has_screenshots(dataset: Path) -> bool:

@@ -84,7 +84,7 @@ def push_model(
         raise UserError("--benchmark names the dataset of scores: pass their folder with --results.")
     if not findings:
         weights = weights_hash(folder)
-        scores = scores_of(results, weights) if results else []
+        scores = scores_of(results, model_facts.evaluated_as(folder, files)) if results else []
         facts = Model(
             relation=model_folder.relation_of(folder, content["stage"]),
             manifest=content,

@@ -81,6 +81,7 @@ def test_a_served_folder_is_scored_and_its_twin_is_not_run_again(
     assert (first["model"], second["model"]) == ("tiny", "twin")
     assert first["trace"] == second["trace"] and (out / first["trace"]).is_dir()
     assert first["weights_hash"] == second["weights_hash"] and len(first["weights_hash"]) == 64
+    assert first["engine"].startswith("transformers 5.") and first["number_format"] in ("float32", "bfloat16")
     assert (second["method"], second["merge_lambda"], second["run_seed"]) == ("agentmerge", 0.5, 3)
     assert first["status"] == "done" and first["success"] is False
     assert first["error_class"] == "parse" and first["parse_retries"] == 1
@@ -104,7 +105,8 @@ def test_the_columns_are_right(write_recipe, chat_server, tokenizer_folder: Path
     assert (row["copied_example_actions"], row["copied_example_off_page"]) == (1, 1)
     assert row["copied_example_first_step"] is True and row["invalid_bid_actions"] == 2
     assert (row["prompt_tokens"], row["completion_tokens"]) == (300, 21)
-    assert row["weights_hash"] == "abc" and row["category"] == "original" and row["seconds"] > 0
+    assert row["weights_hash"] == "abc" and (row["engine"], row["number_format"]) == ("endpoint", None)
+    assert row["category"] == "original" and row["seconds"] > 0
     saved = b"".join(
         path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.suffix in (".pkl", ".json")
     )

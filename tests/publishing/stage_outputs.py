@@ -96,15 +96,19 @@ def dataset(
     return out
 
 
-def results(out: Path, weights_hash: str, outcomes: dict[tuple[str, str, int], str | float]) -> Path:
-    """A results folder: (split, task, seed) → reward, or ``crashed`` or ``missing``."""
+def results(out: Path, weights_hash: str, outcomes: dict[tuple[str, str, int], str | float], **columns: str) -> Path:
+    """A results folder: (split, task, seed) → reward, or ``crashed`` or ``missing``.
+
+    Args:
+        columns: more columns of each row.
+    """
     rows = []
     for (split, task, seed), outcome in outcomes.items():
         row = dict.fromkeys(RESULT_SCHEMA.names)
         done = isinstance(outcome, float)
         row |= {"benchmark": "miniwob", "task": task, "seed": seed, "split": split, "weights_hash": weights_hash}
         row |= {"agent": "Advanced", "method": "agentmerge", "model": "merged", "status": "done" if done else outcome}
-        rows.append(row | ({"reward": outcome, "success": outcome == 1} if done else {}))
+        rows.append(row | columns | ({"reward": outcome, "success": outcome == 1} if done else {}))
     with output_folder.new_folder(out, "evaluate") as folder:
         pq.write_table(pa.Table.from_pylist(rows, RESULT_SCHEMA), folder / "results.parquet")
         manifest.write(folder, "evaluate")

@@ -31,8 +31,8 @@ def select_engine(engine: str = "auto") -> str:
         UserError: if the engine is not installed.
     """
     if engine == "auto":
-        engine = "vllm" if _find_program("vllm") else "transformers"
-    if engine == "vllm" and not _find_program("vllm"):
+        engine = "vllm" if find_program("vllm") else "transformers"
+    if engine == "vllm" and not find_program("vllm"):
         raise UserError(
             "vllm is not installed: install it in an environment of its own (`pip install vllm`) and put the environment's bin "
             "folder on the PATH, or start `vllm serve` yourself and name its address as the recipe's endpoint"
@@ -100,14 +100,14 @@ def _vllm_adapter(folder: Path) -> list[str]:
     return ["--enable-lora", "--max-lora-rank", str(rank), "--lora-modules", json.dumps(module)]
 
 
-def _find_program(name: str) -> str | None:
+def find_program(name: str) -> str | None:
     """The program in this Python's folder, else on the PATH."""
     sibling = Path(sys.executable).with_name(name)
     return str(sibling) if sibling.is_file() else shutil.which(name)
 
 
 def _program(name: str) -> str:
-    path = _find_program(name)
+    path = find_program(name)
     if path is None:
         raise UserError(
             f"the program `{name}` is neither in the folder of {sys.executable} nor on the PATH: install it"

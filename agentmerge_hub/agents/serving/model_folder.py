@@ -19,6 +19,10 @@ def check_model_folder(path: str, engine: str = "auto") -> None:
         check_adapter(folder, engine)
     elif not (folder / "config.json").is_file():
         raise UserError(f"{path} has no config.json: it is not a model folder")
+    elif (folder / "adapter_config.json").is_file():
+        raise UserError(
+            f"{path} holds a full model and an adapter_config.json, and engines differ in which of them they load: remove one"
+        )
     elif not has_chat_template(folder):
         raise UserError(f"{path} has no chat template: copy the instruct model's chat_template.jinja into it")
     if engine == "llama.cpp":
@@ -48,7 +52,7 @@ def gguf_file(folder: Path) -> Path:
 
 def context_length(path: str) -> int | None:
     """Tokens that the model of a folder can attend to, from its configuration; None if it does not say so."""
-    config = _config_of(path)
+    config = config_of(path)
     if config is None:
         return None
     text = config["text_config"] if isinstance(config.get("text_config"), dict) else config
@@ -62,13 +66,13 @@ def context_length(path: str) -> int | None:
 
 def takes_images(path: str) -> bool:
     """Whether the model of a folder has a vision encoder, from its configuration."""
-    config = _config_of(path)
+    config = config_of(path)
     return (
         config is None or "vision_config" in config
     )  # what cannot be read may be on the Hub; folders are checked before
 
 
-def _config_of(path: str) -> dict[str, Any] | None:
+def config_of(path: str) -> dict[str, Any] | None:
     """The configuration of the model of a folder, for an adapter of its base; None if it cannot be read."""
     folder = Path(path)
     if is_adapter(folder):

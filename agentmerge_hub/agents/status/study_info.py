@@ -1,12 +1,16 @@
 """study.json: what a reader of a study's folder needs besides its runs. It is written when the study starts."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from agentmerge_hub.agents.recipe import Price
+from agentmerge_hub.agents.serving.engines import select_engine
+from agentmerge_hub.agents.serving.served_format import ENDPOINT, engine_version, number_format
 from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.errors import UserError
 
@@ -28,12 +32,44 @@ class StudyInfo(BaseModel):
     """Distinct episodes of the recipe."""
     prices: dict[str, Price] = {}
     """Price by agent name, for hosted models."""
+    engines: list[str] = []
+    """What served the model folders, over all its runs: engines with their versions, or ``endpoint``."""
+    number_formats: dict[str, list[str]] = {}
+    """Path of a candidate → formats that its weights were computed in, over all runs of the study."""
 
 
 def write_info(planned: "Plan", out: Path, verb: str) -> None:
     prices = {e.run.agent_args.agent_name: e.candidate.price for e in planned.episodes if e.candidate.price}
-    info = StudyInfo(verb=verb, episodes=len(planned.distinct()), prices=prices)
+    engines, formats = _earlier(out)
+    for engine, path, computed_in in _served(planned):
+        engines = list(dict.fromkeys([*engines, engine]))
+        formats[path] = list(dict.fromkeys([*formats.get(path, []), *([computed_in] if computed_in else [])]))
+    info = StudyInfo(
+        verb=verb, episodes=len(planned.distinct()), prices=prices, engines=engines, number_formats=formats
+    )
     write_text(out / NAME, json.dumps(info.model_dump(), indent=1, sort_keys=True) + "\n")
+
+
+def _served(planned: "Plan") -> Iterator[tuple[str, str, str]]:
+    """(engine, path, number format) of each candidate that is a model folder."""
+    recipe = planned.recipe
+    paths = [candidate.path for candidate in recipe.candidates if candidate.path]
+    if recipe.endpoint:
+        yield from ((ENDPOINT, path, "") for path in paths)
+    elif paths:
+        engine = select_engine(recipe.engine)
+        for path in paths:
+            yield engine_version(engine), path, number_format(Path(path), engine, recipe.dtype)
+
+
+def _earlier(out: Path) -> tuple[list[str], dict[str, list[str]]]:
+    """Engines and number formats of the study's earlier runs."""
+    if not (out / NAME).is_file():
+        return [], {}
+    with contextlib.suppress(UserError):
+        info = read_info(out)
+        return info.engines, info.number_formats
+    return [], {}
 
 
 def read_info(out: Path) -> StudyInfo:

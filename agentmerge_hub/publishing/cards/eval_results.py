@@ -85,4 +85,9 @@ def _notes(score: Score) -> str:
         f"standard error {facts['standard_error']} over {score.error_is_over}, " if "standard_error" in facts else ""
     )
     agent = f"agent {score.agent}, " if score.agent else ""
-    return f"success rate, {agent}{error}n = {score.n} episodes of {score.tasks} tasks, {score.crashed} crashed, {score.missing} missing"
+    served = (
+        f"served by {score.engine}{f' in {score.number_format}' if score.number_format else ''}, "
+        if score.engine
+        else ""
+    )
+    return f"success rate, {agent}{served}{error}n = {score.n} episodes of {score.tasks} tasks, {score.crashed} crashed, {score.missing} missing"

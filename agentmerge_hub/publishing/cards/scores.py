@@ -1,7 +1,7 @@
 """results.parquet → the scores of one model, with n and standard errors, for its card."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub import content_hash, manifest
+from agentmerge_hub.agents.serving.served_format import ENDPOINT
 from agentmerge_hub.analysis import statistics
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import RESULT_SCHEMA
@@ -20,7 +21,7 @@ NEW_TASKS = "cross_task"
 
 @dataclass(frozen=True)
 class Score:
-    """Success of one model as one agent on one split of one benchmark."""
+    """Success of one model as one agent on one split of one benchmark, with one engine and number format."""
 
     benchmark: str
     split: str
@@ -34,6 +35,10 @@ class Score:
     tasks: int
     crashed: int
     missing: int
+    engine: str = ""
+    """What served it, with its version; empty if that was not recorded."""
+    number_format: str = ""
+    """That its weights were computed in; empty if that was not recorded."""
 
     @property
     def error_is_over(self) -> str:
@@ -47,46 +52,62 @@ class Score:
     @property
     def facts(self) -> dict[str, Any]:
         """What is published with the success: the counts, and the standard error where it is defined."""
-        counts = {"n": self.n, "tasks": self.tasks, "crashed": self.crashed, "missing": self.missing}
+        counts: dict[str, Any] = {"n": self.n, "tasks": self.tasks, "crashed": self.crashed, "missing": self.missing}
+        counts |= {"engine": self.engine} if self.engine else {}
+        counts |= {"number_format": self.number_format} if self.number_format else {}
         if math.isnan(self.standard_error):
             return counts
         error = round(self.standard_error, 4)
         return {**counts, "standard_error": error, "standard_error_over": self.error_is_over}
 
 
-_LATER_COLUMN = "endpoint_model"
-"""Results that were written before this column existed are read as well."""
+_LATER_COLUMNS = ("endpoint_model", "engine", "number_format")
+"""Results that were written before these columns existed are read as well."""
 
 
-def scores_of(folder: Path, weights_hash: str) -> list[Score]:
-    """Scores of the model with these weights in a folder of `agentmerge evaluate`.
+def scores_of(folder: Path, hashes: Mapping[str, str]) -> list[Score]:
+    """Scores of a model in a folder of `agentmerge evaluate`.
+
+    Args:
+        hashes: hashes that an evaluation records for the model → the number format of the file that has this hash, where that
+            decides it; empty for the model folder itself.
 
     Raises:
-        UserError: if the folder holds no finished results, or none of this model.
+        UserError: if the folder holds no finished results, or none of this model that agentmerge served.
     """
     path = folder / "results.parquet"
     written = manifest.read(folder)["outputs"].get(path.name)
     try:
         table = pq.read_table(path)
-        if _LATER_COLUMN not in table.column_names:
-            nulls = pa.nulls(len(table), pa.string())
-            table = table.add_column(RESULT_SCHEMA.get_field_index(_LATER_COLUMN), _LATER_COLUMN, nulls)
-        rows = table.cast(RESULT_SCHEMA).to_pylist()
+        for name in set(_LATER_COLUMNS) - set(table.column_names):
+            table = table.append_column(name, pa.nulls(len(table), pa.string()))
+        rows = table.select(RESULT_SCHEMA.names).cast(RESULT_SCHEMA).to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"{folder} has no readable results.parquet: name a folder of `agentmerge evaluate`.") from error
     if written is None or content_hash.file_hash(path) != written["sha256"]:
         raise UserError(f"{path} was changed after the evaluation: evaluate again, or restore the file.")
-    mine = [row for row in rows if row["weights_hash"] == weights_hash]
+    claimed = [row for row in rows if row["weights_hash"] in hashes]
+    mine = [row for row in claimed if ENDPOINT not in (row["engine"] or "").split(", ")]
+    if claimed and not mine:
+        raise UserError(
+            f"{folder} has episodes of these weights only from an endpoint, where nothing shows which weights were served: "
+            "evaluate the folder with `path` and without `endpoint`, or leave --results out."
+        )
     if not mine:
         measured = sorted({row["model"] or row["method"] or "?" for row in rows})
         raise UserError(
             f"{folder} has no episodes of these weights (it holds {', '.join(measured) or 'none'}): "
             "evaluate this model, or leave --results out."
         )
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, str, str, str, str], list[dict[str, Any]]] = {}
     for row in mine:
-        groups.setdefault((row["benchmark"], row["split"], row["agent"] or ""), []).append(row)
-    return [_score(*group, rows) for group, rows in sorted(groups.items())]
+        computed_in = hashes[row["weights_hash"]] or row["number_format"] or ""
+        key = (row["benchmark"], row["split"], row["agent"] or "", row["engine"] or "", computed_in)
+        groups.setdefault(key, []).append(row)
+    return [
+        _score(benchmark, split, agent, rows, engine, computed_in)
+        for (benchmark, split, agent, engine, computed_in), rows in sorted(groups.items())
+    ]
 
 
 def evaluated_at(folder: Path) -> str:
@@ -94,8 +115,9 @@ def evaluated_at(folder: Path) -> str:
     return str(manifest.read(folder)["run"]["finished"])
 
 
-def _score(benchmark: str, split: str, agent: str, rows: Iterable[dict[str, Any]]) -> Score:
-    rows = list(rows)
+def _score(
+    benchmark: str, split: str, agent: str, rows: Sequence[dict[str, Any]], engine: str, number_format: str
+) -> Score:
     done = [row for row in rows if row["status"] == "done"]
     values = [float(row["success"]) for row in done]
     tasks = [row["task"] for row in done]
@@ -115,4 +137,6 @@ def _score(benchmark: str, split: str, agent: str, rows: Iterable[dict[str, Any]
         tasks=len(set(tasks)),
         crashed=sum(row["status"] == "crashed" for row in rows),
         missing=sum(row["status"] == "missing" for row in rows),
+        engine=engine,
+        number_format=number_format,
     )
