@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, repeat
 from math import prod
 
 import torch
@@ -20,6 +21,9 @@ from agentmerge_hub.merging.inputs.adapter import AdaptedTensor
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
 from agentmerge_hub.merging.inputs.tensor_reader import CHUNK_SIZE, TORCH_DTYPES, TensorReader, keep_buffers
 from agentmerge_hub.merging.specs.formula import Coefficients, Formula, coefficients_of
+
+_LEAST = 1 << 13
+"""Values that a thread computes at a time at least."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def run(
     keep_buffers()
     references = list(dict.fromkeys(reference for merge in merges for reference in merge.formula.references))
     largest = max((prod(shape) for shape in shapes.values()), default=0)
-    threads = _thread_count(merges, len(references), largest)
+    threads, chunk_size = thread_count(merges, len(references), largest)
     failed: dict[int, str] = {}
     with (
         TensorReader() as reader,
@@ -75,35 +79,50 @@ def run(
             if not active:
                 break
             count = prod(shape)
-            inputs = {
-                reference: tensors[reference][name]
-                for reference in references
-                if any(reference in merge.formula.references for merge in active.values())
-            }
-            numbers = {
-                index: coefficients_of(
-                    merge.formula, name, depth_of(name) if merge.formula.has_lists else 0.0, merge.where
-                )
-                for index, merge in active.items()
-            }
-            tensor = _TensorMerge(name, count, inputs, active, numbers, reader, failed, device)
-            tensor.build_masks(masks)
-            for _ in pool.map(tensor.merge_chunk, range(0, count, CHUNK_SIZE)):
-                pass
+            depth = depth_of(name) if any(merge.formula.has_lists for merge in active.values()) else 0.0
+            numbers = _coefficients(active, name, depth, failed)
+            needed = {index: ties_mask.stored_keys(active[index].formula, found) for index, found in numbers.items()}
+            for batch in ties_mask.batches(needed, count, largest):
+                together = {index: active[index] for index in batch.merges}
+                read = dict.fromkeys(one for merge in together.values() for one in merge.formula.references)
+                inputs = {reference: tensors[reference][name] for reference in read}
+                keys = chain.from_iterable(needed[index] for index in together)
+                built = masks.build(keys, inputs, count, batch.begin, batch.end)
+                tensor = _TensorMerge(name, batch, inputs, together, numbers, reader, failed, device, built)
+                begins = range(batch.begin, batch.end, chunk_size)
+                for _ in pool.map(tensor.merge_chunk, begins, repeat(chunk_size)):
+                    pass
             progress(count)
     return failed
 
 
-def _thread_count(merges: Sequence[StreamedMerge], references: int, largest: int) -> int:
-    """One thread a CPU; with ties as many as fit, beside a search for a mask, into four times the largest tensor."""
+def _coefficients(
+    merges: Mapping[int, StreamedMerge], tensor: str, depth: float, failed: dict[int, str]
+) -> dict[int, Coefficients]:
+    """The coefficients of one tensor in each merge; a merge whose settings give none has failed."""
+    found = {}
+    for index, merge in merges.items():
+        try:
+            found[index] = coefficients_of(merge.formula, tensor, depth, merge.where)
+        except UserError as error:
+            failed[index] = str(error)
+    return found
+
+
+def thread_count(merges: Sequence[StreamedMerge], references: int, largest: int) -> tuple[int, int]:
+    """Number of threads, and of values that a thread computes at a time.
+
+    One thread a CPU; with TIES as many as fit, beside a search for a mask and the masks that are kept, into four times the
+    largest tensor in float32. Where not even one fits, it computes fewer values at a time.
+    """
     if all(merge.formula.method != "ties" for merge in merges):
-        return cpu_count()
-    chunks = (
-        1.5 * references + 12
-    )  # float32 chunks that a thread holds: stored and converted inputs, and intermediate results
-    masks = sum(len(merge.formula.models) for merge in merges) * largest / 8
-    available = 16 * largest - ties_mask.SEARCH_BYTES * largest - masks
-    return max(1, min(cpu_count(), int(available / (4 * CHUNK_SIZE * chunks))))
+        return cpu_count(), CHUNK_SIZE
+    # float32 chunks that a thread holds: stored and converted inputs, and intermediate results of the largest merge
+    chunks = 1.5 * references + 6 + 4.5 * max(len(merge.formula.models) for merge in merges)
+    masks = min(sum(len(merge.formula.models) for merge in merges) / 8, ties_mask.MASK_BYTES)
+    values = (16 - ties_mask.SEARCH_BYTES - masks) * largest / (4 * chunks)
+    threads = max(1, min(cpu_count(), int(values / CHUNK_SIZE)))
+    return threads, min(CHUNK_SIZE, max(_LEAST, int(values) // 8 * 8))
 
 
 def cpu_count() -> int:
@@ -112,33 +131,27 @@ def cpu_count() -> int:
 
 
 class _TensorMerge:
-    """One tensor in every merge of a pass."""
+    """One tensor, or a part of it, in the merges of a batch."""
 
     def __init__(
         self,
         name: str,
-        count: int,
+        batch: ties_mask.Batch,
         inputs: Mapping[str, Tensor | AdaptedTensor],
         merges: Mapping[int, StreamedMerge],
         numbers: Mapping[int, Coefficients],
         reader: TensorReader,
         failed: dict[int, str],
         device: str,
+        masks: Mapping[ties_mask.Key, ties_mask.Mask],
     ) -> None:
-        self.name, self.count, self.inputs, self.merges, self.numbers = name, count, inputs, merges, numbers
-        self.reader, self.failed, self.device = reader, failed, device
-        self.masks: dict[ties_mask.Key, ties_mask.Mask] = {}
+        self.name, self.batch, self.inputs, self.merges, self.numbers = name, batch, inputs, merges, numbers
+        self.reader, self.failed, self.device, self.masks = reader, failed, device, masks
         self._lock = threading.Lock()
 
-    def build_masks(self, builder: ties_mask.MaskBuilder) -> None:
-        """The masks of ties; where a file ends early, the pass itself reports it."""
-        ties = [index for index, merge in self.merges.items() if merge.formula.method == "ties"]
-        formulas = [self.merges[index].formula for index in ties]
-        self.masks = builder.build(formulas, [self.numbers[index] for index in ties], self.inputs, self.count)
-
-    def merge_chunk(self, begin: int) -> None:
+    def merge_chunk(self, begin: int, size: int) -> None:
         """Read one chunk of every input, and write it of every merge."""
-        end = min(self.count, begin + CHUNK_SIZE)
+        end = min(self.batch.end, begin + size)
         values: dict[str, torch.Tensor] = {}
         problems: dict[str, str] = {}
         for reference, tensor in self.inputs.items():
@@ -146,7 +159,8 @@ class _TensorMerge:
                 values[reference] = self.reader.values(tensor, begin, end).float()
             except UserError as error:
                 problems[reference] = str(error)
-        masks = {key: ties_mask.chunk_of(mask, begin, end) for key, mask in self.masks.items()}
+        first = self.batch.begin
+        masks = {key: ties_mask.chunk_of(mask, begin - first, end - first) for key, mask in self.masks.items()}
         for index, merge in self.merges.items():
             if index in self.failed:
                 continue

@@ -1,13 +1,15 @@
 """The trimming step of TIES: which values of each task vector are kept, as a packed mask a model.
 
 Input: one tensor in the base and in each model. Output: masks of one bit a value. Memory stays below four times the largest
-tensor in float32, whatever the number of threads and models.
+tensor in float32, 16 bytes a value, whatever the number of threads and models: a search takes 8.25, the masks that are kept 4
+(32 of them; more models are computed in batches), and what threads hold of a chunk the rest.
 """
 
 import itertools
 import queue
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,9 +30,52 @@ SEARCH_BYTES = 8.25
 """Bytes a value that one search takes: magnitudes, indices, and packed masks."""
 
 
+MASK_BYTES = 4.0
+"""Bytes of masks at a time, a value of the largest tensor."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Merges of one tensor whose masks are kept together, for a part of the tensor."""
+
+    merges: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def batches(needed: Mapping[int, Collection[Key]], count: int, largest: int) -> list[Batch]:
+    """Batches of merges in which all masks take at most `MASK_BYTES` a value of the largest tensor.
+
+    A merge that alone needs more masks is computed part by part of the tensor; each part searches its masks anew.
+
+    Args:
+        needed: merge → its masks; none for other methods than TIES.
+        count: number of values of the tensor.
+        largest: that of the largest tensor.
+    """
+    most = max(1, int(MASK_BYTES * largest / max(1, (count + 7) // 8)))
+    found: list[tuple[list[int], set[Key]]] = []
+    for merge, masks in needed.items():
+        if not found or len(found[-1][1].union(masks)) > most:
+            found.append(([], set()))
+        found[-1][0].append(merge)
+        found[-1][1].update(masks)
+    result = []
+    for merges, together in found:
+        parts = max(1, -(-len(together) // most))
+        size = max(8, -(-count // (8 * parts)) * 8)
+        result += [Batch(tuple(merges), begin, min(count, begin + size)) for begin in range(0, count, size)]
+    return result
+
+
 def keys(formula: Formula, coefficients: Coefficients) -> list[Key]:
     """The masks that a TIES formula uses, one a model."""
     return [(str(formula.base), model, density) for model, density in zip(formula.models, coefficients.densities)]
+
+
+def stored_keys(formula: Formula, coefficients: Coefficients) -> list[Key]:
+    """The masks that are searched; a density of 1 or more has none."""
+    return [key for key in keys(formula, coefficients) if key[2] < 1] if formula.method == "ties" else []
 
 
 def chunk_of(mask: Mask, begin: int, end: int) -> torch.Tensor:
@@ -57,21 +102,23 @@ class MaskBuilder:
 
     def build(
         self,
-        formulas: Sequence[Formula],
-        coefficients: Sequence[Coefficients],
+        keys: Iterable[Key],
         inputs: Mapping[str, Tensor | AdaptedTensor],
         count: int,
+        begin: int,
+        end: int,
     ) -> dict[Key, Mask]:
-        """The masks of one tensor for every TIES formula; a density of 1 or more has none.
+        """Masks of one tensor, of its values begin … end.
 
         Args:
+            keys: of the masks (`stored_keys`).
             inputs: the tensor in each model.
             count: number of values of the merged tensor.
+            begin: a multiple of 8.
         """
-        needed = dict.fromkeys(
-            key for formula, numbers in zip(formulas, coefficients) for key in keys(formula, numbers) if key[2] < 1
-        )
-        available = self._limit - len(needed) * (count // 8)
+        needed = dict.fromkeys(keys)
+        part = slice(begin // 8, (end + 7) // 8)
+        available = self._limit - len(needed) * (part.stop - part.start)
         parallel = max(1, min(self._threads, len(needed), int(available / max(1, SEARCH_BYTES * count))))
         self._provide(parallel, count)
 
@@ -80,13 +127,14 @@ class MaskBuilder:
             try:
                 # A single search has the pool to itself, and reads with it.
                 pool = self._pool if parallel == 1 else None
-                return _mask(inputs[key[0]], inputs[key[1]], key[2], count, self._reader, workspace, pool)
+                mask = _mask(inputs[key[0]], inputs[key[1]], key[2], count, self._reader, workspace, pool)
+                return mask[part].copy() if part.stop - part.start < len(mask) else mask
             finally:
                 self._workspaces.put(workspace)
 
         if parallel == 1:
             return {key: search(key) for key in needed}
-        found = [mask for batch in _batches(needed, parallel) for mask in self._pool.map(search, batch)]
+        found = [mask for some in _groups_of(needed, parallel) for mask in self._pool.map(search, some)]
         return dict(zip(needed, found))
 
     def _provide(self, parallel: int, count: int) -> None:
@@ -110,10 +158,10 @@ class _Workspace:
         self.indices = np.empty(count, np.int32 if count < 2**31 else np.int64)
 
 
-def _batches(keys: Iterable[Key], size: int) -> Iterable[list[Key]]:
+def _groups_of(keys: Iterable[Key], size: int) -> Iterable[list[Key]]:
     iterator = iter(keys)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch
+    while group := list(itertools.islice(iterator, size)):
+        yield group
 
 
 def _mask(

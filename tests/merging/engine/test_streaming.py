@@ -14,7 +14,7 @@ from mergekit.merge import run_merge
 from mergekit.options import MergeOptions
 from safetensors.torch import load_file
 
-from agentmerge_hub.merging.engine import streaming
+from agentmerge_hub.merging.engine import streaming, ties_mask
 from agentmerge_hub.merging.inputs import tensor_reader
 from agentmerge_hub.merging.merge import merge_one
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
@@ -120,4 +120,7 @@ def test_the_streamed_methods_are_equal_to_the_bit(models: Path, data: st.DataOb
         chunk = data.draw(st.sampled_from([1000, 1 << 18]))
         patch.setattr(streaming, "CHUNK_SIZE", chunk)
         patch.setattr(tensor_reader, "CHUNK_SIZE", chunk)
+        patch.setattr(
+            ties_mask, "MASK_BYTES", data.draw(st.sampled_from([4.0, 0.125]))
+        )  # masks in one batch, or one each
         assert_equal(data.draw(configs(models)), models)
