@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.inputs import model_configs, peft_backend
+from agentmerge_hub.merging.inputs import model_configs, peft_backend, tokenizer_block
 from agentmerge_hub.merging.inputs.adapter import (
     AdaptedTensor,
     adapt,
@@ -19,10 +19,12 @@ from agentmerge_hub.merging.inputs.adapter import (
     is_adapter,
     is_plain,
 )
-from agentmerge_hub.merging.inputs.architecture import Architecture, architecture_of, is_buffer, is_head
+from agentmerge_hub.merging.inputs.architecture import Architecture, architecture_of, is_buffer, is_head, lookup
 from agentmerge_hub.merging.inputs.chat_templates import template_of
 from agentmerge_hub.merging.inputs.checkpoint import TOKENIZER_FILES, config_of, locate, read_json, tensors_of
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
+from agentmerge_hub.merging.inputs.tied_heads import check_heads, head_equals_embeddings
+from agentmerge_hub.merging.inputs.tokenizer_block import TokenizedModel
 from agentmerge_hub.merging.inputs.vocabulary import Rows, rows_of
 from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of, sliced_layers, tokenizer_source_of
 
@@ -46,6 +48,11 @@ class ModelInput:
     is_adapter: bool
     tensors: Mapping[str, Tensor | AdaptedTensor]
     config: Mapping[str, Any]
+
+    @property
+    def mergekit_folder(self) -> Path:
+        """Where mergekit finds config.json and the tokenizer."""
+        return self.base_folder if self.weights_folder == self.folder else self.weights_folder
 
 
 @dataclass(frozen=True)
@@ -110,16 +117,22 @@ def open_inputs(spec: Spec, scratch: Path | None, adapter_base: str | None = Non
     if tokenizer_source_of(spec.config) == "union" and not template_of(models[donor].folder):
         # mergekit builds a union on the base model's tokenizer; turns are those of a model that has a template.
         donor = next((name for name, model in models.items() if template_of(model.folder)), donor)
-    _check_templates(models, donor, base)
+    _check_templates(models, donor, base, spec.config.get("chat_template"))
     for name in TOKENIZER_FILES:
         if name.endswith(".json") and (models[donor].folder / name).is_file():
             read_json(models[donor].folder / name)
     architecture = architecture_of(configs[base], {name: tensor.shape for name, tensor in models[base].tensors.items()})
     models = _without_tied_heads(models, base, architecture)
+    check_heads(spec, models, architecture)
     for reference in references:
         _check_tensors(models[reference], models[base], architecture, rows)
     shapes = {name: _shape(tensor, architecture, rows) for name, tensor in models[base].tensors.items()}
     architecture = architecture_of(configs[base], {name: tensor.shape for name, tensor in models[base].tensors.items()})
+    if rows.aligned_by_mergekit:
+        sizes = {name: lookup(model.config, architecture.vocabulary_key) for name, model in models.items()}
+        tokenizer_block.check(
+            spec, {name: TokenizedModel(model.mergekit_folder, sizes[name] or 0) for name, model in models.items()}
+        )
     counts = sliced_layers(spec, architecture.layer_keys)
     return MergeInputs(models, base, donor, architecture, shapes, rows, counts)
 
@@ -187,8 +200,6 @@ def _without_tied_heads(
     extra = {name for found in names for name in found if not all(name in other for other in names)}
     if not extra or architecture.embeddings is None:
         return dict(models)
-    from agentmerge_hub.merging.inputs.tied_heads import head_equals_embeddings  # imports torch
-
     found = {}
     for reference, model in models.items():
         heads = extra & model.tensors.keys()
@@ -240,11 +251,15 @@ def _shape(tensor: Tensor | AdaptedTensor, architecture: Architecture, rows: Row
     return (rows.count, *tensor.shape[1:])
 
 
-def _check_templates(models: Mapping[str, ModelInput], donor: str, base: str) -> None:
+def _check_templates(models: Mapping[str, ModelInput], donor: str, base: str, chosen: str | None) -> None:
     expected = template_of(models[donor].folder)
     if not expected:
         raise UserError(
             f"{donor} has no chat template, and gives the tokenizer: set tokenizer_source to the instruct model"
+        )
+    if chosen not in (None, "auto") and chosen.strip() != expected:
+        raise UserError(
+            f"the spec's chat_template {chosen[:40]!r} is not that of {donor}, which the models were trained with: leave it out"
         )
     for reference, model in models.items():
         template = template_of(model.folder)

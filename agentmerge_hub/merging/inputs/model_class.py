@@ -19,3 +19,9 @@ def model_class(folder: Path) -> Any:
     if name not in dir(transformers):
         raise UserError(f"{folder}: transformers has no class {name}, which config.json names")
     return getattr(transformers, name)
+
+
+def missing_tensors(folder: Path) -> list[str]:
+    """Tensors that transformers misses when it loads a model, and would fill with random values; no weights are read."""
+    _, info = model_class(folder).from_pretrained(folder, device_map="meta", output_loading_info=True)
+    return sorted(info["missing_keys"])

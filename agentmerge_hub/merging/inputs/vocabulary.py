@@ -60,6 +60,8 @@ def rows_of(spec: Spec, folders: Mapping[str, Path], donor: str) -> Rows:
     trims = tokenizer_source_of(spec.config) is not None
     block: Any = spec.config.get("tokenizer")
     multiple = block.get("pad_to_multiple_of") if isinstance(block, dict) else None
+    if multiple is not None and (isinstance(multiple, bool) or not isinstance(multiple, int) or multiple < 1):
+        raise UserError(f"pad_to_multiple_of is {multiple!r}, and should be a whole number above 0")
     union = tokenizer_source_of(spec.config) == "union"
     if union or (isinstance(block, dict) and block.get("tokens")):
         return Rows(len(expected), None, True, trims)
@@ -90,6 +92,4 @@ def rows_of(spec: Spec, folders: Mapping[str, Path], donor: str) -> Rows:
         )
     if not multiple:
         return Rows(len(expected), len(expected) if trims else None, by_mergekit, trims)
-    if isinstance(multiple, bool) or not isinstance(multiple, int) or multiple < 1:
-        raise UserError(f"pad_to_multiple_of is {multiple!r}, and should be a whole number above 0")
     return Rows(len(expected), -(-len(expected) // multiple) * multiple, True, trims)

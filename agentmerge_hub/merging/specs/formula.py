@@ -90,6 +90,7 @@ def formula_of(spec: Spec) -> Formula | None:
         or not isinstance(config.get("base_model"), str)
         or (tokenizer and config.get("tokenizer_source"))
         or not set(tokenizer or {}) <= {"source"}
+        or None in (tokenizer or {}).values()
         or tokenizer_source_of(config) == "union"
         or config.get("chat_template") is not None
         or not set(shared) <= _SHARED[method]
@@ -198,6 +199,20 @@ def has_lists(config: Any) -> bool:
     return any(_is_by_layer(value) for value in own) or any(
         has_lists(value) for key, value in config.items() if key != "parameters"
     )
+
+
+def differing_parameter(config: Any, one: str, other: str) -> str | None:
+    """The first parameter of a mergekit configuration, at any level, that has other values for one tensor than for another,
+    both outside layers; None if there is none."""
+    if isinstance(config, list):
+        return next((key for entry in config if (key := differing_parameter(entry, one, other))), None)
+    if not isinstance(config, Mapping):
+        return None
+    parameters = config.get("parameters")
+    for key, value in parameters.items() if isinstance(parameters, Mapping) else ():
+        if _evaluate(value, one, 0.0) != _evaluate(value, other, 0.0):
+            return str(key)
+    return differing_parameter([value for key, value in config.items() if key != "parameters"], one, other)
 
 
 def _is_by_layer(value: Any) -> bool:

@@ -89,6 +89,10 @@ def _problem(error: Mapping[str, Any]) -> str:
     if "ConditionalParameter" in places:
         place = ".".join(places[: places.index("ConditionalParameter")])
         return f"{place} should be a number, a list of numbers, or entries with filter and value"
+    if places[:1] == ["tokenizer"] and "source" in places:
+        place = ".".join(places[: places.index("source") + 1])
+        more = ", kind: zero, or kind: model_token with a model" if "tokens" in places else ", union or base"
+        return f"{place} should be a model{more}"
     return f"{'.'.join(places) or 'the spec'}: {error['msg']}"
 
 

@@ -140,7 +140,12 @@ def _with_seed(text: str, seed: int) -> str:
 
 def references_of(spec: Spec) -> list[str]:
     """Every model a spec names, in the order of the file, each once; with the one that gives the tokenizer."""
-    return list(dict.fromkeys([*_references(spec.config), donor_of(spec)]))
+    return list(dict.fromkeys([*models_of(spec), donor_of(spec)]))
+
+
+def models_of(spec: Spec) -> list[str]:
+    """The models whose weights are merged, in the order of the file, each once."""
+    return list(dict.fromkeys(_references(spec.config)))
 
 
 def donor_of(spec: Spec) -> str:
