@@ -144,6 +144,13 @@ def test_layers_that_cannot_be_found(method: str, value: str | None) -> None:
         run(text=text)
 
 
+def test_a_tensor_that_mergekit_would_leave_out() -> None:
+    for role in LOCAL:
+        change(role, lambda weights: weights.update({"odd.7.weight": torch.ones(2)}))
+    with pytest.raises(UserError, match=r"mergekit could not merge: it would leave out odd\.7\.weight of \./\w+: task"):
+        run("slerp")
+
+
 def test_a_token_that_an_input_lacks() -> None:
     for name in ("base", "agent"):
         path = Path(name, "tokenizer.json")

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.engine.mergekit_process import run_command
+from agentmerge_hub.merging.engine.mergekit_process import LORA_CACHE, NOT_WHOLE, run_command
 from agentmerge_hub.merging.engine.streaming import is_finite
 from agentmerge_hub.merging.inputs.adapter import AdaptedTensor
 from agentmerge_hub.merging.inputs.checkpoint import tensors_of
@@ -39,13 +39,13 @@ def run(spec: Spec, out: Path, inputs: MergeInputs, *, shard_bytes: int) -> None
         (scratch / SPEC_FILE).write_text(yaml.safe_dump(with_links(spec.config, links)), encoding="utf-8")
         arguments = [SPEC_FILE, str(out.absolute()), "--quiet"]
         # The card that mergekit writes asks the Hub about every short path, and the merge fails without network.
-        arguments += ["--no-write-model-card", "--lora-merge-cache", "adapters", "--lora-merge-dtype", "float32"]
+        arguments += ["--no-write-model-card", LORA_CACHE, "adapters", "--lora-merge-dtype", "float32"]
         arguments += ["--out-shard-size", str(shard_bytes)]
         if spec.seed is not None:
             arguments += ["--random-seed", str(spec.seed)]
         code, printed = run_command(arguments, scratch)
     if code:
-        if source := _not_finite_input(inputs):
+        if code != NOT_WHOLE and (source := _not_finite_input(inputs)):
             raise UserError(f"{source} holds values that are not finite (NaN or infinity): it cannot be merged")
         for reference, link in links.items():
             printed = printed.replace(link, reference)

@@ -23,6 +23,11 @@ from typing import IO
 _ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 """The order of sets, and so of random numbers, is the same each time."""
 
+LORA_CACHE = "--lora-merge-cache"
+
+NOT_WHOLE = 3
+"""Exit status where mergekit would not merge every tensor (`mergekit_plan`); nothing was computed."""
+
 _LONGEST = 20_000
 """Characters of output that are kept, from its end."""
 
@@ -109,6 +114,8 @@ def _serve() -> None:
     os.dup2(2, 1)  # what an import prints is no reply
     from mergekit.scripts.run_yaml import main
 
+    from agentmerge_hub.merging.engine.mergekit_plan import problem
+
     for line in sys.stdin:
         folder, *arguments = json.loads(line)
         with tempfile.TemporaryFile() as log:
@@ -119,6 +126,10 @@ def _serve() -> None:
                     for descriptor in (1, 2):
                         os.dup2(log.fileno(), descriptor)
                     os.chdir(folder)
+                    lora_cache = arguments[arguments.index(LORA_CACHE) + 1] if LORA_CACHE in arguments else None
+                    if lora_cache and (sentence := problem(Path(arguments[0]), lora_cache)):
+                        print(sentence)
+                        raise SystemExit(NOT_WHOLE)
                     main(arguments)
                 except SystemExit as end:
                     code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
