@@ -29,7 +29,7 @@ from agentmerge_hub.records import LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, Sample
 from agentmerge_hub.tokenizer import ChatTokenizer
 from agentmerge_hub.traces.episode import NeedsMoreMemory, Unreadable
 from agentmerge_hub.traces.find import Found
-from agentmerge_hub.traces.limits import SHARED_EPISODE_BYTES, LimitExceeded, alone, time_limit
+from agentmerge_hub.traces.limits import LimitExceeded, alone, shared_bytes, time_limit
 
 KEYS = pa.schema(
     [
@@ -48,8 +48,8 @@ KEYS = pa.schema(
 )
 """Columns of partial tables that assemble.py needs and the dataset does not keep."""
 
-PART_BYTES = 2**28
-"""Bytes of tables after which the other episodes of a batch become another part: hostile ones can hold 256 MB of text each."""
+PART_BYTES = 2**26
+"""Bytes of tables after which the other episodes of a batch become another part: hostile ones can hold 150 MB of text each."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ def make_partial_tables(
     failed: Mapping[int, str] = MappingProxyType({}),
     started: Callable[[int], object] | None = None,
     first: int = 0,
+    max_bytes: int = shared_bytes(1),
 ) -> PartialTables:
     """Read, select, redact, render, fit and check a batch of episodes, or as many of them as fill a part.
 
@@ -119,6 +120,8 @@ def make_partial_tables(
         failed: number in the batch → why an episode is not processed again.
         started: is called with the number of each episode before it is read, and while it waits for memory.
         first: number of the episode to begin with.
+        max_bytes: memory that an episode may take beside those of other processes; one that needs more waits until no other such
+            episode is processed.
     """
     images = settings.has_screenshots
     statuses: list[EpisodeStatus] = []
@@ -132,9 +135,7 @@ def make_partial_tables(
                 raise Unreadable(failed[number])
             try:
                 with time_limit():
-                    rows = _process(
-                        read(found, settings.screenshots, SHARED_EPISODE_BYTES), settings, tokenizer, scanner
-                    )
+                    rows = _process(read(found, settings.screenshots, max_bytes), settings, tokenizer, scanner)
             except NeedsMoreMemory:
                 with alone(cache_folder() / "large-episode.lock", report), time_limit():
                     rows = _process(read(found, settings.screenshots), settings, tokenizer, scanner)

@@ -11,6 +11,7 @@ from typing import Any
 from agentmerge_hub.dataset.partial_tables import PartialTables
 from agentmerge_hub.dataset.workers import Batch, WorkerConfig
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.traces.limits import shared_bytes
 
 
 def run_on_ray(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tuple[Batch, PartialTables]]:
@@ -30,7 +31,7 @@ def run_on_ray(config: WorkerConfig, batches: list[Batch], workers: int) -> Iter
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     try:
         remote = ray.remote(_process)
-        shared = ray.put(_with_absolute_paths(config))
+        shared = ray.put(replace(_with_absolute_paths(config), max_bytes=shared_bytes(workers)))
         n_ahead = max(2 * workers, 2)
         pending = [remote.remote(shared, _absolute(batch)) for batch in batches[:n_ahead]]
         for index, batch in enumerate(batches):

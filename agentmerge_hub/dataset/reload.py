@@ -15,6 +15,7 @@ from agentmerge_hub.records import Episode, Message, Observation, Step
 from agentmerge_hub.traces.episode import read_episode
 from agentmerge_hub.traces.files import Refused
 from agentmerge_hub.traces.find import Found, find_episodes
+from agentmerge_hub.traces.limits import EPISODE_BYTES
 from agentmerge_hub.traces.png import read_png
 from agentmerge_hub.traces.screenshots import Screenshots, has_marks
 
@@ -76,12 +77,12 @@ def _episodes_of(root: Path, label: str) -> Iterable[StoredEpisode]:
                 start += n
 
 
-def read_input(found: Found, screenshots: Screenshots = "off", max_bytes: int | None = None) -> Episode:
+def read_input(found: Found, screenshots: Screenshots = "off", max_bytes: int = EPISODE_BYTES) -> Episode:
     """Read an episode from its traces or from a dataset.
 
     Args:
         screenshots: which to read with it. A dataset holds one screenshot a step, with marks or without them.
-        max_bytes: memory that reading traces may add; the limit of an episode if None.
+        max_bytes: memory that the work on an episode of traces may add.
 
     Raises:
         Unreadable: as traces.episode.

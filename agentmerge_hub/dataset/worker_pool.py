@@ -4,14 +4,14 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import connection, get_context
 from typing import Any
 
 from agentmerge_hub.dataset.partial_tables import PartialTables
 from agentmerge_hub.dataset.workers import Batch, WorkerConfig, prepare_process
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.traces.limits import EPISODE_SECONDS
+from agentmerge_hub.traces.limits import EPISODE_SECONDS, shared_bytes
 
 GRACE_SECONDS = 60
 """After its time limit an episode ends itself; its process is ended if it does not, as in a call into a library."""
@@ -26,6 +26,8 @@ class _Worker:
 
     process: Any
     pipe: connection.Connection
+    method: str
+    """``fork`` or ``spawn``."""
     batch: int | None = None
     episode: int | None = None
     since: float = 0.0
@@ -52,10 +54,12 @@ def run(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tu
         UserError: a worker reports one, or processes end before they reach an episode.
     """
     state = _State(batches, waiting=list(range(len(batches))))
-    method = _start_method(min(workers, len(batches)))
+    workers = min(workers, len(batches))
+    config = replace(config, max_bytes=shared_bytes(max(workers, 1)))
+    method = _start_method(workers)
     if method == "fork":
         config.load_tokenizer()
-    pool = [_start(config, method) for _ in range(min(workers, len(batches)))]
+    pool = [_start(config, method) for _ in range(workers)]
     try:
         while state.waiting or any(worker.batch is not None for worker in pool):
             _dispatch(pool, state)
@@ -87,7 +91,7 @@ def _start(config: WorkerConfig, method: str) -> _Worker:
     process = context.Process(target=_work, args=(theirs, config, inherited), daemon=True)  # type: ignore[attr-defined]  # of every context
     process.start()
     theirs.close()
-    return _Worker(process, ours)
+    return _Worker(process, ours, method)
 
 
 def _dispatch(pool: list[_Worker], state: _State) -> None:
@@ -134,7 +138,9 @@ def _replace(worker: _Worker, state: _State, config: WorkerConfig, stalled: bool
         if worker.episode is not None and (stalled or state.deaths[key] > 1):
             state.failed.setdefault(worker.batch, {})[worker.episode] = _STALLED if stalled else _ENDED
         state.waiting.insert(0, worker.batch)
-    return _start(config, "spawn")
+    return _start(
+        config, "spawn" if worker.episode is None else worker.method
+    )  # a copy may lack what it needs to begin
 
 
 def _work(pipe: connection.Connection, config: WorkerConfig, inherited: list[connection.Connection]) -> None:

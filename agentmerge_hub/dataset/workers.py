@@ -13,6 +13,7 @@ from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.tokenizer import ChatTokenizer
 from agentmerge_hub.traces.find import Found
+from agentmerge_hub.traces.limits import shared_bytes
 
 Batch = Sequence[Found]
 
@@ -26,6 +27,8 @@ class WorkerConfig:
     chat_template: Path | None = None
     chat_template_kwargs: str | None = None
     """A JSON object."""
+    max_bytes: int = shared_bytes(1)
+    """Memory that the work on an episode may add beside that of the other workers."""
 
     def process(
         self, batch: Batch, failed: Mapping[int, str] | None = None, started: Callable[[int], object] | None = None
@@ -34,7 +37,14 @@ class WorkerConfig:
         scanner, tokenizer, first = _scanner(tuple(self.settings.allow.items())), self.load_tokenizer(), 0
         while first < len(batch):
             part = make_partial_tables(
-                batch, self.settings, tokenizer, scanner, failed=failed or {}, started=started, first=first
+                batch,
+                self.settings,
+                tokenizer,
+                scanner,
+                failed=failed or {},
+                started=started,
+                first=first,
+                max_bytes=self.max_bytes,
             )
             first += len(part.episodes)
             yield part

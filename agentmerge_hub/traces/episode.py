@@ -10,9 +10,10 @@ from agentmerge_hub.traces import adp, atif, browsergym, cube, documents, sessio
 from agentmerge_hub.traces.files import Refused, size_text
 from agentmerge_hub.traces.find import Found, FoundIn
 from agentmerge_hub.traces.limits import (
-    DISTINCT_TEXT_BYTES,
-    EPISODE_HTML_BYTES,
-    EPISODE_TEXT_BYTES,
+    DISTINCT_SHARE,
+    EPISODE_BYTES,
+    HTML_SHARE,
+    TEXT_SHARE,
     LimitExceeded,
     memory_limit,
     time_limit,
@@ -29,22 +30,23 @@ class NeedsMoreMemory(Unreadable):
     """An episode that cannot be read within the given memory."""
 
 
-def read_episode(found: Found, screenshots: Screenshots = "off", max_bytes: int | None = None) -> Episode:
+def read_episode(found: Found, screenshots: Screenshots = "off", max_bytes: int = EPISODE_BYTES) -> Episode:
     """Read one episode.
 
     Args:
         screenshots: which to read with it; only AgentLab's and BrowserGym's folders have them beside the steps.
-        max_bytes: memory that reading may add; the limit of an episode if None.
+        max_bytes: memory that reading it and making its rows may add.
 
     Raises:
-        Unreadable: whatever is wrong with its files.
+        NeedsMoreMemory: if that is too little, and less than the limit of an episode.
+        Unreadable: whatever else is wrong with its files.
     """
     try:
-        with time_limit(), memory_limit() if max_bytes is None else memory_limit(max_bytes):
+        with time_limit(), memory_limit(max_bytes):
             episode = _read(found, screenshots)
-            _check_size(episode)
+            _check_size(episode, max_bytes)
             return episode
-    except UserError:
+    except (UserError, Unreadable):
         raise
     except (Refused, OutOfRange) as error:
         raise Unreadable(str(error) if isinstance(error, Refused) else f"{found.folder.name} {error}") from None
@@ -58,14 +60,20 @@ def read_episode(found: Found, screenshots: Screenshots = "off", max_bytes: int 
         ) from None
 
 
-def _check_size(episode: Episode) -> None:
+def _check_size(episode: Episode, max_bytes: int) -> None:
     html = sum(sys.getsizeof(step.observation.html) for step in episode.steps)
     texts = sum(sys.getsizeof(text) for step in episode.steps for text in _texts(step)) - html
-    if html > EPISODE_HTML_BYTES or texts > EPISODE_TEXT_BYTES:
-        name, limit = ("HTML", EPISODE_HTML_BYTES) if html > EPISODE_HTML_BYTES else ("text", EPISODE_TEXT_BYTES)
-        raise Refused(f"the episode holds more than {size_text(limit)} of {name}")
-    if texts > DISTINCT_TEXT_BYTES and _more_distinct_lines(episode, DISTINCT_TEXT_BYTES):
-        raise Refused(f"the episode holds more than {size_text(DISTINCT_TEXT_BYTES)} of different lines")
+    for kind, size, share in (("HTML", html, HTML_SHARE), ("text", texts, TEXT_SHARE)):
+        if size > share * max_bytes:
+            raise _too_large(kind, share, max_bytes)
+    limit = int(DISTINCT_SHARE * max_bytes)
+    if texts > limit and _more_distinct_lines(episode, limit):
+        raise _too_large("different lines", DISTINCT_SHARE, max_bytes)
+
+
+def _too_large(kind: str, share: float, max_bytes: int) -> Unreadable:
+    reason = f"the episode holds more than {size_text(int(share * max_bytes))} of {kind}"
+    return NeedsMoreMemory(reason) if max_bytes < EPISODE_BYTES else Unreadable(reason)
 
 
 def _more_distinct_lines(episode: Episode, limit: int) -> bool:

@@ -14,22 +14,25 @@ from filelock import BaseFileLock, FileLock, Timeout
 EPISODE_SECONDS = 300
 """Time to read one episode, or to turn it into rows. A long one takes seconds."""
 
-EPISODE_BYTES = 5 * 2**28
-"""Memory that reading one episode may add: a process stays below 2 GiB with it."""
+EPISODE_BYTES = 3 * 2**28
+"""Memory that the work on one episode may add, when no other process of the user works on such a large one."""
 
-SHARED_EPISODE_BYTES = 2**29
-"""Memory with which episodes are read side by side. One that needs more is read while no other process of the user reads such a
-one, so that the sum over processes is bounded too."""
+SHARED_BYTES, MIN_SHARED_BYTES = 2**29, 2**26
+"""Memory that the other processes together may add meanwhile, and the least that each of them may. With the 0.3 GiB of each
+process a build on two cores stays below 2 GiB, whatever its traces hold."""
 
 EPISODE_FILE_BYTES = 2 * 2**30
 """Bytes of an episode's files together. Two hundred steps with screenshots take 0.6 GB."""
 
-EPISODE_TEXT_BYTES, EPISODE_HTML_BYTES = 256 * 2**20, 384 * 2**20
-"""Memory of an episode's texts, and of its HTML, which most prompts do not show. Both are copied on their way to rows. A hundred
-long pages take 30 MB, and 150 MB of HTML."""
+TEXT_SHARE, HTML_SHARE, DISTINCT_SHARE = 0.2, 0.3, 0.04
+"""Shares of an episode's memory that its texts may take, its HTML, which most prompts do not show, and the distinct lines of its
+texts. Texts are copied on their way to rows, and redaction takes 25 bytes for each of a distinct line. A hundred long pages take
+30 MB, 150 MB of HTML, and share most lines."""
 
-DISTINCT_TEXT_BYTES = 64 * 2**20
-"""Memory of the distinct lines of an episode's texts. Redaction takes 25 bytes for each; pages of a run share most lines."""
+
+def shared_bytes(n_processes: int) -> int:
+    """Memory that the work on an episode may add beside the work of other processes on theirs."""
+    return max(SHARED_BYTES // n_processes, MIN_SHARED_BYTES)
 
 
 class LimitExceeded(Exception):

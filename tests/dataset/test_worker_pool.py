@@ -64,10 +64,9 @@ def build_beside_another(folder: Path, tokenizer: Path) -> tuple[list[bool], int
     os.environ["AGENTMERGE_CACHE"] = str(folder)
     write_episode(folder / "t", "miniwob.click-dialog", 1, name="a small one")
     write_episode(folder / "t", "miniwob.click-dialog", 2, name="large", obs={"blob": os.urandom(24 * 2**20)})
-    partial_tables.SHARED_EPISODE_BYTES = 48 * 2**20
     reported: list[int] = []
     found = find_episodes([folder / "t"])
-    config = WorkerConfig(Settings(), str(tokenizer))
+    config = WorkerConfig(Settings(), str(tokenizer), max_bytes=48 * 2**20)
     list(config.process(found[:1]))  # imports take memory too
     other = Thread(target=hold, args=(folder / "large-episode.lock", 2.0))
     other.start()

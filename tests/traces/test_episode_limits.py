@@ -10,7 +10,7 @@ from trace_folders import ARGS, DONE, STEP
 
 from agentmerge_hub.dataset.part_cache import episode_key
 from agentmerge_hub.traces import documents, episode, limits
-from agentmerge_hub.traces.episode import Unreadable, read_episode
+from agentmerge_hub.traces.episode import NeedsMoreMemory, Unreadable, read_episode
 from agentmerge_hub.traces.find import Found, find_episodes
 
 
@@ -22,24 +22,26 @@ def write(folder: Path, pages: list[dict[str, str]]) -> Found:
     ("pages", "reason"),
     [
         ([{"axtree_txt": "a" * 3000}] * 10, "the episode holds more than 20,480 bytes of text"),
-        ([{"pruned_html": "a" * 3000}] * 20, "the episode holds more than 40,960 bytes of HTML"),
-        ([{"axtree_txt": "\n".join(f"line {n} {i}" for i in range(300))} for n in range(4)], "more than 10,240 bytes of different lines"),
+        ([{"pruned_html": "a" * 3000}] * 20, "the episode holds more than 30,720 bytes of HTML"),
+        ([{"axtree_txt": "\n".join(f"line {n} {i}" for i in range(300))} for n in range(4)], "more than 4,096 bytes of different lines"),
         ([{"axtree_txt": "a line\n" * 300} for _ in range(6)], None),
-        ([{"axtree_txt": "x", "pruned_html": "a" * 3000} for _ in range(10)], None),
+        ([{"axtree_txt": "x", "pruned_html": "a" * 3000} for _ in range(9)], None),
     ],
 )  # fmt: skip
 def test_the_texts_of_an_episode_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: list[dict[str, str]], reason: str | None
 ) -> None:
-    monkeypatch.setattr(episode, "EPISODE_TEXT_BYTES", 20 * 2**10)
-    monkeypatch.setattr(episode, "EPISODE_HTML_BYTES", 40 * 2**10)
-    monkeypatch.setattr(episode, "DISTINCT_TEXT_BYTES", 10 * 2**10)
     found = write(tmp_path / "a", pages)
-    if reason is None:
-        assert len(read_episode(found).steps) == len(pages)
-    else:
-        with pytest.raises(Unreadable, match=reason):
-            read_episode(found)
+    size = 100 * 2**10  # far less than Python's own blocks of memory, which are not counted here
+    monkeypatch.setattr(episode, "memory_limit", lambda limit: limits.memory_limit())
+    for limit, error in ((size, Unreadable), (2 * size, NeedsMoreMemory)):
+        monkeypatch.setattr(episode, "EPISODE_BYTES", limit)
+        if reason is None:
+            assert len(read_episode(found, max_bytes=size).steps) == len(pages)
+        else:
+            with pytest.raises(Unreadable, match=reason) as refused:
+                read_episode(found, max_bytes=size)
+            assert type(refused.value) is error
 
 
 def test_files_beyond_the_limit_are_neither_read_nor_hashed(tmp_path: Path) -> None:
@@ -61,11 +63,10 @@ def test_files_beyond_the_limit_are_neither_read_nor_hashed(tmp_path: Path) -> N
 
 def read_within_64_mib(folder: Path) -> str:
     """Why a document is not read, in a process that has no memory to spare yet."""
-    for module in (documents, episode):
-        module.memory_limit = partial(limits.memory_limit, 64 * 2**20)
+    documents.memory_limit = partial(limits.memory_limit, 64 * 2**20)
     (found,) = find_episodes([folder])
     with pytest.raises(Unreadable) as refused:
-        read_episode(found)
+        read_episode(found, max_bytes=64 * 2**20)
     return str(refused.value)
 
 
