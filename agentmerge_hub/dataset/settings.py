@@ -146,6 +146,10 @@ def read_settings(**values: Any) -> Settings:
     except UserError as error:
         raise UserError(f"--window and --answer: {error}") from None
     _check_options(settings)
+    for name in settings.flags:
+        if name not in Flags.model_fields:
+            similar = difflib.get_close_matches(name, Flags.model_fields, 3) or sorted(Flags.model_fields)
+            raise UserError(f"--flag {name}: rendered prompts have no such flag: use one of {', '.join(similar)}")
     try:
         settings.rendering_flags({}, thinking=True)
     except ValidationError as error:

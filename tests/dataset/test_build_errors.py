@@ -23,7 +23,18 @@ from agentmerge_hub.errors import UserError
         (["{traces}", "--agent", "expert-advance"], "--agent expert-advance: .* e.g. expert-advanced"),
         (["{traces}", "--hold-out-task", "click-test"], "--hold-out-task click-test: .* e.g. miniwob.click-dialog"),
         (["{traces}", "--validation-task", "mine"], "--validation-task mine: no episode of the traces is of this task"),
-        (["{traces}", "--flag", "use_htm=true"], "use_htm"),
+        (
+            ["{traces}", "--flag", "use_htm=true"],
+            "--flag use_htm: rendered prompts have no such flag: use one of use_html",
+        ),
+        (
+            ["{traces}", "--flag", "extract_coords=both"],
+            "--flag extract_coords: .* no such flag: use one of action_space",
+        ),
+        (
+            ["{traces}", "--flag", "filter_visible_elements_only=true"],
+            "--flag filter_visible_elements_only: .* no such flag",
+        ),
         (["{traces}", "--inter-seeds", "many"], "--inter-seeds many"),
         (["{traces}", "--allow", "email"], "write WHAT=REASON"),
     ],

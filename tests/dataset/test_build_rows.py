@@ -59,6 +59,14 @@ def test_cot_and_no_cot_are_equally_large_per_task(tmp_path: Path, tokenizer_fol
         "no_cot": 4,
     }
     assert {row["task"] for row in rows(tmp_path / "out", "no_cot")} == {"miniwob.click-dialog"}
+    options = ("--tokenizer", tokenizer_folder, "--inter-share", 0, "--rebuild-prompts")
+    run("build", tmp_path / "t", "-o", tmp_path / "out", *options)
+    steps = {
+        name: [(row["episode_id"], row["step"]) for row in rows(tmp_path / "out", name)] for name in ("cot", "no_cot")
+    }
+    assert (
+        len(steps["cot"]) == 9 and steps["cot"] == steps["no_cot"]
+    )  # each step that had a thought, with and without it
 
 
 @pytest.mark.parametrize("thought", ["The goal names OK. I click it.", "Click OK.", ""])
