@@ -49,6 +49,20 @@ def test_an_export_is_read_back_as_it_was(dataset: Path, tmp_path: Path, name: s
     assert len(back) == 3 and back == there
 
 
+def test_a_dataset_of_an_export_has_the_rows_of_the_dataset_of_the_traces(
+    dataset: Path, tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTMERGE_CACHE", str(tmp_path / "cache"))
+    export(dataset, tmp_path / "exported", "adp")
+    run("build", tmp_path / "exported", "-o", tmp_path / "again", "--tokenizer", tokenizer_folder)
+    for config in ("all", "cot", "no_cot", "episodes"):
+        there, again = (
+            sorted((row | {"sample_id": "", "episode_id": ""} for row in rows(folder, config)), key=json.dumps)
+            for folder in (dataset, tmp_path / "again")
+        )
+        assert there == again and there
+
+
 def test_an_export_to_atif_is_valid_there(dataset: Path, tmp_path: Path) -> None:
     export(dataset, tmp_path / "out", "atif")
     for path in sorted((tmp_path / "out").glob("[0-9a-f]*.json")):
