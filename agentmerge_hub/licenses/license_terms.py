@@ -4,9 +4,11 @@ model_licenses.py maps models to licenses. This is no legal advice. Each entry w
 names the clause.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from agentmerge_hub.licenses.hub_ids import HUB_IDS
 from agentmerge_hub.licenses.model_licenses import UNKNOWN
 
 _META = "https://www.llama.com/{}/{}/"
@@ -168,9 +170,16 @@ LICENSES = {
 
 
 def ordered(ids: Iterable[str]) -> list[License]:
-    """Licenses, non-permissive ones first. An id that is not in the table counts as a Hub identifier without conditions."""
-    licenses = [LICENSES.get(id) or License(id, id, "") for id in set(ids) - {"", UNKNOWN}]
+    """Licenses, non-permissive ones first. An id that is not in the table has no conditions that are known here; one that the Hub
+    does not know either is ``other`` with that name."""
+    others = {id: License(id, id, "", hub="" if id in HUB_IDS else "other") for id in set(ids) - {"", UNKNOWN}}
+    licenses = [LICENSES.get(id) or license for id, license in others.items()]
     return sorted(licenses, key=lambda license: (license.permissive, license.id))
+
+
+def is_license_id(name: str) -> bool:
+    """Whether a text has the form of the Hub's license identifiers and of its ``license_name``."""
+    return re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", name) is not None
 
 
 def dataset_notices(ids: Iterable[str]) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import content_hash
-from agentmerge_hub.licenses.license_terms import LICENSES, License, ordered
+from agentmerge_hub.licenses.license_terms import LICENSES, License, is_license_id, ordered
 from agentmerge_hub.licenses.license_texts import differences, identify
 from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
 from agentmerge_hub.publishing.cards.model_card import Input
@@ -38,7 +38,11 @@ def terms_of(
         replayed_under: the license of the instructions that were replayed in training.
     """
     terms: Terms = {}
-    findings = []
+    findings = [
+        f"{option} {value!r} is no license as the Hub writes it: use its identifier, e.g. cc-by-4.0"
+        for option, value in (("--license", declared), ("--replay-license", replayed_under))
+        if value and not is_license_id(value)
+    ]
     for model in base_models:
         known = license_of(model)
         known = declared if known == UNKNOWN and declared else known

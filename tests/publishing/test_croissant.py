@@ -19,6 +19,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_column_of_every_config_is_described(folder: Path) -> None:
     described = json.loads((folder / FILE).read_text())
+    assert "{%" not in (folder / FILE).read_text() and described["inLanguage"] == "en"
     assert described["license"] == ["https://www.apache.org/licenses/LICENSE-2.0"]
     for records in described["recordSet"]:
         files = next(d for d in described["distribution"] if d["@id"] == f"{records['@id']}-files")

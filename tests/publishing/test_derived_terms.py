@@ -6,7 +6,7 @@ import pytest
 from license_copies import license_copy
 
 from agentmerge_hub.licenses.license_terms import dataset_notices, metadata
-from agentmerge_hub.publishing.derived_terms import check_license_files, check_terms, notice
+from agentmerge_hub.publishing.derived_terms import check_license_files, check_terms, notice, terms_of
 
 
 def test_a_gemma_goes_with_its_terms() -> None:
@@ -60,6 +60,14 @@ def test_two_licenses_want_two_copies() -> None:
 )
 def test_a_dataset_says_what_learning_from_it_asks(license: str, said: str) -> None:
     assert [said in told for told in dataset_notices([license, "apache-2.0"])] == [True]
+
+
+def test_a_license_that_the_hub_does_not_know_is_other_with_its_name() -> None:
+    assert metadata({"acme-terms": ["acme/base"]}) == {"license": "other", "license_name": "acme-terms"}
+    assert metadata({"bsd-3-clause": ["acme/base"]}) == {"license": "bsd-3-clause"}
+    content = {"stage": "sft", "inputs": {}, "config": {}}
+    _, findings = terms_of(["acme/base"], [], content, None, "My own terms")
+    assert "--license 'My own terms' is no license as the Hub writes it" in findings[0]
 
 
 def test_a_license_file_is_the_text_of_a_license_that_the_card_names() -> None:

@@ -67,6 +67,7 @@ def test_a_license_that_contradicts_the_derived_one_is_refused(tmp_path, derived
     ("metadata", "sentence"),
     [
         ("license: my-terms", "'my-terms', which is no license of the Hub"),
+        ("license: [mit, apache-2.0]", "['mit', 'apache-2.0'], which is no license of the Hub"),
         ("license: unknown", "'unknown', which is no license of the Hub"),
         ("license: other", "without a license_name"),
         ("license: other\nlicense_name: My Terms", "without a license_name of lower-case letters"),

@@ -5,6 +5,7 @@ that a downloaded folder reads without a network. The same data give the same by
 """
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,9 @@ def _citation() -> str:
 
 
 def _limits() -> list[str]:
-    """The known limits of the card."""
+    """The known limits of the card, without what depends on a review, which can follow."""
     text = (data_folder("dataset_card") / "limits.md").read_text(encoding="utf-8")
+    text = re.sub(r"\{% if .*?\{% endif %\}", "", text, flags=re.DOTALL)
     return [" ".join(limit.split()) for limit in text.removeprefix("- ").split("\n- ")]
 
 

@@ -23,6 +23,16 @@ FIRST_RELEASE = "v1.0.0"
 """A push writes the tag of its release in place of it."""
 _TAGS = ("agentmerge", "web-agents", "browsergym")
 _STAGE_TAGS = {"merge": ("mergekit", "merge"), "graft": ("merge",), "sft": ("trl", "sft"), "preference": ("trl",)}
+_ROLES = {
+    "base": "the base model",
+    "instruct": "the instruct model that was made of the base model",
+    "agent": "the base model after training on traces",
+    "adapter": "an adapter that was trained on traces",
+    "model": "the model that training started from",
+    "reference": "the model whose log-probabilities preference training compares with",
+    "replay": "instructions that were mixed into the traces",
+}
+"""Meaning of the roles of inputs for readers."""
 _COMMENT_LINES = 3
 """Leading comment lines of a spec: formula, use, inputs."""
 
@@ -129,6 +139,7 @@ def model_card(repository: Repository, model: Model) -> str:
         spec=model.spec.strip(),
         config=config,
         pin=FIRST_RELEASE,
+        roles={role: _ROLES[role] for role in (entry.role for entry in model.inputs) if role in _ROLES},
         code=_code(model.manifest["stage"]),
         example=model.example,
         gguf=model.gguf,
