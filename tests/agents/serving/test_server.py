@@ -57,6 +57,9 @@ def test_a_folder_that_cannot_be_served_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match="has no chat template: copy the instruct model's"):
         check_model_folder(str(tmp_path))
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match="holds a full model and an adapter_config.json"):
+        check_model_folder(str(tmp_path))
 
 
 def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
