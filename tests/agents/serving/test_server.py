@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_served_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no chat template: copy the instruct model's"):
         check_model_folder(str(tmp_path))
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(UserError, match="holds a full model and an adapter_config.json"):
+    with pytest.raises(UserError, match=r"holds a full model and an adapter_config\.json"):
         check_model_folder(str(tmp_path))
 
 
