@@ -190,6 +190,7 @@ def add_template(merged: Path) -> None:
         (lambda merged: change_json(merged / "config.json", _attn_implementation="eager"), "config.json has _attn_imple"),
         (lambda merged: change_json(merged / "config.json", rope_theta=3.0), "config.json has rope_theta 3.0, which none"),
         (lambda merged: change_json(merged / "config.json", configuration_files=["config.4.json"]), "configuration_files"),
+        (lambda merged: change_json(merged / "config.json", architectures=5), "config.json has architectures 5, and"),
         (lambda merged: change_json(merged / "config.json", torch_dtype="float64"), "says torch_dtype float64, and the"),
         (
             lambda merged: change_json(merged / "tokenizer_config.json", split_special_tokens=True, auto_map={"a": "b"}),
@@ -209,7 +210,7 @@ def add_template(merged: Path) -> None:
     ],
     ids=["config", "eos", "dtype", "generation", "tokenizer", "special token", "code", "weights", "processor",
          "quantization", "remote code", "tokenizer settings", "tokenizer class", "tool template", "hidden code", "kernel",
-         "internal kernel", "older key", "another config", "older dtype", "tokenizer code", "truncation", "vocabulary",
+         "internal kernel", "older key", "another config", "class", "older dtype", "tokenizer code", "truncation", "vocabulary",
          "other loaders", "link", "metadata"],
 )  # fmt: skip
 def test_every_file_is_compared_with_the_inputs(merged: Path, change: Callable[[Path], object], said: str) -> None:
@@ -229,10 +230,13 @@ def test_notes_beside_inputs_and_a_finished_card_change_nothing(merged: Path) ->
         Path("base", name).write_bytes(b"other")
     (merged / "figure.png").write_bytes(b"")
     (merged / "README.md").write_text("# A merge\n\nEvaluated on validation tasks.")
+    change_json(merged / "config.json", transformers_version="4.0")
+    manifest.update_output(merged, "config.json")
     verdict = verify(merged, {}, reply=False)
     claims = ("agentmerge_hub", "run", "versions")
     assert not verdict.first
-    assert verdict.unchecked == ("README.md", "figure.png", *(f"manifest.json: {claim}" for claim in claims))
+    files = ("README.md", "figure.png", "config.json: transformers_version 4.0")
+    assert verdict.unchecked == (*files, *(f"manifest.json: {claim}" for claim in claims))
 
 
 def test_further_templates_are_merged_and_compared(here: Path) -> None:
@@ -278,6 +282,8 @@ def test_what_the_manifest_claims_is_compared(merged: Path) -> None:
         (content | {"stage": "sft"}, "says stage sft"),
         (content | {"inputs": {role: content["inputs"][role] for role in ("base", "instruct")}}, "not name the agent"),
         (content | {"versions": []}, "its manifest has no `versions`"),
+        (content | {"outputs": {}}, r"its manifest does not list config\.json"),
+        (content | {"agentmerge_hub": ["1"]}, "says agentmerge_hub = 1, which is no text"),
     ):
         (merged / manifest.NAME).write_text(json.dumps(changed))
         with pytest.raises(UserError, match=said):

@@ -5,6 +5,7 @@ Every key counts, also those that transformers' class does not define: they can 
 
 import json
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,25 @@ def generation_findings(folder: Path, inputs: MergeInputs) -> list[str]:
         return [f"{GENERATION} is missing"] if source.is_file() else []
     if not source.is_file():
         return [f"{GENERATION} is in none of its inputs"]
-    found, expected = (_without_names(read_json(path)) for path in (folder / GENERATION, source))
-    keys = sorted(key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
+    keys = different_keys(read_json(folder / GENERATION), read_json(source))
     return [f"{GENERATION} has other values than that of {inputs.donor}: {', '.join(keys)}"] if keys else []
 
 
-def _without_names(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in content.items() if key not in (*_NAMES, "_from_model_config")}
+def different_keys(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """Keys whose values differ as JSON: ``true`` is not 1, and a key that is not there is not ``null``."""
+    return sorted(key for key in found.keys() | expected.keys() if not _same(found, expected, key))
+
+
+def _same(found: Mapping[str, Any], expected: Mapping[str, Any], key: str) -> bool:
+    one, other = found.get(key, _MISSING), expected.get(key, _MISSING)
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
+def foreign_version(folder: Path, inputs: MergeInputs) -> list[str]:
+    """The transformers_version of config.json as a claim that is not checked, unless it is the base model's or the one here."""
+    found = config_of(folder).get("transformers_version")
+    known = (inputs.models[inputs.base].config.get("transformers_version"), version("transformers"))
+    return [] if found in known else [f"config.json: transformers_version {plain(found)}"]
 
 
 def _dtype(folder: Path) -> str:
@@ -86,7 +99,7 @@ def _differences(found: Mapping[str, Any], expected: Mapping[str, Any], where: s
         ours, theirs = (read, read_expected) if key in read or key in read_expected else (raw, raw_expected)
         value, right = ours.get(key, _MISSING), theirs.get(key, _MISSING)
         last = key.rpartition(".")[2]
-        if last in _NAMES or key in _DTYPES or value == right:
+        if last in _NAMES or key in _DTYPES or _same(ours, theirs, key):
             continue
         if last in _DTYPES and value in (_MISSING, None, found.get("dtype")):
             continue  # of a nested config: the type that the weights have

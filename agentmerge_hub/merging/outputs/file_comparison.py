@@ -17,8 +17,13 @@ from agentmerge_hub.content_hash import is_hidden
 from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, INDEX, read_json, tensors_of, weight_files
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
+from agentmerge_hub.merging.inputs.model_configs import plain
 from agentmerge_hub.merging.outputs import tokenizer_comparison
-from agentmerge_hub.merging.outputs.config_comparison import config_findings, generation_findings
+from agentmerge_hub.merging.outputs.config_comparison import (
+    config_findings,
+    foreign_version,
+    generation_findings,
+)
 from agentmerge_hub.merging.outputs.model_files import PROCESSOR_FILES
 from agentmerge_hub.merging.specs.spec import SPEC_FILE
 
@@ -70,10 +75,14 @@ def unchecked_files(folder: Path, inputs: MergeInputs) -> list[str]:
     names = [f"{path.parts[0]}/" if path.parts[0].startswith(".") and path.parts[1:] else str(path) for path in others]
     index = read_json(folder / INDEX).get("metadata") if (folder / INDEX).is_file() else None
     claimed = index.get("mergekit_version") if isinstance(index, dict) else None
-    return [
-        *dict.fromkeys(names),
-        *([f"mergekit_version of {INDEX}"] if claimed not in (None, version("mergekit")) else []),
-    ]
+    claims = [f"{INDEX}: mergekit_version {plain(claimed)}"] if claimed not in (None, version("mergekit")) else []
+    return [*dict.fromkeys(names), *foreign_version(folder, inputs), *claims]
+
+
+def compared_files(folder: Path, inputs: MergeInputs) -> set[str]:
+    """Names of the files of a merged model that are compared, without its manifest."""
+    known = _known(folder, inputs) - {manifest.NAME}
+    return {name for name in known if (folder / name).is_file()}
 
 
 def _processor(folder: Path, inputs: MergeInputs) -> list[str]:

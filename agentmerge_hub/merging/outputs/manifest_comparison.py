@@ -13,10 +13,11 @@ from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.model_configs import plain
 from agentmerge_hub.merging.outputs import provenance
+from agentmerge_hub.merging.outputs.config_comparison import different_keys
+from agentmerge_hub.merging.outputs.file_comparison import compared_files
 from agentmerge_hub.merging.specs.spec import SPEC_FILE, Spec
 
 _KEYS = {"stage", "agentmerge_hub", "inputs", "config", "counts", "outputs", "versions", "run"}
-_RUN = {"finished", "seconds"}
 _NOT_CHECKED = ("agentmerge_hub", "run", "versions")
 """When, how long and with which programs a merge was made: nothing here can show it."""
 
@@ -51,11 +52,12 @@ def compare(folder: Path, written: Spec, spec: Spec, inputs: MergeInputs) -> Man
         report.wrong.append(f"its manifest says stage {content['stage']}, and not {provenance.STAGE}")
     for where, found, known in (
         ("its manifest", content, _KEYS),
-        ("`run` of its manifest", content["run"], _RUN),
+        ("`run` of its manifest", content["run"], {"finished", "seconds"}),
         ("`versions` of its manifest", versions, {"python", *manifest.PACKAGES}),
         ("`counts` of its manifest", content["counts"], {"tensors", "parameters", "reply"}),
     ):
         report.wrong += [f"{where} has {key}, which no merge writes" for key in sorted(found.keys() - known)]
+    report.wrong += _wrong_types(content, versions)
     _compare_inputs(content["inputs"], written, spec, inputs, report)
     _compare_config(content["config"], spec, inputs, report)
     claimed = content["config"].get("mergekit")
@@ -72,7 +74,23 @@ def compare(folder: Path, written: Spec, spec: Spec, inputs: MergeInputs) -> Man
         size = (folder / name).stat().st_size if (folder / name).is_file() else None
         if name != "README.md" and (entry.keys() != {"sha256", "bytes"} or entry["bytes"] != size):
             report.wrong.append(f"its manifest says {name} has {entry.get('bytes')} bytes, and it has {size}")
+    listed = content["outputs"].keys()
+    report.wrong += [f"its manifest does not list {name}" for name in sorted(compared_files(folder, inputs) - listed)]
     return report
+
+
+def _wrong_types(content: Mapping[str, Any], versions: Mapping[str, Any]) -> Iterator[str]:
+    """What is said, without being checked, in another type than a merge writes."""
+    texts = {"agentmerge_hub": content.get("agentmerge_hub"), "run.finished": content["run"].get("finished")}
+    texts |= {f"versions.{package}": value for package, value in versions.items()}
+    if content["counts"].get("reply") is not None:
+        texts["counts.reply"] = content["counts"]["reply"]
+    for key, value in texts.items():
+        if not isinstance(value, str):
+            yield f"its manifest says {key} = {plain(value)}, which is no text"
+    seconds = content["run"].get("seconds")
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0):
+        yield f"its manifest says run.seconds = {plain(seconds)}, which is no duration"
 
 
 def compare_reply(folder: Path, reply: str | None) -> list[str]:
@@ -130,16 +148,11 @@ def _different_lineage(role: str, path: Path, recorded: Mapping[str, Any], entry
     claimed, right = _without_names(recorded), _without_names(entry)
     if claimed.keys() == {"sha256"}:
         return
-    for key in sorted(claimed.keys() | right.keys()):
-        if claimed.get(key) != right.get(key):
-            yield (
-                f"its manifest says {key} = {plain(claimed.get(key))} of the {role} model, and "
-                + (
-                    f"{path / manifest.NAME} {plain(right.get(key))}"
-                    if len(right) > 1
-                    else f"{path} has no {manifest.NAME}"
-                )
-            )
+    for key in different_keys(claimed, right):
+        there = (
+            f"{path / manifest.NAME} {plain(right.get(key))}" if len(right) > 1 else f"{path} has no {manifest.NAME}"
+        )
+        yield f"its manifest says {key} = {plain(claimed.get(key))} of the {role} model, and {there}"
 
 
 def _without_names(entry: Any) -> Any:

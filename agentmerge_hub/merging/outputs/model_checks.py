@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.inputs.architecture import architecture_of, lookup
+from agentmerge_hub.merging.inputs.architecture import Architecture, lookup
 from agentmerge_hub.merging.inputs.chat_templates import default_template
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, config_of, read_json, tensors_of
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.model_class import model_class
+from agentmerge_hub.merging.inputs.model_configs import plain
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
 from agentmerge_hub.merging.inputs.vocabulary import vocabulary
 
@@ -28,12 +29,15 @@ def findings(folder: Path, inputs: MergeInputs, *, by_mergekit: bool) -> list[st
     Args:
         by_mergekit: mergekit made it, which may store other tensors than its inputs (fused experts).
     """
+    named, expected = config_of(folder).get("architectures"), inputs.models[inputs.base].config["architectures"]
+    if named != expected:
+        return [f"config.json has architectures {plain(named)}, and the inputs give {plain(expected)}"]
     tensors = tensors_of(folder)
     if by_mergekit and _stored_otherwise(tensors, inputs):
         wrong = _not_loadable(folder)
     else:
         wrong = _shapes(tensors, inputs.shapes)
-    return [*wrong, *_rows(folder, tensors), *_tokenizer(folder, inputs)]
+    return [*wrong, *_rows(folder, tensors, inputs.architecture), *_tokenizer(folder, inputs)]
 
 
 def _stored_otherwise(tensors: Mapping[str, Tensor], inputs: MergeInputs) -> bool:
@@ -61,13 +65,11 @@ def _not_loadable(folder: Path) -> list[str]:
     return wrong + [f"{found[0]} has another shape" for found in info["mismatched_keys"]]
 
 
-def _rows(folder: Path, tensors: Mapping[str, Tensor]) -> list[str]:
-    config = config_of(folder)
-    architecture = architecture_of(config, {name: tensor.shape for name, tensor in tensors.items()})
-    size = lookup(config, architecture.vocabulary_key)
+def _rows(folder: Path, tensors: Mapping[str, Tensor], architecture: Architecture) -> list[str]:
+    size = lookup(config_of(folder), architecture.vocabulary_key)
     return [
-        f"config.json says {architecture.vocabulary_key} {size}, {name} has {tensors[name].shape[0]} rows"
-        for name in sorted(architecture.vocabulary)
+        f"config.json says {architecture.vocabulary_key} {plain(size)}, {name} has {tensors[name].shape[0]} rows"
+        for name in sorted(architecture.vocabulary & tensors.keys())
         if size is not None and tensors[name].shape[0] != size
     ]
 

@@ -7,6 +7,7 @@ from typing import Any
 from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_FILES, read_json
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
+from agentmerge_hub.merging.outputs.config_comparison import different_keys
 
 FILES = tuple(name for name in TOKENIZER_FILES if name != GENERATION)
 
@@ -54,14 +55,14 @@ def _differences(folder: Path, source: Path, donor: Path) -> Iterator[str]:
     }
     for name in [*FILES, *sorted(templates)]:
         found, expected = (_content(place / name) for place in (folder, source))
-        if found == expected or (found is None and name in _NOT_COPIED):
+        if found is expected or (found is None and name in _NOT_COPIED):
             continue
         if found is None or expected is None:
             yield f"{name} is missing" if found is None else f"{name} is in none of its inputs"
         elif isinstance(found, dict) and isinstance(expected, dict):
-            keys = sorted(key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
-            yield f"{name} has another {', '.join(keys)} than that of {donor}"
-        else:
+            if keys := different_keys(found, expected):
+                yield f"{name} has another {', '.join(keys)} than that of {donor}"
+        elif found != expected:
             yield f"{name} is not that of {donor}"
 
 
