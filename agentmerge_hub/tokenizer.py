@@ -54,8 +54,10 @@ class ChatTokenizer:
 
         self.name = name
         try:
-            tokenizer = AutoTokenizer.from_pretrained(name)
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
+            if "trust_remote_code" in str(error):
+                raise UserError(f"the tokenizer of {name!r} needs code of its own, which is never run") from error
             where = (
                 "the folder has no tokenizer files"
                 if Path(name).is_dir()

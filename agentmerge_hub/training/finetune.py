@@ -27,7 +27,7 @@ from agentmerge_hub.training import (
 from agentmerge_hub.training.arguments import RunConfig, check_packages
 from agentmerge_hub.training.likelihood import results, scoring
 from agentmerge_hub.training.method import Method
-from agentmerge_hub.training.preflight import built_template, memory_estimate, run_plan, trl_options
+from agentmerge_hub.training.preflight import built_template, memory_estimate, run_plan, stored_weights, trl_options
 from agentmerge_hub.training.preflight.save_schedule import SaveSchedule
 from agentmerge_hub.training.trainer import initialize_weights, new_trainer, set_stop_token, trained_model
 
@@ -84,6 +84,7 @@ def _run(config: RunConfig, method: Method) -> None:
         print(run_plan.describe(plan))
         for line in (*method.notes(config, dataset), *filter(None, _warnings(config, plan, template))):
             print(line)
+        stored_weights.check_weights(config)
         memory_estimate.check_disk(plan.needs, folder)
     if config.options.preflight:
         return

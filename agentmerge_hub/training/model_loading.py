@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from accelerate.utils import extract_model_from_parallel
 from huggingface_hub.errors import StrictDataclassError
 from peft import PeftConfig, PeftMixedModel, PeftModel, get_peft_model
@@ -25,8 +26,10 @@ def tokenizer_at(name: str, revision: str | None = None) -> PreTrainedTokenizerB
         UserError: if it does not exist or has no tokenizer.json.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision or "main")
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision or "main", trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
+        if "trust_remote_code" in str(error):
+            raise UserError(f"the tokenizer of {name!r} needs code of its own, which is never run") from error
         raise UserError(
             f"no tokenizer at {name!r}: no such folder, and no model that can be reached on the Hub"
         ) from error
@@ -83,13 +86,30 @@ def _read_template(path: str) -> str | dict[str, str]:
     return Path(path).read_text(encoding="utf-8")
 
 
+_INVALID = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError, RuntimeError)
+"""What transformers raises for a configuration that no model can be made of, such as one with 0 attention heads."""
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]
+
+
 def empty_model(config: RunConfig) -> PreTrainedModel | PeftModel | PeftMixedModel:
     """The model as it will be trained, with adapters and frozen parameters, but without weights (on ``meta``).
 
     Raises:
         UserError: if there is no such model, it is no causal language model, or `freeze` names no parameter of it.
     """
-    model_config = load_config(config.model_name, config.model.model_revision, config.config_overrides)
+    model_config: Any = load_config(config.model_name, config.model.model_revision, config.config_overrides)
+    if quantized := getattr(model_config, "quantization_config", None):
+        method = (
+            quantized.get("quant_method") if isinstance(quantized, dict) else getattr(quantized, "quant_method", None)
+        )
+        raise UserError(
+            f"the weights of {config.model_name} are quantized ({getattr(method, 'value', method)}): name the model that they were "
+            "made from; load_in_4bit quantizes it for QLoRA"
+        )
     given = config.sft.model_init_kwargs
     attention = (given if isinstance(given, dict) else {}).get("attn_implementation", config.model.attn_implementation)
     try:
@@ -99,10 +119,42 @@ def empty_model(config: RunConfig) -> PreTrainedModel | PeftModel | PeftMixedMod
                 _check_modules_to_save(model, config.peft)
                 model = get_peft_model(model, config.peft)
                 _check_tied_embedding(model)
-    except (ValueError, ImportError) as error:
-        raise UserError(f"{config.model_name}: {str(error).splitlines()[0]}") from error
+    except (ImportError, *_INVALID) as error:
+        if "ParamWrapper" in str(error):
+            raise UserError(
+                "lora_target_modules names the experts of a mixture, which PEFT adapts without dropout only: set lora_dropout to 0"
+            ) from error
+        if "Unrecognized configuration class" in str(error):
+            raise UserError(
+                f"{config.model_name} is of the type {model_config.model_type}, of which transformers has no causal language model: "
+                "use a decoder of text, or train a vision model with `trl sft`"
+            ) from error
+        if isinstance(error, ImportError | ValueError):
+            raise UserError(f"{config.model_name}: {_first_line(error)}") from error
+        raise UserError(
+            f"transformers cannot make a model of config.json of {config.model_name}: {_first_line(error)}"
+        ) from error
+    _check_causal(config.model_name, model_config)
     freeze(model, config.options.freeze)
     return model
+
+
+def _check_causal(name: str, settings: Any) -> None:
+    """Refuse models with an encoder, that see later tokens, or whose class (which TRL takes) is no language model."""
+    if getattr(settings, "is_encoder_decoder", False):
+        raise UserError(
+            f"{name} has an encoder and a decoder, and only decoders are trained: use a model such as a Llama"
+        )
+    # BERT and its family attend in both directions unless is_decoder is set; XLNet and XLM always do.
+    if getattr(settings.get_text_config(), "is_decoder", None) is False or settings.model_type in ("xlnet", "xlm"):
+        raise UserError(
+            f"{name} is no causal language model: its attention sees later tokens; use a decoder such as a Llama"
+        )
+    named = settings.architectures[0]
+    if hasattr(transformers, named) and not re.search(r"(ForCausalLM|LMHeadModel|ForConditionalGeneration)$", named):
+        raise UserError(
+            f"config.json of {name} names the class {named}, which is no causal language model: use the model with its output layer"
+        )
 
 
 def _check_modules_to_save(model: PreTrainedModel, adapter: PeftConfig) -> None:
@@ -139,7 +191,7 @@ def load_config(name: str, revision: str | None = None, overrides: Mapping[str, 
     """
     try:
         loaded, unused = AutoConfig.from_pretrained(
-            name, revision=revision or "main", return_unused_kwargs=True, **(overrides or {})
+            name, revision=revision or "main", trust_remote_code=False, return_unused_kwargs=True, **(overrides or {})
         )
         if unused:
             raise UserError(
@@ -149,7 +201,11 @@ def load_config(name: str, revision: str | None = None, overrides: Mapping[str, 
         raise UserError(
             f"config.json of {name} is not valid: {' '.join(str(error.__cause__ or error).split())}"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, *_INVALID) as error:
+        if "trust_remote_code" in str(error):
+            raise UserError(f"{name} needs code of its own, which is never run: use a model of transformers") from error
+        if not isinstance(error, OSError) or (Path(name) / "config.json").is_file():
+            raise UserError(f"config.json of {name} is not valid: {_first_line(error)}") from error
         raise UserError(f"no model at {name!r}: no such folder, and no model that can be reached on the Hub") from error
     if not loaded.architectures:
         raise UserError(
@@ -165,7 +221,9 @@ def load_model(name: str, revision: str | None = None, overrides: Mapping[str, A
         UserError: if there is no such model.
     """
     settings = load_config(name, revision, overrides)
-    return AutoModelForCausalLM.from_pretrained(name, revision=revision or "main", config=settings, dtype=torch.float32)
+    return AutoModelForCausalLM.from_pretrained(
+        name, revision=revision or "main", config=settings, dtype=torch.float32, trust_remote_code=False
+    )
 
 
 def unwrapped(model: torch.nn.Module) -> Any:

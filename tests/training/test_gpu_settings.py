@@ -10,6 +10,7 @@ from agentmerge_hub.training import attention_kernel
 from agentmerge_hub.training.arguments import RunConfig, parse_args
 from agentmerge_hub.training.preflight import memory_estimate
 
+LORA = {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear"}
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -39,13 +40,8 @@ def settings_of(**options: Any) -> RunConfig:
         ("1b", {"use_liger_kernel": True}, False, 30.89),
         ("3b", {}, True, 53.26),
         ("3b", {"use_liger_kernel": True}, False, 74.12),
-        ("8b", {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear"}, True, 41.04),
-        (
-            "8b",
-            {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear", "use_liger_kernel": True},
-            True,
-            40.81,
-        ),
+        ("8b", LORA, True, 41.04),
+        ("8b", LORA | {"use_liger_kernel": True}, True, 40.81),
     ],
 )
 @pytest.mark.usefixtures("on_a_gpu")
@@ -64,6 +60,40 @@ def test_the_estimate_is_near_the_peak_that_was_measured(
             model = get_peft_model(model, config.peft)
     needed = memory_estimate.estimate(model, config, 8186, 282, 1, checkpointing).memory / 1e9
     assert needed == pytest.approx(peak, rel=0.05)
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+@pytest.mark.parametrize(
+    ("options", "environment", "estimated"),
+    [
+        # In GB: weights + two moments + gradients, 16 bytes of 8.03 billion parameters, and 2.3 of a layer and its inputs.
+        ({}, {}, 130.8),
+        # An eighth of each; beside them the inputs of 32 layers, the copies of the weights in bfloat16, and the logits.
+        ({}, {"WORLD_SIZE": "8", "ACCELERATE_USE_FSDP": "true"}, 21.5),
+        # Another copy of the gradients in buckets.
+        ({}, {"WORLD_SIZE": "8"}, 162.9),
+        # Embedding and output layer in float32: 4.2; the rest in 4 bits, 3.9, or in 8 bits, 7.3; the same activations.
+        (LORA | {"load_in_4bit": True}, {}, 15.8),
+        (LORA | {"load_in_8bit": True}, {}, 19.3),
+    ],
+    ids=["full", "fsdp", "ddp", "4 bits", "8 bits"],
+)
+def test_the_estimate_is_near_a_computation_by_hand(
+    options: dict[str, Any], environment: dict[str, str], estimated: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gpu_inputs import model_config
+    from peft import get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    config = settings_of(**options)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(model_config("8b"))
+        if config.peft:
+            model = get_peft_model(model, config.peft)
+    needed = memory_estimate.estimate(model, config, 8192, 300, 1, checkpointing=True).memory / 1e9
+    assert needed == pytest.approx(estimated, rel=0.03)
 
 
 @pytest.mark.usefixtures("on_a_gpu")

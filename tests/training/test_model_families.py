@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 from datasets import Dataset, load_dataset
-from runs import SIZES, run_config, save_model
+from runs import LORA, SIZES, run_config, save_model
+from safetensors.torch import load_file, save_file
 from transformers import (
+    AutoModelForCausalLM,
     AutoTokenizer,
+    BartConfig,
+    BertConfig,
     BloomConfig,
     GPT2Config,
     GptOssConfig,
@@ -19,6 +23,7 @@ from transformers import (
 )
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.tokenizer import ChatTokenizer
 from agentmerge_hub.training import finetune, model_loading
 
 
@@ -165,3 +170,85 @@ def test_a_configuration_that_no_model_can_be_made_of_is_refused(tmp_path: Path,
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"} | config))
     with pytest.raises(UserError, match=said):
         model_loading.load_config(str(tmp_path))
+
+
+def test_code_and_configurations_that_transformers_does_not_have(
+    tiny_model: Path, traces: Path, tmp_path: Path
+) -> None:
+    """transformers would ask on the terminal whether to run a model's own code."""
+    model = save_model(tmp_path / "model", tiny_model)
+    own = {"model_type": "own", "architectures": ["OwnModel"], "auto_map": {"AutoConfig": "code.OwnConfig"}}
+    (model / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    for text, says in (
+        (json.dumps(own), "needs code of its own, which is never run"),
+        ('{"model_type": "none"}', "model type `none`"),
+        ("{", r"config\.json .* is not valid"),
+    ):
+        (model / "config.json").write_text(text)
+        with pytest.raises(UserError, match=says):
+            model_loading.load_config(str(model))
+    (model / "config.json").write_text(json.dumps(own))
+    tokenizer = {"auto_map": {"AutoTokenizer": ["code.OwnTokenizer", None]}, "tokenizer_class": "OwnTokenizer"}
+    (model / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    for load in (model_loading.tokenizer_at, ChatTokenizer):
+        with pytest.raises(UserError, match="needs code of its own, which is never run"):
+            load(str(model))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_configurations_of_no_model_and_experts_with_dropout(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    vocabulary = len(AutoTokenizer.from_pretrained(tiny_model))
+    model = save_model(tmp_path / "model", tiny_model)
+    config = json.loads((model / "config.json").read_text())
+    for changed, says in (
+        ({"num_attention_heads": 0}, r"config\.json .* is not valid: .* zero"),
+        ({"hidden_act": "none"}, r"cannot make a model of config\.json .*'none'"),
+        ({"rope_parameters": {"rope_type": "none"}}, r"cannot make a model of config\.json"),
+        (
+            {"quantization_config": {"quant_method": "fp8"}},
+            r"quantized \(fp8\): name the model that they were made from",
+        ),
+    ):
+        (model / "config.json").write_text(json.dumps(config | changed))
+        with pytest.raises(UserError, match=says):
+            model_loading.empty_model(run_config(model, traces, tmp_path / "run"))
+    experts = MixtralConfig(vocab_size=vocabulary, **SIZES, num_local_experts=2, num_experts_per_tok=1)
+    model = save_model(tmp_path / "experts", tiny_model, experts)
+    with pytest.raises(UserError, match="set lora_dropout to 0"):
+        model_loading.empty_model(run_config(model, traces, tmp_path / "run", **LORA))
+    finetune.run(run_config(model, traces, tmp_path / "run", lora_dropout=0, max_steps=1, warmup_steps=None, **LORA))
+    merged, info = AutoModelForCausalLM.from_pretrained(tmp_path / "run", output_loading_info=True)
+    assert not any(info.values())
+    base = AutoModelForCausalLM.from_pretrained(model)
+    trained = [name for name, each in merged.named_parameters() if not each.equal(base.get_parameter(name))]
+    assert any("experts" in name for name in trained), trained
+
+
+def test_models_that_are_no_decoder_or_lack_weights_are_refused(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    """transformers loads BART's decoder alone, BERT without a causal mask, and gives random numbers to missing weights."""
+    ids = {"vocab_size": len(AutoTokenizer.from_pretrained(tiny_model)), "pad_token_id": 2}
+    bart = BartConfig(**ids, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+                      decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16)  # fmt: skip
+    bert = BertConfig(**ids, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    model = save_model(tmp_path / "model", tiny_model)
+    config = json.loads((model / "config.json").read_text())
+    bart.architectures, bert.architectures = ["BartForConditionalGeneration"], ["BertLMHeadModel"]
+    for other, says in ((bart, "an encoder and a decoder"), (bert, "sees later tokens")):
+        other.save_pretrained(model)
+        with pytest.raises(UserError, match=says):
+            finetune.run(run_config(model, traces, tmp_path / "run", preflight=True))
+    (model / "config.json").write_text('{"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"]}')
+    with pytest.raises(UserError, match="the type llava, of which transformers has no causal language model"):
+        finetune.run(run_config(model, traces, tmp_path / "run", preflight=True))
+    weights = load_file(model / "model.safetensors")
+    del weights["lm_head.weight"]
+    save_file(weights, model / "model.safetensors", {"format": "pt"})
+    (model / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"lack lm_head\.weight, which would be random numbers"):
+        finetune.run(run_config(model, traces, tmp_path / "run", preflight=True))
+    (model / "config.json").write_text(json.dumps(config | {"intermediate_size": 8}))
+    with pytest.raises(UserError, match=r"cannot be loaded as config\.json describes them"):
+        finetune.run(run_config(model, traces, tmp_path / "run", preflight=True))
+    (model / "config.json").write_text(json.dumps(config | {"architectures": ["LlamaModel"]}))
+    with pytest.raises(UserError, match="names the class LlamaModel, which is no causal language model"):
+        finetune.run(run_config(model, traces, tmp_path / "run", preflight=True))

@@ -1,16 +1,19 @@
 """Options of TRL and transformers are applied, or refused in a sentence before anything is written."""
 
 import json
+from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from datasets import load_dataset
 from runs import LORA, run_config, save_model
+from trl import DPOConfig, KTOConfig, ModelConfig, ScriptArguments, SFTConfig
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import finetune, model_loading, rows
-from agentmerge_hub.training.preflight import memory_estimate
-from agentmerge_hub.training.preflight.trl_options import check_options
+from agentmerge_hub.training.preflight import memory_estimate, option_effects, trl_options
+from agentmerge_hub.training.preflight.trl_options import OWN, check_options, known_options
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,25 @@ def test_dataloader_drop_last_counts_what_is_seen(
         finetune.run(run_config(model, traces, tmp_path / "none", dataloader_drop_last=True, **options))
 
 
+def test_the_effect_of_every_option_is_known() -> None:
+    """An option that a new release of TRL or transformers adds fails here until `option_effects` says what it does."""
+    kinds = (SFTConfig, DPOConfig, KTOConfig, ModelConfig, ScriptArguments)
+    options = {field.name for kind in kinds for field in fields(kind)}
+    assert options - known_options() == set()
+    assert known_options() - OWN - options == set(), "no longer an option"
+    conditional = [option for each in option_effects.CONDITIONAL.values() for option in each]
+    named = Counter([*option_effects.APPLIED, *option_effects.REFUSED, *conditional])
+    assert not [option for option, count in named.items() if count > 1]
+
+
+def test_an_option_that_is_not_known_is_refused(
+    model: Path, traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trl_options, "APPLIED", option_effects.APPLIED - {"max_grad_norm"})
+    with pytest.raises(UserError, match=r"max_grad_norm is an option .* not known"):
+        check_options(run_config(model, traces, tmp_path / "run", max_grad_norm=0.5))
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -73,6 +95,31 @@ def test_dataloader_drop_last_counts_what_is_seen(
         ({"activation_offloading": True}, "there is no GPU"),
         ({"accelerator_config": '{"split_batches": true}'}, "sets split_batches"),
         ({"label_smoothing_factor": 0.1, "loss_type": "dft"}, "TRL smooths nll only"),
+        ({"label_names": "targets"}, "the labels are in the column labels"),
+        ({"length_column_name": "n_tokens"}, "lengths are those of the tokenized rows"),
+        ({"save_on_each_node": True}, "on the main process only"),
+        ({"hub_strategy": "all_checkpoints"}, "`agentmerge push` publishes"),
+        ({"eval_accumulation_steps": 2}, "computes the loss only"),
+        ({"metric_for_best_model": "eval_loss"}, "without load_best_model_at_end"),
+        (
+            {
+                "load_best_model_at_end": True,
+                "eval_strategy": "steps",
+                "save_steps": 1,
+                "metric_for_best_model": "accuracy",
+            },
+            "set it to eval_loss",
+        ),
+        (
+            {"activation_checkpointing_kwargs": '{"use_reentrant": true}', "activation_checkpointing": False},
+            "set activation_chec",
+        ),
+        ({"assistant_only_loss": True, "completion_only_loss": False}, "contradict each other"),
+        ({"lr_scheduler_type": "constant", "warmup_steps": 3}, "set constant_with_warmup"),
+        (
+            {"lr_scheduler_type": "constant_with_warmup", "lr_scheduler_kwargs": '{"x": 1}'},
+            "lr_scheduler_kwargs has no effect",
+        ),
     ],
 )
 def test_options_without_effect_are_refused(
@@ -92,6 +139,9 @@ def test_options_without_effect_are_refused(
         ),
         ({"optim": "paged_adamw_8bit"}, "need to install `bitsandbytes`"),
         ({"optim_args": "foo=1"}, "'foo=1' has no effect with optim adamw_torch_fused"),
+        ({"optim": "sgd", "adam_beta2": 0.99}, "adam_beta2 0.99 has no effect with optim sgd"),
+        ({"optim_target_modules": "attn"}, "optim_target_modules 'attn' has no effect"),
+        ({"router_aux_loss_coef": 0.1}, "router_aux_loss_coef has no effect on llama"),
         ({"lr_scheduler_type": "warmup_stable_decay"}, "missing 1 required positional argument: 'num_decay_steps'"),
         ({"lr_scheduler_kwargs": '{"x": 1}'}, "unexpected keyword argument 'x'"),
         ({"report_to": "mlflow"}, "pip install mlflow"),

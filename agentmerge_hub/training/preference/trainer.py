@@ -75,7 +75,9 @@ def _new_trainer(
     reference = None
     if settings.reference_model:
         model_loading.load_config(settings.reference_model)
-        reference = AutoModelForCausalLM.from_pretrained(settings.reference_model, dtype=config.model.dtype)
+        reference = AutoModelForCausalLM.from_pretrained(
+            settings.reference_model, dtype=config.model.dtype, trust_remote_code=False
+        )
     with refusals_as_sentences():
         trainer = trainer_class(
             model=config.model_name,

@@ -18,8 +18,8 @@ _LOGITS = 2**28 * 4 * 4
 """Bytes of logits and what is computed from them: see `completion_loss.MAX_LOGITS`; TRL's tiles on a GPU are smaller."""
 _RUNTIME = 3e8
 """Bytes of buffers and of an allocator's fragmentation."""
-_QUANTIZED = 0.55
-"""Bytes of a parameter in 4 bits with its scales."""
+_IN_4_BITS, _IN_8_BITS = 0.55, 1.05
+"""Bytes of a quantized parameter with its scales."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,17 @@ def estimate(
     total, trained = sum(size for size, _ in sizes), sum(size for size, requires_grad in sizes if requires_grad)
     embedding = model.get_input_embeddings().weight
     width = 2 if config.model.dtype in ("bfloat16", "float16") else 4
-    quantized = config.model.load_in_4bit
-    weights = width * embedding.numel() + _QUANTIZED * (total - embedding.numel()) if quantized else width * total
-    held = weights + _moments(config, width) * trained
+    held = _weights(model, config, total, width) + _moments(config, width) * trained
     if not config.peft and getattr(config.sft, "loads_reference", False):  # of preference optimization
         held += width * total
     gradients = width * trained
     head = width * embedding.numel() if embedding.requires_grad else 0.0
     copies = _autocast_copies(config, total - embedding.numel(), trained, checkpointing)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
     if any(os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true" for name in ("FSDP", "DEEPSPEED")):
-        held, gradients, head, copies = (
-            each / int(os.environ.get("WORLD_SIZE", "1")) for each in (held, gradients, head, copies)
-        )
+        held, gradients, head, copies = (each / processes for each in (held, gradients, head, copies))
+    elif processes > 1:
+        held += gradients  # DistributedDataParallel's buckets
     logits = min(16 * labels * embedding.shape[0], _LOGITS)
     layer, all_layers = _activations(model, config, tokens, checkpointing)
     # Gradients appear while activations go; those of earlier batches of a step are there from the start.
@@ -70,11 +69,21 @@ def estimate(
     backward_ends = gradients + layer
     kept = min(checkpoints, config.sft.save_total_limit or checkpoints)
     saved = 12 * trained if config.peft else width * total + _moments(config, width) * trained
+    # The adapter is merged into a second copy of the model, on the CPU in any case.
+    merging = 4 * total if config.peft and config.sft.device.type == "cpu" else 0.0
     return Estimate(
-        memory=_RUNTIME + held + max(backward_starts, backward_ends),
+        memory=_RUNTIME + held + max(backward_starts, backward_ends, merging),
         disk=kept * saved + 4 * total,
         checkpoints=kept,
     )
+
+
+def _weights(model: Any, config: RunConfig, total: int, width: int) -> float:
+    """Bytes of the weights; of a quantized model the embedding and the output layer are not quantized."""
+    quantized = _IN_4_BITS if config.model.load_in_4bit else _IN_8_BITS if config.model.load_in_8bit else width
+    layers = (model.get_input_embeddings(), model.get_output_embeddings())
+    plain = {id(weight): weight.numel() for layer in layers if (weight := getattr(layer, "weight", None)) is not None}
+    return width * sum(plain.values()) + quantized * (total - sum(plain.values()))
 
 
 def _autocast_copies(config: RunConfig, body: int, trained: int, checkpointing: bool) -> float:
@@ -82,7 +91,8 @@ def _autocast_copies(config: RunConfig, body: int, trained: int, checkpointing: 
     and the backward pass needs those of frozen ones, unless it computes them again."""
     if not (config.sft.bf16 or config.sft.fp16):
         return 0.0
-    frozen = 0 if checkpointing or config.model.load_in_4bit else max(body - trained, 0)
+    quantized = config.model.load_in_4bit or config.model.load_in_8bit
+    frozen = 0 if checkpointing or quantized else max(body - trained, 0)
     return 2.0 * (trained + frozen)
 
 
@@ -115,7 +125,7 @@ def _activations(model: Any, config: RunConfig, tokens: int, checkpointing: bool
 
 def _layers(model: Any) -> torch.nn.ModuleList:
     """The model's longest list of modules; the whole model as one layer if it has none."""
-    lists = (each for each in model.modules() if isinstance(each, torch.nn.ModuleList))
+    lists = (each for each in model.modules() if isinstance(each, torch.nn.ModuleList) and len(each))
     return max(lists, key=len, default=torch.nn.ModuleList([model]))
 
 

@@ -82,7 +82,7 @@ def make_plan(
     model_loading.check_padding(model, pad_token_id)
     _check_packing(model, sft)
     _set_router_loss(model, sft)
-    check_optimizer(sft, model, steps)
+    check_optimizer(sft, model, steps, config.explicit)
     parameters = list(model.parameters())
     together = min(sft.per_device_train_batch_size, batches.items)
     largest = sft.max_length if sft.packing and sft.max_length else int(lengths.max())
@@ -127,9 +127,14 @@ def _check_packing(model: Any, sft: SFTConfig) -> None:
 def _set_router_loss(model: Any, sft: SFTConfig) -> None:
     """Leave out the router's loss of a mixture that has no experts, and refuse those whose loss TRL cannot compute."""
     text = model.config.get_text_config()
-    if getattr(text, "num_local_experts", None) == 0 and hasattr(sft, "router_aux_loss_coef"):
+    dense = getattr(text, "num_local_experts", None) == 0 or getattr(text, "is_moe", None) is False
+    if dense and hasattr(sft, "router_aux_loss_coef"):
         sft.router_aux_loss_coef = 0.0
     coefficient = getattr(sft, "router_aux_loss_coef", None)
+    if coefficient and not hasattr(text, "output_router_logits"):
+        raise UserError(
+            f"router_aux_loss_coef has no effect on {model.config.model_type}, which has no router's loss: remove it"
+        )
     coefficient = getattr(text, "router_aux_loss_coef", 0.0) if coefficient is None else coefficient
     if hasattr(text, "output_router_logits") and coefficient and not hasattr(text, "num_experts"):
         raise UserError(

@@ -1,48 +1,14 @@
 """Options of TRL and transformers that a run cannot apply: refused here, so that none is silently without effect."""
 
+from dataclasses import fields
 from typing import Any
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.arguments import RunArguments, RunConfig
+from agentmerge_hub.training.preflight.option_effects import APPLIED, CONDITIONAL, REFUSED
 
-_TOKENIZED = "rows are rendered and tokenized by this package, whole"
-_PUBLISHED = "`agentmerge push` publishes a model after its checks"
-_NO_METRICS = "the evaluation computes the loss only"
-_REFUSED: dict[str, tuple[Any, str]] = {
-    "dataset_kwargs": (None, _TOKENIZED),
-    "dataset_text_field": ("text", "rows have the columns prompt and completion"),
-    "truncation_mode": ("keep_start", "no row is ever truncated"),
-    "dataset_streaming": (False, "preflight counts and checks all rows before the first step"),
-    "ignore_bias_buffers": (False, "TRL reads it in its DPO script only"),
-    "resume_from_checkpoint": (None, "the same command resumes from the newest complete checkpoint by itself"),
-    "ignore_data_skip": (False, "a resumed run would see other rows than an uninterrupted one"),
-    "save_only_model": (False, "a run could not be resumed from such a checkpoint"),
-    "auto_find_batch_size": (False, "the batch is part of what identifies a run: set per_device_train_batch_size"),
-    "enable_jit_checkpoint": (
-        False,
-        "such a checkpoint has no manifest and would not be resumed from: lower checkpoint_samples",
-    ),
-    "push_to_hub": (False, _PUBLISHED),
-    "hub_model_id": (None, _PUBLISHED),
-    "hub_revision": (None, _PUBLISHED),
-    "parallelism_config": (None, "samples are counted for data parallelism only"),
-    "include_for_metrics": ([], _NO_METRICS),
-    "batch_eval_metrics": (False, _NO_METRICS),
-    "trust_remote_code": (False, "only models whose code is in transformers are loaded"),
-    "do_predict": (False, "there is nothing to predict: `agentmerge likelihood` scores a model"),
-    "bf16_full_eval": (False, "transformers ignores it during training; bf16 covers evaluation"),
-    "fp16_full_eval": (False, "transformers ignores it during training; fp16 covers evaluation"),
-    "lora_task_type": ("CAUSAL_LM", "only causal language models are trained"),
-}
-"""Option → the value that it may have, and why no other."""
-
-_EVAL = ("eval_steps", "eval_delay", "eval_packing", "per_device_eval_batch_size", "dataset_test_split", "do_eval")
-_LORA = (
-    "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_target_parameters", "lora_modules_to_save",
-    "use_rslora", "use_dora",
-)  # fmt: skip
-_QUANTIZATION = ("bnb_4bit_quant_type", "use_bnb_nested_quant", "bnb_4bit_quant_storage")
-
+OWN = frozenset({field.name for field in fields(RunArguments)} | {"method", "reference_model"})
+"""Options of this package."""
 _OF_MODEL = {
     "revision": "model_revision",
     "dtype": "dtype",
@@ -57,11 +23,18 @@ def check_options(config: RunConfig) -> None:
     Raises:
         UserError: names the option and why it has no place here.
     """
-    settings = [config.sft, config.model, config.script]
-    for option, (accepted, reason) in _REFUSED.items():
-        value = next(getattr(each, option) for each in settings if hasattr(each, option))
+    settings: list[Any] = [config.sft, config.model, config.script]
+    for option, (accepted, reason) in REFUSED.items():
+        value = next((getattr(each, option) for each in settings if hasattr(each, option)), accepted)
+        value = getattr(value, "value", value)
         if value not in (accepted, {}, ""):
             raise UserError(f"{option} is {value!r} and cannot be applied: {reason}; remove it")
+    for option in sorted(config.explicit & {field.name for each in settings for field in fields(each)}):
+        if option not in known_options():
+            raise UserError(
+                f"{option} is an option of the installed TRL or transformers whose effect in a run is not known to this version "
+                "of agentmerge_hub: remove it"
+            )
     for key in config.sft.model_init_kwargs or {}:
         if key in _OF_MODEL:
             raise UserError(
@@ -74,6 +47,10 @@ def check_options(config: RunConfig) -> None:
         )
     if config.options.early_stopping_patience and not config.sft.load_best_model_at_end:
         raise UserError("early_stopping_patience needs load_best_model_at_end: true, which says what is better")
+    if (config.model.load_in_4bit or config.model.load_in_8bit) and not config.peft:
+        raise UserError(
+            "load_in_4bit and load_in_8bit quantize the weights, which cannot be trained then: set use_peft"
+        )
     if config.sft.eval_packing and config.sft.max_length is None:
         raise UserError("eval_packing needs max_length, the length of a pack")
     if config.sft.label_smoothing_factor and getattr(config.sft, "loss_type", "nll") != "nll":
@@ -90,22 +67,63 @@ def check_options(config: RunConfig) -> None:
 
 def _check_conditions(config: RunConfig) -> None:
     """Refuse options that have an effect only with another one, which is not set."""
-    conditions = {
-        "eval_strategy": (_EVAL, evaluates(config)),
-        "use_peft": (_LORA, config.model.use_peft),
-        "load_in_4bit": (_QUANTIZATION, config.model.load_in_4bit),
-        "replay_dataset": (("replay_ratio",), bool(config.options.replay_dataset)),
-        "packing": (("packing_strategy",), config.sft.packing or bool(config.sft.eval_packing)),
+    sft: Any = config.sft
+    losses = sft.loss_type if isinstance(sft.loss_type, list) else [sft.loss_type]
+    schedule = _value(sft.lr_scheduler_type)
+    best = sft.load_best_model_at_end or _value(sft.save_strategy) == "best" or schedule == "reduce_lr_on_plateau"
+    holds = {
+        "eval_strategy": evaluates(config),
+        "load_best_model_at_end": best,
+        "use_peft": config.model.use_peft,
+        "load_in_4bit": config.model.load_in_4bit,
+        "packing": sft.packing or bool(sft.eval_packing),
+        "activation_checkpointing": sft.gradient_checkpointing,
+        "use_liger_kernel": sft.use_liger_kernel,
+        "precompute_ref_log_probs": getattr(sft, "precompute_ref_log_probs", False),
+        "loss_type exo_pair, robust, aot or aot_unpaired": bool(
+            {"exo_pair", "robust", "aot", "aot_unpaired"} & set(losses)
+        ),
+        "loss_type discopop": "discopop" in losses,
+        "f_divergence_type alpha_divergence": _value(getattr(sft, "f_divergence_type", "")) == "alpha_divergence",
+        "replay_dataset": bool(config.options.replay_dataset),
     }
-    for condition, (options, holds) in conditions.items():
+    for condition, options in (*CONDITIONAL.items(), ("replay_dataset", ("replay_ratio",))):
         without_effect = [option for option in options if option in config.explicit]
-        if without_effect and not holds:
+        if without_effect and not holds[condition]:
             raise UserError(
                 f"{without_effect[0]} has no effect without {condition}: set {condition}, or remove {without_effect[0]}"
             )
+    if best and (metric := sft.metric_for_best_model) not in (None, "loss", "eval_loss"):
+        raise UserError(
+            f"metric_for_best_model is {metric!r}: set it to eval_loss, as the evaluation computes the loss only"
+        )
+    if sft.assistant_only_loss and sft.completion_only_loss is False:
+        raise UserError(
+            "assistant_only_loss and completion_only_loss: false contradict each other: the first excludes prompts from the loss, the "
+            "second includes them; remove one"
+        )
+    if (
+        "warmup_steps" in config.explicit
+        and sft.warmup_steps
+        and schedule in ("constant", "reduce_lr_on_plateau", "greedy")
+    ):
+        raise UserError(
+            f"warmup_steps has no effect with lr_scheduler_type {schedule}: set constant_with_warmup, or remove warmup_steps"
+        )
+    if sft.lr_scheduler_kwargs and schedule in ("constant", "constant_with_warmup"):
+        raise UserError(f"lr_scheduler_kwargs has no effect with lr_scheduler_type {schedule}: remove it")
+
+
+def _value(setting: Any) -> str:
+    """The text of a setting that transformers may have turned into an enumeration."""
+    return str(getattr(setting, "value", setting))
+
+
+def known_options() -> frozenset[str]:
+    """Names of the options whose effect is known."""
+    return APPLIED | OWN | REFUSED.keys() | {option for options in CONDITIONAL.values() for option in options}
 
 
 def evaluates(config: RunConfig) -> bool:
     """Whether the run computes a held-out loss."""
-    strategy = config.sft.eval_strategy
-    return str(getattr(strategy, "value", strategy)) != "no" or config.sft.eval_on_start
+    return _value(config.sft.eval_strategy) != "no" or config.sft.eval_on_start
