@@ -110,6 +110,7 @@ def empty_model(config: RunConfig) -> PreTrainedModel | PeftModel | PeftMixedMod
             f"the weights of {config.model_name} are quantized ({getattr(method, 'value', method)}): name the model that they were "
             "made from; load_in_4bit quantizes it for QLoRA"
         )
+    _check_causal(config.model_name, model_config)
     given = config.sft.model_init_kwargs
     attention = (given if isinstance(given, dict) else {}).get("attn_implementation", config.model.attn_implementation)
     try:
@@ -134,7 +135,6 @@ def empty_model(config: RunConfig) -> PreTrainedModel | PeftModel | PeftMixedMod
         raise UserError(
             f"transformers cannot make a model of config.json of {config.model_name}: {_first_line(error)}"
         ) from error
-    _check_causal(config.model_name, model_config)
     freeze(model, config.options.freeze)
     return model
 
