@@ -160,15 +160,23 @@ class ChatTemplate:
             raise UserError(f"an answer holds {self.end_of_turn}, the token that ends a turn")
         return answer + self.end_of_turn
 
-    def _render(self, messages: Sequence[Message], *, answered: bool = False) -> str:
+    def _render(self, messages: Sequence[Message], *, answered: bool = False, before: str = "") -> str:
         try:
             rendered = self._tokenizer.apply_chat_template(
                 [{"role": message["role"], "content": message["content"]} for message in messages],
-                chat_template=self.source,
+                chat_template=before + self.source,
                 tokenize=False,
                 add_generation_prompt=not answered,
             )
-        except (TemplateError, TypeError, ValueError, KeyError) as error:
+        except (
+            TemplateError,
+            TypeError,
+            ValueError,
+            LookupError,
+            ArithmeticError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise UserError(
                 f"the chat template of {self.name!r} raises an error: {' '.join(str(error).split())}"
             ) from error
@@ -192,13 +200,16 @@ class ChatTemplate:
         if "strftime_now" not in self.source:
             return
         macro = "{% macro strftime_now(format) %}" + _DATE + "{% endmacro %}"
-        dated = self._tokenizer.apply_chat_template(
-            [{"role": "user", "content": _USER}], chat_template=macro + self.source, tokenize=False
-        )
-        if _DATE in str(dated):
+        asked = [Message(role="system", content=_SYSTEM), Message(role="user", content=_USER)]
+        if _DATE in self._render(asked, before=macro):
+            fixed = (
+                "fix it with chat_template_kwargs, e.g. {date_string: 26 Jul 2024}"
+                if "date_string" in self.source
+                else "use a copy of it without the date"
+            )
             raise UserError(
                 f"the chat template of {self.name!r} writes today's date into every prompt, so that a run could not be repeated "
-                "tomorrow: fix it with chat_template_kwargs, e.g. {date_string: 26 Jul 2024} for Llama 3.2"
+                f"tomorrow: {fixed}"
             )
 
     def _next_turn(self) -> str:

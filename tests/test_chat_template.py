@@ -73,7 +73,13 @@ REFUSED = {
         "{% if add_generation_prompt %}<|start|>assistant\n{% if enable_thinking is not defined or enable_thinking %}<think>\n"
         "{% endif %}{% endif %}",
     ),
-    "writes today's date": "{{ strftime_now('%d %b') }}" + KEPT["plain"],
+    "Range too big": "{% for i in range(100000000) %}x{% endfor %}" + KEPT["plain"],
+    "tomorrow: use a copy of it without the date": "{{ strftime_now('%d %b') }}" + KEPT["plain"],
+    "tomorrow: fix it with chat_template_kwargs": (
+        "{% if messages[0].role != 'system' %}{{ raise_exception('rules first') }}{% endif %}"
+        "{{ date_string or strftime_now('%d %b') }}"
+    )
+    + KEPT["plain"],
 }
 
 
