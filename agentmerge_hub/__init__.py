@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from agentmerge_hub.analysis.report.writer import Options as ReportOptions
     from agentmerge_hub.analysis.report.writer import write as analyse
     from agentmerge_hub.dataset.build import build
+    from agentmerge_hub.dataset.parallel.workers import WorkerConfig as BuildConfig
     from agentmerge_hub.dataset.settings import Settings as BuildSettings
-    from agentmerge_hub.dataset.workers import WorkerConfig as BuildConfig
     from agentmerge_hub.errors import UserError
     from agentmerge_hub.merging.api import merge, sweep
     from agentmerge_hub.merging.merge_job import MergeSettings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from agentmerge_hub.tuning.tune import tune
 
 _EXPORTS = {
-    "BuildConfig": ("dataset.workers", "WorkerConfig"),
+    "BuildConfig": ("dataset.parallel.workers", "WorkerConfig"),
     "BuildSettings": ("dataset.settings", "Settings"),
     "MergeSettings": ("merging.merge_job", "MergeSettings"),
     "ReportOptions": ("analysis.report.writer", "Options"),

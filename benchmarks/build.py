@@ -34,7 +34,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from workarena_traces import WORDS, made_pages, real_pages, varied, write_traces
 
-from agentmerge_hub.dataset.partial_tables import make_partial_tables
+from agentmerge_hub.dataset.parallel.partial_tables import make_partial_tables
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.fit import fit
@@ -43,7 +43,7 @@ from agentmerge_hub.records import Observation
 from agentmerge_hub.tokenizer import ChatTokenizer
 from agentmerge_hub.traces.episode import read_episode
 from agentmerge_hub.traces.find import find_episodes
-from agentmerge_hub.traces.unpickle import loads
+from agentmerge_hub.traces.pickles.unpickle import loads
 
 
 def main() -> None:

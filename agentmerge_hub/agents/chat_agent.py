@@ -19,7 +19,7 @@ from agentmerge_hub.fit import DoesNotFit, Fitted, Window, fit
 from agentmerge_hub.prompt import Answer, Flags, ParseError, Prompt, parse, render
 from agentmerge_hub.records import Message
 from agentmerge_hub.tokenizer import ChatTokenizer
-from agentmerge_hub.traces.screenshots import file_name
+from agentmerge_hub.traces.observation.screenshots import file_name
 
 
 @dataclass

@@ -11,7 +11,7 @@ from agentmerge_hub.agents.solvers.axtree import Page
 from agentmerge_hub.agents.solvers.solver import SOLVERS, Unsolved
 from agentmerge_hub.prompt import Flags, answer, render
 from agentmerge_hub.records import Message
-from agentmerge_hub.traces.screenshots import file_name
+from agentmerge_hub.traces.observation.screenshots import file_name
 
 MODEL = "scripted"
 

@@ -15,7 +15,7 @@ from agentmerge_hub.agents.browser.agentlab_api import (
 )
 from agentmerge_hub.prompt import Flags
 from agentmerge_hub.records import Observation
-from agentmerge_hub.traces.observations import read_observation
+from agentmerge_hub.traces.observation.observations import read_observation
 
 _RAW = ("axtree_object", "dom_object", "extra_element_properties")
 

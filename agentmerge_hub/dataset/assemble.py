@@ -14,12 +14,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub.dataset import part_cache
-from agentmerge_hub.dataset.balance import SampleKey, balance
-from agentmerge_hub.dataset.drop_rules import Dropped
-from agentmerge_hub.dataset.image_columns import loadable, with_image, with_step_image
+from agentmerge_hub.dataset.parallel import part_cache
+from agentmerge_hub.dataset.parallel.part_cache import CacheEntry
 from agentmerge_hub.dataset.parquet_writer import SplitWriter, WrittenSplit
-from agentmerge_hub.dataset.part_cache import CacheEntry
 from agentmerge_hub.dataset.preferences import pairs, unpaired
 from agentmerge_hub.dataset.preferences.origins import origin_counts
 from agentmerge_hub.dataset.preferences.pairs import write_pairs
@@ -28,9 +25,12 @@ from agentmerge_hub.dataset.redaction.finding import Allowlist
 from agentmerge_hub.dataset.redaction.machine_names import machine_names
 from agentmerge_hub.dataset.redaction.replacement import Replacer
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
+from agentmerge_hub.dataset.rows.image_columns import loadable, with_image, with_step_image
+from agentmerge_hub.dataset.rows.step_rows import STEP_SCHEMA
+from agentmerge_hub.dataset.selection.balance import SampleKey, balance
+from agentmerge_hub.dataset.selection.drop_rules import Dropped
+from agentmerge_hub.dataset.selection.split import assign, split_names
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.dataset.split import assign, split_names
-from agentmerge_hub.dataset.step_rows import STEP_SCHEMA
 from agentmerge_hub.records import LEDGER_SCHEMA, SAMPLE_SCHEMA
 
 

@@ -21,17 +21,17 @@ from agentmerge_hub.content_hash import cache_folder
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.assemble import assemble
 from agentmerge_hub.dataset.card.readme import write_card
-from agentmerge_hub.dataset.drop_rules import EPISODE_RULES, KEPT_BY, NOT_DROPPED, SAMPLE_RULES
+from agentmerge_hub.dataset.parallel.part_cache import CacheEntry, PartCache, episode_key, program_hash
+from agentmerge_hub.dataset.parallel.worker_pool import run
+from agentmerge_hub.dataset.parallel.workers import WorkerConfig
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
-from agentmerge_hub.dataset.part_cache import CacheEntry, PartCache, episode_key, program_hash
 from agentmerge_hub.dataset.redaction.episode import path_role, replace_in_json
 from agentmerge_hub.dataset.redaction.finding import Allowlist
 from agentmerge_hub.dataset.redaction.machine_names import machine_hash
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, redact_text
+from agentmerge_hub.dataset.selection.drop_rules import EPISODE_RULES, KEPT_BY, NOT_DROPPED, SAMPLE_RULES
 from agentmerge_hub.dataset.settings import Settings, check_names
 from agentmerge_hub.dataset.verify_output import measure_and_scan, scan_other_files
-from agentmerge_hub.dataset.worker_pool import run
-from agentmerge_hub.dataset.workers import WorkerConfig
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.plural import counted
 from agentmerge_hub.records import SCHEMA_VERSION
@@ -73,7 +73,7 @@ def build(
     batches = [new[start : start + BATCH] for start in range(0, len(new), BATCH)]
     start = run
     if ray:
-        from agentmerge_hub.dataset.ray_workers import run_on_ray as start
+        from agentmerge_hub.dataset.parallel.ray_workers import run_on_ray as start
     made = start(worker_config, [[episode for _, episode in batch] for batch in batches], workers)
     key_of = {episode: key for key, episode in new}
     for read, part in track(made, "Reading and fitting", len(batches), transient=True):

@@ -152,9 +152,9 @@ def build(
     are fitted again."""
     require("hub", "datasets", "betterleaks", "ahocorasick_rs", "stdnum", "matplotlib")
     from agentmerge_hub.dataset.build import build as build_dataset
+    from agentmerge_hub.dataset.parallel.workers import WorkerConfig
     from agentmerge_hub.dataset.redaction.finding import parse_allow_options
     from agentmerge_hub.dataset.settings import read_settings
-    from agentmerge_hub.dataset.workers import WorkerConfig
 
     if ray:
         require("agents", "ray")

@@ -12,12 +12,12 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from agentmerge_hub.dataset.image_columns import COLUMN
+from agentmerge_hub.dataset.rows.image_columns import COLUMN
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.plural import counted
 from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.traces.files import Refused
-from agentmerge_hub.traces.png import Png, read_png
+from agentmerge_hub.traces.observation.png import Png, read_png
 
 
 def print_samples(

@@ -16,8 +16,8 @@ from agentmerge_hub.traces.episode import read_episode
 from agentmerge_hub.traces.files import Refused
 from agentmerge_hub.traces.find import Found, find_episodes
 from agentmerge_hub.traces.limits import EPISODE_BYTES
-from agentmerge_hub.traces.png import read_png
-from agentmerge_hub.traces.screenshots import Screenshots, has_marks
+from agentmerge_hub.traces.observation.png import read_png
+from agentmerge_hub.traces.observation.screenshots import Screenshots, has_marks
 
 
 @dataclass(frozen=True, order=True)

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agentmerge_hub.dataset.tasks import categories, task
+from agentmerge_hub.dataset.selection.tasks import categories, task
 from agentmerge_hub.errors import UserError, schema_problem
 from agentmerge_hub.fit import IMAGE_TOKENS, Window
 from agentmerge_hub.licenses.model_licenses import license_of
 from agentmerge_hub.prompt import Flags
-from agentmerge_hub.traces.screenshots import Screenshots, has_marks
+from agentmerge_hub.traces.observation.screenshots import Screenshots, has_marks
 
 Versions = Annotated[str, Field(pattern="^(both|cot|no_cot)$")]
 

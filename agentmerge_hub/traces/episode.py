@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Episode, Step
-from agentmerge_hub.traces import adp, atif, browsergym, cube, documents, session_trace
 from agentmerge_hub.traces.files import Refused, size_text
 from agentmerge_hub.traces.find import Found, FoundIn
+from agentmerge_hub.traces.formats import adp, atif, browsergym, cube, documents, session_trace
 from agentmerge_hub.traces.limits import (
     DISTINCT_SHARE,
     EPISODE_BYTES,
@@ -18,7 +18,7 @@ from agentmerge_hub.traces.limits import (
     memory_limit,
     time_limit,
 )
-from agentmerge_hub.traces.screenshots import Screenshots
+from agentmerge_hub.traces.observation.screenshots import Screenshots
 from agentmerge_hub.traces.values import OutOfRange, first_line
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.traces import browsergym, cube, documents
+from agentmerge_hub.traces.formats import browsergym, cube, documents
 
 
 @dataclass(frozen=True, order=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from datasets import Dataset, get_dataset_split_names
 
-from agentmerge_hub.dataset.split import draw
+from agentmerge_hub.dataset.selection.split import draw
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training.rows import load_split
 

@@ -81,9 +81,9 @@ def test_ray_makes_the_same_bytes(built: Path, tmp_path: Path, tokenizer_folder:
 
 @pytest.mark.usefixtures("ray")
 def test_a_ray_worker_without_the_traces_gives_one_sentence(tmp_path: Path, tokenizer_folder: Path) -> None:
-    from agentmerge_hub.dataset.ray_workers import run_on_ray
+    from agentmerge_hub.dataset.parallel.ray_workers import run_on_ray
+    from agentmerge_hub.dataset.parallel.workers import WorkerConfig
     from agentmerge_hub.dataset.settings import Settings
-    from agentmerge_hub.dataset.workers import WorkerConfig
     from agentmerge_hub.traces.find import Found
 
     elsewhere = [Found("run", tmp_path / "only on another machine")]

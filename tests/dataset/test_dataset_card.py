@@ -7,7 +7,7 @@ from made_traces import write_episode
 
 
 def test_the_card_shows_every_column_rule_and_figure(built: Path) -> None:
-    from agentmerge_hub.dataset.drop_rules import EPISODE_RULES, SAMPLE_RULES
+    from agentmerge_hub.dataset.selection.drop_rules import EPISODE_RULES, SAMPLE_RULES
     from agentmerge_hub.records import SAMPLE_SCHEMA
 
     card = (built / "README.md").read_text()

@@ -8,9 +8,9 @@ from made_traces import write_episode
 
 from agentmerge_hub.dataset import parquet_writer
 from agentmerge_hub.dataset.build import build
-from agentmerge_hub.dataset.deduplication import exact_key, near_key
+from agentmerge_hub.dataset.parallel.workers import WorkerConfig
+from agentmerge_hub.dataset.selection.deduplication import exact_key, near_key
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.dataset.workers import WorkerConfig
 from agentmerge_hub.prompt import ADVANCED
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from made_tokenizers import CHAT_TEMPLATE
 
-from agentmerge_hub.dataset.drop_rules import (
+from agentmerge_hub.dataset.rows.samples import make_samples
+from agentmerge_hub.dataset.selection.drop_rules import (
     EPISODE_RULES,
     KEPT_BY,
     KEPT_BY_NONE,
@@ -16,9 +17,8 @@ from agentmerge_hub.dataset.drop_rules import (
     SAMPLE_RULES,
     episode_drop_rule,
 )
-from agentmerge_hub.dataset.samples import make_samples
+from agentmerge_hub.dataset.selection.split import assign
 from agentmerge_hub.dataset.settings import Settings, option_of
-from agentmerge_hub.dataset.split import assign
 from agentmerge_hub.prompt import answer
 from agentmerge_hub.records import Episode, Observation, Step
 from agentmerge_hub.tokenizer import ChatTokenizer

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agentmerge_hub.dataset.drop_rules import episode_drop_rule
-from agentmerge_hub.dataset.samples import make_samples
+from agentmerge_hub.dataset.rows.samples import make_samples
+from agentmerge_hub.dataset.selection.drop_rules import episode_drop_rule
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.prompt import answer
 from agentmerge_hub.records import Episode, Observation, Step

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentmerge_hub.dataset.balance import SampleKey, balance
+from agentmerge_hub.dataset.selection.balance import SampleKey, balance
+from agentmerge_hub.dataset.selection.split import assign, draw, goal_key
+from agentmerge_hub.dataset.selection.tasks import categories, task
 from agentmerge_hub.dataset.settings import Settings, check_names, option_of, read_settings
-from agentmerge_hub.dataset.split import assign, draw, goal_key
-from agentmerge_hub.dataset.tasks import categories, task
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.licenses.model_licenses import license_of
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 from made_traces import write_episode
 
-from agentmerge_hub.dataset import partial_tables
+from agentmerge_hub.dataset.parallel import partial_tables
+from agentmerge_hub.dataset.parallel.worker_pool import run
+from agentmerge_hub.dataset.parallel.workers import WorkerConfig
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.dataset.worker_pool import run
-from agentmerge_hub.dataset.workers import WorkerConfig
 from agentmerge_hub.traces import limits
 from agentmerge_hub.traces.find import Found, find_episodes
 

@@ -9,14 +9,14 @@ import pyarrow.parquet as pq
 
 from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.dataset.card.readme import write_card
-from agentmerge_hub.dataset.image_columns import image_value, loadable, with_image
 from agentmerge_hub.dataset.parquet_writer import SplitWriter
 from agentmerge_hub.dataset.redaction.finding import Allowlist
 from agentmerge_hub.dataset.redaction.rules import KINDS
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
+from agentmerge_hub.dataset.rows.image_columns import image_value, loadable, with_image
+from agentmerge_hub.dataset.rows.step_rows import STEP_SCHEMA
+from agentmerge_hub.dataset.selection.split import SPLITS
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.dataset.split import SPLITS
-from agentmerge_hub.dataset.step_rows import STEP_SCHEMA
 from agentmerge_hub.dataset.verify_output import measure_and_scan
 from agentmerge_hub.records import LEDGER_SCHEMA, RESULT_SCHEMA, SAMPLE_SCHEMA, SCHEMA_VERSION
 

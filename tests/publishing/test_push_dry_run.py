@@ -9,7 +9,7 @@ from hub_server import Hub
 from hub_store import File
 from PIL import Image, PngImagePlugin
 
-from agentmerge_hub.traces.png import read_png
+from agentmerge_hub.traces.observation.png import read_png
 
 PUSH = ("push", "dataset", "traces", "--repo-id", "acme/workarena-traces")
 

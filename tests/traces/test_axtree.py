@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentmerge_hub.traces.axtree import TreeError, flatten_axtree
-from agentmerge_hub.traces.unpickle import loads
+from agentmerge_hub.traces.observation.axtree import TreeError, flatten_axtree
+from agentmerge_hub.traces.pickles.unpickle import loads
 
 
 def browsergyms(tree: dict, properties: dict | None) -> str:

@@ -8,10 +8,11 @@ import pytest
 import trace_folders
 from trace_folders import ARGS, DONE, STEP
 
-from agentmerge_hub.dataset.part_cache import episode_key
-from agentmerge_hub.traces import documents, episode, limits
+from agentmerge_hub.dataset.parallel.part_cache import episode_key
+from agentmerge_hub.traces import episode, limits
 from agentmerge_hub.traces.episode import NeedsMoreMemory, Unreadable, read_episode
 from agentmerge_hub.traces.find import Found, find_episodes
+from agentmerge_hub.traces.formats import documents
 
 
 def write(folder: Path, pages: list[dict[str, str]]) -> Found:
@@ -112,7 +113,7 @@ def test_the_key_of_an_episode_follows_every_file_that_is_read_with_it(tmp_path:
 
 def _fresh_key(found: Found) -> str:
     """The key as another build gets it."""
-    from agentmerge_hub.dataset import part_cache
+    from agentmerge_hub.dataset.parallel import part_cache
 
     part_cache._hashes_of.cache_clear()
     return episode_key(found)

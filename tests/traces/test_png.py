@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from agentmerge_hub.traces.files import Refused
-from agentmerge_hub.traces.png import MAX_BYTES, read_png
+from agentmerge_hub.traces.observation.png import MAX_BYTES, read_png
 
 PIXELS = np.arange(48 * 30 * 3, dtype=np.uint8).reshape(30, 48, 3)
 

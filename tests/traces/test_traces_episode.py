@@ -11,9 +11,9 @@ import pytest
 from trace_folders import ARGS, DONE, LAST, PAGE, STEP, write
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.traces.answers import read_action, read_chat, read_thought
 from agentmerge_hub.traces.episode import Unreadable, read_episode
 from agentmerge_hub.traces.find import Found, find_episodes
+from agentmerge_hub.traces.formats.answers import read_action, read_chat, read_thought
 from agentmerge_hub.traces.limits import memory_limit, time_limit
 
 
@@ -153,7 +153,8 @@ def test_superseded_runs_are_no_episodes(tmp_path: Path) -> None:
 
 
 def test_a_limit_on_time_ends_an_episode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from agentmerge_hub.traces import browsergym, episode
+    from agentmerge_hub.traces import episode
+    from agentmerge_hub.traces.formats import browsergym
 
     def endless(*_: object) -> None:
         while True:

@@ -21,10 +21,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentmerge_hub.traces import files, unpickle
+from agentmerge_hub.traces import files
 from agentmerge_hub.traces.files import Refused
-from agentmerge_hub.traces.standins import Array, Standin
-from agentmerge_hub.traces.unpickle import load, loads
+from agentmerge_hub.traces.pickles import unpickle
+from agentmerge_hub.traces.pickles.standins import Array, Standin
+from agentmerge_hub.traces.pickles.unpickle import load, loads
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),

@@ -11,11 +11,11 @@ from test_cube import METADATA, STEPS, event
 from test_documents import ADP, ATIF
 
 from agentmerge_hub.records import Episode, Observation, Step
-from agentmerge_hub.traces import adp, atif, documents, session_trace
 from agentmerge_hub.traces.episode import Unreadable, read_episode
-from agentmerge_hub.traces.episode_json import KEY, to_facts
 from agentmerge_hub.traces.files import Refused
 from agentmerge_hub.traces.find import find_episodes
+from agentmerge_hub.traces.formats import adp, atif, documents, session_trace
+from agentmerge_hub.traces.formats.episode_json import KEY, to_facts
 from agentmerge_hub.traces.values import OutOfRange
 
 ODD = [None, True, -1, 10**30, float("nan"), "", "x", "\ud800", [], [[]], {}, {"a": []}, [None]]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from agentmerge_hub.chat_template import ChatTemplate
-from agentmerge_hub.dataset.image_columns import loadable, with_image
+from agentmerge_hub.dataset.rows.image_columns import loadable, with_image
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import rows
 from agentmerge_hub.training.preflight.batches import Batches

@@ -7,7 +7,7 @@ from pathlib import Path
 from agentmerge_hub.agents.backends import activity
 from agentmerge_hub.agents.browser.agentlab_api import ExpArgs, StepInfo
 from agentmerge_hub.agents.status.run_status import ERROR_CLASS
-from agentmerge_hub.traces.unpickle import Refused, load
+from agentmerge_hub.traces.pickles.unpickle import Refused, load
 
 
 def record_timeout(run: ExpArgs, step_seconds: float) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.traces.unpickle import Refused, load
+from agentmerge_hub.traces.pickles.unpickle import Refused, load
 
 ERROR_CLASS = "agentmerge_error_class"
 """Key in a run's summary for a failure that AgentLab has no field for."""

@@ -12,12 +12,12 @@ from agentmerge_hub.dataset.card.croissant import FILE as CROISSANT
 from agentmerge_hub.dataset.card.croissant import croissant
 from agentmerge_hub.dataset.card.example import example
 from agentmerge_hub.dataset.card.figures import benchmarks_of, draw_lengths, figures, language_of
-from agentmerge_hub.dataset.drop_rules import EPISODE_RULES, SAMPLE_RULES
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.dataset.preferences import pairs, unpaired
 from agentmerge_hub.dataset.preferences.origins import origin_counts
 from agentmerge_hub.dataset.redaction.rules import KINDS
-from agentmerge_hub.dataset.split import split_names
+from agentmerge_hub.dataset.selection.drop_rules import EPISODE_RULES, SAMPLE_RULES
+from agentmerge_hub.dataset.selection.split import split_names
 from agentmerge_hub.licenses.license_terms import LICENSES, dataset_notices, ordered
 from agentmerge_hub.licenses.license_terms import metadata as license_metadata
 from agentmerge_hub.manifest import write_text

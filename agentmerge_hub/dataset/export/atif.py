@@ -8,7 +8,7 @@ from typing import Any
 
 from agentmerge_hub.dataset.export.calls import calls_of
 from agentmerge_hub.records import Episode, Observation, Step
-from agentmerge_hub.traces.episode_json import KEY, to_facts
+from agentmerge_hub.traces.formats.episode_json import KEY, to_facts
 
 NOTES = (
     "Exported by agentmerge from a built dataset. `content` of an observation is the AXTree, `extra.web` its HTML and URL. "

@@ -5,7 +5,7 @@ from typing import Any
 
 from agentmerge_hub.dataset.export.calls import calls_of
 from agentmerge_hub.records import Episode, Step
-from agentmerge_hub.traces.episode_json import KEY, to_facts
+from agentmerge_hub.traces.formats.episode_json import KEY, to_facts
 
 
 def lines(episode: Episode, facts: bool = True) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.export import adp, atif, session_trace
-from agentmerge_hub.dataset.image_columns import COLUMN
+from agentmerge_hub.dataset.rows.image_columns import COLUMN
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Episode
 

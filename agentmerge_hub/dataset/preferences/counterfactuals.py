@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentmerge_hub.actions import Call, parse_calls
-from agentmerge_hub.dataset.split import draw
+from agentmerge_hub.dataset.selection.split import draw
 from agentmerge_hub.prompt import EXAMPLE_BID, answer
 
 OTHER_ELEMENT = "other_element"

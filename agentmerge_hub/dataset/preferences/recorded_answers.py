@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from agentmerge_hub.dataset import part_cache
+from agentmerge_hub.dataset.parallel import part_cache
 
 FAILED_EPISODE = "failed_episode"
 """Origin of an answer of an unsuccessful episode."""

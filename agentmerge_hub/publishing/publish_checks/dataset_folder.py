@@ -17,7 +17,7 @@ from agentmerge_hub.dataset.card.croissant import FILE as CROISSANT
 from agentmerge_hub.dataset.card.croissant import croissant
 from agentmerge_hub.dataset.card.readme import card_text
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
-from agentmerge_hub.dataset.split import SPLITS
+from agentmerge_hub.dataset.selection.split import SPLITS
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
 from agentmerge_hub.publishing.hub.release_text import pinned_revision, without_release

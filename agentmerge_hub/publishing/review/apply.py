@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub import manifest, output_folder
-from agentmerge_hub.dataset.balance import SampleKey, balance
 from agentmerge_hub.dataset.card.readme import write_card
-from agentmerge_hub.dataset.drop_rules import STRUCK_IN_REVIEW
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit, open_writer
 from agentmerge_hub.dataset.redaction.finding import Allowlist
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, redact_text
+from agentmerge_hub.dataset.selection.balance import SampleKey, balance
+from agentmerge_hub.dataset.selection.drop_rules import STRUCK_IN_REVIEW
 from agentmerge_hub.dataset.verify_output import measure_and_scan, scan_other_files
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.publish_checks.dataset_folder import build_order, dataset_name, splits_of

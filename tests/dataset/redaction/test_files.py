@@ -9,12 +9,12 @@ import pytest
 from made_traces import write_episode
 
 from agentmerge_hub.dataset.build import build
+from agentmerge_hub.dataset.parallel.workers import WorkerConfig
 from agentmerge_hub.dataset.redaction.files import scan_file
 from agentmerge_hub.dataset.redaction.finding import Allowlist
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.verify_output import scan_other_files
-from agentmerge_hub.dataset.workers import WorkerConfig
 from agentmerge_hub.errors import UserError
 
 KEY = "48e8d7acc30a1210a20cfacc050131ec58cccd6439c0e3f35ea7ecc19ed7bfe378deb5fa"

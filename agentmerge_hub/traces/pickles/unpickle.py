@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.traces.files import Refused, read_file, unpack
-from agentmerge_hub.traces.standins import Maker, Standin, resolve
+from agentmerge_hub.traces.pickles.standins import Maker, Standin, resolve
 
 MAX_INSTRUCTIONS = 3_000_000
 """Longest program: bounds memory at a few hundred MB where each instruction makes an object."""

@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 import pyarrow as pa
 
-from agentmerge_hub.dataset.image_columns import image_value
+from agentmerge_hub.dataset.rows.image_columns import image_value
+from agentmerge_hub.dataset.selection.tasks import task
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.dataset.tasks import task
 from agentmerge_hub.records import CHAT, Episode, Step
-from agentmerge_hub.traces.screenshots import has_marks
+from agentmerge_hub.traces.observation.screenshots import has_marks
 
 STEP_SCHEMA = pa.schema(
     [

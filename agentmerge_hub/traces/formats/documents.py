@@ -13,8 +13,8 @@ from typing import Any
 
 from agentmerge_hub.content_hash import short_id
 from agentmerge_hub.plural import counted
-from agentmerge_hub.traces import adp, atif, session_trace
 from agentmerge_hub.traces.files import MAX_BYTES, Refused, read_file
+from agentmerge_hub.traces.formats import adp, atif, session_trace
 from agentmerge_hub.traces.limits import memory_limit, time_limit
 
 SUFFIXES = (".json", ".jsonl")

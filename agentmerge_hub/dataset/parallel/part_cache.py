@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from agentmerge_hub.atomic_write import temporary_name
 from agentmerge_hub.content_hash import combined_hash, file_hashes
-from agentmerge_hub.dataset.partial_tables import EpisodeStatus, PartialTables
+from agentmerge_hub.dataset.parallel.partial_tables import EpisodeStatus, PartialTables
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.traces.files import MAX_BYTES
 from agentmerge_hub.traces.find import Found
@@ -28,13 +28,13 @@ from agentmerge_hub.traces.limits import EPISODE_FILE_BYTES
 
 TABLES = ("samples", "steps", "ledger")
 
-_LATER_STAGES = ("training", "merging", "agents", "analysis", "publishing")
+_LATER_STAGES = ("training", "merging", "tuning", "agents", "analysis", "publishing")
 _NOT_READ = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4", ".webm", ".log")
 
 
 def program_hash() -> str:
     """Hash of the code that makes parts: a changed program never uses old parts."""
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
         name = path.relative_to(package)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.dataset.partial_tables import PartialTables
-from agentmerge_hub.dataset.workers import Batch, WorkerConfig
+from agentmerge_hub.dataset.parallel.partial_tables import PartialTables
+from agentmerge_hub.dataset.parallel.workers import Batch, WorkerConfig
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.traces.limits import shared_bytes
 

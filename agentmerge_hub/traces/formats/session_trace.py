@@ -6,8 +6,8 @@ Sessions of other programs are no web episodes: the format has no pages and no r
 from typing import Any
 
 from agentmerge_hub.records import Episode
-from agentmerge_hub.traces import episode_json
 from agentmerge_hub.traces.files import Refused
+from agentmerge_hub.traces.formats import episode_json
 from agentmerge_hub.traces.values import as_dict, as_text
 
 

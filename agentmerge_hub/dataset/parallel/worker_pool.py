@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import connection, get_context
 from typing import Any
 
-from agentmerge_hub.dataset.partial_tables import PartialTables
-from agentmerge_hub.dataset.workers import Batch, WorkerConfig, prepare_process
+from agentmerge_hub.dataset.parallel.partial_tables import PartialTables
+from agentmerge_hub.dataset.parallel.workers import Batch, WorkerConfig, prepare_process
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.traces.limits import EPISODE_SECONDS, shared_bytes
 

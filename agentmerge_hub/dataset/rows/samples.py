@@ -8,10 +8,10 @@ from typing import Any
 
 from agentmerge_hub.actions import ACTION_SPACES, ActionError, Call, parse_calls
 from agentmerge_hub.content_hash import short_id
-from agentmerge_hub.dataset.drop_rules import Dropped
 from agentmerge_hub.dataset.preferences.rejected import PairKeys, pair_keys
+from agentmerge_hub.dataset.selection.drop_rules import Dropped
+from agentmerge_hub.dataset.selection.tasks import task
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.dataset.tasks import task
 from agentmerge_hub.fit import DoesNotFit, fit, max_characters
 from agentmerge_hub.prompt import Prompt, Turn, action_texts, answer, page_bids, render, split_recorded, thought_of
 from agentmerge_hub.records import Episode, Message, Sample, Step

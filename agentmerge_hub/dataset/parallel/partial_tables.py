@@ -13,16 +13,16 @@ import pyarrow as pa
 
 from agentmerge_hub.content_hash import cache_folder
 from agentmerge_hub.dataset import reload
-from agentmerge_hub.dataset.deduplication import exact_key, near_key
-from agentmerge_hub.dataset.drop_rules import Dropped, episode_drop_rule
-from agentmerge_hub.dataset.image_columns import image_value, with_image, with_step_image
 from agentmerge_hub.dataset.preferences.rejected import REJECTED, PairKeys
 from agentmerge_hub.dataset.redaction.episode import redact_detail, redact_episode
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, redact_text
-from agentmerge_hub.dataset.samples import keeps_recorded_prompt, make_samples, shown_by_default
+from agentmerge_hub.dataset.rows.image_columns import image_value, with_image, with_step_image
+from agentmerge_hub.dataset.rows.samples import keeps_recorded_prompt, make_samples, shown_by_default
+from agentmerge_hub.dataset.rows.step_rows import STEP_KEYS, STEP_SCHEMA, step_rows
+from agentmerge_hub.dataset.selection.deduplication import exact_key, near_key
+from agentmerge_hub.dataset.selection.drop_rules import Dropped, episode_drop_rule
+from agentmerge_hub.dataset.selection.split import goal_key
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.dataset.split import goal_key
-from agentmerge_hub.dataset.step_rows import STEP_KEYS, STEP_SCHEMA, step_rows
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import shows_thought
 from agentmerge_hub.records import LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, Sample, Step

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from agentmerge_hub.dataset.split import draw
+from agentmerge_hub.dataset.selection.split import draw
 
 
 class SampleKey(NamedTuple):

@@ -11,9 +11,9 @@ from typing import Any
 
 from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.records import Episode
-from agentmerge_hub.traces import episode_json
 from agentmerge_hub.traces.files import Refused, read_file
-from agentmerge_hub.traces.tool_calls import Turns, call_text, has_image_part, text_of_parts
+from agentmerge_hub.traces.formats import episode_json
+from agentmerge_hub.traces.formats.tool_calls import Turns, call_text, has_image_part, text_of_parts
 from agentmerge_hub.traces.values import as_bool, as_count, as_dict, as_reward, as_text, first_line
 
 

@@ -10,12 +10,12 @@ from typing import Any
 from agentmerge_hub.content_hash import short_id
 from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.records import Episode, Message, Step
-from agentmerge_hub.traces.answers import Chat, read_action, read_chat, read_thought
-from agentmerge_hub.traces.axtree import TreeError
 from agentmerge_hub.traces.files import Refused, check_total, read_file
-from agentmerge_hub.traces.observations import goal_text, has_image, read_observation
-from agentmerge_hub.traces.screenshots import Screenshots, file_name, has_marks, read_screenshot
-from agentmerge_hub.traces.unpickle import load
+from agentmerge_hub.traces.formats.answers import Chat, read_action, read_chat, read_thought
+from agentmerge_hub.traces.observation.axtree import TreeError
+from agentmerge_hub.traces.observation.observations import goal_text, has_image, read_observation
+from agentmerge_hub.traces.observation.screenshots import Screenshots, file_name, has_marks, read_screenshot
+from agentmerge_hub.traces.pickles.unpickle import load
 from agentmerge_hub.traces.values import (
     OutOfRange,
     as_bool,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentmerge_hub.records import Observation, Step
-from agentmerge_hub.traces.answers import read_action
+from agentmerge_hub.traces.formats.answers import read_action
 from agentmerge_hub.traces.values import as_text
 
 

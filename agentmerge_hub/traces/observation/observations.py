@@ -4,8 +4,8 @@ from typing import Any
 
 from agentmerge_hub.prompt.tags import has_tag
 from agentmerge_hub.records import Observation
-from agentmerge_hub.traces.axtree import flatten_axtree
-from agentmerge_hub.traces.standins import Array
+from agentmerge_hub.traces.observation.axtree import flatten_axtree
+from agentmerge_hub.traces.pickles.standins import Array
 from agentmerge_hub.traces.values import as_dict, as_text, as_texts
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.records import Episode
-from agentmerge_hub.traces import episode_json
-from agentmerge_hub.traces.atif import finish_message, unquoted
-from agentmerge_hub.traces.tool_calls import Turns, call_text
+from agentmerge_hub.traces.formats import episode_json
+from agentmerge_hub.traces.formats.atif import finish_message, unquoted
+from agentmerge_hub.traces.formats.tool_calls import Turns, call_text
 from agentmerge_hub.traces.values import as_dict, as_text
 
 _ITEMS = {"text_observation", "web_observation", "image_observation", "api_action", "code_action", "message_action"}

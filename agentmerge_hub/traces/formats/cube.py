@@ -14,9 +14,9 @@ from typing import Any
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.records import Episode
-from agentmerge_hub.traces.browsergym import digest
 from agentmerge_hub.traces.files import FREE_BYTES, MAX_BYTES, MAX_RATIO, Refused, check_total, read_file
-from agentmerge_hub.traces.tool_calls import Turns, call_text
+from agentmerge_hub.traces.formats.browsergym import digest
+from agentmerge_hub.traces.formats.tool_calls import Turns, call_text
 from agentmerge_hub.traces.values import (
     OutOfRange,
     as_bool,

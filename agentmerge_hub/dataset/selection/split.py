@@ -12,8 +12,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
+from agentmerge_hub.dataset.selection.tasks import task
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.dataset.tasks import task
 
 SPLITS = ("train", "inter_task", "cross_task")
 

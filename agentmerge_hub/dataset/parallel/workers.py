@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from agentmerge_hub.dataset.partial_tables import PartialTables, make_partial_tables
+from agentmerge_hub.dataset.parallel.partial_tables import PartialTables, make_partial_tables
 from agentmerge_hub.dataset.redaction.finding import Allowlist
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.dataset.settings import Settings

@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any, TypeGuard
 
 from agentmerge_hub.records import Episode, Message, Observation, Step
-from agentmerge_hub.traces.answers import read_action
+from agentmerge_hub.traces.formats.answers import read_action
 from agentmerge_hub.traces.values import (
     as_bool,
     as_count,

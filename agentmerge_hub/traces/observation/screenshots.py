@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentmerge_hub.traces.files import Refused, read_file
-from agentmerge_hub.traces.png import MAX_BYTES, read_png
+from agentmerge_hub.traces.observation.png import MAX_BYTES, read_png
 from agentmerge_hub.traces.values import as_dict
 
 Screenshots = Literal["off", "shown", "plain", "som"]
