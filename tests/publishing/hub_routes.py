@@ -42,7 +42,10 @@ def writable(h, kind: str, repo: str, account: Account | None) -> Repo:
 def whoami(h, account: Account | None) -> None:
     if account is None:
         raise Refused(401, "Invalid username or password.")
-    orgs = [{"type": "org", "name": org, "fullname": org, "roleInOrg": role} for org, role in account.org_roles.items()]
+    orgs = [
+        {"type": "org", "name": org, "fullname": org, "roleInOrg": role, "resourceGroups": account.resource_groups}
+        for org, role in account.org_roles.items()
+    ]
     token = {"type": "access_token", "accessToken": {"displayName": "token", "role": account.role}}
     if account.role == "fineGrained":
         scoped = [

@@ -104,12 +104,18 @@ class Account:
     role_in_orgs: str = "write"
     scopes: tuple[tuple[str, ...], ...] = ()
     """Of a fine-grained token: (type of the entity, its name, permissions …)."""
+    groups: tuple[str, ...] = ()
+    """Roles in resource groups of the organizations."""
     created: tuple[str, ...] = ()
     """Repositories that a contributor created and so may write to."""
 
     @property
     def org_roles(self) -> dict[str, str]:
         return dict.fromkeys(self.orgs, self.role_in_orgs)
+
+    @property
+    def resource_groups(self) -> list[dict[str, str]]:
+        return [{"name": f"group {number}", "role": role} for number, role in enumerate(self.groups)]
 
     @property
     def namespaces(self) -> tuple[str, ...]:

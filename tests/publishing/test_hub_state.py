@@ -127,6 +127,8 @@ READ, WRITE = "repo.content.read", "repo.write"
         (Account("alice", "write", ("acme",), "admin"), True),
         (Account("alice", "write", ("acme",), "contributor"), True),
         (Account("alice", "write", ("acme",), "read"), "alice can only read in acme"),
+        (Account("alice", "write", ("acme",), "read", groups=("read",)), "alice can only read in acme"),
+        (Account("alice", "write", ("acme",), "read", groups=("read", "write")), False),
         (Account("alice", "read", ("acme",)), "The token of alice can only read"),
         (Account("bob"), "bob cannot publish under 'acme': use one of bob."),
         (

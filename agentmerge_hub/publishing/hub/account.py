@@ -1,7 +1,7 @@
 """Whether the token in use may publish to a repository, judged from the Hub's answers before anything is sent.
 
 A classic token has a role. A fine-grained one lists permissions for each user, organization or repository. Roles in an
-organization: https://huggingface.co/docs/hub/organizations-security
+organization: https://huggingface.co/docs/hub/organizations-security; its resource groups can give more for some repositories.
 """
 
 import re
@@ -39,16 +39,19 @@ def check_account(api: HfApi, repository: Repository) -> bool:
             f"The fine-grained token of {name} may not write to {repository}: give it write access to the contents of the "
             f"repositories of {namespace} at {constants.ENDPOINT}/settings/tokens."
         )
-    roles = {name: "admin"} | {str(org.get("name")): org.get("roleInOrg") for org in account.get("orgs") or []}
+    orgs = {str(org.get("name")): org for org in map(_mapping, account.get("orgs") or [])}
+    roles = {name: "admin"} | {owner: org.get("roleInOrg") for owner, org in orgs.items()}
     if namespace not in roles and not owned and not named:
         writable = ", ".join(owner for owner, role in roles.items() if role != "read")
         raise UserError(f"{name} cannot publish under {namespace!r}: use one of {writable}.")
-    if roles.get(namespace) == "read":
+    reads = roles.get(namespace) == "read"
+    groups = [_mapping(group).get("role") for group in orgs.get(namespace, {}).get("resourceGroups") or []]
+    if reads and not set(groups) & {"contributor", "write", "admin"}:
         raise UserError(
             f"{name} can only read in {namespace}: ask an admin of it for the role contributor or write, or use another "
             "--repo-id."
         )
-    return owned or not named
+    return not reads and (owned or not named)
 
 
 def check_write_access(api: HfApi, repository: Repository) -> None:

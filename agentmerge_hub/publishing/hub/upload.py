@@ -109,8 +109,8 @@ def _writable_state(api: HfApi, publication: Publication) -> HubState | None:
         check_write_access(api, repository)
     elif not may_create:
         raise UserError(
-            f"{repository} does not exist, and your token may write to that repository alone: create it first, or use a token "
-            f"for all repositories of {repository.namespace}."
+            f"{repository} does not exist, and you may write to some repositories of {repository.namespace} without creating others: "
+            "create it at the Hub first, or use a token or a role that may."
         )
     return state
 
