@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from gguf import GGUFReader
 from hub_server import Hub
 
-from agentmerge_hub import manifest
+from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.gguf.compare import compare
@@ -136,10 +136,16 @@ def test_data_between_tensors_are_refused(model: Path) -> None:
 
 def test_a_model_goes_with_its_gguf_files(hub: Hub, run, model: Path) -> None:
     push = ("push", "model", "merged", "--repo-id", "acme/tiny", "--base-model", "acme/tiny-base", "--license", "mit")
-    run(*push, "--traces", "traces", "--yes")
+    outcomes: dict = {("inter_task", f"t{n}", n): float(n % 2) for n in range(4)}
+    served = {"engine": "llama.cpp 6123", "number_format": "GGUF model-q8_0"}
+    stage_outputs.results(
+        model.parent / "results", content_hash.file_hash(model / "model-q8_0.gguf"), outcomes, **served
+    )
+    run(*push, "--traces", "traces", "--results", "results", "--yes")
     files = hub.store.repos["model", "acme/tiny"].resolve("v1.0.0").files
     card = files["README.md"].content.decode()
     assert "llama-server -hf acme/tiny --hf-file model-q8_0.gguf  # q8_0, 0.1 MB" in card and "model-bf16.gguf" in files
+    assert "| miniwob | inter_task | Advanced | llama.cpp 6123 | Q8_0 (GGUF) | 0.500 |" in card
     weights = (model / "model-q8_0.gguf").read_bytes()
     (model / "model-q8_0.gguf").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
     assert "model-q8_0.gguf was changed since it was written" in run(*push, "--traces", "traces", ok=False).stdout
