@@ -89,7 +89,7 @@ def _write(
     from agentmerge_hub.merging.engine import mergekit_backend
 
     def finish(finished: Sequence[MergeRun]) -> None:
-        hashes = [(input_hashes, *_hash_and_flush(run.folder, pool)) for run in finished]
+        hashes = [(input_hashes, pool.submit(_weight_hashes, run), pool.submit(_flush, run.folder)) for run in finished]
         for run, of_run in zip(finished, hashes):
             _finish(run, of_run, reply=settings.reply and not settings.quick, started=started)
 
@@ -134,6 +134,7 @@ def _stream(runs: Sequence[MergeRun], settings: MergeSettings) -> None:
     from agentmerge_hub.merging.engine.shard_writer import ShardWriter
 
     with contextlib.ExitStack() as stack:
+        background = stack.enter_context(ThreadPoolExecutor(2))
         merges = []
         for run in runs:
             assert run.formula is not None
@@ -143,7 +144,11 @@ def _stream(runs: Sequence[MergeRun], settings: MergeSettings) -> None:
                 stack.callback(writer.close)
                 disk = run.folder.stat().st_dev
                 discard = partial(_discard, run, writer.discard)
-                merges.append(streaming.StreamedMerge(run.formula, run.job.where, writer.write, discard, disk))
+                finished = partial(_submit, background, writer.hash_up_to)
+                run.hash_weights = writer.hashes
+                merges.append(
+                    streaming.StreamedMerge(run.formula, run.job.where, writer.write, discard, finished, disk)
+                )
         runs = _live(runs)
         if not runs:
             return
@@ -159,6 +164,10 @@ def _stream(runs: Sequence[MergeRun], settings: MergeSettings) -> None:
         run.fail(f"{run.job.out}: {problem}" if run.lacks_space else problem)
 
 
+def _submit(pool: ThreadPoolExecutor, work: Callable[[str], None], name: str) -> None:
+    pool.submit(work, name)
+
+
 def _discard(run: MergeRun, free: Callable[[], None]) -> None:
     run.lacks_space = True
     free()
@@ -168,12 +177,11 @@ def _file_hashes(folders: set[Path]) -> Hashes:
     return {folder: input_file_hashes(folder) for folder in folders}
 
 
-def _hash_and_flush(folder: Path, pool: ThreadPoolExecutor) -> tuple[Future[Hashes], Future[Hashes]]:
-    return pool.submit(_weight_hashes, folder), pool.submit(_flush, folder)
-
-
-def _weight_hashes(folder: Path) -> Hashes:
-    return {folder: {path.name: content_hash.file_hash_by_process(path) for path in folder.glob("*.safetensors")}}
+def _weight_hashes(run: MergeRun) -> Hashes:
+    if run.hash_weights is not None:
+        return {run.folder: run.hash_weights()}
+    found = {path.name: content_hash.file_hash_by_process(path) for path in run.folder.glob("*.safetensors")}
+    return {run.folder: found}
 
 
 def _flush(folder: Path) -> Hashes:

@@ -1,6 +1,7 @@
 """The types of a merge: its job, its settings, its state while it runs, its result."""
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,6 +70,8 @@ class MergeRun:
     inputs: MergeInputs | None = None
     formula: Formula | None = None
     folder: Path = Path()
+    hash_weights: Callable[[], dict[str, str]] | None = None
+    """Hashes of the written weights, if they were taken while they were written."""
     reply: str | None = None
     problem: str | None = None
     lacks_space: bool = False

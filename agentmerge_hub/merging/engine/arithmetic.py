@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import torch
 
-MOST_ON_GPU = 4
-"""Models whose sum is the same to the bit on a CPU and a GPU."""
+MOST_IN_ORDER = 4
+"""Rows that torch's sum on a CPU adds in their order; more are added in another, which a GPU does not have."""
 
 
 def task_arithmetic(
@@ -85,11 +85,11 @@ def ties(
 
 
 def _sum(rows: torch.Tensor) -> torch.Tensor:
-    """The sum of rows. On a GPU they are added one after the other, which is what torch does on a CPU with up to
-    `MOST_ON_GPU` rows; a GPU's own sum has another order."""
-    if rows.device.type == "cpu":
+    """The sum of rows, to the bit that of ``torch.sum(dim=0)`` on a CPU. Up to `MOST_IN_ORDER` rows torch adds one after the
+    other to zero, also here, which takes a third of the time of its own sum, and gives the same bits on a GPU."""
+    if len(rows) > MOST_IN_ORDER:
         return rows.sum(dim=0)
-    total = rows[0]
+    total = rows[0] + 0.0  # −0 becomes 0
     for row in rows[1:]:
-        total = total + row
+        total += row
     return total

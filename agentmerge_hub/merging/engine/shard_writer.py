@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from agentmerge_hub.merging.engine.progressive_hash import ProgressiveHash
 from agentmerge_hub.merging.inputs.safetensors_header import DTYPE_BYTES
 from agentmerge_hub.merging.merge_job import SHARD_BYTES
 
@@ -29,7 +30,9 @@ class ShardWriter:
         """
         self._width = DTYPE_BYTES[dtype]
         self._positions: dict[str, tuple[int, int]] = {}
+        self._ends: dict[str, int] = {}
         self._descriptors: list[int] = []
+        self._hashes: dict[int, tuple[str, ProgressiveHash]] = {}
         groups = list(_groups(shapes, self._width, limit))
         weight_map: dict[str, str] = {}
         for number, group in enumerate(groups, 1):
@@ -58,15 +61,30 @@ class ShardWriter:
         text += b" " * (-len(text) % 8)  # safetensors aligns the first tensor
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         self._descriptors.append(descriptor)
+        self._hashes[descriptor] = (path.name, ProgressiveHash(path))
         _write_all(descriptor, memoryview(struct.pack("<Q", len(text)) + text), 0)
         for name, start in starts.items():
             self._positions[name] = (descriptor, 8 + len(text) + start)
+            self._ends[name] = 8 + len(text) + start + prod(shapes[name]) * self._width
 
     def write(self, name: str, begin: int, values: torch.Tensor) -> None:
         """Write values of a tensor, the first at index `begin`."""
         descriptor, start = self._positions[name]
         view = values.contiguous().view(torch.uint8).numpy().data
         _write_all(descriptor, view, start + begin * self._width)
+
+    def hash_up_to(self, name: str) -> None:
+        """Hash what was written, up to the end of a tensor: it and those before it in its file are whole."""
+        descriptor, _ = self._positions[name]
+        self._hashes[descriptor][1].advance(self._ends[name])
+
+    def hashes(self) -> dict[str, str]:
+        """File → sha256, of finished files.
+
+        Raises:
+            OSError: if a file cannot be read, or the disk did not take what was written.
+        """
+        return {name: progressive.hexdigest() for name, progressive in self._hashes.values()}
 
     def discard(self) -> None:
         """Empty the files: their disk space is free at once, while other threads may still write."""

@@ -7,7 +7,7 @@ plain reads into buffers, not mapped. A merge that fails does not stop the other
 import errno
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -37,6 +37,8 @@ class StreamedMerge:
     """Receives a tensor's name, the index of the first value, and values in the formula's out_dtype."""
     discard: Callable[[], None] = lambda: None
     """Frees the disk space of what was written; called where the disk cannot take this merge."""
+    finished: Callable[[str], None] = lambda name: None
+    """Receives the name of each tensor after all its values, in the order of `shapes`."""
     disk: int = 0
     """The file system that is written to: merges on one of them share its space."""
 
@@ -89,9 +91,14 @@ def run(
                 keys = chain.from_iterable(needed[index] for index in together)
                 built = masks.build(keys, inputs, count, batch.begin, batch.end)
                 tensor = _TensorMerge(name, batch, inputs, together, numbers, reader, failed, device, built)
-                begins = range(batch.begin, batch.end, chunk_size)
-                for _ in pool.map(tensor.merge_chunk, begins, repeat(chunk_size)):
+                begins = iter(
+                    range(batch.begin, batch.end, chunk_size)
+                )  # shared: a task a chunk costs more than a chunk
+                for _ in pool.map(tensor.merge_chunks, repeat(begins, threads), repeat(chunk_size)):
                     pass
+            for index in numbers:
+                if index not in failed:
+                    merges[index].finished(name)
             progress(count)
     return failed
 
@@ -149,7 +156,12 @@ class _TensorMerge:
         self.reader, self.failed, self.device, self.masks = reader, failed, device, masks
         self._lock = threading.Lock()
 
-    def merge_chunk(self, begin: int, size: int) -> None:
+    def merge_chunks(self, begins: Iterator[int], size: int) -> None:
+        """Merge the chunks that begin at the next values of an iterator, until it ends."""
+        for begin in begins:
+            self._merge_chunk(begin, size)
+
+    def _merge_chunk(self, begin: int, size: int) -> None:
         """Read one chunk of every input, and write it of every merge."""
         end = min(self.batch.end, begin + size)
         values: dict[str, torch.Tensor] = {}
@@ -203,7 +215,7 @@ class _TensorMerge:
         masks: Mapping[ties_mask.Key, torch.Tensor],
     ) -> torch.Tensor:
         """The formula, on the device that gives the same numbers as the CPU."""
-        if self.device == "cpu" or formula.base is None or len(formula.models) > arithmetic.MOST_ON_GPU:
+        if self.device == "cpu" or formula.base is None or len(formula.models) > arithmetic.MOST_IN_ORDER:
             return combine(formula, numbers, values, masks)
         moved = {reference: values[reference].to(self.device) for reference in formula.references}
         moved_masks = {key: masks[key].to(self.device) for key in ties_mask.keys(formula, numbers) if key in masks}
