@@ -91,9 +91,8 @@ def run(
                 keys = chain.from_iterable(needed[index] for index in together)
                 built = masks.build(keys, inputs, count, batch.begin, batch.end)
                 tensor = _TensorMerge(name, batch, inputs, together, numbers, reader, failed, device, built)
-                begins = iter(
-                    range(batch.begin, batch.end, chunk_size)
-                )  # shared: a task a chunk costs more than a chunk
+                # Threads share the iterator: a task a chunk costs more than the chunk.
+                begins = iter(range(batch.begin, batch.end, chunk_size))
                 for _ in pool.map(tensor.merge_chunks, repeat(begins, threads), repeat(chunk_size)):
                     pass
             for index in numbers:
