@@ -169,6 +169,20 @@ _MOUSE_AND_KEYS = (
     "keyboard_type",
 )
 
+_WEBARENA = (
+    "noop",
+    "scroll",
+    "keyboard_press",
+    "click",
+    "fill",
+    "hover",
+    *SUBSETS["tab"],
+    *SUBSETS["nav"],
+    "select_option",
+    *SUBSETS["chat"],
+    *SUBSETS["infeas"],
+)
+
 ACTION_SPACES: dict[str, tuple[str, ...]] = {
     "workarena": ("noop", *SUBSETS["chat"], *SUBSETS["bid"]),
     "workarena++": (
@@ -181,11 +195,26 @@ ACTION_SPACES: dict[str, tuple[str, ...]] = {
     ),
     "miniwob": ("noop", "fill", "click", "select_option", "press"),
     "miniwob_all": ("noop", *_MOUSE_AND_KEYS, "click", "fill"),
+    "webarena": _WEBARENA,
+    "visualwebarena": (*_WEBARENA, "upload_file"),
+    "assistantbench": (
+        "noop",
+        "scroll",
+        "fill",
+        "select_option",
+        "click",
+        "press",
+        "goto",
+        "go_back",
+        "send_msg_to_user",
+    ),
+    "weblinx": ("noop", "scroll", "click", "fill", "hover", *SUBSETS["tab"], "goto", "send_msg_to_user"),
     "click_fill": ("click", "fill"),
     "all": ("noop", *(name for names in SUBSETS.values() for name in names)),
 }
 """Named sets. ``workarena`` is the paper's (BrowserGym's chat + bid, 13 types); ``miniwob_all`` is BrowserGym's default
-for MiniWoB, ``miniwob`` leaves the mouse out and select_option in; ``all`` is every call that BrowserGym has."""
+for MiniWoB, ``miniwob`` leaves the mouse out and select_option in; the others named after a benchmark are BrowserGym's for it; ``all`` is
+every call that BrowserGym has."""
 
 
 @cache

@@ -123,7 +123,9 @@ ALIASES = {
 def _benchmark(name: str) -> Benchmark:
     name = ALIASES.get(name, name)
     if name not in DEFAULT_BENCHMARKS:
-        raise UserError(f"there is no benchmark {name!r}: use one of {', '.join(sorted(DEFAULT_BENCHMARKS))}")
+        raise UserError(
+            f"there is no benchmark {name!r}: use one of {', '.join(sorted({*DEFAULT_BENCHMARKS, *ALIASES}))}"
+        )
     try:
         return DEFAULT_BENCHMARKS[name]()
     except ModuleNotFoundError as error:
@@ -150,7 +152,8 @@ def _env_args(benchmark: Benchmark, group: Group, recipe: Recipe) -> list[EnvArg
     if not tasks:
         raise UserError(f"the episodes of {group.split} name no task of {recipe.benchmark}")
     if group.seeds == "default":
-        pairs = [(e.task_name, e.task_seed) for e in benchmark.env_args_list if e.task_name in set(tasks)]
+        chosen = set(tasks)
+        pairs = [(e.task_name, e.task_seed) for e in benchmark.env_args_list if e.task_name in chosen]
     else:
         pairs = [(task, seed) for task in tasks for seed in group.seeds]
     make_env_args = CubeEnvArgs if recipe.backend == "cube" else EnvArgs

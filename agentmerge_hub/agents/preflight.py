@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from agentmerge_hub.agents.action_sets import default_action_space, lacking_calls
@@ -60,6 +61,8 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         yield str(error)
     if recipe.backend == "cube":
         yield from _cube_problems(recipe)
+    else:
+        yield from _package_problems(recipe)
     if recipe.benchmark.startswith("workarena"):
         yield from _workarena_problems()
     try:
@@ -118,6 +121,26 @@ def check_context(name: str, length: int | None, window: int) -> None:
         raise UserError(
             f"{name} has a context of {length} tokens and the recipe's window is {window}: set window to {length} or less"
         )
+
+
+def _package_problems(recipe: Recipe) -> Iterator[str]:
+    """Whether BrowserGym's package with the benchmark's tasks is installed; the lists of tasks are in another one."""
+    prefix = recipe.benchmark.split("_")[0]
+    module, package = _PACKAGES.get(prefix, (f"browsergym.{prefix}", f"browsergym-{prefix}"))
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:  # the placeholder for WebArena has no origin
+        yield (
+            f"the tasks of {recipe.benchmark} are in the Python package {package}, which is not installed: install it, or run the "
+            "recipe in an environment that has it"
+        )
+    if prefix in ("webarena", "visualwebarena") and len(recipe.candidates) * len(recipe.agents) > 1:
+        yield (  # AgentLab refuses such a study
+            f"the websites of {recipe.benchmark} must be reset after each agent: a recipe can have one candidate and one agent"
+        )
+
+
+_PACKAGES = {"weblinx": ("weblinx_browsergym", "weblinx-browsergym")}
+"""Module and package of the benchmarks that are not named after BrowserGym."""
 
 
 def _cube_problems(recipe: Recipe) -> Iterator[str]:

@@ -13,12 +13,13 @@ def test_signatures_are_browsergyms() -> None:
     assert {name: primitive.signature for name, primitive in PRIMITIVES.items()} == theirs
 
 
-def test_the_papers_action_space_is_browsergyms_chat_and_bid() -> None:
+def test_action_spaces_are_browsergyms() -> None:
     highlevel = pytest.importorskip("browsergym.core.action.highlevel")
     assert set(ACTION_SPACES["workarena"]) == set(highlevel.HighLevelActionSet(subsets=["chat", "bid"]).action_set)
     assert len(ACTION_SPACES["workarena"]) == 13
     assert set(ACTION_SPACES["all"]) == set(PRIMITIVES)
-    assert set(ACTION_SPACES["miniwob_all"]) == set(highlevel.HighLevelActionSet(subsets=["miniwob_all"]).action_set)
+    for name in ("miniwob_all", "webarena", "visualwebarena", "assistantbench", "weblinx"):
+        assert set(ACTION_SPACES[name]) == set(highlevel.HighLevelActionSet(subsets=[name]).action_set)
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)

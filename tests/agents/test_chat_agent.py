@@ -152,7 +152,9 @@ def test_a_server_that_recovers_is_requested_again(chat_server, make_agent) -> N
     assert make_agent().get_action(obs())[0] == "click('a1')"
 
 
-@pytest.mark.parametrize("reply", [(500, "{}"), (200, "<html>nonsense</html>"), (200, '{"choices": []}'), (401, "{}")])
+@pytest.mark.parametrize(
+    "reply", [(500, "{}"), (200, "<html>nonsense</html>"), (200, '{"choices": []}'), (200, "[" * 100_000), (401, "{}")]
+)
 def test_a_server_that_does_not_recover_is_an_error_without_address_or_key(chat_server, make_agent, reply) -> None:
     chat_server.answer = lambda messages: reply
     with pytest.raises(endpoint.EndpointError) as error:

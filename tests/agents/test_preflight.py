@@ -7,9 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from agentmerge_hub.agents.action_sets import default_action_space
-from agentmerge_hub.agents.browser.agentlab_api import DEFAULT_BENCHMARKS
 from agentmerge_hub.agents.command import evaluate
-from agentmerge_hub.agents.plan import ALIASES, plan
+from agentmerge_hub.agents.plan import plan
 from agentmerge_hub.agents.preflight import list_problems, list_warnings
 from agentmerge_hub.agents.recipe import read
 
@@ -21,19 +20,29 @@ from agentmerge_hub.agents.recipe import read
         ("workarena_l1", "workarena", False),
         ("workarena_l2", "workarena++", True),
         ("workarena_l3", "workarena++", True),
-        ("webarena", "all", True),
+        ("webarena", "webarena", True),
+        ("assistantbench", "assistantbench", True),
     ],
 )
 def test_the_action_space_and_tabs_follow_the_benchmark(write_recipe, benchmark: str, space: str, tabs: bool) -> None:
-    assert default_action_space(DEFAULT_BENCHMARKS[ALIASES.get(benchmark, benchmark)]()) == space
     common = {"benchmark": benchmark, "candidates": [{"name": "m", "model": "m"}], "episodes": [{"split": "x"}]}
     planned = plan(read(write_recipe(agents=[{"name": "a", "flags": {"preset": "advanced"}}], **common)))
     flags = planned.episodes[0].run.agent_args.flags
-    assert (flags["action_space"], flags["use_tabs"]) == (space, tabs)
+    assert (
+        (flags["action_space"], flags["use_tabs"]) == (space, tabs) == (default_action_space(planned.benchmark), tabs)
+    )
     assert list_warnings(planned) == []
-    named = {"preset": "advanced", "action_space": "click_fill", "use_tabs": not tabs}
-    flags = plan(read(write_recipe(agents=[{"name": "a", "flags": named}], **common))).episodes[0].run.agent_args.flags
-    assert (flags["action_space"], flags["use_tabs"]) == ("click_fill", not tabs)
+
+
+def test_named_flags_win_over_the_benchmarks(write_recipe) -> None:
+    named = {"preset": "advanced", "action_space": "click_fill", "use_tabs": True}
+    agents = [{"name": "a", "flags": named}]
+    candidates = [{"name": "m", "model": "m"}]
+    recipe = write_recipe(
+        benchmark="miniwob_tiny_test", candidates=candidates, agents=agents, episodes=[{"split": "x"}]
+    )
+    flags = plan(read(recipe)).episodes[0].run.agent_args.flags
+    assert (flags["action_space"], flags["use_tabs"]) == ("click_fill", True)
 
 
 def test_a_dry_run_names_what_the_action_space_lacks(write_recipe, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +57,21 @@ def test_a_dry_run_names_what_the_action_space_lacks(write_recipe, monkeypatch: 
     (warning,) = [line for line in output.splitlines() if line.startswith("warning: ")]
     assert "'adv' cannot answer every task of workarena_l2" in warning and "set it to 'workarena++'" in warning
     assert "lacks report_infeasible (29 of 152 tasks are infeasible), tab_focus (tabs)" in warning
+
+
+def test_a_benchmark_without_its_package_is_one_sentence(write_recipe) -> None:
+    def problems(benchmark: str) -> list[str]:
+        candidates = [{"name": "m", "model": "m"}]
+        found = list_problems(read(write_recipe(benchmark=benchmark, candidates=candidates, episodes=[{"split": "x"}])))
+        return [problem for problem in found if "Python package" in problem]
+
+    for benchmark, package in (("webarena_tiny", "browsergym-webarena"), ("weblinx", "weblinx-browsergym")):
+        (problem,) = problems(benchmark)
+        assert f"the tasks of {benchmark} are in the Python package {package}, which is not installed" in problem
+    assert problems("miniwob_tiny_test") == problems("workarena_l2") == []
+    agents = [{"name": name, "flags": {"preset": "basic"}} for name in "ab"]
+    two = list_problems(read(write_recipe(benchmark="webarena_tiny", agents=agents, episodes=[{"split": "x"}])))
+    assert any("webarena_tiny must be reset after each agent" in problem for problem in two)
 
 
 def test_the_endpoint_must_serve_the_model_with_enough_context(write_recipe, chat_server) -> None:

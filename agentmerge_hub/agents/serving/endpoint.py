@@ -61,7 +61,7 @@ def list_models(address: str, key: str = "") -> list[ServedModel]:
         body = client.models.with_raw_response.list().http_response.json()
     except openai.NotFoundError:
         return []
-    except (openai.OpenAIError, ValueError) as error:
+    except (openai.OpenAIError, ValueError, RecursionError) as error:
         raise UserError(
             f"no model answers at the endpoint {address}: {_reason(error)}; start a server, or `agentmerge serve MODEL`"
         ) from error
@@ -103,7 +103,7 @@ def complete(
                 extra_body=extra,
             )
             body = response.http_response.json()
-        except (openai.OpenAIError, ValueError) as error:
+        except (openai.OpenAIError, ValueError, RecursionError) as error:
             raise EndpointError(f"the endpoint gave no completion: {_reason(error)}") from None
         reply = read_reply(body)
         if reply is not None:

@@ -24,7 +24,7 @@ def read_reply(body: Any) -> Reply | None:
 
     Content may be a string, a part or a list of parts. Half of a surrogate pair, which a cut answer can end with, becomes a
     replacement character: no tokenizer takes it. Reasoning is `reasoning_content` (vLLM until 0.11, SGLang, DeepSeek) or
-    `reasoning` (vLLM, OpenRouter). Tool calls become an ``<action>`` block.
+    `reasoning` (vLLM, OpenRouter), also in parts. Tool calls become an ``<action>`` block.
 
     Returns:
         None if the body holds no message.
@@ -35,8 +35,8 @@ def read_reply(body: Any) -> Reply | None:
         return None
     text, reasoning = _read_content(message.get("content"))
     for key in ("reasoning_content", "reasoning"):
-        if not reasoning and isinstance(message.get(key), str):
-            reasoning = message[key].strip()
+        if not reasoning:
+            reasoning = "\n".join(filter(None, _read_content(message.get(key)))).strip()
     calls = [call for entry in _tool_calls(message) if (call := _call_text(entry))]
     if calls and "<action>" not in text:
         text = answer("\n".join(calls), text.strip() or None)

@@ -17,10 +17,6 @@ from agentmerge_hub.prompt import Prompt, Turn, action_texts, answer, page_bids,
 from agentmerge_hub.records import Episode, Message, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer, TemplateRefused
 
-ACTION_SPACE_OF = {"workarena": "workarena", "miniwob": "miniwob"}
-"""Benchmark → action space of rendered prompts; any other gets ``workarena++``. An episode with calls outside of it gets the
-next wider one."""
-
 
 @dataclass
 class Made:
@@ -82,10 +78,13 @@ def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer,
 
 def shown_by_default(episode: Episode) -> dict[str, Any]:
     """Prompt flags that follow from the episode: its actions, several of them at once, several open tabs, and for MiniWoB the
-    HTML beside the AXTree (the paper's footnote 6); the HTML also where no AXTree was recorded."""
+    HTML beside the AXTree (the paper's footnote 6); the HTML also where no AXTree was recorded.
+
+    The action space is the benchmark's, or ``workarena++``; with calls outside of it the next wider one.
+    """
     calls = [_calls(step.action or "") for step in episode.steps]
     names = {call.name for of_step in calls for call in of_step}
-    preferred = ACTION_SPACE_OF.get(episode.benchmark, "workarena++")
+    preferred = episode.benchmark if episode.benchmark in ACTION_SPACES else "workarena++"
     wider = (preferred, "workarena++", "all")
     return {
         "action_space": next((space for space in wider if names <= set(ACTION_SPACES[space])), preferred),

@@ -24,6 +24,8 @@ def body(**message: object) -> dict:
         ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "First."}]}, ACTION]}, ACTION, "First."),
         ({"content": ACTION, "reasoning_content": "First. "}, ACTION, "First."),
         ({"content": ACTION, "reasoning": "First."}, ACTION, "First."),
+        ({"content": ACTION, "reasoning_content": [{"type": "text", "text": "First."}]}, ACTION, "First."),
+        ({"content": [], "refusal": "I cannot help with that."}, "", ""),
         ({"content": {"type": "text", "text": ACTION}}, ACTION, ""),
         ({"content": "half \ud83d", "reasoning": "\udc00 a pair"}, "half \ufffd", "\ufffd a pair"),
         ({"content": None}, "", ""),
