@@ -28,9 +28,7 @@ def test_the_action_space_and_tabs_follow_the_benchmark(write_recipe, benchmark:
     common = {"benchmark": benchmark, "candidates": [{"name": "m", "model": "m"}], "episodes": [{"split": "x"}]}
     planned = plan(read(write_recipe(agents=[{"name": "a", "flags": {"preset": "advanced"}}], **common)))
     flags = planned.episodes[0].run.agent_args.flags
-    assert (
-        (flags["action_space"], flags["use_tabs"]) == (space, tabs) == (default_action_space(planned.benchmark), tabs)
-    )
+    assert flags["action_space"] == default_action_space(planned.benchmark) == space and flags["use_tabs"] is tabs
     assert list_warnings(planned) == []
 
 
