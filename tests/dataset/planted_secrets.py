@@ -162,7 +162,7 @@ _EMAIL_TEXTS = (
 _PHONE_TEXTS = (
     "Tel. 030 / 9018 ¤", "Tél : 01 42 68 ¤", "電話: 03-1234-¤", "手机：1380013¤", "Telefone: (11) 91234-¤", "Ph: (02) 9374 ¤", "Móvil: 612 34 ¤",
     "тел. 8 (495) 12-¤", "هاتف: 050 123 ¤", "010-1234-¤", "0049 30 9018 ¤", "020 7946 ¤", "https://wa.me/1415555¤", "Phone: 415555¤",
-    "030/90¤", "089 / 12¤", "0171 123¤", "01234-56¤",
+    "030/90¤", "089 / 12¤", "0171 123¤", "01234-56¤", "030/90 ¤",
 )  # fmt: skip
 _PERSONAL_NUMBERS = (
     ("SIN: 046 454 ¤", "286"), ("NI number: QQ123456¤", "C"), ("¤", "1 85 05 78 006 084" + " 91"), ("Passport no: ¤", "C01X00" + "T47"),
@@ -180,9 +180,12 @@ _USER_PATHS = (
     "/gpfs/projects/lab7/¤/x", "/lustre/orion/proj-shared/abc123/¤/x", "/project/lab7/¤", "/work/¤/x", "/scratch/lab7/¤/x", "/beegfs/site/user/¤/x",
     "/shared/¤/x", "/local/¤/x", "/storage1/¤", "/srv/people/¤", "/export/staff/¤", "/opt/people/¤", "/net/fs01/¤/x", "/tank/home/¤", "/mnt/gpfs/lab/¤",
     "/glusterfs/¤/x", "/run/user/1000/¤", "/home/staff/¤/x", "\\\\srv\\teamshare\\¤\\x", "D:\\Profiles\\¤\\x", "file:///mnt/¤/x", "[open](file:///raid/¤/x)",
+    "/afs/cern.ch/user/j/¤/x", "/ihome/crc/¤/x", "/nethome/¤", "/rds/general/user/¤/home", "/home/CORP.local/¤/x", "smb://nas/¤/x", "//server/share/¤/x",
+    "/pscratch/sd/j/¤", "\\\\?\\C:\\Users\\¤\\x", "Logged in as: ¤", "export USER=¤",
 )  # fmt: skip
 _MENU_TEXTS = (
     "button '¤, user menu'", "button 'User menu ¤'", "menuitem 'User menu: ¤'", "button '¤ (user menu)'", "button 'User menu for ¤', clickable", "link \"¤'s profile\"",
     "img 'Profile picture of ¤'", "<a aria-label=\"¤, account menu\">", "Welcome, ¤!", "button '¤, Available'", "link 'Angemeldet als ¤'", "button 'Benutzermenü für ¤'",
     "button 'Menu utilisateur de ¤'", "button '¤: verfügbar'", "image '¤ está ausente'",
+    "ユーザーメニュー: ¤", "menuitem 'Sign out ¤'",
 )  # fmt: skip

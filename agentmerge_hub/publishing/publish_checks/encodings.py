@@ -1,4 +1,4 @@
-"""Decodes a text: percent, HTML, backslash, quoted-printable, base64, hex and compressed forms, nested up to three deep.
+"""Decodes a text: percent, HTML, backslash, quoted-printable, base64, base32, hex and compressed forms, nested up to three deep.
 
 A secret that was redacted in plain form can survive in an encoded one (the query of a URL, page source, a data: URL).
 """
@@ -25,6 +25,7 @@ _BASE64 = re.compile(
     # Small and capital letters both: paths and hex ids, which pages are full of, mostly lack one of them.
     r"(?<![A-Za-z0-9+/_-])(?=[a-z0-9+/_-]*[A-Z])(?=[A-Z0-9+/_-]*[a-z])[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]{2,})*"
 )
+_BASE32 = re.compile(r"(?<![A-Za-z0-9])[A-Z2-7]{20,}(?![A-Za-z0-9])")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[ :]?){8,}[0-9A-Fa-f]?")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 _WORDS = re.compile(rb"[\x20-\x7e\t\r\n]{8,}")
@@ -68,6 +69,9 @@ def _decoded_once(text: str) -> Iterator[str]:
         digits = re.sub("[ :]", "", run[0])
         for start in range(2):
             yield from _strings(bytes.fromhex(digits[start : start + (len(digits) - start) // 2 * 2]))
+    for run in _BASE32.finditer(text):
+        with contextlib.suppress(ValueError):
+            yield from _strings(base64.b32decode(run[0] + "=" * (-len(run[0]) % 8)))
     for run in _CODES.finditer(text):
         yield from texts_of_codes(_numbers(run[0]))
     for run in _BASE64.finditer(text):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.gguf.header import read_header
+from agentmerge_hub.publishing.publish_checks.encodings import texts_of_codes
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text
 from agentmerge_hub.publishing.publish_checks.tokenizer_texts import tokens_text
 
@@ -32,4 +33,6 @@ def gguf_texts(name: str, content: Content) -> Iterator[Text]:
         elif isinstance(value, list):
             texts = [item for item in value if isinstance(item, str)]
             yield from (Text(f"{name}'s metadata", f'"{key}": "{text}"', document=True) for text in texts)
+    numbers = (value for value in header.metadata.values() if type(value) in (int, float))
+    yield from (Text(f"{name}'s metadata", text) for text in texts_of_codes(numbers))
     yield from (Text(f"{name}'s tensor names", tensor) for tensor in header.tensors)

@@ -1,5 +1,6 @@
 """Parquet files → every text in them: values of every type, names, and all metadata."""
 
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -34,12 +35,32 @@ def parquet_texts(name: str, content: Content) -> Iterator[Text]:
         yield from _metadata(name, file.schema_arrow.metadata)
         for field in file.schema_arrow:
             yield from _schema(name, field)
+        for data in _outside_of_columns(file, content):
+            yield from (Text(f"{name}, outside of its columns", text) for text in texts_in_bytes(data))
         for batch in file.iter_batches(_ROWS):
             for field, column in zip(batch.schema, batch.columns):
                 for path, values in _values(column, field.name):
                     yield from (Text(f"{name}, column {path}", value) for value in values if value)
     except (ValueError, KeyError, OSError, pa.ArrowException) as error:
         raise UserError(f"{name} is damaged: {' '.join(str(error).split())[:200]}") from error
+
+
+def _outside_of_columns(file: pq.ParquetFile, content: Content) -> Iterator[bytes]:
+    """The bytes of a file that belong to no column: its footer, which has the smallest and largest values, and any gap."""
+    spans = [(0, 0)]
+    for group in range(file.metadata.num_row_groups):
+        row_group = file.metadata.row_group(group)
+        for number in range(row_group.num_columns):
+            column = row_group.column(number)
+            start = min(filter(None, (column.dictionary_page_offset, column.data_page_offset)))
+            spans.append((start, start + column.total_compressed_size))
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as raw:
+        end = 0
+        for start, stop in [*sorted(spans), (None, 0)]:
+            raw.seek(end)
+            if start is None or start > end:
+                yield raw.read(-1 if start is None else start - end)
+            end = max(end, stop)
 
 
 def _metadata(name: str, metadata: dict[bytes, bytes] | None) -> Iterator[Text]:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.publishing.publish_checks.encodings import texts_of_codes
+from agentmerge_hub.publishing.publish_checks.encodings import texts_in_bytes, texts_of_codes
 
 Content = Path | bytes
 
@@ -130,9 +130,12 @@ def _lines(value: Any, name: str, key: str = "") -> Iterator[str]:
             if not isinstance(item, str):
                 yield str(inner)
             yield from _lines(item, name, str(inner))
-    elif isinstance(value, list):
+    elif isinstance(value, list | set):
         for item in value:
             yield from _lines(item, name, key)
+    elif isinstance(value, bytes):  # YAML's !!binary
+        for text in texts_in_bytes(value):
+            yield from _lines(text, name, key)
     elif isinstance(value, str) or (type(value) in (int, float) and abs(value) >= _LONG_NUMBER):
         yield f'"{key}": "{value}"' if key else str(value)
 

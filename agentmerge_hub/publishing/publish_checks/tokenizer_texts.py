@@ -1,6 +1,8 @@
 """Tokenizers → the texts in them: vocabulary, added tokens, settings."""
 
 import json
+import math
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,10 +69,12 @@ def sentencepiece_texts(name: str, content: Content) -> Iterator[Text]:
         UserError: if it does not.
     """
     try:
-        strings = list(_protobuf_strings(read_bytes(content)))
+        fields = list(_protobuf_fields(read_bytes(content)))
     except (ValueError, IndexError):
         raise UserError(f"{name} is not a SentencePiece model, which its name promises: remove it") from None
-    yield from tokens_text(name, strings)
+    yield from tokens_text(name, [field for field in fields if isinstance(field, str)])
+    numbers = (field for field in fields if not isinstance(field, str))
+    yield from (Text(f"{name}'s numbers", text) for text in texts_of_codes(numbers))
 
 
 def tokens_text(name: str, value: Any) -> Iterator[Text]:
@@ -98,27 +102,32 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
-def _protobuf_strings(data: bytes, depth: int = 0) -> Iterator[str]:
-    """Length-delimited fields of a message that are text, nested messages included."""
+def _protobuf_fields(data: bytes, depth: int = 0) -> Iterator[str | float]:
+    """Texts and numbers of a message, nested messages included."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
         wire = key & 7
         if wire == 0:
-            _, at = _varint(data, at)
+            number, at = _varint(data, at)
+            yield number
         elif wire == 2:
             length, at = _varint(data, at)
             if at + length > len(data):
                 raise ValueError
             field, at = data[at : at + length], at + length
             if depth == 0:
-                yield from _protobuf_strings(field, depth + 1)
+                yield from _protobuf_fields(field, depth + 1)
             else:
                 yield field.decode("utf-8", "replace")
         elif wire in (1, 5):
-            at += 8 if wire == 1 else 4
-            if at > len(data):
+            size = 8 if wire == 1 else 4
+            if at + size > len(data):
                 raise ValueError
+            (value,) = struct.unpack("<d" if wire == 1 else "<f", data[at : at + size])
+            at += size
+            if math.isfinite(value):
+                yield value
         else:
             raise ValueError
 

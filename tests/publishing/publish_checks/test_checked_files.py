@@ -26,6 +26,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.publish_checks import files as file_checks
 from agentmerge_hub.publishing.publish_checks.dataset_folder import check_dataset
 from agentmerge_hub.publishing.publish_checks.file_types import DATASET_FILES, MODEL_FILES
+from agentmerge_hub.publishing.publish_checks.png_texts import png_texts
 from agentmerge_hub.publishing.publish_checks.secret_engine import SecretEngine
 from agentmerge_hub.publishing.publish_checks.secret_scan import local_secrets
 from agentmerge_hub.records import SAMPLE_SCHEMA
@@ -178,6 +179,39 @@ def test_png_chunks_of_every_type_are_read_or_refused(tmp_path: Path, extra: byt
     assert plant(tmp_path, "p.png", data) == []
     assert plant(tmp_path, "p.png", data[:33] + extra + data[33:])
     assert "behind its end" in plant(tmp_path, "p.png", data + CANARY.encode())[0]
+
+
+def test_png_data_beside_the_picture_is_refused() -> None:
+    def png(pixels: bytes, *chunks: bytes, size: tuple[int, int] = (4, 4), color: int = 0, interlace: int = 0) -> bytes:
+        header = struct.pack(">IIBBBBB", *size, 8, color, 0, 0, interlace)
+        idat = b"".join(chunk(b"IDAT", part) for part in (pixels[:5], pixels[5:]))
+        return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks) + idat + chunk(b"IEND", b"")
+
+    lines = zlib.compress(b"\0abcd" * 4)
+    palette = chunk(b"PLTE", CANARY.encode() + bytes(2))
+    assert list(png_texts("p.png", png(lines))) == []
+    assert list(png_texts("p.png", png(zlib.compress(bytes(2 + 2 + 2 + 4)), size=(3, 2), interlace=1))) == []
+    assert any(CANARY in text.text for text in png_texts("p.png", png(lines, palette, color=3)))
+    for wrong in (
+        png(lines + CANARY.encode()),
+        png(lines) .replace(chunk(b"IEND", b""), chunk(b"IDAT", CANARY.encode()) + chunk(b"IEND", b"")),
+        png(zlib.compress(b"\0abcd" * 4 + CANARY.encode())),
+        png(zlib.compress(b"\0abcd" * 3)),
+        png(lines[:-4]),
+        png(lines, chunk(b"pHYs", CANARY.encode())),
+        png(lines, palette, palette),
+    ):  # fmt: skip
+        with pytest.raises(UserError):
+            list(png_texts("p.png", wrong))
+
+
+def test_bytes_of_a_parquet_file_outside_of_its_columns_are_read(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1] * 9}), tmp_path / "x.parquet", write_statistics=True)
+    data = (tmp_path / "x.parquet").read_bytes()
+    size = int.from_bytes(data[-8:-4], "little")
+    hidden = data[: -8 - size] + CANARY.encode() + data[-8 - size :]
+    assert pq.read_table(pa.BufferReader(hidden)).num_rows == 9 and plant(tmp_path, "x.parquet", data) == []
+    assert "outside of its columns" in plant(tmp_path, "x.parquet", hidden)[0]
 
 
 def test_links_are_refused(tmp_path: Path) -> None:

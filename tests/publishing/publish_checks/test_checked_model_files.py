@@ -117,6 +117,12 @@ def test_texts_in_keys_and_numbers_of_model_files_are_found() -> None:
          list(CANARY), list(map(str, CODES)), " ".join(map(str, CODES)), ", ".join(map(hex, CODES)))
     ):  # fmt: skip
         files[f"additional/{number}.json"] = json.dumps({"note": value}).encode()
+    files["mergekit_config.yml"] = b"note: !!binary |\n" + b"".join(
+        b"  " + base64.b64encode(CANARY.encode())[start : start + 12] + b"\n" for start in range(0, 52, 12)
+    )
+    files["README.md"] = b"A note: " + base64.b32encode(CANARY.encode())
+    scores = b"".join(b"\x0a\x05\x15" + np.float32(code).tobytes() for code in CODES)
+    files["tokenizer.model"] = scores
     types = MODEL_FILES | {r"additional/\d\.json": json_texts}
     findings = file_checks.check_files(files, types)
     assert [name for name in files if not any(finding.startswith(name) for finding in findings)] == []

@@ -38,11 +38,11 @@ _MENU_LITERALS = (
 )  # fmt: skip
 _OF = r"(?:\s?[,:;|(/\[–—-]\s?|\s(?:for|of|belonging to|von|für|de|du|d['’]|del|di|van|do|da|för|til|for|dla|para|pour|per|voor)\s|\s)"
 _LOGGED_IN = (
-    r"(?:(?:logged|signed)[ -]in(?: as| user)?|impersonating(?: user)?|acting as|on behalf of user|angemeldet als|eingeloggt als|connectée? en tant que|connecté sous"
+    r"(?:(?:logged|signed)[ -]in(?: as| user)?|(?:sign|log) ?out(?=[,:]? (?-i:[A-Z]))|impersonating(?: user)?|acting as|angemeldet als|eingeloggt als|connectée? en tant que|connecté sous"
     r"|conectado como|sesión iniciada como|ha iniciado sesión como|connesso come|accesso effettuato come|ingelogd als|aangemeld als|inloggad som|innlogget som|logget ind som|zalogowano jako|zalogowany jako|вы вошли как)"
 )
 _LOGGED_IN_LITERALS = (
-    "logged in", "logged-in", "signed in", "signed-in", "impersonating", "acting as", "on behalf of user", "angemeldet als", "eingeloggt als", "en tant que", "connecté sous", "conectado como", "iniciada como",
+    "logged in", "logged-in", "sign out", "log out", "logout", "signout", "signed in", "signed-in", "impersonating", "acting as", "angemeldet als", "eingeloggt als", "en tant que", "connecté sous", "conectado como", "iniciada como",
     "sesión como", "connesso come", "effettuato come", "ingelogd als", "aangemeld als", "inloggad som", "innlogget som", "logget ind som", "zalogowan", "вы вошли как",
 )  # fmt: skip
 
@@ -72,11 +72,19 @@ ACCOUNT_RULES = (
         _LOGGED_IN_LITERALS,
         re.compile(rf"{_LOGGED_IN}\s?[:,]?\s{{0,2}}['\"]?(?P<value>{_PERSON})", re.IGNORECASE),
     ),
+    Rule(  # Signed in as jane.roe; Logged in as: jroe
+        "account",
+        _LOGGED_IN_LITERALS,
+        re.compile(
+            rf"{_LOGGED_IN}(?:\s?:\s{{0,2}}|\s(?=['\"]?[\w-]{{1,40}}[._\d]))['\"]?(?P<value>(?![0-9a-f]{{3}}(?!\w))(?!(?:root|admin|administrator|guest|user|system|the|an?|your|this)\b)(?-i:[a-z][\w.-]{{1,60}}\w))(?![\w@])",
+            re.IGNORECASE,
+        ),
+    ),
     Rule(  # User menu for Jane Roe; Profile picture of Jane Roe
         "account",
         _MENU_LITERALS,
         re.compile(
-            rf"(?:(?<!\w){_MENU}{_OF}{{1,2}}|\b(?:profile|avatar)(?::| (?:of|for)) )['\"]?(?P<value>{_PERSON})(?=['\"<>),.;:|\]/!]|$|\s[–—(|-])", re.IGNORECASE
+            rf"(?:(?<!\w){_MENU}{_OF}{{1,2}}|\b(?:profile|avatar)(?::| (?:of|for)) )['\"]?(?P<value>{_PERSON})(?=['\"<>),.;:|\]/!]|$|\s[–—(|-]|\s(?-i:[a-z]))", re.IGNORECASE
         ),
     ),
     Rule(  # Jane Roe, user menu; Jane Roe's profile

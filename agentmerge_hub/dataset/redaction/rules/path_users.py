@@ -29,16 +29,23 @@ FIRST_DOT_LAST = re.compile(
 _ACCOUNT = re.compile(r"[a-z]{2,}[a-z_]{0,18}\d{0,4}|[a-z]\d{3,8}")
 """What accounts look like below roots that hold other folders too."""
 _NUMBERED = re.compile(r"[a-z]{3,20}[._-]?\d{1,4}")
+_SHARE = re.compile(r"share|team|group|dept|file|data|public|common|proj")
+"""Parts of a share's name that show that it is of many users."""
 _FILE = re.compile(r"\.[A-Za-z]\w{1,8}$")
 _WEB_ACTIONS = frozenset(
     {"edit", "new", "issues", "board", "boards", "settings", "pulls", "merge_requests", "wiki", "login", "sign_in", "checkout", "cart", "details", "history", "orders"}
 )  # fmt: skip
+_ANY_HOMES = re.compile(r"\w{0,8}homes?\d{0,2}|home[._-]\w{1,12}|Users|people|staff|students?|faculty")
+_ANY_SCRATCH = re.compile(r"[\w-]{0,12}scratch\w{0,4}|lustre|gpfs|nfs")
 _WEB_KEY = re.compile(
     r"(?:\b(?:url|uri|href|src|action|formaction|link|route|endpoint|cite|poster|next|redirect\w{0,12}|return_?(?:url|to)|referr?er|data-[\w-]{1,30})['\"]?\s?[:=]\s?['\"]?"
     r"|\]\(|\b(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\s|\bgoto\(['\"])(?:\.{1,2}/?)*$",
     re.IGNORECASE,
 )
 """What is before the path of a web address."""
+_DOMAIN = re.compile(r"[A-Z]{2,}[A-Z0-9-]*|[\w-]+\.(?:local|corp|lan|com|edu|org|net|int)")
+"""A domain of accounts, between the folder of homes and that of the user."""
+_SHARE_SCHEME = re.compile(r"(?:smb|afp|cifs|nfs):", re.IGNORECASE)
 _SECOND_NAME = re.compile(r" [\w.-]{1,30}(?=/)")
 """The rest of a folder's name with a space, which ends the path."""
 _MAX_GROUPS = 4
@@ -59,7 +66,10 @@ def users_in_path(match: re.Match[str]) -> Iterator[tuple[int, int]]:
         names.append(name)
         places.append(at + 1)
         at += 1 + len(name)
-    for number in _users(names, is_web=not match["scheme"] and is_web_path(match.string, start)):
+    found = _users(names, is_web=not match["scheme"] and is_web_path(match.string, start))
+    if match["scheme"] and _SHARE_SCHEME.match(match["scheme"]):
+        found |= {number for number, name in enumerate(names[:2]) if _is_account(name) and not _SHARE.search(name)}
+    for number in sorted(found):
         end = places[number] + len(names[number].rstrip("."))
         if number == len(names) - 1 and (rest := _SECOND_NAME.match(match.string, end)):
             end = rest.end()
@@ -100,11 +110,29 @@ def _users(names: Sequence[str], is_web: bool) -> set[int]:
     is_cluster = CLUSTER_ROOTS.fullmatch(root)
     is_mount = MOUNTS.fullmatch(root) or names[:2] == ["run", "media"]
     if not (is_cluster or is_mount or SYSTEM_ROOTS.fullmatch(root)):
-        return set()
+        return set(_below_unknown_root(names))
     found = set(_named_after_persons(names)) | set(_below_homes(names, 1))
+    found |= set(_behind_user(names))
     if is_cluster:
-        return found | set(_in_cluster(names)) | set(_behind_user(names))
+        return found | set(_in_cluster(names))
     return found | set(_in_mount(names)) if is_mount and not found else found
+
+
+def _below_unknown_root(names: Sequence[str]) -> Iterator[int]:
+    """Users below a folder of homes or a scratch disk, where the root is a site's own: ``/ihome/lab/jane``."""
+    for number, name in enumerate(names[:_MAX_HOMES]):
+        if _ANY_SCRATCH.fullmatch(name):
+            yield from _in_cluster(names, number + 1)
+            return
+        if _ANY_HOMES.fullmatch(name):
+            below = set(_below_homes(["home", *names[number + 1 :]], 0))
+            yield from (
+                number + inner
+                for inner in below | {2} & set(range(len(names) - number))
+                if _is_account(names[number + inner])
+            )
+            return
+    yield from _behind_user(names)
 
 
 def _named_after_persons(names: Sequence[str]) -> Iterator[int]:
@@ -139,6 +167,8 @@ def _below_homes(names: Sequence[str], first: int) -> Iterator[int]:
         return
     if rest[0].lower() not in WEB_WORDS | NOBODY and (len(rest) > 1 or not _is_page(rest[0])):
         yield user
+        if len(rest) > 1 and _DOMAIN.fullmatch(rest[0]) and _is_account(rest[1]):
+            yield user + 1
 
 
 def _is_initial(letter: str, name: str) -> bool:
@@ -165,8 +195,10 @@ def _in_cluster(names: Sequence[str], first: int = 1) -> Iterator[int]:
 
 
 def _behind_user(names: Sequence[str]) -> Iterator[int]:
-    """The folder in ``user``, which is also the placeholder of a user."""
+    """The folder in ``user``, which is also the placeholder of a user: ``/afs/site/user/j/jane``."""
     for number, name in enumerate(names[1:-1], 2):
+        if name == "user" and len(names[number]) == 1 and number + 1 < len(names):
+            number += 1
         if name == "user" and _is_account(names[number]):
             yield number
 
@@ -178,7 +210,7 @@ def _in_mount(names: Sequence[str]) -> Iterator[int]:
     for number, name in enumerate(names[1:6], 1):
         if CONTAINERS.fullmatch(name) or HOMES.fullmatch(name):
             continue
-        if CLUSTER_ROOTS.fullmatch(name) and name not in ORDINARY:
+        if (CLUSTER_ROOTS.fullmatch(name) or _ANY_SCRATCH.fullmatch(name)) and name not in ORDINARY:
             yield from _in_cluster(names, number + 1)
             return
         if not _is_account(name):

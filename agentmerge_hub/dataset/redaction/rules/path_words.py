@@ -13,7 +13,7 @@ HOME_ROOTS = re.compile(r"homes?\d{0,2}|users|u|h|usr2|people", re.IGNORECASE)
 """Roots that hold one folder per user."""
 
 CLUSTER_ROOTS = re.compile(
-    r"\w{0,3}scratch\w{0,8}|network|fsx\w{0,4}|lustre\w{0,6}|glusterfs|gluster|gpfs\w{0,6}|beegfs\w{0,6}|ceph\w{0,4}|juicefs|jfs|pfs|panfs|nas\d{0,2}|eos|weka\w{0,4}|moosefs|orangefs|dcache|isilon|netapp|ddn"
+    r"\w{0,3}scratch\w{0,8}|network|fsx[\w-]{0,10}|lustre\w{0,6}|glusterfs|gluster|gpfs\w{0,6}|beegfs\w{0,6}|ceph\w{0,4}|juicefs|jfs|pfs|panfs|nas\d{0,2}|eos|weka\w{0,4}|moosefs|orangefs|dcache|isilon|netapp|ddn"
     r"|bigdata|efs|checkpoints?|work\d?|workdir|nobackup\w{0,4}|projects?\d?|proj|groups?|labs?|nfs\w{0,20}|hpc\w{0,4}|raid\w{0,3}",
     re.IGNORECASE,
 )
