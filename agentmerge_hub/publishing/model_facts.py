@@ -37,7 +37,7 @@ def tokenizer_facts(files: Mapping[str, Content]) -> str:
     tokenizer = json.loads(read_bytes(files["tokenizer.json"]))
     model, added = tokenizer.get("model", {}), tokenizer.get("added_tokens", [])
     size = (
-        len({*dict.fromkeys(model.get("vocab", ()))} | {token["content"] for token in added})
+        len(set(model.get("vocab", ())) | {token["content"] for token in added})
         if isinstance(model.get("vocab"), dict)
         else len(model.get("vocab", ()))
     )

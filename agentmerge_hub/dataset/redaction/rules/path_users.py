@@ -90,9 +90,7 @@ def users_in_windows_path(match: re.Match[str]) -> Iterator[tuple[int, int]]:
     is_share = match["path"].startswith("\\")
     found = set(_named_after_persons(names)) | set(_below_homes(names, 0))
     for number in range(1, min(4, len(names))) if is_share and not found else ():
-        if _is_account(names[number]) and not re.search(
-            r"share|team|group|dept|file|data|public|common|proj", names[number]
-        ):
+        if _is_account(names[number]) and not _SHARE.search(names[number]):
             found.add(number)
         elif not CONTAINERS.fullmatch(names[number]) and names[number] in ORDINARY:
             break
