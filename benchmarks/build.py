@@ -35,6 +35,7 @@ import pyarrow.parquet as pq
 from workarena_traces import WORDS, made_pages, real_pages, varied, write_traces
 
 from agentmerge_hub.dataset.parallel.partial_tables import make_partial_tables
+from agentmerge_hub.dataset.parallel.workers import prepare_process
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.fit import fit
@@ -185,7 +186,7 @@ def on_both_cores(function: Callable, jobs: list[tuple]) -> list:
 
 
 def _rows_of(found: list, name: str, window: int, ready) -> tuple[int, float]:
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    prepare_process(is_copy=False)
     tokenizer, scanner, settings = ChatTokenizer(name), LineScanner(), Settings(window=window)
     tokenizer.count("warm"), scanner.scan(["warm"])
     episodes = {one.source: read_episode(one) for one in found}

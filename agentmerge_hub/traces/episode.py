@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Episode, Step
@@ -66,28 +65,35 @@ def _check_size(episode: Episode, max_bytes: int) -> None:
     for kind, size, share in (("HTML", html, HTML_SHARE), ("text", texts, TEXT_SHARE)):
         if size > share * max_bytes:
             raise _too_large(kind, share, max_bytes)
+
+
+def check_distinct_lines(episode: Episode, max_bytes: int) -> None:
+    """Check the distinct lines of an episode's texts before they are redacted, which takes much memory for each.
+
+    Args:
+        max_bytes: memory that the work on the episode may add.
+
+    Raises:
+        NeedsMoreMemory: if that is too little, and less than the limit of an episode.
+        Unreadable: if they are too many for an episode.
+    """
     limit = int(DISTINCT_SHARE * max_bytes)
-    if texts > limit and _more_distinct_lines(episode, limit):
-        raise _too_large("different lines", DISTINCT_SHARE, max_bytes)
-
-
-def _too_large(kind: str, share: float, max_bytes: int) -> Unreadable:
-    reason = f"the episode holds more than {size_text(int(share * max_bytes))} of {kind}"
-    return NeedsMoreMemory(reason) if max_bytes < EPISODE_BYTES else Unreadable(reason)
-
-
-def _more_distinct_lines(episode: Episode, limit: int) -> bool:
-    """Whether the distinct lines of the texts take more bytes than the limit."""
+    if sum(len(text) for step in episode.steps for text in _texts(step)) <= limit:
+        return
     lines: set[int] = set()
     for step in episode.steps:
-        for text in _texts(replace(step, observation=replace(step.observation, html=""))):
+        for text in _texts(step):
             for line in text.split("\n"):
                 if hash(line) not in lines:
                     lines.add(hash(line))
                     limit -= len(line)
             if limit < 0:
-                return True
-    return False
+                raise _too_large("different lines", DISTINCT_SHARE, max_bytes)
+
+
+def _too_large(kind: str, share: float, max_bytes: int) -> Unreadable:
+    reason = f"the episode holds more than {size_text(int(share * max_bytes))} of {kind}"
+    return NeedsMoreMemory(reason) if max_bytes < EPISODE_BYTES else Unreadable(reason)
 
 
 def _texts(step: Step) -> Iterator[str]:

@@ -24,10 +24,10 @@ process a build on two cores stays below 2 GiB, whatever its traces hold."""
 EPISODE_FILE_BYTES = 2 * 2**30
 """Bytes of an episode's files together. Two hundred steps with screenshots take 0.6 GB."""
 
-TEXT_SHARE, HTML_SHARE, DISTINCT_SHARE = 0.2, 0.3, 0.04
-"""Shares of an episode's memory that its texts may take, its HTML, which most prompts do not show, and the distinct lines of its
-texts. Texts are copied on their way to rows, and redaction takes 25 bytes for each of a distinct line. A hundred long pages take
-30 MB, 150 MB of HTML, and share most lines."""
+TEXT_SHARE, HTML_SHARE, DISTINCT_SHARE = 0.2, 0.3, 1 / 60
+"""Shares of an episode's memory that its texts may take, its HTML, and the distinct lines of what becomes rows. Texts are copied on
+their way to rows, and redaction takes 60 bytes for each of a distinct short line. A hundred long pages take 30 MB, 150 MB of HTML,
+which most prompts do not show, and share most lines."""
 
 
 def shared_bytes(n_processes: int) -> int:

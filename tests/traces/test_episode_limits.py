@@ -10,7 +10,7 @@ from trace_folders import ARGS, DONE, STEP
 
 from agentmerge_hub.dataset.parallel.part_cache import episode_key
 from agentmerge_hub.traces import episode, limits
-from agentmerge_hub.traces.episode import NeedsMoreMemory, Unreadable, read_episode
+from agentmerge_hub.traces.episode import NeedsMoreMemory, Unreadable, check_distinct_lines, read_episode
 from agentmerge_hub.traces.find import Found, find_episodes
 from agentmerge_hub.traces.formats import documents
 
@@ -24,9 +24,10 @@ def write(folder: Path, pages: list[dict[str, str]]) -> Found:
     [
         ([{"axtree_txt": "a" * 3000}] * 10, "the episode holds more than 20,480 bytes of text"),
         ([{"pruned_html": "a" * 3000}] * 20, "the episode holds more than 30,720 bytes of HTML"),
-        ([{"axtree_txt": "\n".join(f"line {n} {i}" for i in range(300))} for n in range(4)], "more than 4,096 bytes of different lines"),
+        ([{"axtree_txt": "\n".join(f"line {n} {i}" for i in range(99))} for n in range(2)], "more than 1,706 bytes of different lines"),
+        ([{"pruned_html": "\n".join(f"line {n} {i}" for i in range(99))} for n in range(2)], "more than 1,706 bytes of different lines"),
         ([{"axtree_txt": "a line\n" * 300} for _ in range(6)], None),
-        ([{"axtree_txt": "x", "pruned_html": "a" * 3000} for _ in range(9)], None),
+        ([{"axtree_txt": "x", "pruned_html": "a" * 1500} for _ in range(9)], None),
     ],
 )  # fmt: skip
 def test_the_texts_of_an_episode_are_bounded(
@@ -38,10 +39,10 @@ def test_the_texts_of_an_episode_are_bounded(
     for limit, error in ((size, Unreadable), (2 * size, NeedsMoreMemory)):
         monkeypatch.setattr(episode, "EPISODE_BYTES", limit)
         if reason is None:
-            assert len(read_episode(found, max_bytes=size).steps) == len(pages)
+            check_distinct_lines(read_episode(found, max_bytes=size), size)
         else:
             with pytest.raises(Unreadable, match=reason) as refused:
-                read_episode(found, max_bytes=size)
+                check_distinct_lines(read_episode(found, max_bytes=size), size)
             assert type(refused.value) is error
 
 

@@ -27,9 +27,9 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import shows_thought
 from agentmerge_hub.records import LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer
-from agentmerge_hub.traces.episode import NeedsMoreMemory, Unreadable
+from agentmerge_hub.traces.episode import NeedsMoreMemory, Unreadable, check_distinct_lines
 from agentmerge_hub.traces.find import Found
-from agentmerge_hub.traces.limits import LimitExceeded, alone, shared_bytes, time_limit
+from agentmerge_hub.traces.limits import EPISODE_BYTES, LimitExceeded, alone, shared_bytes, time_limit
 
 KEYS = pa.schema(
     [
@@ -135,10 +135,12 @@ def make_partial_tables(
                 raise Unreadable(failed[number])
             try:
                 with time_limit():
-                    rows = _process(read(found, settings.screenshots, max_bytes), settings, tokenizer, scanner)
+                    episode = read(found, settings.screenshots, max_bytes)
+                    rows = _process(episode, settings, tokenizer, scanner, max_bytes)
             except NeedsMoreMemory:
                 with alone(cache_folder() / "large-episode.lock", report), time_limit():
-                    rows = _process(read(found, settings.screenshots), settings, tokenizer, scanner)
+                    episode = read(found, settings.screenshots)
+                    rows = _process(episode, settings, tokenizer, scanner, EPISODE_BYTES)
             tables.append(rows.tables(images=images))
         except Unreadable as error:
             rows = _unreadable(found, str(error), scanner)
@@ -166,7 +168,9 @@ def _unreadable(found: Found, reason: str, scanner: LineScanner) -> _Rows:
     )
 
 
-def _process(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, scanner: LineScanner) -> _Rows:
+def _process(
+    episode: Episode, settings: Settings, tokenizer: ChatTokenizer, scanner: LineScanner, max_bytes: int
+) -> _Rows:
     rows = _Rows(EpisodeStatus(episode.source, task=episode.task, agent=episode.agent))
     drop = episode_drop_rule(episode, settings)
     if drop is not None:
@@ -175,7 +179,9 @@ def _process(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, sca
         rows.dropped.append(Dropped(episode.source, episode.episode_id, None, rule, detail))
         if rule != "unsuccessful" or not (settings.failures or settings.preferences):
             return rows
-    episode, secrets = redact_episode(_without_unused_html(episode, settings), scanner)
+    episode = _without_unused_html(episode, settings)
+    check_distinct_lines(episode, max_bytes)
+    episode, secrets = redact_episode(episode, scanner)
     rows.status = replace(rows.status, redacted=dict(secrets))
     if episode.unmapped:
         rows.dropped.append(
