@@ -8,8 +8,8 @@ $AGENTMERGE_REAL_TRACES (or ../shared/real-traces). A false alarm is a line in w
 pages hold of secrets and personal data (`REAL_SECRETS`, listed by hand). Scanners that are not installed are left out.
 Redaction uses our rules and Betterleaks; the check before publishing uses our rules and Kingfisher. Speed is in CPU time,
 because a machine is seldom alone. With --redacted it redacts the episodes as a build does, counts the lines that change
-and those that change wrongly, and prints that many changed lines, drawn at random, to look at. benchmarks/README.md has
-the measured tables.
+and those that change wrongly, and prints N changed lines of each kind of placeholder, drawn at random, to read.
+benchmarks/README.md has the measured tables.
 """
 
 import argparse
@@ -60,7 +60,9 @@ Scan = Callable[[list[str]], list[list[str]]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--redacted", type=int, metavar="N", help="redact the real pages; print N of the changed lines")
+    parser.add_argument(
+        "--redacted", type=int, metavar="N", help="redact the real pages; print N changed lines of each kind"
+    )
     args = parser.parse_args()
     if args.redacted is not None:
         redacted(args.redacted)
@@ -134,10 +136,17 @@ def redacted(shown: int) -> None:
                         changes[before] = now
     wrong = [line for line, now in changes.items() if without_secrets(line) != without_secrets(now)]
     print(
-        f"{len(lines):,} distinct lines, {len(changes):,} changed, {len(wrong)} of them wrongly ({len(wrong) / len(lines):.2%})"
+        f"{len(lines):,} distinct lines, {len(changes):,} changed, {len(wrong)} wrongly: {len(wrong) / len(lines):.2%} of all, "
+        f"{len(wrong) / max(1, len(changes)):.2%} of the changed"
     )
-    for line in [*wrong, *random.Random(0).sample(sorted(changes), min(shown, len(changes)))]:
-        print(f"- {line.strip()[:240]}\n+ {changes[line].strip()[:240]}")
+    by_kind: dict[str, list[str]] = {"wrong": wrong}
+    for line, now in sorted(changes.items()):
+        for placeholder in {re.sub(r"(?<=[ -])[0-9a-f]{3}\b", "…", found) for found in PLACEHOLDERS.findall(now)}:
+            by_kind.setdefault(placeholder, []).append(line)
+    for kind, those in by_kind.items():
+        print(f"\n{kind}: {len(those):,} lines")
+        for line in random.Random(0).sample(those, min(shown, len(those))):
+            print(f"- {line.strip()[:240]}\n+ {changes[line].strip()[:240]}")
 
 
 def without_secrets(line: str) -> str:

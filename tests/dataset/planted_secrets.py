@@ -162,7 +162,7 @@ _EMAIL_TEXTS = (
 _PHONE_TEXTS = (
     "Tel. 030 / 9018 ¤", "Tél : 01 42 68 ¤", "電話: 03-1234-¤", "手机：1380013¤", "Telefone: (11) 91234-¤", "Ph: (02) 9374 ¤", "Móvil: 612 34 ¤",
     "тел. 8 (495) 12-¤", "هاتف: 050 123 ¤", "010-1234-¤", "0049 30 9018 ¤", "020 7946 ¤", "https://wa.me/1415555¤", "Phone: 415555¤",
-    "030/90¤", "089 / 12¤", "0171 123¤", "01234-56¤", "030/90 ¤",
+    "030/90¤", "089 / 12¤", "0171 123¤", "01234-56¤", "030/90 ¤", "0049 30 90¤", "+1 514–555–¤", "+43 1 5¤",
 )  # fmt: skip
 _PERSONAL_NUMBERS = (
     ("SIN: 046 454 ¤", "286"), ("NI number: QQ123456¤", "C"), ("¤", "1 85 05 78 006 084" + " 91"), ("Passport no: ¤", "C01X00" + "T47"),
@@ -182,10 +182,13 @@ _USER_PATHS = (
     "/glusterfs/¤/x", "/run/user/1000/¤", "/home/staff/¤/x", "\\\\srv\\teamshare\\¤\\x", "D:\\Profiles\\¤\\x", "file:///mnt/¤/x", "[open](file:///raid/¤/x)",
     "/afs/cern.ch/user/j/¤/x", "/ihome/crc/¤/x", "/nethome/¤", "/rds/general/user/¤/home", "/home/CORP.local/¤/x", "smb://nas/¤/x", "//server/share/¤/x",
     "/pscratch/sd/j/¤", "\\\\?\\C:\\Users\\¤\\x", "Logged in as: ¤", "export USER=¤",
+    "/u1/¤/x", "/global/u1/m/¤/x", "/scratch-shared/¤/x", "/ocean/projects/abc123/¤/x", "/blue/lab/¤/x", "/n/netscratch/lab/Lab/¤/x", "/lfs/h1/¤/x", "/nlp/scr/¤/x",
+    "/autofs/svm1_home1/¤/x", "/dbfs/FileStore/users/¤/x", "hdfs:///user/¤/x", "/user/¤/notebooks", "/var/mail/¤", "file:/home/¤/x", "file://///srv/homes/¤/x",
+    "D:\\Documents and Settings\\¤\\x", "ssh -p 22 ¤@10.0.0.5", "/home/users/¤/x",
 )  # fmt: skip
 _MENU_TEXTS = (
     "button '¤, user menu'", "button 'User menu ¤'", "menuitem 'User menu: ¤'", "button '¤ (user menu)'", "button 'User menu for ¤', clickable", "link \"¤'s profile\"",
     "img 'Profile picture of ¤'", "<a aria-label=\"¤, account menu\">", "Welcome, ¤!", "button '¤, Available'", "link 'Angemeldet als ¤'", "button 'Benutzermenü für ¤'",
     "button 'Menu utilisateur de ¤'", "button '¤: verfügbar'", "image '¤ está ausente'",
-    "ユーザーメニュー: ¤", "menuitem 'Sign out ¤'",
+    "ユーザーメニュー: ¤", "menuitem 'Sign out ¤'", "link 'Logout (¤)'", "button \"Open ¤'s user menu\"", "window.NOW.user_display_name = \"¤\"",
 )  # fmt: skip

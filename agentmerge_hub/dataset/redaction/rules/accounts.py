@@ -16,7 +16,11 @@ _STATUS_STARTS = (
     "no mol", "assent", "non dist", "não", "beschik", "afwez", "bezet", "niet", "tillg", "upptag", "ledig", "optag", "dost", "zaj", "доступ", "занят", "連絡", "取り込", "退席",
     "オンライン", "空闲", "忙碌", "离开", "在线", "온라인", "자리",
 )  # fmt: skip
-_ROLES = r"(?!(?:system administrator|guest|user|users|admin|administrator|agent|status|presence|chat|support|service)\b['\" :])"
+_ROLES = (
+    r"(?!(?:system administrator|guest|user|users|admin|administrator|agent|status|presence|chat|support|service)\b['\" :]"
+    r"|[^'\":]{0,40}\b(?:status|availability|servers?|services?|printers?|mode|network|connection|devices?|database|delivery|shipping|pickup|stores?|items?|products?|orders?|seats?|tickets?)\b)"
+)
+"""Neither roles nor things have a status as persons have."""
 
 _NO_NAME = (
     r"(?!(?:Open|Close|Toggle|Show|Hide|View|Edit|Change|Switch|Select|Go|My|Your|The|Our|Main|New|All|User|Account|Profile|Menu|Settings|Options|Navigation|Admin|Administrator|System|Guest|Log|Sign"
@@ -38,7 +42,7 @@ _MENU_LITERALS = (
 )  # fmt: skip
 _OF = r"(?:\s?[,:;|(/\[–—-]\s?|\s(?:for|of|belonging to|von|für|de|du|d['’]|del|di|van|do|da|för|til|for|dla|para|pour|per|voor)\s|\s)"
 _LOGGED_IN = (
-    r"(?:(?:logged|signed)[ -]in(?: as| user)?|(?:sign|log) ?out(?=[,:]? (?-i:[A-Z]))|impersonating(?: user)?|acting as|angemeldet als|eingeloggt als|connectée? en tant que|connecté sous"
+    r"(?:(?:logged|signed)[ -]in(?: as| user)?|(?:sign|log) ?out(?=[,:]? \(?(?-i:[A-Z]))|impersonating(?: user)?|acting as|angemeldet als|eingeloggt als|connectée? en tant que|connecté sous"
     r"|conectado como|sesión iniciada como|ha iniciado sesión como|connesso come|accesso effettuato come|ingelogd als|aangemeld als|inloggad som|innlogget som|logget ind som|zalogowano jako|zalogowany jako|вы вошли как)"
 )
 _LOGGED_IN_LITERALS = (
@@ -70,7 +74,7 @@ ACCOUNT_RULES = (
     Rule(  # Logged in as Jane Roe
         "account",
         _LOGGED_IN_LITERALS,
-        re.compile(rf"{_LOGGED_IN}\s?[:,]?\s{{0,2}}['\"]?(?P<value>{_PERSON})", re.IGNORECASE),
+        re.compile(rf"{_LOGGED_IN}\s?[:,]?\s{{0,2}}['\"(]?(?P<value>{_PERSON})", re.IGNORECASE),
     ),
     Rule(  # Signed in as jane.roe; Logged in as: jroe
         "account",
@@ -91,7 +95,7 @@ ACCOUNT_RULES = (
         "account",
         _MENU_LITERALS,
         re.compile(
-            rf"(?:(?<=['\">(\]:|])|(?<=['\">] )|^\s{{0,20}})(?P<value>{_PERSON}?)(?:['’]s\s|{_OF})(?:(?:open|show|toggle|expand|your|the)\s)?(?:{_MENU}|profile(?=['\"<)\]]|$))",
+            rf"(?:(?<=['\">(\]:|])|(?<=['\">] )|^\s{{0,20}})(?:(?:open|show|view|toggle) )?(?P<value>{_PERSON}?)(?:['’]s\s|{_OF})(?:(?:open|show|toggle|expand|your|the)\s)?(?:{_MENU}|profile(?=['\"<)\]]|$))",
             re.IGNORECASE,
         ),
     ),
@@ -102,6 +106,13 @@ ACCOUNT_RULES = (
             r"(?:welcome(?: back)?|hello|hi|willkommen(?: zurück)?|bienvenue|bienvenid[oa]|benvenut[oa]|bem-vind[oa]|welkom|välkommen|bonjour|hallo|hola)[,:] "
             rf"(?P<value>{_PERSON})(?=['\"<!.,]|$)",
             re.IGNORECASE,
+        ),
+    ),
+    Rule(  # the account in a page's source: window.NOW.user_display_name = "Jane Roe"
+        "account",
+        ("display_name", "displayname", "g_user.", "now.user", "user-name", "username"),
+        re.compile(
+            rf"\b(?:user_?display_?name|g_user\.\w{{0,12}}name|NOW\.user\.\w{{0,20}}name|user-?name)\\?['\"]?\s?[:=]\s?\\?['\"](?P<value>{_PERSON})(?=\\?['\"])", re.IGNORECASE
         ),
     ),
     Rule(  # variables of a shell

@@ -69,6 +69,8 @@ def users_in_path(match: re.Match[str]) -> Iterator[tuple[int, int]]:
     found = _users(names, is_web=not match["scheme"] and is_web_path(match.string, start))
     if match["scheme"] and _SHARE_SCHEME.match(match["scheme"]):
         found |= {number for number, name in enumerate(names[:2]) if _is_account(name) and not _SHARE.search(name)}
+    if match["scheme"] and names[0] == "user" and _is_account(names[1]):  # hdfs:///user/jane
+        found.add(1)
     for number in sorted(found):
         end = places[number] + len(names[number].rstrip("."))
         if number == len(names) - 1 and (rest := _SECOND_NAME.match(match.string, end)):
@@ -110,7 +112,7 @@ def _users(names: Sequence[str], is_web: bool) -> set[int]:
     if not (is_cluster or is_mount or SYSTEM_ROOTS.fullmatch(root)):
         return set(_below_unknown_root(names))
     found = set(_named_after_persons(names)) | set(_below_homes(names, 1))
-    found |= set(_behind_user(names))
+    found |= set(_behind_user(names)) | set(_in_mail(names))
     if is_cluster:
         return found | set(_in_cluster(names))
     return found | set(_in_mount(names)) if is_mount and not found else found
@@ -145,11 +147,16 @@ def _below_homes(names: Sequence[str], first: int) -> Iterator[int]:
             break
     else:
         return
+    while number + 2 < len(names) and HOMES.fullmatch(names[number + 1]):
+        number += 1
     rest = names[number + 1 :]
     user = number + 1
     if re.fullmatch(r"\d{1,5}", rest[0]):  # /run/user/1000/…, /users/1234/…
         if len(rest) > 1 and _is_account(rest[1]):
             yield user + 1
+        return
+    if len(rest) > 2 and len(rest[0]) == 1 and len(rest[1]) == 2 and rest[2].startswith(rest[1]):  # j/ja/jane
+        yield user + 2
         return
     if len(rest) > 2 and _is_initial(rest[1], rest[2]):
         yield from (user, user + 2)
@@ -194,11 +201,20 @@ def _in_cluster(names: Sequence[str], first: int = 1) -> Iterator[int]:
 
 def _behind_user(names: Sequence[str]) -> Iterator[int]:
     """The folder in ``user``, which is also the placeholder of a user: ``/afs/site/user/j/jane``."""
-    for number, name in enumerate(names[1:-1], 2):
-        if name == "user" and len(names[number]) == 1 and number + 1 < len(names):
+    for number, name in enumerate(names[:-1], 1):
+        while name == "user" and len(names[number]) == 1 and number + 1 < len(names):
             number += 1
         if name == "user" and _is_account(names[number]):
             yield number
+
+
+def _in_mail(names: Sequence[str]) -> Iterator[int]:
+    """The files of accounts: ``/var/mail/jane``, ``/var/spool/cron/crontabs/jane``."""
+    return (
+        number
+        for number, name in enumerate(names[:-1], 1)
+        if name in ("mail", "crontabs") and _is_account(names[number])
+    )
 
 
 def _in_mount(names: Sequence[str]) -> Iterator[int]:

@@ -7,14 +7,14 @@ from agentmerge_hub.dataset.redaction.rules.rule import Rule
 
 _PATH_START = (
     r"(?:(?<![\w.%)\]}~/-])|(?<=\\[abfnrtv])|(?<=-[A-Z])|(?<=\.\.)|(?<=~)"
-    r"|(?P<scheme>(?:file|s?ftp|scp|ssh|rsync|smb|nfs|afp|s3[an]?|gs|gcs|hdfs|viewfs|abfss?|wasbs?|dbfs|oss|r2|vscode[\w-]{0,30}):/{1,2}[\w.@:+-]{0,200}|(?<![\w:/'\"=])//[A-Za-z][\w-]{1,62}(?=/)))"
+    r"|(?P<scheme>(?:file|s?ftp|scp|ssh|rsync|smb|nfs|afp|s3[an]?|gs|gcs|hdfs|viewfs|abfss?|wasbs?|dbfs|oss|r2|vscode[\w-]{0,30}):(?://(?:[\w.@:+-]{0,200}|/{0,3}(?=/))|(?=/[^/]))|(?<![\w:/'\"=])//[A-Za-z][\w-]{1,62}(?=/)))"
 )
 """Start of a file path: not behind the host or an earlier part of a web address, such as ``/now/home/tab``."""
 
 _FOLDER = r"/[\w.@+$~-]{1,80}"
 
 _ROOTS = (
-    "/home", "home/", "homes/", "home1/", "home2/", "home3/", "home01/", "home02/", "/users/", "/people", "/u/", "/h/", "/usr2/", "scratch", "/network", "/fsx", "/lustre", "/gpfs", "/beegfs", "/ceph", "/juicefs", "/jfs", "/pfs", "/panfs",
+    "/home", "home/", "homes/", "home1/", "home2/", "home3/", "home01/", "home02/", "/users/", "/people", "/u/", "/u1/", "/u2/", "/u3/", "/ocean/", "/blue/", "/orange/", "/juice", "/nlp/", "/sps/", "/n/", "/large_experiments/", "/dbfs/", "/h/", "/usr2/", "scratch", "/network", "/fsx", "/lustre", "/gpfs", "/beegfs", "/ceph", "/juicefs", "/jfs", "/pfs", "/panfs",
     "/nas", "/eos", "/weka", "/moosefs", "/bigdata", "/efs", "/checkpoint", "/work", "/nobackup", "/proj", "/group", "/lab", "/nfs", "/hpc", "/raid", "/mnt", "/media",
     "/data", "/volumes/", "/export", "/vol", "/srv", "/storage", "/share", "/local", "/ssd", "/nvme", "/disk", "/hdd", "/afs", "/net/", "/cygdrive/", "/host/", "/rootfs/",
     "/autofs/", "/cluster", "/remote/", "/pool/", "/tank/", "/zfs/", "/lfs/", "/dfs/", "/fs", "/mount/", "/cfs/", "/global/", "/p/", "/s3/", "/bucket/", "/tmp/", "/var/", "/run/",
@@ -33,7 +33,7 @@ PATH_RULES = (
         "home",
         ("\\\\", ":\\", ":/"),
         re.compile(
-            r"(?:(?<![\w\\])|(?<=\?\\))(?P<path>(?:[A-Za-z]:[\\/]{1,4}|\\{2,8})(?=[\w.$])[\w.$@+~-]{1,63}(?:[\\/]{1,4}[\w.$@+~-]{1,63}(?: [\w.$@+~-]{1,40}){0,2}(?=[\\/])|[\\/]{1,4}[\w.$@+~-]{1,63}){1,12})"
+            r"(?:(?<![\w\\])|(?<=\?\\))(?P<path>(?:[A-Za-z]:[\\/]{1,4}|\\{2,8})(?=[\w.$])[\w.$@+~-]{1,63}(?:(?: [\w.$@+~-]{1,40}){1,2}(?=[\\/]))?(?:[\\/]{1,4}[\w.$@+~-]{1,63}(?: [\w.$@+~-]{1,40}){0,2}(?=[\\/])|[\\/]{1,4}[\w.$@+~-]{1,63}){1,12})"
         ),
         everywhere=False,
         values=users_in_windows_path,
@@ -58,6 +58,12 @@ PATH_RULES = (
             r"(?<![\w/.:@%-])(?:\.{1,2}/){0,3}(?:scratch|homes?|users|people|staff|runs|models|data|checkpoints?|work|projects?)(?:/[\w.-]{1,60}){0,3}?"
             rf"/(?P<value>(?i:{FIRST_DOT_LAST.pattern.replace(')$)', ')(?![A-Za-z]))')}))(?=[/'\"\s,;:)\]]|$)"
         ),
+        everywhere=False,
+    ),
+    Rule(  # the account of a remote login: ssh jane@10.0.0.5
+        "home",
+        ("ssh ", "sftp ", "scp ", "mosh "),
+        re.compile(r"(?<![\w-])(?:ssh|sftp|scp|mosh) (?:-\S{1,20} (?:[\w./~-]{1,60} )?){0,3}(?P<value>(?!(?:git|root|user|admin)@)[A-Za-z][\w.-]{1,40})@(?=[\w.-])"),
         everywhere=False,
     ),
     Rule(  # the account of a remote path: jane@login1:/scratch

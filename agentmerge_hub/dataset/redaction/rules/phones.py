@@ -20,6 +20,10 @@ def _is_phone_number(text: str) -> bool:
     return 10 <= _n_digits(text) <= 15 and len(set(text)) > 3
 
 
+def _is_international(text: str) -> bool:
+    return 8 <= _n_digits(text) <= 15 and len(set(text)) > 4
+
+
 def _is_national(text: str) -> bool:
     return 8 <= _n_digits(text) <= 12 and len(set(text)) > 3
 
@@ -32,21 +36,21 @@ PHONE_RULES = (
     Rule(
         "phone",
         ("+0", "+(0"),
-        re.compile(r"(?<![\w+.-])(?P<value>\+\(?\d{1,3}\)?(?:[ .\u00a0/-]?\(?\d{1,5}\)?){2,6})(?![\w%]|[.-]\d)"),
-        check=_is_phone_number,
+        re.compile(r"(?<![\w+.-])(?P<value>\+\(?\d{1,3}\)?(?:[ .\u00a0\u2010-\u2015/-]?\(?\d{1,5}\)?){2,6})(?![\w%]|[.-]\d)"),
+        check=_is_international,
         digits=True,
     ),
     Rule(  # 00 and a country's code
         "phone",
         ("0000 0", "0000-0", "00000 0", "0000 (0"),
-        re.compile(r"(?<![\w+.,-])(?P<value>00[1-9]\d{0,2}(?:[ ./-]{1,2}\(?\d{1,5}\)?){2,6})(?![\w-]|\.\d)"),
+        re.compile(r"(?<![\w+.,-])(?P<value>00[1-9]\d{0,2}(?:[ ./-]{1,2}\(?\d{1,8}\)?){2,6})(?![\w-]|\.\d)"),
         check=_is_phone_number,
         digits=True,
     ),
     Rule(
         "phone",
-        ("000-0000", "000.0000", "000 0000", "000\u20110000"),
-        re.compile(r"(?<![\w+.,$-])(?P<value>(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .\u2011-])\d{3}[ .\u2011-]\d{4})(?![\w-]|\.\d)"),
+        ("000-0000", "000.0000", "000 0000", *(f"000{dash}0000" for dash in "\u2010\u2011\u2012\u2013")),
+        re.compile(r"(?<![\w+.,$-])(?P<value>(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .\u2010-\u2013-])\d{3}[ .\u2010-\u2013-]\d{4})(?![\w-]|\.\d)"),
         check=_is_phone_number,
         digits=True,
     ),
