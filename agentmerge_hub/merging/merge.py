@@ -28,11 +28,16 @@ Hashes = Mapping[Path, Mapping[str, str]]
 """Folder → file → sha256."""
 
 
-def merge(jobs: Sequence[MergeJob], settings: MergeSettings | None = None) -> list[MergeResult]:
+def merge(
+    jobs: Sequence[MergeJob],
+    settings: MergeSettings | None = None,
+    finished: Callable[[MergeResult], None] = lambda result: None,
+) -> list[MergeResult]:
     """Run merges; those of task_arithmetic, linear and ties together, in one pass over all their inputs.
 
     Args:
         jobs: merges of models of one architecture.
+        finished: receives each merge that succeeded, before the next pass, or the next run of mergekit, begins.
 
     Returns:
         One result a job, in their order. A merge that fails has its problem there; nothing of it is kept, and the others are
@@ -52,7 +57,7 @@ def merge(jobs: Sequence[MergeJob], settings: MergeSettings | None = None) -> li
                 open_runs(runs, settings, scratch)
                 check_disk_space(_live(runs))
                 with ThreadPoolExecutor(3) as pool:
-                    return _write(runs, settings, pool, started)
+                    return _write(runs, settings, pool, started, finished)
         except BaseException as error:
             for run in runs:
                 run.abort(error)
@@ -76,7 +81,11 @@ def _live(runs: Sequence[MergeRun]) -> list[MergeRun]:
 
 
 def _write(
-    runs: Sequence[MergeRun], settings: MergeSettings, pool: ThreadPoolExecutor, started: float
+    runs: Sequence[MergeRun],
+    settings: MergeSettings,
+    pool: ThreadPoolExecutor,
+    started: float,
+    finished: Callable[[MergeResult], None],
 ) -> list[MergeResult]:
     """Compute and finish every open merge; each appears when it is done. Files are hashed for the manifests meanwhile."""
     for run in _live(runs):
@@ -88,10 +97,12 @@ def _write(
     input_hashes = pool.submit(_file_hashes, inputs)
     from agentmerge_hub.merging.engine import mergekit_backend
 
-    def finish(finished: Sequence[MergeRun]) -> None:
-        hashes = [(input_hashes, pool.submit(_weight_hashes, run), pool.submit(_flush, run.folder)) for run in finished]
-        for run, of_run in zip(finished, hashes):
+    def finish(written: Sequence[MergeRun]) -> None:
+        hashes = [(input_hashes, pool.submit(_weight_hashes, run), pool.submit(_flush, run.folder)) for run in written]
+        for run, of_run in zip(written, hashes):
             _finish(run, of_run, reply=settings.reply and not settings.quick, started=started)
+        for run in _live(written):
+            finished(_result(run))
 
     for run in _live(runs):
         if run.formula is None:
@@ -102,7 +113,11 @@ def _write(
     for group in _grouped([run for run in _live(runs) if run.formula is not None]):
         _stream(group, settings)
         finish(_live(group))
-    return [MergeResult(run.job.out, run.reply, run.problem, run.lacks_space) for run in runs]
+    return [_result(run) for run in runs]
+
+
+def _result(run: MergeRun) -> MergeResult:
+    return MergeResult(run.job.out, run.reply, run.problem, run.lacks_space)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from agentmerge_hub.merging.inputs.checkpoint import weight_files
 from agentmerge_hub.merging.inputs.input_hashes import input_hash
 from agentmerge_hub.merging.inputs.merge_inputs import folders_of
 from agentmerge_hub.merging.merge import merge
-from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
+from agentmerge_hub.merging.merge_job import MergeJob, MergeResult, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.specs.bound_values import finite_number
@@ -150,8 +150,8 @@ def sweep(
     Args:
         points: of `grid`.
         out: the folder of the merges' folders.
-        at_once: merges of one pass over the inputs; they appear, and are scored, before the next pass. Default: all that the
-            disk can take.
+        at_once: merges of one pass over the inputs; they appear, and are scored, before the next pass. Those that mergekit
+            runs appear, and are scored, one by one. Default: all that the disk can take.
         scoring: how finished merges are scored.
 
     Raises:
@@ -172,18 +172,28 @@ def sweep(
             missing.append(point)
         else:
             found[point.job.out] = SweepResult(point.job.out, point.checkpoint, point.lambda_, state, score=score)
-    finished = [point for point in points if point.job.out in found and found[point.job.out].state == KEPT]
-    _score(finished, found, scores, scoring, points, hashes)
+    kept = [point for point in points if point.job.out in found and found[point.job.out].state == KEPT]
+    _score(kept, found, scores, scoring, points, hashes)
+    points_of = {point.job.out: point for point in points}
+
+    def record(result: MergeResult) -> GridPoint:
+        point, state = points_of[result.out], result.problem or MADE
+        found[result.out] = SweepResult(result.out, point.checkpoint, point.lambda_, state, result.reply)
+        return point
+
+    def finished(result: MergeResult) -> None:
+        _score([record(result)], found, scores, scoring, points, hashes)
+
     while missing:
         batch, missing = missing[: at_once or None], missing[at_once:] if at_once else []
-        results = merge([point.job for point in batch], settings)
-        for point, result in zip(batch, results):
-            state = result.problem or MADE
-            found[result.out] = SweepResult(result.out, point.checkpoint, point.lambda_, state, result.reply)
-        made = [point for point in batch if found[point.job.out].state == MADE]
-        present = [point.job.out for point in points if point.job.out.exists()]
-        _score(made, found, scores, scoring, points, hashes)
-        if not all(folder.exists() for folder in present):  # there is space for more
+        folders = [point.job.out for point in points if point.job.out.exists()]
+        results = merge([point.job for point in batch], settings, finished)
+        for result in results:
+            if result.problem:
+                record(result)
+            else:
+                folders.append(result.out)
+        if not all(folder.exists() for folder in folders):  # there is space for more
             missing = [point for point, result in zip(batch, results) if result.lacks_space] + missing
     return [found[point.job.out] for point in points]
 

@@ -4,8 +4,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -126,23 +124,13 @@ def test_a_bad_and_an_unfinished_checkpoint_leave_the_other_merges(spec: specs.S
     }
 
 
-def test_a_merge_by_mergekit_appears_when_it_is_done(spec: specs.Spec) -> None:
-    """An interrupted sweep keeps it."""
+def test_a_merge_by_mergekit_appears_and_is_scored_when_it_is_done(spec: specs.Spec) -> None:
+    """The evaluation of each prints the number of merges on the disk."""
+    script = "import pathlib, sys; print(len(list(pathlib.Path(sys.argv[1]).parent.glob('lambda-*/manifest.json'))))"
     one = specs.with_values(spec, {"agent": "./run/checkpoint-640"}, "spec")
     one = specs.parse(one.text.replace("dtype: float32", "dtype: float16"), "spec")
-    first, second = Path("grid/lambda-0.3/manifest.json"), Path("grid/lambda-0.7")
-    together: list[bool] = []
-
-    def watch() -> None:
-        while not first.is_file():
-            time.sleep(0.01)
-        together.append(second.exists())
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    assert [result.state for result in swept(one, "grid", [0.3, 0.7], [])] == ["made", "made"]
-    thread.join()
-    assert together == [False]
+    results = swept(one, "grid", [0.3, 0.7], [], scoring=Scoring(f"{sys.executable} -c {shlex.quote(script)}"))
+    assert [(result.state, result.score) for result in results] == [("made", 1), ("made", 2)]
 
 
 def test_a_merge_of_a_merge_is_made_again_when_the_first_changes(spec: specs.Spec) -> None:
