@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import __version__, locks
+from agentmerge_hub import __version__, locks, strict_json
 from agentmerge_hub.atomic_write import is_partial, write_text
 from agentmerge_hub.content_hash import combined_hash, file_hash, file_hashes
 from agentmerge_hub.errors import UserError
@@ -114,7 +114,7 @@ def read(folder: Path) -> dict[str, Any]:
     """
     path = folder / NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = strict_json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         if not folder.exists():
             raise UserError(f"there is no folder {folder}: correct the path") from None

@@ -63,6 +63,7 @@ def verify(
     Raises:
         UserError: if anything is wrong: every finding in one sentence each.
     """
+    _stop_at(folder, file_comparison.special_files(folder))
     written, spec = _specs_of(folder, values or {})
     with os_errors_as_sentences(folder), scratch_folder("adapters") as scratch:
         inputs = open_inputs(spec, scratch, adapter_base)
@@ -80,6 +81,8 @@ def verify(
                 (folder / name).unlink()
             raise
         unchecked = file_comparison.unchecked_files(folder, inputs)
+        if not provenance.is_known_method(spec):
+            unchecked.append(f"{specs.SPEC_FILE}: the name {spec.method}")
         counts = provenance.counts_of(folder)
         if first:
             names = provenance.input_names(written, spec, inputs)

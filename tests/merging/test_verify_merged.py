@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from agentmerge_hub import content_hash, manifest
@@ -191,6 +192,18 @@ def add_template(merged: Path) -> None:
         (lambda merged: change_json(merged / "config.json", rope_theta=3.0), "config.json has rope_theta 3.0, which none"),
         (lambda merged: change_json(merged / "config.json", configuration_files=["config.4.json"]), "configuration_files"),
         (lambda merged: change_json(merged / "config.json", architectures=5), "config.json has architectures 5, and"),
+        (
+            lambda merged: (merged / "config.json").write_text('{"rms_norm_eps": 5,' + (merged / "config.json").read_text()[1:]),
+            r"config\.json cannot be read as JSON: .rms_norm_eps. is given twice",
+        ),
+        (
+            lambda merged: save_file(
+                {name: tensor.view(torch.int16) for name, tensor in load_file(merged / "model.safetensors").items()},
+                merged / "model.safetensors",
+            ),
+            "is stored as I16",
+        ),
+        (lambda merged: (merged / "generation_config.json").symlink_to("../written"), "generation_config.json is no file, but"),
         (lambda merged: change_json(merged / "config.json", torch_dtype="float64"), "says torch_dtype float64, and the"),
         (
             lambda merged: change_json(merged / "tokenizer_config.json", split_special_tokens=True, auto_map={"a": "b"}),
@@ -202,7 +215,7 @@ def add_template(merged: Path) -> None:
         ),
         (lambda merged: (merged / "vocab.json").write_text("{}"), "vocab.json is in none of its inputs"),
         (lambda merged: (merged / "params.json").write_text("{}"), "params.json makes loaders look for weights"),
-        (lambda merged: (merged / "more").symlink_to("../agent"), "more is no file but a link to a folder"),
+        (lambda merged: (merged / "more").symlink_to("../agent"), "more is no file, but a link that leads to none"),
         (
             lambda merged: save_file(load_file(merged / "model.safetensors"), merged / "model.safetensors", {"format": "mlx"}),
             "model.safetensors has the metadata {.format.: .mlx.}",
@@ -210,14 +223,14 @@ def add_template(merged: Path) -> None:
     ],
     ids=["config", "eos", "dtype", "generation", "tokenizer", "special token", "code", "weights", "processor",
          "quantization", "remote code", "tokenizer settings", "tokenizer class", "tool template", "hidden code", "kernel",
-         "internal kernel", "older key", "another config", "class", "older dtype", "tokenizer code", "truncation", "vocabulary",
+         "internal kernel", "older key", "another config", "class", "given twice", "integers", "dangling link", "older dtype", "tokenizer code", "truncation", "vocabulary",
          "other loaders", "link", "metadata"],
 )  # fmt: skip
 def test_every_file_is_compared_with_the_inputs(merged: Path, change: Callable[[Path], object], said: str) -> None:
     change(merged)
     with pytest.raises(UserError, match=said):
         verify(merged, {}, reply=False)
-    assert not (merged / manifest.NAME).exists()
+    assert not (merged / manifest.NAME).exists() and not (merged.parent / "written").exists()
 
 
 def test_notes_beside_inputs_and_a_finished_card_change_nothing(merged: Path) -> None:
@@ -230,13 +243,17 @@ def test_notes_beside_inputs_and_a_finished_card_change_nothing(merged: Path) ->
         Path("base", name).write_bytes(b"other")
     (merged / "figure.png").write_bytes(b"")
     (merged / "README.md").write_text("# A merge\n\nEvaluated on validation tasks.")
-    change_json(merged / "config.json", transformers_version="4.0")
+    change_json(merged / "config.json", transformers_version="4.0", _name_or_path="elsewhere")
     manifest.update_output(merged, "config.json")
     verdict = verify(merged, {}, reply=False)
     claims = ("agentmerge_hub", "run", "versions")
     assert not verdict.first
-    files = ("README.md", "figure.png", "config.json: transformers_version 4.0")
+    files = ("README.md", "figure.png", "config.json: _name_or_path elsewhere", "config.json: transformers_version 4.0")
     assert verdict.unchecked == (*files, *(f"manifest.json: {claim}" for claim in claims))
+    (merged / manifest.NAME).unlink()
+    renamed = (merged / specs.SPEC_FILE).read_text().replace("# agentmerge:", "# ties:", 1)
+    (merged / specs.SPEC_FILE).write_text(renamed)
+    assert verify(merged, {}, reply=False).unchecked == (*files, "mergekit_config.yml: the name ties")
 
 
 def test_further_templates_are_merged_and_compared(here: Path) -> None:
@@ -280,6 +297,7 @@ def test_what_the_manifest_claims_is_compared(merged: Path) -> None:
     for changed, said in (
         (content | {"score": 1}, "its manifest has score"),
         (content | {"stage": "sft"}, "says stage sft"),
+        (content | {"run": {"finished": "", "seconds": float("inf")}}, "run.seconds = inf, which is no duration"),
         (content | {"inputs": {role: content["inputs"][role] for role in ("base", "instruct")}}, "not name the agent"),
         (content | {"versions": []}, "its manifest has no `versions`"),
         (content | {"outputs": {}}, r"its manifest does not list config\.json"),

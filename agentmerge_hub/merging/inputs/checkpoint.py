@@ -1,17 +1,17 @@
 """A model folder as a table of tensors, from its config.json, index and weight files. Pickled weights are never opened."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agentmerge_hub import strict_json
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor, header_of
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _PLAIN_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f:]{1,200}\.safetensors")
-GENERATION = "generation_config.json"
+GENERATION, TOKENIZER_CONFIG = "generation_config.json", "tokenizer_config.json"
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model",
@@ -56,10 +56,10 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON file that holds an object.
 
     Raises:
-        UserError: if it cannot be read or holds anything else.
+        UserError: if it cannot be read, has a key twice, or holds anything else.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = strict_json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(found, dict):

@@ -149,4 +149,5 @@ def plain(value: Any) -> str:
     if value is _MISSING:
         return "not set"
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = text if text.isprintable() else repr(text)
     return text if len(text) <= 120 else f"{text[:120]}…"

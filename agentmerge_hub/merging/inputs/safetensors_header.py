@@ -4,16 +4,17 @@ safetensors itself opens each file first, with all its checks. The layout (8 byt
 the tensors' bytes) is then read directly, so that a pass can read any chunk of a tensor by position, without mapped memory.
 """
 
-import json
 import struct
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
 
+from agentmerge_hub import strict_json
 from agentmerge_hub.errors import UserError
 
 DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+
+_FIELDS = {"dtype", "shape", "data_offsets"}
 
 
 @dataclass(frozen=True)
@@ -52,26 +53,19 @@ def header_of(path: Path) -> dict[str, Tensor]:
             pass
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length), object_pairs_hook=_without_duplicates)
+            header = strict_json.loads(file.read(length))
         found = {
             name: Tensor(name, entry["dtype"], tuple(entry["shape"]), path, 8 + length + entry["data_offsets"][0])
             for name, entry in header.items()
             if name != "__metadata__"
         }
+        if extra := next((name for name in found if header[name].keys() != _FIELDS), None):
+            raise ValueError(f"{extra} is described by other than {', '.join(sorted(_FIELDS))}")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except (SafetensorError, struct.error, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(
-            f"{path} is cut short or damaged, safetensors does not open it: {' '.join(str(error).split())[:200]}"
-        ) from error
+        raise UserError(f"{path} is cut short or damaged: {' '.join(str(error).split())[:200]}") from error
     for tensor in found.values():
         if tensor.dtype not in DTYPE_BYTES:
             raise UserError(f"{tensor.name} in {path} is stored as {tensor.dtype}: merging needs plain floating point")
     return dict(sorted(found.items(), key=lambda item: item[1].begin))
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("the header names a tensor or a field twice")
-    return found

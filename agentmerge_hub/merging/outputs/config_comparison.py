@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.inputs.checkpoint import GENERATION, config_of, read_json, tensors_of
+from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_CONFIG, config_of, read_json, tensors_of
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.model_configs import as_transformers_reads, plain
 from agentmerge_hub.merging.outputs.model_files import STORED_DTYPES, config_of_merge, with_sizes
+from agentmerge_hub.strict_json import is_same
 
-_NAMES = ("_name_or_path", "name_or_path", "_commit_hash", "transformers_version")
-"""Where a file came from, and what wrote it."""
+NAMES = ("_name_or_path", "name_or_path", "_commit_hash", "transformers_version")
+"""Keys that say where a file came from, and what wrote it."""
 
 _DTYPES = ("dtype", "torch_dtype")
 
@@ -54,20 +55,27 @@ def generation_findings(folder: Path, inputs: MergeInputs) -> list[str]:
 
 
 def different_keys(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    """Keys whose values differ as JSON: ``true`` is not 1, and a key that is not there is not ``null``."""
-    return sorted(key for key in found.keys() | expected.keys() if not _same(found, expected, key))
+    """Keys whose values differ as JSON; a key that is not there is not ``null``."""
+    common = found.keys() & expected.keys()
+    return sorted((found.keys() ^ expected.keys()) | {key for key in common if not is_same(found[key], expected[key])})
 
 
-def _same(found: Mapping[str, Any], expected: Mapping[str, Any], key: str) -> bool:
-    one, other = found.get(key, _MISSING), expected.get(key, _MISSING)
-    return one == other and isinstance(one, bool) == isinstance(other, bool)
+def foreign_names(folder: Path, inputs: MergeInputs) -> list[str]:
+    """Where config.json and tokenizer_config.json say that they came from, as claims that are not checked; what an input's
+    file says too, and the version of transformers that is here, are left out."""
+    claims = []
+    for name in ("config.json", TOKENIZER_CONFIG):
+        sources = [path / name for model in inputs.models.values() for path in (model.folder, model.base_folder)]
+        known = [_names(path) for path in sources if path.is_file()]
+        known.append({"transformers_version": version("transformers")})
+        for key, value in sorted(_names(folder / name).items()) if (folder / name).is_file() else ():
+            if not any(key in names and is_same(names[key], value) for names in known):
+                claims.append(f"{name}: {key} {plain(value)}")
+    return claims
 
 
-def foreign_version(folder: Path, inputs: MergeInputs) -> list[str]:
-    """The transformers_version of config.json as a claim that is not checked, unless it is the base model's or the one here."""
-    found = config_of(folder).get("transformers_version")
-    known = (inputs.models[inputs.base].config.get("transformers_version"), version("transformers"))
-    return [] if found in known else [f"config.json: transformers_version {plain(found)}"]
+def _names(path: Path) -> dict[str, Any]:
+    return {key: value for key, value in _flat(read_json(path)) if key.rpartition(".")[2] in NAMES}
 
 
 def _dtype(folder: Path) -> str:
@@ -99,7 +107,7 @@ def _differences(found: Mapping[str, Any], expected: Mapping[str, Any], where: s
         ours, theirs = (read, read_expected) if key in read or key in read_expected else (raw, raw_expected)
         value, right = ours.get(key, _MISSING), theirs.get(key, _MISSING)
         last = key.rpartition(".")[2]
-        if last in _NAMES or key in _DTYPES or _same(ours, theirs, key):
+        if last in NAMES or key in _DTYPES or _is_equal(value, right):
             continue
         if last in _DTYPES and value in (_MISSING, None, found.get("dtype")):
             continue  # of a nested config: the type that the weights have
@@ -109,6 +117,14 @@ def _differences(found: Mapping[str, Any], expected: Mapping[str, Any], where: s
             yield f"config.json has {key} {plain(value)}, which none of its inputs has"
         else:
             yield f"config.json has {key} {plain(value)}, and the inputs give {plain(right)}"
+
+
+def _is_equal(value: Any, expected: Any) -> bool:
+    """Whether two values of config.json are one setting; one program writes 1.0 for another's 1."""
+    if _MISSING in (value, expected):
+        return value is expected
+    numbers = [isinstance(one, int | float) and not isinstance(one, bool) for one in (value, expected)]
+    return value == expected if all(numbers) else is_same(value, expected)
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

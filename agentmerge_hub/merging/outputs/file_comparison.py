@@ -21,11 +21,12 @@ from agentmerge_hub.merging.inputs.model_configs import plain
 from agentmerge_hub.merging.outputs import tokenizer_comparison
 from agentmerge_hub.merging.outputs.config_comparison import (
     config_findings,
-    foreign_version,
+    foreign_names,
     generation_findings,
 )
 from agentmerge_hub.merging.outputs.model_files import PROCESSOR_FILES
 from agentmerge_hub.merging.specs.spec import SPEC_FILE
+from agentmerge_hub.strict_json import is_same
 
 _HARMLESS = {
     "", ".md", ".txt", ".yml", ".yaml", ".json", ".jsonl", ".jinja", ".png", ".jpg", ".svg", ".csv", ".html", ".pdf",
@@ -76,13 +77,22 @@ def unchecked_files(folder: Path, inputs: MergeInputs) -> list[str]:
     index = read_json(folder / INDEX).get("metadata") if (folder / INDEX).is_file() else None
     claimed = index.get("mergekit_version") if isinstance(index, dict) else None
     claims = [f"{INDEX}: mergekit_version {plain(claimed)}"] if claimed not in (None, version("mergekit")) else []
-    return [*dict.fromkeys(names), *foreign_version(folder, inputs), *claims]
+    return [*map(plain, dict.fromkeys(names)), *foreign_names(folder, inputs), *claims]
 
 
 def compared_files(folder: Path, inputs: MergeInputs) -> set[str]:
     """Names of the files of a merged model that are compared, without its manifest."""
     known = _known(folder, inputs) - {manifest.NAME}
     return {name for name in known if (folder / name).is_file()}
+
+
+def special_files(folder: Path) -> list[str]:
+    """A sentence for each link that leads to no file, pipe or device in a folder: nothing is read from or written to them."""
+    return [
+        f"{plain(path.relative_to(folder))} is no file, but a link that leads to none or a special file: remove it"
+        for path in _files(folder)
+        if not path.is_file()
+    ]
 
 
 def _processor(folder: Path, inputs: MergeInputs) -> list[str]:
@@ -104,7 +114,7 @@ def _processor_names(inputs: MergeInputs) -> list[str]:
 
 def _same(found: Path, expected: Path) -> bool:
     if found.suffix == ".json":
-        return read_json(found) == read_json(expected)
+        return is_same(read_json(found), read_json(expected))
     return found.read_bytes() == expected.read_bytes()
 
 
@@ -143,7 +153,7 @@ def _files(folder: Path) -> list[Path]:
     for place, folders, names in os.walk(folder):
         paths = [Path(place, name) for name in (*names, *folders)]
         found += [path for path in paths if path.is_symlink() or not path.is_dir()]
-    return sorted(path for path in found if path.name != locks.NAME)
+    return sorted(set(found) - {folder / locks.NAME})
 
 
 def _unexplained_files(folder: Path, inputs: MergeInputs) -> Iterator[str]:
@@ -151,11 +161,9 @@ def _unexplained_files(folder: Path, inputs: MergeInputs) -> Iterator[str]:
     known = _known(folder, inputs)
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
-        if not path.is_file():
-            yield f"{name} is no file but a link to a folder, or a special file: remove it"
-        elif name in known:
+        if name in known:
             continue
         elif name in _LOADED:
             yield f"{name} makes loaders look for {_LOADED[name]}: remove it"
         elif path.suffix.lower() in _CODE or (not is_hidden(name) and path.suffix.lower() not in _HARMLESS):
-            yield f"{name} belongs to no merge: a file of this type can hold code or other weights, remove it"
+            yield f"{plain(name)} belongs to no merge: a file of this type can hold code or other weights, remove it"

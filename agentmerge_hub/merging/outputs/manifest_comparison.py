@@ -1,6 +1,7 @@
 """Compares the claims of a merged model's manifest with its files, its spec and its inputs, and names those it cannot compare."""
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.outputs.config_comparison import different_keys
 from agentmerge_hub.merging.outputs.file_comparison import compared_files
 from agentmerge_hub.merging.specs.spec import SPEC_FILE, Spec
+from agentmerge_hub.strict_json import is_same
 
 _KEYS = {"stage", "agentmerge_hub", "inputs", "config", "counts", "outputs", "versions", "run"}
 _NOT_CHECKED = ("agentmerge_hub", "run", "versions")
@@ -50,11 +52,12 @@ def compare(folder: Path, written: Spec, spec: Spec, inputs: MergeInputs) -> Man
         versions = {}
     if content["stage"] != provenance.STAGE:
         report.wrong.append(f"its manifest says stage {content['stage']}, and not {provenance.STAGE}")
+    counts = provenance.counts_of(folder)
     for where, found, known in (
         ("its manifest", content, _KEYS),
         ("`run` of its manifest", content["run"], {"finished", "seconds"}),
         ("`versions` of its manifest", versions, {"python", *manifest.PACKAGES}),
-        ("`counts` of its manifest", content["counts"], {"tensors", "parameters", "reply"}),
+        ("`counts` of its manifest", content["counts"], {*counts, "reply"}),
     ):
         report.wrong += [f"{where} has {key}, which no merge writes" for key in sorted(found.keys() - known)]
     report.wrong += _wrong_types(content, versions)
@@ -67,12 +70,12 @@ def compare(folder: Path, written: Spec, spec: Spec, inputs: MergeInputs) -> Man
         )
     elif claimed != version("mergekit"):
         report.unchecked.append(f"mergekit {claimed} (here is {version('mergekit')})")
-    for key, count in provenance.counts_of(folder).items():
-        if content["counts"].get(key) != count:
+    for key, count in counts.items():
+        if not is_same(content["counts"].get(key), count):
             report.wrong.append(f"its manifest says {content['counts'].get(key)} {key}, and its weights have {count}")
     for name, entry in content["outputs"].items():
         size = (folder / name).stat().st_size if (folder / name).is_file() else None
-        if name != "README.md" and (entry.keys() != {"sha256", "bytes"} or entry["bytes"] != size):
+        if name != "README.md" and different_keys(entry, {"sha256": entry["sha256"], "bytes": size}):
             report.wrong.append(f"its manifest says {name} has {entry.get('bytes')} bytes, and it has {size}")
     listed = content["outputs"].keys()
     report.wrong += [f"its manifest does not list {name}" for name in sorted(compared_files(folder, inputs) - listed)]
@@ -89,7 +92,7 @@ def _wrong_types(content: Mapping[str, Any], versions: Mapping[str, Any]) -> Ite
         if not isinstance(value, str):
             yield f"its manifest says {key} = {plain(value)}, which is no text"
     seconds = content["run"].get("seconds")
-    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0):
+    if seconds is not None and (type(seconds) not in (int, float) or not 0 <= seconds < math.inf):
         yield f"its manifest says run.seconds = {plain(seconds)}, which is no duration"
 
 
@@ -108,7 +111,7 @@ def _compare_config(found: Mapping[str, Any], spec: Spec, inputs: MergeInputs, r
         for key, value in values.items():
             if key not in found:
                 report.wrong.append(f"its manifest does not say {key}, and {source} says {plain(value)}")
-            elif found[key] != value:
+            elif not is_same(found[key], value):
                 report.wrong.append(f"its manifest says {key} = {plain(found[key])}, and {source} {plain(value)}")
     for key in sorted(found.keys() - {*settings, *training, "mergekit"}):
         report.wrong.append(

@@ -12,7 +12,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.architecture import Architecture, lookup
 from agentmerge_hub.merging.inputs.chat_templates import default_template
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, config_of, read_json, tensors_of
-from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
+from agentmerge_hub.merging.inputs.merge_inputs import FLOATS, MergeInputs
 from agentmerge_hub.merging.inputs.model_class import model_class
 from agentmerge_hub.merging.inputs.model_configs import plain
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
@@ -47,6 +47,7 @@ def _stored_otherwise(tensors: Mapping[str, Tensor], inputs: MergeInputs) -> boo
 def _shapes(found: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
     wrong = [f"{name} is missing" for name in expected if name not in found]
     wrong += [f"{name} is in none of its inputs" for name in found if name not in expected]
+    wrong += [f"{name} is stored as {found[name].dtype}" for name in found if found[name].dtype not in FLOATS]
     return wrong + [
         f"{name} is {list(tensor.shape)}, and should be {list(expected[name])}"
         for name, tensor in found.items()

@@ -11,7 +11,9 @@ from agentmerge_hub.merging.inputs.adapter import config_of_adapter
 from agentmerge_hub.merging.inputs.checkpoint import tensors_of
 from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, split_reference
+from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.specs.spec import Spec, references_of
+from agentmerge_hub.package_data import data_folder
 
 STAGE = "merge"
 
@@ -62,6 +64,21 @@ def settings_of(spec: Spec) -> dict[str, Any]:
         **{name: value for name, value in spec.names.items() if not isinstance(value, str)},
         "merge_seed": spec.seed,
     }
+
+
+def is_known_method(spec: Spec) -> bool:
+    """Whether a spec's method is what its numbers say: mergekit's own name, or a recipe of that name with other values."""
+    recipe = data_folder("recipes") / "merge" / f"{spec.method}.yml"
+    if spec.method == spec.config["merge_method"]:
+        return True
+    if not recipe.is_file():
+        return False
+    known = specs.read(recipe)
+    values = {name: str(spec.names[name]) for name in known.names if name in spec.names}
+    try:
+        return specs.with_values(known, values, str(recipe)).config == spec.config
+    except UserError:  # a text in place of a number
+        return False
 
 
 def write_manifest(

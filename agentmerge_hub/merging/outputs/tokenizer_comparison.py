@@ -7,12 +7,12 @@ from typing import Any
 from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_FILES, read_json
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
-from agentmerge_hub.merging.outputs.config_comparison import different_keys
+from agentmerge_hub.merging.outputs.config_comparison import NAMES, different_keys
 
 FILES = tuple(name for name in TOKENIZER_FILES if name != GENERATION)
 
-_HOW_LOADED = ("is_local", "local_files_only", "name_or_path", "_commit_hash", "transformers_version")
-"""Keys of tokenizer_config.json that say from where transformers loaded it, and change nothing."""
+_HOW_LOADED = ("is_local", "local_files_only")
+"""Switches of tokenizer_config.json that say how transformers loaded it, and change nothing."""
 
 _NOT_COPIED = ("vocab.json",)
 """mergekit leaves out what tokenizer.json holds too."""
@@ -71,5 +71,8 @@ def _content(path: Path) -> Any:
     if not path.is_file():
         return None
     if path.suffix == ".json":
-        return {key: value for key, value in read_json(path).items() if key not in _HOW_LOADED}
+        found = read_json(path)
+        return {
+            key: found[key] for key in found.keys() - NAMES if key not in _HOW_LOADED or type(found[key]) is not bool
+        }
     return path.read_bytes()

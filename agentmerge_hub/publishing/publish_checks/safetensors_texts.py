@@ -4,7 +4,6 @@ Text counts as such where the bytes or the values of neighboring numbers are its
 than that is not found.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from agentmerge_hub import strict_json
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.publish_checks.encodings import MIN_CODES, texts_of_codes
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text
@@ -48,7 +48,7 @@ def safetensors_header(name: str, content: Content) -> dict[str, Any]:
             head = file.read(8)
             raw = file.read(min(int.from_bytes(head, "little"), _MAX_HEADER))
     try:
-        header = json.loads(raw, object_pairs_hook=_object)
+        header = strict_json.loads(raw)
         entries = [(key, entry) for key, entry in header.items() if key != "__metadata__"]
         spans = sorted((*entry["data_offsets"], entry["dtype"], key) for key, entry in entries)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -65,18 +65,6 @@ def safetensors_header(name: str, content: Content) -> dict[str, Any]:
     if 8 + int.from_bytes(head, "little") + end != size:
         raise UserError(f"{name} is cut off or has data behind its tensors: save the weights again")
     return header
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; of a key that is there twice, readers show only one value.
-
-    Raises:
-        ValueError: for such a key.
-    """
-    entries = dict(pairs)
-    if len(entries) != len(pairs):
-        raise ValueError("a key is there twice")
-    return entries
 
 
 def _is_entry(entry: dict[str, Any], n_bytes: int) -> bool:

@@ -75,7 +75,7 @@ def test_a_sound_file_is_read(file: Path) -> None:
 )
 def test_a_malformed_header_is_one_sentence(file: Path, edit: Callable[[dict], object]) -> None:
     rewrite(file, edit)
-    with pytest.raises(UserError, match=r"model\.safetensors is cut short or damaged, safetensors does not open it"):
+    with pytest.raises(UserError, match=r"model\.safetensors is cut short or damaged: "):
         header_of(file)
 
 
