@@ -22,7 +22,8 @@ SWITCH = "AGENTMERGE_HASH_CACHE"
 MODEL_FILES = (
     "config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "*.gguf",
     "pytorch_model*.bin", "pytorch_model.bin.index.json", "adapter_config.json", "adapter_model.bin",
-    "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.jinja", "*.model",
+    "tokenizer*.json", "tokenizer.model*", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt",
+    "vocab.bpe", "merges.txt", "*.jinja", "*.model",
 )  # fmt: skip
 """What makes a model: weights, configuration and tokenizer, at the top of its folder."""
 

@@ -239,6 +239,7 @@ def test_notes_beside_inputs_and_a_finished_card_change_nothing(merged: Path) ->
     Path("agent/.cache/huggingface").mkdir(parents=True)
     Path("agent/.cache/huggingface/download.json").write_text("{}")
     Path("agent/trainer_state.json").write_text("{}")
+    Path("agent/tokenizer_notes.md").write_text("It was not changed.")
     for name in ("consolidated.safetensors", "model.gguf", "pytorch_model.bin"):  # the same weights in other formats
         Path("base", name).write_bytes(b"other")
     (merged / "figure.png").write_bytes(b"")
