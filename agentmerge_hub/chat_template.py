@@ -19,6 +19,7 @@ import contextlib
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _SYSTEM, _USER, _ANSWER = "Rules of the probe.", "Question of the probe?", "Answer of the probe!"
+_USE_ANOTHER = "use another with --chat-template FILE, in a recipe chat_template_path"
 _GIVEN = {
     "messages", "tools", "documents", "add_generation_prompt", "continue_final_message", "bos_token", "eos_token",
     "pad_token", "unk_token", "raise_exception", "strftime_now", "namespace", "dict", "range",
@@ -104,7 +106,7 @@ class ChatTemplate:
         if problem:
             self.source, self.folds_system = f"{preamble.rstrip()}{_FOLD_SYSTEM}\n{source}", True
             if self._problem():
-                raise UserError(f"the chat template of {self.name!r} {problem}: use another with --chat-template FILE")
+                raise UserError(f"the chat template of {self.name!r} {problem}: {_USE_ANOTHER}")
         self._check_date()
         if not prompts_only and self._opens_thought() and not _THINKING.search(source):
             settings_source = preamble.rstrip() if self.source.startswith(preamble.rstrip()) else ""
@@ -145,8 +147,8 @@ class ChatTemplate:
         for message in messages:  # earlier answers may be shortened: they are context, as a server renders them
             if message["role"] in ("system", "user") and message["content"].strip() not in text:
                 raise UserError(
-                    f"the chat template of {self.name!r} does not keep the text of a {message['role']} turn as it is: use "
-                    "another with --chat-template FILE"
+                    f"the chat template of {self.name!r} does not keep the text of a {message['role']} turn as it is: "
+                    f"{_USE_ANOTHER}"
                 )
         return text
 
@@ -159,6 +161,29 @@ class ChatTemplate:
         if self.end_of_turn in answer:
             raise UserError(f"an answer holds {self.end_of_turn}, the token that ends a turn")
         return answer + self.end_of_turn
+
+    def completion_problem(self, prompt: Sequence[int], whole: Sequence[int], answer: str) -> str | None:
+        """Why a completion's tokens are not those of the answer verbatim and the end of the turn, None if they are.
+
+        Args:
+            prompt: token ids of `prompt_text`.
+            whole: token ids of `prompt_text` and `completion_text`.
+            answer: the answer.
+        """
+        if list(whole[: len(prompt)]) != list(prompt):
+            return (
+                "the tokenizer joins the end of the prompt with the beginning of the answer: use a chat template that ends "
+                "prompts with a special token or a line break"
+            )
+        if whole[-1] != self._tokenizer.convert_tokens_to_ids(self.end_of_turn):
+            return f"the tokenizer splits {self.end_of_turn}, the token that ends a turn: remove split_special_tokens"
+        # Some tokens of the prompt too, because decoders drop a space at the beginning.
+        tail = list(whole[max(0, len(prompt) - 4) :])
+        decoded = str(self._tokenizer.decode(tail, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+        read, written = (unicodedata.normalize("NFC", each) for each in (decoded, answer + self.end_of_turn))
+        if not read.endswith(written):
+            return f"the tokenizer does not keep the answer {answer[:80]!r} as it is: its tokens are read as {decoded[-80:]!r}"
+        return None
 
     def _render(self, messages: Sequence[Message], *, answered: bool = False, before: str = "") -> str:
         try:

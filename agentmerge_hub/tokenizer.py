@@ -106,7 +106,7 @@ class ChatTokenizer:
         """Number of tokens of an answer and its end-of-turn token behind a rendered prompt.
 
         Raises:
-            ValueError: the tokenizer joins the end of the prompt with the answer, or the answer holds the end-of-turn token.
+            ValueError: the answer holds the end-of-turn token, or its tokens are not those of the answer verbatim.
         """
         if self.template.end_of_turn in answer:
             raise ValueError(f"the answer holds the end-of-turn token {self.template.end_of_turn}")
@@ -115,8 +115,8 @@ class ChatTokenizer:
         tail = prompt[max(start, 0) :]
         encodings = [tail, tail + self.template.completion_text(answer)]
         before, whole = (self._backend.encode(text, add_special_tokens=False).ids for text in encodings)
-        if whole[: len(before)] != before:
-            raise ValueError("the tokenizer joins the end of the prompt with the answer")
+        if problem := self.template.completion_problem(before, whole, answer):
+            raise ValueError(problem)
         return len(whole) - len(before)
 
     def count(self, text: str) -> int:

@@ -96,6 +96,11 @@ class RunConfig:
     options: RunArguments
 
     @property
+    def tokenizer_revision(self) -> str | None:
+        """The model's revision, if the tokenizer is the model's."""
+        return self.model.model_revision if self.tokenizer_name == self.model_name else None
+
+    @property
     def config_overrides(self) -> dict[str, Any]:
         """Keys of the model's configuration that `model_init_kwargs` sets, such as max_position_embeddings."""
         given = self.sft.model_init_kwargs

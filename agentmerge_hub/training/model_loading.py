@@ -48,8 +48,7 @@ def load_tokenizer(config: RunConfig) -> tuple[PreTrainedTokenizerBase, ChatTemp
             a turn.
     """
     name = config.tokenizer_name
-    revision = config.model.model_revision if name == config.model_name else None
-    tokenizer = tokenizer_at(name, revision)
+    tokenizer = tokenizer_at(name, config.tokenizer_revision)
     if config.sft.chat_template_path:
         tokenizer.chat_template = _read_template(config.sft.chat_template_path)
     if not tokenizer.chat_template:

@@ -128,8 +128,13 @@ def _encode(
     prompt_ids = tokenizer(prompts, add_special_tokens=False)["input_ids"]
     sequences = tokenizer(wholes, add_special_tokens=False)["input_ids"]
     labels = []
-    for index, start, sequence in zip(indices, prompt_ids, sequences):
-        _check_row(index, start, sequence, max_length)
+    for index, start, sequence, completion in zip(indices, prompt_ids, sequences, batch["completion"]):
+        if max_length is not None and len(sequence) > max_length:
+            raise UserError(
+                f"row {index} takes {len(sequence)} tokens and max_length is {max_length}: raise max_length, or build the "
+                "dataset with a smaller --window"
+            )
+        check_completion(index, start, sequence, completion, template)
         labels.append([IGNORED] * len(start) + sequence[len(start) :] if completion_only else list(sequence))
     return {"input_ids": sequences, "labels": labels}
 
@@ -151,18 +156,16 @@ def render_row(index: int, prompt: list, completion: list, template: ChatTemplat
         raise UserError(f"row {index}: {error}") from error
 
 
-def _check_row(index: int, prompt: list[int], sequence: list[int], max_length: int | None) -> None:
-    if max_length is not None and len(sequence) > max_length:
-        raise UserError(
-            f"row {index} takes {len(sequence)} tokens and max_length is {max_length}: raise max_length, or build the "
-            "dataset with a smaller --window"
-        )
-    if sequence[: len(prompt)] != prompt:
-        raise UserError(
-            f"row {index}: the prompt's tokens are not the beginning of prompt and completion, because the tokenizer joins "
-            "the end of the prompt with the beginning of the answer: use a chat template that ends prompts with a special "
-            "token or a line break"
-        )
+def check_completion(
+    index: int, start: list[int], sequence: list[int], completion: list, template: ChatTemplate
+) -> None:
+    """Check the token ids of a prompt, and of it with its completion.
+
+    Raises:
+        UserError: if the completion's tokens are not those of the answer verbatim and the end of the turn.
+    """
+    if problem := template.completion_problem(start, sequence, completion[0]["content"]):
+        raise UserError(f"row {index}: {problem}")
 
 
 def with_answer(rows: Dataset, column: str) -> Dataset:

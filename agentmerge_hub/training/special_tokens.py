@@ -5,6 +5,7 @@ changes them: the agent may not end its turn, and a merge blends such rows into 
 from the instruct model before training, and the probability that a model ends its turn is measured.
 """
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,11 @@ from agentmerge_hub.training import model_loading
 
 @torch.no_grad()
 def init_embedding_rows(
-    source: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]
+    source: str,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tokens: Sequence[str],
+    revision: str | None = None,
 ) -> None:
     """Copy the rows of `tokens` from another model of the same width into the embedding and the output layer.
 
@@ -30,6 +35,7 @@ def init_embedding_rows(
         model: changed in place; on processes that hold no weights yet (``meta``), left as it is.
         tokenizer: of both.
         tokens: whose rows are copied.
+        revision: of a source on the Hub.
 
     Raises:
         UserError: if a token is not in the vocabulary, or `source` has no such rows.
@@ -47,7 +53,7 @@ def init_embedding_rows(
             continue
         if hasattr(parameter, "ds_id"):
             raise UserError("instruct_rows cannot be set under DeepSpeed ZeRO-3, which shards weights: use fsdp.yaml")
-        rows = _rows(source, name, embedding_name, ids)
+        rows = _rows(source, revision, name, embedding_name, ids)
         if rows.shape[1] != parameter.shape[1]:
             raise UserError(
                 f"instruct_rows: {source} has rows of {rows.shape[1]} numbers and the model of {parameter.shape[1]}"
@@ -63,9 +69,9 @@ def _ids(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> list[int]
     return [vocabulary[token] for token in tokens]
 
 
-def _rows(source: str, name: str, embedding: str, ids: Sequence[int]) -> torch.Tensor:
+def _rows(source: str, revision: str | None, name: str, embedding: str, ids: Sequence[int]) -> torch.Tensor:
     """Rows of a tensor on disk (tokens, width); of the embedding if the output layer is tied to it and not stored."""
-    for path in _files(source, name, embedding):
+    for path in _files(source, revision, name, embedding):
         with safe_open(path, "pt") as file:
             for candidate in (name, embedding):
                 if candidate in file.keys():  # noqa: SIM118 (a handle, no mapping)
@@ -73,15 +79,17 @@ def _rows(source: str, name: str, embedding: str, ids: Sequence[int]) -> torch.T
     raise UserError(f"instruct_rows: {source} has no weights called {name} in safetensors files")
 
 
-def _files(source: str, *names: str) -> list[str]:
+def _files(source: str, revision: str | None, *names: str) -> list[str]:
     """Its safetensors files that hold one of these tensors, the first name's file first."""
+    index = None
+    with contextlib.suppress(OSError):  # a small model has one file and no index
+        index = cached_file(source, "model.safetensors.index.json", revision=revision)
     try:
-        index = cached_file(source, "model.safetensors.index.json", _raise_exceptions_for_missing_entries=False)
         if index:
             shards = json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"]
-            found = [cached_file(source, shards[name]) for name in names if name in shards]
+            found = [cached_file(source, shards[name], revision=revision) for name in names if name in shards]
         else:
-            found = [cached_file(source, "model.safetensors")]
+            found = [cached_file(source, "model.safetensors", revision=revision)]
     except OSError as error:
         raise UserError(
             f"instruct_rows: no weights at {source!r}: no such folder, and no model that can be reached on the Hub"

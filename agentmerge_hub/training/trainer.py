@@ -161,7 +161,9 @@ def base_model(trainer: Trainer) -> PreTrainedModel:
 def initialize_weights(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: RunConfig) -> None:
     """Copy the embedding rows of `instruct_rows` from the instruct model into the model that is trained."""
     if config.options.instruct_rows:
-        special_tokens.init_embedding_rows(config.tokenizer_name, model, tokenizer, config.options.instruct_rows)
+        special_tokens.init_embedding_rows(
+            config.tokenizer_name, model, tokenizer, config.options.instruct_rows, config.tokenizer_revision
+        )
 
 
 def restore_configuration(model: PreTrainedModel, config: RunConfig) -> None:

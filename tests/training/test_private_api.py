@@ -8,7 +8,9 @@ import inspect
 
 import pytest
 import torch
-from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM, Trainer
+from peft import LoraConfig, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Trainer
 from transformers.modeling_utils import PreTrainedModel
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl import DPOTrainer, KTOTrainer, SFTTrainer, TrlParser
@@ -96,6 +98,21 @@ def test_optimizer_of_the_trainer() -> None:
 def test_models_with_a_state() -> None:
     """run_plan.py refuses to pack for a model that transformers calls stateful."""
     assert PreTrainedModel._is_stateful is False
+
+
+def test_name_of_the_attention() -> None:
+    """packs.py names the attention in its refusal, and skips FlashAttention, which needs bfloat16."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(LlamaConfig(num_hidden_layers=1), attn_implementation="eager")
+    assert model.config._attn_implementation == "eager"
+
+
+def test_adapted_layers() -> None:
+    """model_loading.py knows an embedding with an adapter by PEFT's class of adapted layers."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(LlamaConfig(num_hidden_layers=1))
+        adapted = get_peft_model(model, LoraConfig(target_modules=["embed_tokens"]))
+    assert isinstance(adapted.get_base_model().get_input_embeddings(), BaseTunerLayer)
 
 
 def test_unused_keys_of_a_configuration() -> None:

@@ -1,19 +1,24 @@
 """Rows become tokens with nothing lost, and samples are counted whatever the batch."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import load_dataset
+from datasets import Dataset, load_dataset
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoTokenizer
+from tokenizers import AddedToken, normalizers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.dataset.rows.image_columns import loadable, with_image
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.tokenizer import ChatTokenizer
 from agentmerge_hub.training import rows
+from agentmerge_hub.training.likelihood import scoring
 from agentmerge_hub.training.preflight.batches import Batches
 
 
@@ -78,3 +83,48 @@ def test_several_processes_make_the_same_tokens_and_report_the_same_mistakes(tin
     assert two[:] == one[:] and len(two) == len(split)
     with pytest.raises(UserError, match=r"row \d+ takes \d+ tokens and max_length is 8"):
         rows.tokenize(split, tokenizer, template, 8, num_proc=2)
+
+
+def _lowercase(tokenizer: PreTrainedTokenizerFast) -> None:
+    tokenizer.backend_tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+
+
+def _strip_what_follows(tokenizer: PreTrainedTokenizerFast) -> None:
+    """As Phi-3's <|assistant|>."""
+    tokenizer.add_tokens([AddedToken("<|assistant|>", rstrip=True, special=True)])
+
+
+@pytest.mark.parametrize(
+    ("change", "kept", "changed", "says"),
+    [
+        (_lowercase, "fill('7', 'cafe\u0301')", "fill('7', 'Café')", "does not keep the answer .* are read as"),
+        (_strip_what_follows, "noop()", "  noop()", "does not keep the answer"),
+        (lambda _: {"split_special_tokens": True}, None, "noop()", r"splits <\|end\|>, the token that ends a turn"),
+    ],
+    ids=["normalizer", "token that strips", "split special tokens"],
+)
+def test_a_tokenizer_that_changes_an_answer_is_refused_in_every_stage(
+    tiny_model: Path, tmp_path: Path, change: Callable, kept: str | None, changed: str, says: str
+) -> None:
+    """Decomposed accents may be composed: both are the same text."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    settings = change(tokenizer) or {}
+    tokenizer.save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+    tokenizer, counter = AutoTokenizer.from_pretrained(tmp_path), ChatTokenizer(str(tmp_path))
+    prompt, template = [{"role": "user", "content": "press"}], ChatTemplate(tokenizer)
+
+    def stages(answer: str) -> list[Callable]:
+        row = {"prompt": prompt, "completion": [{"role": "assistant", "content": answer}]}
+        return [
+            lambda: rows.tokenize(Dataset.from_list([row]), tokenizer, template, None),
+            lambda: scoring._encode(0, row, tokenizer, template),
+            lambda: counter.count_completion(counter.render(prompt), answer),
+        ]
+
+    for stage in stages(kept) if kept else ():
+        stage()
+    for stage in stages(changed):
+        with pytest.raises((UserError, ValueError), match=says):
+            stage()

@@ -23,7 +23,7 @@ from agentmerge_hub.training import model_loading
 from agentmerge_hub.training.likelihood.answer_logits import answer_logits
 from agentmerge_hub.training.likelihood.answer_spans import SPANS, span_at, spans
 from agentmerge_hub.training.likelihood.results import SCHEMA
-from agentmerge_hub.training.rows import render_row
+from agentmerge_hub.training.rows import check_completion, render_row
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def score(
         samples_seen: by the model in training, for the table.
 
     Raises:
-        UserError: if the chat template cannot render a row.
+        UserError: if a row breaks the rule of `agentmerge_hub.chat_template`.
     """
     encoded = [_encode(index, row, tokenizer, template) for index, row in enumerate(rows)]
     plain = model_loading.unwrapped(model)
@@ -91,7 +91,9 @@ def _encode(index: int, row: dict, tokenizer: PreTrainedTokenizerBase, template:
     answer = row["completion"][0]["content"]
     placed = [(begin + len(prompt), end + len(prompt), name) for begin, end, name in spans(answer)]
     ids, offsets = encoding["input_ids"], encoding["offset_mapping"]
-    n_prompt = sum(end <= len(prompt) for _, end in offsets)
+    start = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    check_completion(index, start, ids, row["completion"], template)
+    n_prompt = len(start)
     return _Sample(ids, n_prompt, [span_at(placed, begin, end) for begin, end in offsets[n_prompt:]])
 
 
