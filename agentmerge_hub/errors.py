@@ -68,7 +68,9 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NUMBER = re.compile(r"\b(?:os error|errno:?) (\d+)", re.IGNORECASE)
 """How Rust libraries (safetensors, tokenizers) and pyarrow write the number of an operating system error."""
 
-_SHORT_WRITE = re.compile(r"inline_container\.cc.*unexpected pos|PytorchStreamWriter failed|requested and \d+ written")
+_SHORT_WRITE = re.compile(
+    r"inline_container\.cc.*unexpected pos|PytorchStreamWriter|file write failed|iostream error|requested and \d+ written"
+)
 """How torch and numpy report a write that stopped early; they do not say why."""
 
 

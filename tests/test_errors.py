@@ -45,6 +45,12 @@ def test_a_file_size_limit_is_one_sentence_and_leaves_what_was_there(tmp_path: P
     assert done.stdout.count("\n") == 1 and os.listdir(tmp_path) == ["warm"]  # noqa: PTH208
 
 
+def test_torchs_error_at_the_end_of_a_full_disk_is_one_sentence() -> None:
+    """As torch.save reports it if the last bytes do not fit."""
+    with pytest.raises(UserError, match="could not be written whole: the disk is full"), os_errors_as_sentences():
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+
 def test_too_many_open_files_are_one_sentence(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))

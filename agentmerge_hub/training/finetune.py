@@ -46,7 +46,7 @@ def run(config: RunConfig, method: Method | None = None) -> None:
     Raises:
         UserError: for every mistake that a user can mend, and for errors of the operating system.
     """
-    with os_errors_as_sentences(), _errors_of_training_as_sentences():
+    with os_errors_as_sentences(), _unknown_loss_as_sentence():
         _run(config, method or SFT)
 
 
@@ -269,17 +269,12 @@ def _merge_adapter(trainer: Trainer, config: RunConfig, tokenizer: PreTrainedTok
 
 
 @contextlib.contextmanager
-def _errors_of_training_as_sentences():
-    """torch.save reports a full disk without the system's error number, and TRL an unknown loss in the first step."""
+def _unknown_loss_as_sentence():
+    """TRL refuses an unknown loss in the first step only."""
     try:
         yield
-    except (RuntimeError, ValueError) as error:
+    except ValueError as error:
         text = " ".join(str(error).split())
-        if "PytorchStreamWriter" in text or "file write failed" in text:
-            raise UserError(
-                "a checkpoint could not be written: the disk is full, or the file is larger than the limit (`ulimit -f`); make room "
-                "and run the same command again"
-            ) from error
         if text.startswith("Unknown loss type"):
             raise UserError(f"loss_type: {text}") from error
         raise
