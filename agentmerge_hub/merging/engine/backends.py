@@ -24,10 +24,16 @@ def streaming_formula(spec: Spec, inputs: MergeInputs) -> Formula | None:
 
 def check_computable(spec: Spec, formula: Formula | None, inputs: MergeInputs) -> None:
     """Raise UserError if any parameter of a spec has values by layer and a tensor's layer cannot be found, or if mergekit,
-    which computes what has no formula, would leave tensors out."""
+    which computes what has no formula, would leave tensors out or cannot merge a head."""
     if has_lists(spec.config):
         for name in inputs.shapes:
             inputs.architecture.depth(name)
+    untied = next((model.reference for model in inputs.models.values() if model.is_untied), None)
+    if formula is None and untied is not None:
+        raise UserError(
+            f"an adapter of this merge has a head of its own, and {untied} uses its embeddings as the head "
+            "(tie_word_embeddings), which mergekit cannot merge: use task_arithmetic or linear with dtype: float32"
+        )
     if formula is None and inputs.architecture.lost_experts:
         raise UserError(
             f"mergekit leaves out experts of {inputs.architecture.name}, and this merge is computed by mergekit: use "

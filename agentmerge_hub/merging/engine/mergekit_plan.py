@@ -19,7 +19,7 @@ from safetensors import safe_open
 
 from agentmerge_hub.merging.inputs.architecture import is_buffer, is_head
 
-WAY_OUT = "task_arithmetic, linear and ties with dtype: float32 and a model as tokenizer_source do not need mergekit"
+WAY_OUT = "task_arithmetic and linear with dtype: float32 and a model as tokenizer_source do not need mergekit"
 
 
 def problem(file: Path, lora_cache: str) -> str | None:

@@ -40,7 +40,7 @@ OTHER_TYPES = (
 """Types besides LORA that `merge_and_unload` applies exactly; a test compares each with PEFT."""
 
 _PLAIN_INIT = (True, False, None, "gaussian")
-_EXACT_INIT = (*_PLAIN_INIT, "orthogonal", "olora", "pissa")
+_EXACT_INIT = (*_PLAIN_INIT, "eva", "mica", "orthogonal", "olora", "pissa")
 """Initializations that leave the base as it is, and those whose change of the base PEFT repeats exactly when it loads."""
 
 

@@ -23,7 +23,7 @@ from agentmerge_hub.merging.inputs.architecture import Architecture, architectur
 from agentmerge_hub.merging.inputs.chat_templates import template_of
 from agentmerge_hub.merging.inputs.checkpoint import TOKENIZER_FILES, config_of, locate, read_json, tensors_of
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
-from agentmerge_hub.merging.inputs.tied_heads import check_heads, head_equals_embeddings
+from agentmerge_hub.merging.inputs.tied_heads import check_heads, head_equals_embeddings, with_heads_of_their_own
 from agentmerge_hub.merging.inputs.tokenizer_block import TokenizedModel
 from agentmerge_hub.merging.inputs.vocabulary import Rows, rows_of
 from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of, sliced_layers, tokenizer_source_of
@@ -48,6 +48,8 @@ class ModelInput:
     is_adapter: bool
     tensors: Mapping[str, Tensor | AdaptedTensor]
     config: Mapping[str, Any]
+    is_untied: bool = False
+    """Its head, which is tied to the embeddings, is merged as a tensor of its own (`with_heads_of_their_own`)."""
 
     @property
     def mergekit_folder(self) -> Path:
@@ -106,7 +108,9 @@ def open_inputs(spec: Spec, scratch: Path | None, adapter_base: str | None = Non
     """
     references, donor = references_of(spec), donor_of(spec)
     base = spec.config.get("base_model") or references[0]
-    models = {reference: open_model(reference, scratch, adapter_base) for reference in references}
+    models = with_heads_of_their_own(
+        {reference: open_model(reference, scratch, adapter_base) for reference in references}
+    )
     configs = {reference: model.config for reference, model in models.items()}
     model_configs.check_same(configs, base)
     if model_configs.has_own_code(configs[base]):

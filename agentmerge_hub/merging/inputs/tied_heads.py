@@ -1,17 +1,42 @@
 """Output heads that are tied to the embeddings: what models store of both must agree with their config.json and the spec."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.adapter import AdaptedTensor
-from agentmerge_hub.merging.inputs.architecture import Architecture, is_head, lookup
+from agentmerge_hub.merging.inputs.architecture import Architecture, architecture_of, is_head, lookup
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
 from agentmerge_hub.merging.specs.formula import differing_parameter
 from agentmerge_hub.merging.specs.spec import Spec
 
 if TYPE_CHECKING:
     from agentmerge_hub.merging.inputs.merge_inputs import ModelInput
+
+
+def with_heads_of_their_own(models: Mapping[str, "ModelInput"]) -> dict[str, "ModelInput"]:
+    """The models, all with a head of their own where PEFT gave one to the model of an adapter (`modules_to_save` of a tied
+    model): the head of a tied model is its embeddings."""
+    heads = {
+        name
+        for model in models.values()
+        if model.weights_folder != model.folder and _ties(model) is False
+        for name in model.tensors
+        if is_head(name)
+    }
+    found = dict(models)
+    for reference, model in models.items():
+        embeddings = architecture_of(model.config, {name: one.shape for name, one in model.tensors.items()}).embeddings
+        if embeddings is None or _ties(model) is False or heads <= model.tensors.keys():
+            continue
+        tensor = model.tensors[embeddings]
+        assert not isinstance(tensor, AdaptedTensor), "plain adapters do not change embeddings"
+        tensors = {**model.tensors, **{name: replace(tensor, name=name) for name in heads}}
+        found[reference] = replace(
+            model, tensors=tensors, config={**model.config, "tie_word_embeddings": False}, is_untied=True
+        )
+    return found
 
 
 def check_heads(spec: Spec, models: Mapping[str, "ModelInput"], architecture: Architecture) -> None:

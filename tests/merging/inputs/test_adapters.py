@@ -107,8 +107,10 @@ def test_a_graft_is_the_sum_with_both_vectors_whole(lora: Path, llama: Callable[
         {"target_modules": ["embed_tokens", "lm_head", "v_proj"], "use_rslora": True},
         {"init_lora_weights": "pissa"},
         {"init_lora_weights": "olora"},
+        {"init_lora_weights": "mica"},
+        {"init_lora_weights": "eva", "rank_pattern": {"q_proj": 2}},
     ],
-    ids=["dora and whole modules", "patterns and tokens", "embeddings and head", "pissa", "olora"],
+    ids=["dora and whole modules", "patterns and tokens", "embeddings and head", "pissa", "olora", "mica", "eva"],
 )
 def test_whatever_peft_merges_is_merged_as_peft_does(
     here: Path, options: dict, monkeypatch: pytest.MonkeyPatch
@@ -165,18 +167,36 @@ def test_classes_with_other_layouts_and_names_than_llamas_are_merged_as_peft_doe
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_an_adapter_on_one_end_of_tied_embeddings_is_refused(
-    here: Path, tmp_path: Path, llama: Callable[..., Path]
-) -> None:
-    """PEFT's merge changes both ends: its model answers otherwise than the adapter."""
-    shutil.rmtree("base")
-    llama(Path("base"), seed=0, tied=True)
+def test_adapters_on_tied_embeddings(here: Path, tmp_path: Path, llama: Callable[..., Path]) -> None:
+    """PEFT's merge of LoRA on one end changes both, and answers otherwise than the adapter; a saved module is a head, or
+    embeddings, of its own."""
+    for seed, role in enumerate(("base", "instruct")):
+        shutil.rmtree(role)
+        llama(Path(role), seed=seed, tied=True, layers=1, chat=role == "instruct")
     for target in ("embed_tokens", "lm_head"):
         train(Path(target), target_modules=[target])
         with pytest.raises(
             UserError, match=r"the model that PEFT saves answers otherwise .where it changes embeddings"
         ):
             open_model(f"./{target}", tmp_path)
+    train(Path("saved"), modules_to_save=["embed_tokens"])
+    text = spec_of("agentmerge", "./saved").text.replace("out_dtype: bfloat16", "out_dtype: float32")
+    merge_one(MergeJob(specs.parse(text, "spec"), Path("out"), "spec"), MergeSettings(reply=False))
+    model = AutoModelForCausalLM.from_pretrained("out")
+    base, instruct = (load_file(f"{role}/model.safetensors") for role in ("base", "instruct"))
+    agent = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("base"), "saved").merge_and_unload()
+    embeddings = "model.embed_tokens.weight"
+    weight = specs.parse(text, "spec").names["lambda"]
+    for name, tensor in model.state_dict().items():
+        tied = embeddings if name == "lm_head.weight" else name
+        wanted = base[tied] + weight * (agent.state_dict()[name] - base[tied])
+        wanted += (1 - weight) * (instruct[tied] - base[tied])
+        torch.testing.assert_close(tensor, wanted, rtol=1e-5, atol=1e-6)
+    assert not model.lm_head.weight.equal(model.model.embed_tokens.weight)
+    verify(Path("out"), {}, reply=False)
+    with pytest.raises(UserError, match=r"uses its embeddings as the head .* which mergekit cannot merge"):
+        by_mergekit = specs.parse(text.replace("\ndtype: float32", "\ndtype: float16"), "spec")
+        merge_one(MergeJob(by_mergekit, Path("not"), "spec"), MergeSettings(reply=False))
 
 
 TARGETS = {"target_modules": ["q_proj", "down_proj"]}
