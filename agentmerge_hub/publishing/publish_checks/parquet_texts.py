@@ -5,28 +5,32 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import types
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.publish_checks.encodings import texts_in_bytes, texts_of_codes
 from agentmerge_hub.publishing.publish_checks.png_texts import SIGNATURE, png_texts
-from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text
+from agentmerge_hub.publishing.publish_checks.text_extraction import LONG_NUMBER, Content, Text
 
 _ROWS = 1024
 _LISTS = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
 _STRINGS = (types.is_string, types.is_large_string, types.is_string_view)
 _BYTES = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
-_NO_TEXT = (types.is_null, types.is_boolean, types.is_decimal, types.is_temporal)
+_NO_TEXT = (types.is_null, types.is_boolean, types.is_temporal)
+_NUMBERS = (types.is_integer, types.is_floating, types.is_decimal)
 _ARROW_SCHEMA = b"ARROW:schema"
 """A copy of the schema, which is read from the schema itself."""
+_LONGEST_KEY = 24
+"""Characters of a key that a message shows: a longer one may be the secret."""
 
 
 def parquet_texts(name: str, content: Content) -> Iterator[Text]:
     """Every text of a Parquet file; a value that a column holds many times comes once per batch.
 
     Raises:
-        UserError: if it is damaged, or has a column of an unknown type.
+        UserError: if it is damaged, has a column of an unknown type, or bytes that are no picture.
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(content) if isinstance(content, bytes) else content)
@@ -37,12 +41,19 @@ def parquet_texts(name: str, content: Content) -> Iterator[Text]:
             yield from _schema(name, field)
         for data in _outside_of_columns(file, content):
             yield from (Text(f"{name}, outside of its columns", text) for text in texts_in_bytes(data))
+        no_pictures: set[str] = set()
         for batch in file.iter_batches(_ROWS):
             for field, column in zip(batch.schema, batch.columns):
+                no_pictures |= {field.name for values in _binary(column) if not _are_pictures(values)}
                 for path, values in _values(column, field.name):
                     yield from (Text(f"{name}, column {path}", value) for value in values if value)
     except (ValueError, KeyError, OSError, pa.ArrowException) as error:
         raise UserError(f"{name} is damaged: {' '.join(str(error).split())[:200]}") from error
+    if no_pictures:
+        columns = ", ".join(sorted(no_pictures))
+        raise UserError(
+            f"{name} holds bytes that are no pictures, which are not published: remove the columns {columns}"
+        )
 
 
 def _outside_of_columns(file: pq.ParquetFile, content: Content) -> Iterator[bytes]:
@@ -66,7 +77,8 @@ def _outside_of_columns(file: pq.ParquetFile, content: Content) -> Iterator[byte
 def _metadata(name: str, metadata: dict[bytes, bytes] | None) -> Iterator[Text]:
     for key, value in (metadata or {}).items():
         if key != _ARROW_SCHEMA:
-            where = f"{name}'s schema ({key.decode(errors='replace')})"
+            shown = key.decode(errors="replace")
+            where = f"{name}'s schema ({shown})" if len(shown) <= _LONGEST_KEY else f"{name}'s schema"
             yield from (Text(where, text) for data in (key, value) for text in texts_in_bytes(data))
 
 
@@ -93,7 +105,7 @@ def _values(column: pa.Array, path: str) -> Iterator[tuple[str, list[str]]]:
         yield from _values(column.keys, path)
         yield from _values(column.items, path)
     elif any(is_list(kind) for is_list in _LISTS):
-        if types.is_integer(kind.value_type) or types.is_floating(kind.value_type):
+        if any(is_number(kind.value_type) for is_number in _NUMBERS):
             yield path, [_from_codes(row) for row in column.to_pylist() if row]
         yield from _values(column.flatten(), path)
     elif any(is_string(kind) for is_string in _STRINGS):
@@ -101,8 +113,10 @@ def _values(column: pa.Array, path: str) -> Iterator[tuple[str, list[str]]]:
     elif any(is_bytes(kind) for is_bytes in _BYTES):
         distinct = column.cast(pa.large_binary()).unique().to_pylist()
         yield path, [text for value in distinct if value for text in _texts_of_bytes(path, value)]
-    elif types.is_integer(kind) or types.is_floating(kind):
+    elif any(is_number(kind) for is_number in _NUMBERS):
+        numbers = [value for value in column.unique().to_pylist() if value is not None]
         yield path, list(texts_of_codes(value for value in column.to_pylist() if value is not None))
+        yield path, [f'"{path}": "{value}"' for value in numbers if abs(value) >= LONG_NUMBER]
     elif not any(without_text(kind) for without_text in _NO_TEXT):
         raise UserError(f"column {path} has the type {kind}, which is not published")
 
@@ -138,6 +152,11 @@ def _binary(column: pa.Array) -> Iterator[pa.Array]:
         yield from _binary(column.flatten())
     elif any(is_bytes(column.type) for is_bytes in _BYTES):
         yield column
+
+
+def _are_pictures(values: pa.Array) -> bool:
+    starts = pc.starts_with(values.cast(pa.large_binary()), pattern=SIGNATURE)
+    return bool(pc.all(starts, min_count=0).as_py())
 
 
 def _from_codes(codes: list[float | None]) -> str:

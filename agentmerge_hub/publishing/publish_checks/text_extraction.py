@@ -18,13 +18,15 @@ from agentmerge_hub.publishing.publish_checks.encodings import texts_in_bytes, t
 
 Content = Path | bytes
 
-_LONG_NUMBER = 10**6
+LONG_NUMBER = 10**6
 """Numbers from which on one may be a phone number or the like."""
 
 _CODE_KEYS = ("auto_map", "custom_pipelines")
 """JSON keys by which transformers and diffusers load Python code from a repository."""
 _TEMPLATE_KEYS = ("chat_template", "template")
-_PYTHON_OBJECT = re.compile(r"(?:\.\s*|\[\s*['\"]|attr\(\s*['\"])__\w+__|\\x5f|\\u005f", re.IGNORECASE)
+_PYTHON_OBJECT = re.compile(
+    r"(?:\.\s*|\[\s*['\"]|attr\(\s*['\"])__\w+__|\\x5f|\\u005f|\|\s*attr\b|['\"]__|__['\"]", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ def yaml_texts(name: str, content: Content) -> Iterator[Text]:
 def check_no_python(name: str, template: str) -> None:
     """Raise UserError for a chat template that reads attributes of Python objects, e.g. ``x.__class__``."""
     if _PYTHON_OBJECT.search(template):
-        raise UserError(f"{name} has a chat template that reads attributes of Python (`__…__`): remove them")
+        raise UserError(
+            f"{name} has a chat template that reads attributes of Python objects (`__…__`, `attr`): remove them"
+        )
 
 
 def read_json(name: str, content: Content) -> Any:
@@ -136,7 +140,7 @@ def _lines(value: Any, name: str, key: str = "") -> Iterator[str]:
     elif isinstance(value, bytes):  # YAML's !!binary
         for text in texts_in_bytes(value):
             yield from _lines(text, name, key)
-    elif isinstance(value, str) or (type(value) in (int, float) and abs(value) >= _LONG_NUMBER):
+    elif isinstance(value, str) or (type(value) in (int, float) and abs(value) >= LONG_NUMBER):
         yield f'"{key}": "{value}"' if key else str(value)
 
 

@@ -2,8 +2,10 @@
 
 import base64
 import gzip
+import io
 import json
 import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -136,6 +138,7 @@ COLUMNS = {
     "gzipped": pa.array([gzip.compress(CANARY.encode())]),
     "UTF-16": pa.array([CANARY.encode("utf-16")]),
     "base64 in gzip": pa.array([gzip.compress(base64.b64encode(CANARY.encode()))]),
+    "phone": pa.array([15145550199]),
 }
 """Columns of one row that hold the canary."""
 CODE_COLUMNS = {
@@ -150,6 +153,15 @@ def test_parquet_columns_of_every_type_are_read(tmp_path: Path, columns: dict) -
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
     findings = plant(tmp_path, "x.parquet", (tmp_path / "x.parquet").read_bytes())
     assert [name for name in columns if not any(f"column {name}" in found for found in findings)] == []
+
+
+def test_bytes_of_a_parquet_file_that_are_no_pictures_are_refused(tmp_path: Path) -> None:
+    picture = io.BytesIO()
+    Image.new("L", (4, 4)).save(picture, "PNG")
+    for value, allowed in ((picture.getvalue(), True), (pickle.dumps(print), False), (b"MZ", False)):
+        pq.write_table(pa.table({"image": [{"bytes": None}, {"bytes": value}]}), tmp_path / "x.parquet")
+        findings = plant(tmp_path, "x.parquet", (tmp_path / "x.parquet").read_bytes())
+        assert findings == [] if allowed else "no pictures" in findings[0]
 
 
 def test_parquet_names_and_field_metadata_are_read(tmp_path: Path) -> None:

@@ -142,6 +142,8 @@ PROGRAM = "import os\n\nos.system('ls')\n"
         ("LICENSE", "My diary: today I wrote to a friend.\n"),
         ("chat_template.jinja", "{% for message in messages %}{{ ''.__class__.__mro__ }}{% endfor %}"),
         ("tokenizer_config.json", json.dumps({"chat_template": "{{ messages['__class__'] }}"})),
+        ("chat_template.jinja", "{% for m in messages %}{{ m | attr('_' * 2 ~ 'class') }}{% endfor %}"),
+        ("chat_template.jinja", "{% for m in messages %}{{ m['__cl' ~ 'ass__'] }}{% endfor %}"),
         ("merges.txt", "three parts here\n"),
         ("config.json", '"import os"'),
         ("README.md", "#!/usr/bin/env python\nprint(1)\n"),
