@@ -73,7 +73,8 @@ def push_dataset(**options) -> None:
     "base_models",
     multiple=True,
     metavar="ORG/NAME",
-    help="Hub id of a base model. Repeatable; models that were read from the Hub are known.",
+    help="Hub id of a base model. Repeatable; models that were read from the Hub are known. Of a graft, name the model that it is "
+    "loaded on last.",
 )
 @click.option(
     "--dataset",

@@ -143,6 +143,19 @@ def base_models_of(
     return found, findings
 
 
+def base_of_adapter(inputs: Sequence[Input], base_models: Sequence[str], content: Mapping[str, Any]) -> str:
+    """Hub id of the model that an adapter is loaded on; of a graft, the one that it was moved to, not the one of its training.
+
+    Args:
+        base_models: of `base_models_of`; of two that the user named, the one to load it on is the last.
+    """
+    on_hub = {entry.role: entry.name for entry in inputs if entry.on_hub}
+    if content["stage"] == "graft" and "instruct" in on_hub:
+        return on_hub["instruct"]
+    trained_on = on_hub.get("base") if content["stage"] == "graft" else None
+    return next((name for name in reversed(base_models) if name != trained_on), base_models[-1])
+
+
 def recorded_bases(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
     """Role → Hub id of the model that a local run among a merge's inputs was trained on, from the manifest in the run's folder."""
     found: dict[str, str] = {}

@@ -70,8 +70,9 @@ def push_model(
         text = (folder / model_folder.SPEC).read_text(encoding="utf-8")
         spec = published_spec(text, model_folder.model_names(folder), hub_ids)
         files[model_folder.SPEC] = spec.encode()
+    loaded_on = model_folder.base_of_adapter(inputs, bases, content) if bases else ""
     if bases:
-        files |= model_folder.renamed_base(folder, bases[-1])
+        files |= model_folder.renamed_base(folder, loaded_on)
     if notice := derived_terms.notice(licenses):
         files["NOTICE"] = notice
     copies = {name: text for name, text in files.items() if name.startswith("LICENSE")}
@@ -91,6 +92,7 @@ def push_model(
             spec=spec,
             inputs=inputs,
             base_models=bases,
+            loaded_on=loaded_on,
             datasets=published_data,
             terms=licenses,
             weights_hash=weights,

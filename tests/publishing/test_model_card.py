@@ -20,10 +20,17 @@ SCORE = Score("miniwob", "inter_task", "Basic", 0.25, 0.1, 8, 4, 0, 0, "llama.cp
 def card_of(loading: Loading, relation: str = "finetune", stage: str = "sft", **changed) -> str:
     facts = {
         "relation": relation,
-        "manifest": {"stage": stage, "config": {}, "counts": {}, "versions": {"trl": "1.16.0"}},
+        "manifest": {
+            "stage": stage,
+            "agentmerge_hub": "0.1.0",
+            "config": {},
+            "counts": {},
+            "versions": {"trl": "1.16.0"},
+        },
         "spec": "",
         "inputs": [Input("model", "acme/base", "", "", "", True)],
         "base_models": ["acme/base"],
+        "loaded_on": "acme/base",
         "datasets": ["acme/traces"],
         "terms": {"apache-2.0": ["acme/base"]},
         "weights_hash": "0" * 64,
@@ -61,8 +68,8 @@ def test_the_language_is_that_of_the_benchmarks_or_left_out() -> None:
 
 def test_a_screenshot_is_named_only_if_model_and_data_have_them() -> None:
     for loading, seen in ((TEXT, True), (VISION, False)):
-        assert "accessibility tree and answers" in card_of(loading, sees_screenshots=seen)
-    assert "accessibility tree and screenshot and answers" in card_of(VISION, sees_screenshots=True)
+        assert "a goal and a page and answers" in card_of(loading, sees_screenshots=seen)
+    assert "a goal and a page with its screenshot and answers" in card_of(VISION, sees_screenshots=True)
 
 
 def test_each_score_names_engine_version_and_number_format() -> None:

@@ -9,7 +9,13 @@ import stage_outputs
 from agentmerge_hub import manifest
 from agentmerge_hub.publishing.cards.model_card import Input
 from agentmerge_hub.publishing.model_facts import loading_of
-from agentmerge_hub.publishing.model_folder import base_models_of, check_weights, inputs_of, recorded_bases
+from agentmerge_hub.publishing.model_folder import (
+    base_models_of,
+    base_of_adapter,
+    check_weights,
+    inputs_of,
+    recorded_bases,
+)
 
 DATA = {"name": "traces", "sha256": "d", "stage": "build", "inputs": {}}
 COMMIT = "0" * 40
@@ -76,6 +82,16 @@ def test_named_base_models_fit_the_recorded_ones(tmp_path: Path, folder, named, 
         assert findings == [] and set(named) <= set(bases)
     else:
         assert len(findings) == 1 and finding in findings[0]
+
+
+def test_a_graft_is_loaded_on_the_model_that_it_was_moved_to() -> None:
+    instruct, base = Input("instruct", "a/i", "1" * 40, "", "", True), Input("base", "a/b", "", "", "", True)
+    for inputs, named in (([instruct, base], []), ([base], ["a/i"]), ([instruct], ["a/b"]), ([], ["a/b", "a/i"])):
+        settings = {"adapter_base": "a/b" if base in inputs else None}
+        graft = content("graft", settings, adapter=model("l"), instruct=model("i"))
+        bases, findings = base_models_of(inputs, named, graft)
+        assert findings == [] and base_of_adapter(inputs, bases, graft) == "a/i"
+    assert base_of_adapter([], ["a/b"], content("sft", {})) == "a/b"
 
 
 def test_a_merge_takes_the_ids_of_its_spec_and_of_its_runs(tmp_path: Path) -> None:

@@ -91,6 +91,8 @@ class Model:
     """Of the merge; empty for a run."""
     inputs: Sequence[Input]
     base_models: Sequence[str]
+    loaded_on: str
+    """The base model that an adapter is loaded on."""
     datasets: Sequence[str]
     terms: Mapping[str, Sequence[str]]
     """License id → sources under it."""
@@ -148,6 +150,8 @@ def model_card(repository: Repository, model: Model) -> str:
         mergekit=config.get("mergekit", model.manifest["versions"].get("mergekit", "")),
         inputs=model.inputs,
         base_models=model.base_models,
+        loaded_on=model.loaded_on,
+        trained_on=[name for name in model.base_models if name != model.loaded_on],
         parameters=f"{model.parameters:,}",
         loading=model.loading,
         sees_screenshots=model.sees_screenshots,
@@ -156,7 +160,7 @@ def model_card(repository: Repository, model: Model) -> str:
         scores=model.scores,
         number=lambda value: "unknown" if math.isnan(value) else f"{value:.3f}",
         datasets=model.datasets,
-        versions=model.manifest["versions"],
+        versions={"agentmerge-hub": model.manifest["agentmerge_hub"], **model.manifest["versions"]},
         licenses=[{"license": license, "of": ", ".join(model.terms[license.id])} for license in known],
     )
     ModelCard(text)
