@@ -21,6 +21,8 @@ from agentmerge_hub.publishing.hub.withdrawn import with_warning
 from agentmerge_hub.publishing.session_traces import without_sessions
 
 _BLOCK = re.compile(r"---\n(.*?)\n---\n?", re.DOTALL)
+_METADATA = re.compile(r"---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+"""Of an overlay, which people write: with blanks behind the lines, or empty."""
 _PUBLISHER = "<!-- added by the publisher -->\n\n"
 """Starts the part of a card that is not generated from the data."""
 _LICENSE_KEYS = ("license", "license_name", "license_link")
@@ -55,10 +57,10 @@ def read_overlay(path: Path | None) -> Overlay:
         return Overlay()
     with os_errors_as_sentences():
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
             raise UserError(f"{path} is not UTF-8 text: save it as UTF-8") from None
-    block = _BLOCK.match(text)
+    block = _METADATA.match(text)
     try:
         metadata = yaml.safe_load(block[1]) if block else {}
     except yaml.YAMLError as error:
@@ -66,7 +68,12 @@ def read_overlay(path: Path | None) -> Overlay:
     metadata = metadata or {}
     if not isinstance(metadata, dict):
         raise UserError(f"The metadata of {path} is not a mapping: write lines `key: value` between two lines `---`.")
-    contact = str(metadata.pop("contact", ""))
+    contact = metadata.pop("contact", None) or ""
+    metadata["tags"] = metadata.get("tags") or []
+    if not isinstance(contact, str):
+        raise UserError(f"{path} sets contact to {contact!r}: write one address or link as text.")
+    if not (isinstance(metadata["tags"], list) and all(isinstance(tag, str) for tag in metadata["tags"])):
+        raise UserError(f"{path} sets tags to {metadata['tags']!r}: write a list of texts.")
     named = {key: metadata.pop(key) for key in _LICENSE_KEYS if key in metadata}
     unknown = [key for key in metadata if key != "tags" and not str(key).startswith("extra_gated_")]
     if unknown:

@@ -88,6 +88,22 @@ def test_metadata_that_the_hub_does_not_take_is_refused(tmp_path: Path, metadata
     assert sentence in str(raised.value)
 
 
+@pytest.mark.parametrize("metadata", ["contact: [a@b.org, c@d.org]", "contact: {a: b}", "tags: x", "tags: [1, null]"])
+def test_metadata_of_another_type_is_refused(tmp_path: Path, metadata: str) -> None:
+    with pytest.raises(UserError, match=f"sets {metadata.split(':')[0]} to .*: write"):
+        overlay(tmp_path, metadata)
+
+
+@pytest.mark.parametrize("text", ["---\n---\nText", "\ufeff--- \ncontact:\n--- \nText", "---\r\ntags:\r\n---\r\nText"])
+def test_empty_metadata_adds_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "overlay.md").write_bytes(text.encode())
+    added = read_overlay(tmp_path / "overlay.md")
+    card = apply_overlay("---\ntags:\n- web\n---\n\n# x\n", added, Repository("dataset", "a/b"))
+    assert (
+        card.startswith("---\ntags:\n- web\n---\n") and "None" not in card and card.endswith("/discussions.\n\nText\n")
+    )
+
+
 def test_the_text_of_an_own_license_is_published(tmp_path: Path) -> None:
     added = overlay(tmp_path, "license: other\nlicense_name: acme-terms\nlicense_link: LICENSE")
     assert "which is not published: pass it with --license-file" in check_license(added, [], ["README.md"])[0]
