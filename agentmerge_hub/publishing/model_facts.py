@@ -62,7 +62,8 @@ def loading_of(files: Mapping[str, Content]) -> Loading:
         settings = _json(files[adapter.CONFIG])
         base = Path(str(settings.get("base_model_name_or_path"))) / "config.json"
         config = _json(base) if base.is_file() else {}
-        config = config or {"architectures": ["ForCausalLM"] if settings.get("task_type") == "CAUSAL_LM" else []}
+        if not config and settings.get("task_type") == "CAUSAL_LM":
+            return Loading("", "AutoModelForCausalLM", "AutoTokenizer", "text-generation")
     architecture = next(iter(config.get("architectures") or ()), "")
     if "vision_config" in config:
         return Loading(architecture, "AutoModelForImageTextToText", "AutoProcessor", "image-text-to-text")

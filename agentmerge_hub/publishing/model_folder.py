@@ -29,6 +29,7 @@ _NO_BASE = (*DATA_ROLES, "tokenizer")
 """Roles of inputs that are no base model."""
 SPEC = "mergekit_config.yml"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_INSTRUCT = re.compile(r"instruct|chat|[-_]it\b", re.IGNORECASE)
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 _OF_TRAINING = ("run.json", "trainer_state.json", "training_args.bin", "scheduler.pt", "optimizer.pt", "scaler.pt")
 """Files that only resuming a run needs."""
@@ -147,13 +148,14 @@ def base_of_adapter(inputs: Sequence[Input], base_models: Sequence[str], content
     """Hub id of the model that an adapter is loaded on; of a graft, the one that it was moved to, not the one of its training.
 
     Args:
-        base_models: of `base_models_of`; of two that the user named, the one to load it on is the last.
+        base_models: of `base_models_of`; of two that the user named, the instruct model by its name, or the last.
     """
+    if content["stage"] != "graft":
+        return base_models[-1]
     on_hub = {entry.role: entry.name for entry in inputs if entry.on_hub}
-    if content["stage"] == "graft" and "instruct" in on_hub:
-        return on_hub["instruct"]
-    trained_on = on_hub.get("base") if content["stage"] == "graft" else None
-    return next((name for name in reversed(base_models) if name != trained_on), base_models[-1])
+    possible = [name for name in base_models if name != on_hub.get("base")] or list(base_models)
+    named_so = [name for name in possible if _INSTRUCT.search(name)]
+    return on_hub.get("instruct") or (named_so or possible)[-1]
 
 
 def recorded_bases(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:

@@ -86,11 +86,17 @@ def test_named_base_models_fit_the_recorded_ones(tmp_path: Path, folder, named, 
 
 def test_a_graft_is_loaded_on_the_model_that_it_was_moved_to() -> None:
     instruct, base = Input("instruct", "a/i", "1" * 40, "", "", True), Input("base", "a/b", "", "", "", True)
-    for inputs, named in (([instruct, base], []), ([base], ["a/i"]), ([instruct], ["a/b"]), ([], ["a/b", "a/i"])):
+    for inputs, named in (
+        ([instruct, base], []),
+        ([base], ["a/i"]),
+        ([instruct], ["a/b"]),
+        ([], ["a/b", "a/i"]),
+        ([], ["a/i-Chat", "a/b"]),
+    ):
         settings = {"adapter_base": "a/b" if base in inputs else None}
         graft = content("graft", settings, adapter=model("l"), instruct=model("i"))
         bases, findings = base_models_of(inputs, named, graft)
-        assert findings == [] and base_of_adapter(inputs, bases, graft) == "a/i"
+        assert findings == [] and base_of_adapter(inputs, bases, graft).startswith("a/i")
     assert base_of_adapter([], ["a/b"], content("sft", {})) == "a/b"
 
 

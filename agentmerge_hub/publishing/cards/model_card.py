@@ -160,11 +160,17 @@ def model_card(repository: Repository, model: Model) -> str:
         scores=model.scores,
         number=lambda value: "unknown" if math.isnan(value) else f"{value:.3f}",
         datasets=model.datasets,
+        data_is_hashed=_has_dataset(model.manifest),
         versions={"agentmerge-hub": model.manifest["agentmerge_hub"], **model.manifest["versions"]},
         licenses=[{"license": license, "of": ", ".join(model.terms[license.id])} for license in known],
     )
     ModelCard(text)
     return text
+
+
+def _has_dataset(entry: Mapping[str, Any]) -> bool:
+    """Whether a lineage has the hash of a dataset."""
+    return any(role == "dataset" or _has_dataset(inner) for role, inner in (entry.get("inputs") or {}).items())
 
 
 def _code(stage: str) -> dict[str, str]:
