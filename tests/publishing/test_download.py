@@ -180,6 +180,7 @@ def test_what_no_disk_can_hold_is_refused_before_the_first_byte(hub: Hub, run, p
     [
         (("acme/none",), "There is no model and no dataset acme/none"),
         (("acme/traces", "-r", "v9"), "the dataset acme/traces has no such revision"),
+        (("acme/traces", "-r", ""), "--revision is empty"),
         (("acme/traces", "--type", "model"), "the model acme/traces does not exist"),
         (("acme traces",), "'acme traces' is not a name the Hub allows"),
         (("acme/plain",), "the model acme/plain has no manifest.json"),

@@ -68,8 +68,11 @@ def download(
     """
     api = HfApi()
     repository = Repository(kind or find_kind(check_id(repo_id)), check_id(repo_id))
-    with sentences(repository, _RESUME):
+    if revision is not None and not revision.strip():
+        raise UserError("--revision is empty: name a tag, a branch or a commit, or leave it out.")
+    with sentences(repository, "nothing was downloaded"):
         commit = str(api.repo_info(repo_id, repo_type=repository.kind, revision=revision).sha)
+    with sentences(repository, _RESUME):
         names = api.list_repo_files(repo_id, repo_type=repository.kind, revision=commit)
         if manifest.NAME not in names:
             raise UserError(

@@ -1,6 +1,7 @@
 """Errors of the Hub, the network and the disk as one sentence."""
 
 import errno
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -73,6 +74,10 @@ def _sentence(error: BaseException, repository: Repository) -> str | None:
         return f"The connection to {constants.ENDPOINT} failed ({type(error).__name__}: {error})"
     if isinstance(error, errors.HFValidationError):
         return f"The Hub does not allow this name ({' '.join(str(error).split())[:200]})"
+    if isinstance(error, json.JSONDecodeError):
+        return (
+            f"The answer of {constants.ENDPOINT} is not that of a Hub: look for a proxy between, or a wrong HF_ENDPOINT"
+        )
     if isinstance(error, OSError) and error.errno in FULL:
         return f"The disk is full ({error.strerror})"
     if isinstance(error, ValueError) and "metadata in README.md" in str(error):
@@ -87,6 +92,8 @@ def _status(error: errors.HfHubHTTPError, repository: Repository) -> str:
     message = error.server_message or error.response.reason_phrase
     if status == 401:
         return "The Hub does not accept the token: run `hf auth login`, or set HF_TOKEN to a valid one"
+    if status == 403 and error.response.request.method in ("GET", "HEAD"):
+        return f"The token may not read {repository} ({message}): use one with access to it"
     if status == 403:
         return (
             f"The token may not write to {repository} ({message}): use one with write access to {repository.namespace}"

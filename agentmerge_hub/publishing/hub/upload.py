@@ -84,7 +84,7 @@ def publish(publication: Publication) -> Published:
     """
     api, repository = HfApi(), publication.repository
     with sentences(repository, _NOTHING):
-        state = _writable_state(api, publication) or _create(api, publication)
+        state = _writable_state(api, publication) or create_repository(api, publication)
         if found := obstacles(api, publication, state):
             raise UserError(f"{'; '.join(found)}. {_NOTHING[0].upper()}{_NOTHING[1:]}.")
         tag = planned_tag(api, publication, state)
@@ -115,18 +115,19 @@ def _writable_state(api: HfApi, publication: Publication) -> HubState | None:
     return state
 
 
-def _create(api: HfApi, publication: Publication) -> HubState:
+def create_repository(api: HfApi, publication: Publication) -> HubState:
+    """Create the repository of a publication; its state, also if another run created it meanwhile."""
     repository = publication.repository
     try:
         api.create_repo(repository.id, repo_type=repository.kind, private=publication.private, exist_ok=True)
-    except Exception:
+    except Exception as error:
         state = read_state(api, repository)
-        if state is None:
+        if state is None and not isinstance(error, KeyError):  # of an answer without an address
             raise
-        return state
-    state = read_state(api, repository)
+    else:
+        state = read_state(api, repository)
     if state is None:
-        raise UserError(f"{repository} was created, and the Hub does not show it yet: run the same command again.")
+        raise UserError(f"The Hub does not show {repository} after its creation: run the same command again.")
     return state
 
 
