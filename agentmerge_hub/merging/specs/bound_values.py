@@ -97,7 +97,7 @@ def finite_number(value: str, name: str) -> float:
     except ValueError:
         number = None
     if number is None or not value.isascii() or "_" in value:  # float() takes 1_0 and other scripts' digits
-        raise UserError(f"--set {name}={value}: {name} is a number")
+        raise UserError(f"--set {name}={' '.join(value.splitlines())}: {name} is a number")
     if not math.isfinite(number):
         raise UserError(f"--set {name}={value}: {name} is a finite number")
     return number

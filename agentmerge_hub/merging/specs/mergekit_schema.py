@@ -33,10 +33,13 @@ def validate(spec: Spec, where: str) -> None:
 
     def check_parameters(settings: Any) -> None:
         _check_keys(settings or {}, parameters, method.name, where)
-        for setting in (settings or {}).values():
-            for entry in setting if isinstance(setting, list) else [setting]:
+        for name, setting in (settings or {}).items():
+            entries = setting if isinstance(setting, list) else [setting]
+            for entry in entries:
                 if isinstance(entry, Mapping):
                     _check_keys(entry, _SETTING, "a value with a filter", where)
+            if [] in (setting, *(entry.get("value") for entry in entries if isinstance(entry, Mapping))):
+                raise UserError(f"{where}: {name} is an empty list: give it at least one number")
 
     def check_models(models: Any) -> None:
         for entry in models or ():

@@ -13,12 +13,16 @@ _MOST_NODES = 20_000
 
 _DEEPEST = 50
 
+_LONGEST_NUMBER = 400
+"""Characters of a whole number, beyond those of the largest float."""
+
 
 def compose(text: str, where: str) -> yaml.Node | None:
     """The nodes of a YAML file.
 
     Raises:
-        UserError: if its aliases expand to too many values or contain themselves, or a key is there twice or no text.
+        UserError: if its aliases expand to too many values or contain themselves, a key is there twice or no text, or a whole
+            number is too long.
         yaml.YAMLError: if it is not YAML.
     """
     root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -49,6 +53,10 @@ def _expanded_size(node: yaml.Node, where: str, known: dict[int, int], parents: 
             keys.add(key.value)
     elif isinstance(node, yaml.SequenceNode):
         children = list(node.value)
+    elif node.tag.endswith(":int") and len(node.value) > _LONGEST_NUMBER:
+        raise UserError(
+            f"{where}, line {node.start_mark.line + 1}: a number has {len(node.value):,} digits, and should be a finite number"
+        )
     size = 1
     for child in children:
         size += _expanded_size(child, where, known, [*parents, id(node)])

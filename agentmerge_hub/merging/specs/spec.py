@@ -182,8 +182,14 @@ def sliced_layers(spec: Spec, layer_keys: Mapping[str, str]) -> dict[str, int]:
 
     Args:
         layer_keys: module → key; a spec without `modules` has the same slices for all.
+
+    Raises:
+        UserError: if it builds a module that the models do not have.
     """
     modules = spec.config.get("modules") or {}
+    for module in modules:
+        if module not in layer_keys:
+            raise UserError(f"the spec builds a module {module!r}, and these models consist of {', '.join(layer_keys)}")
     found = {}
     for module, key in layer_keys.items():
         slices = (modules.get(module) or {}).get("slices") if modules else spec.config.get("slices")
