@@ -183,13 +183,16 @@ def _checked(
         raise UserError("output_dir is not set: name the run's folder, e.g. runs/tiny-base-all")
     if options.checkpoint_samples is not None and options.checkpoint_samples < 1:
         raise UserError(f"checkpoint_samples is {options.checkpoint_samples}: set it to at least 1")
+    adapter = get_peft_config(model)
+    if adapter:
+        adapter.revision = model.model_revision  # of the base, as the adapter's own file names it
     return RunConfig(
         model_name=model.model_name_or_path,
         tokenizer_name=options.tokenizer_name_or_path or model.model_name_or_path,
         dataset_name=script.dataset_name,
         dataset_config=script.dataset_config,
         output_dir=Path(sft.output_dir),
-        peft=get_peft_config(model),
+        peft=adapter,
         explicit=explicit,
         script=script,
         sft=sft,

@@ -51,6 +51,7 @@ def test_what_is_saved_beside_the_weights(tiny_model: Path, traces: Path, tmp_pa
     (tmp_path / "template.jinja").write_text(TEMPLATE)
 
     settings = {"chat_template_path": tmp_path / "template.jinja", "chat_template_kwargs": '{"style": "<|bos|>"}'}
+    settings["model_revision"] = "v1.0"
     finetune.run(run_config(model, traces, tmp_path / "run", max_steps=1, **settings, **options))
     for name in ("config.json", "generation_config.json"):
         saved = json.loads((tmp_path / "run" / name).read_text())
@@ -64,3 +65,5 @@ def test_what_is_saved_beside_the_weights(tiny_model: Path, traces: Path, tmp_pa
     manifest = json.loads((tmp_path / "run/manifest.json").read_text())["config"]["chat_template"]
     assert manifest["settings"] == {"style": "<|bos|>"} and manifest["system_in_user_turn"]
     assert manifest["end_of_turn"] == "<|end|>"
+    if options:
+        assert json.loads((tmp_path / "run/adapter/adapter_config.json").read_text())["revision"] == "v1.0"
