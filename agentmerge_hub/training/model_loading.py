@@ -109,7 +109,6 @@ def empty_model(config: RunConfig) -> PreTrainedModel | PeftModel | PeftMixedMod
             f"the weights of {config.model_name} are quantized ({getattr(method, 'value', method)}): name the model that they were "
             "made from; load_in_4bit quantizes it for QLoRA"
         )
-    _check_causal(config.model_name, model_config)
     given = config.sft.model_init_kwargs
     attention = (given if isinstance(given, dict) else {}).get("attn_implementation", config.model.attn_implementation)
     try:
@@ -186,7 +185,8 @@ def load_config(name: str, revision: str | None = None, overrides: Mapping[str, 
         overrides: keys of the configuration that a run sets otherwise.
 
     Raises:
-        UserError: if there is no such model, its configuration is not valid, or it has no such key.
+        UserError: if there is no such model, it is no causal language model, its configuration is not valid, or it has no
+            such key.
     """
     try:
         loaded, unused = AutoConfig.from_pretrained(
@@ -210,6 +210,7 @@ def load_config(name: str, revision: str | None = None, overrides: Mapping[str, 
         raise UserError(
             f'config.json of {name} has no architectures: add the model\'s class, e.g. "architectures": ["LlamaForCausalLM"]'
         )
+    _check_causal(name, loaded)
     return loaded
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset, load_dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, RwkvConfig
 
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.training.likelihood import scoring
@@ -71,6 +71,19 @@ def test_memory_is_in_proportion_to_answers_and_the_end_of_turn_is_the_last_toke
     assert sum(computed) <= 6 * (max(figures["n_tokens"] for figures in table) + 1) * vocabulary
     alone = scoring.score(model, tokenizer, ChatTemplate(tokenizer), split, "inter_task", batch=1).to_pylist()
     assert [row["mean_logprob"] for row in alone] == pytest.approx([row["mean_logprob"] for row in table], abs=1e-4)
+
+
+def test_a_model_that_ignores_the_mask_of_padding_is_scored_row_by_row(tiny_model: Path, traces: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    torch.manual_seed(0)
+    settings = {"attention_hidden_size": 16, "num_hidden_layers": 2, "context_length": 2048}
+    model = AutoModelForCausalLM.from_config(RwkvConfig(vocab_size=len(tokenizer), hidden_size=16, **settings))
+    rows = load_dataset(str(traces), "all", split="inter_task")
+    alone, together = (
+        scoring.score(model, tokenizer, ChatTemplate(tokenizer), rows, "inter_task", batch=batch)["mean_logprob"]
+        for batch in (1, 6)
+    )
+    assert alone.to_pylist() == pytest.approx(together.to_pylist(), abs=1e-5)
 
 
 def test_a_model_that_always_agrees_matches_greedily(tiny_model: Path, traces: Path) -> None:

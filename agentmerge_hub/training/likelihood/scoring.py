@@ -25,6 +25,9 @@ from agentmerge_hub.training.likelihood.answer_spans import SPANS, span_at, span
 from agentmerge_hub.training.likelihood.results import SCHEMA
 from agentmerge_hub.training.rows import check_completion, render_row
 
+_ROUNDING = 0.05
+"""Share of the logits' standard deviation by which they differ at most between batches, in bfloat16 too."""
+
 
 @dataclass(frozen=True)
 class _Sample:
@@ -54,7 +57,7 @@ def score(
         template: its chat template.
         rows: prompt/completion chat rows.
         split: its name, for the table.
-        batch: rows of a forward pass, in order of length.
+        batch: rows of a forward pass, in order of length; 1 for a model whose logits padding changes.
         samples_seen: by the model in training, for the table.
 
     Raises:
@@ -66,6 +69,8 @@ def score(
     was_training = model.training
     model.eval()
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
+    if batch > 1 and _padding_changes(model, encoded[order[0]], encoded[order[-1]]):
+        batch = 1
     batches = [order[start : start + batch] for start in range(0, len(order), batch)]
     rank, processes = PartialState().process_index, PartialState().num_processes
     found: list[tuple[int, dict[str, Any]]] = []
@@ -95,6 +100,16 @@ def _encode(index: int, row: dict, tokenizer: PreTrainedTokenizerBase, template:
     check_completion(index, start, ids, row["completion"], template)
     n_prompt = len(start)
     return _Sample(ids, n_prompt, [span_at(placed, begin, end) for begin, end in offsets[n_prompt:]])
+
+
+@torch.no_grad()
+def _padding_changes(model: torch.nn.Module, short: _Sample, long: _Sample) -> bool:
+    """Whether a model takes notice of padding on the left though it is masked, as RWKV does. One that takes positions does not."""
+    if len(short.ids) == len(long.ids) or model_loading.accepted_options(model, position_ids=None):
+        return False
+    (alone,) = answer_logits(model, [(short.ids, len(short.spans))])
+    _, padded = answer_logits(model, [(sample.ids, len(sample.spans)) for sample in (long, short)])
+    return bool((alone - padded).abs().max() > _ROUNDING * alone.std())
 
 
 @torch.no_grad()
