@@ -273,14 +273,14 @@ def _number(match: re.Match[str]) -> int | float:
 
 
 def _string(literal: str) -> str:
-    """The value of a string literal. One that Python refuses makes BrowserGym refuse the whole action."""
+    """The value of a string literal, as the browser types it: surrogate pairs are joined, and a half becomes a replacement
+    character. A literal that Python refuses makes BrowserGym refuse the whole action."""
     if _PLAIN_STRING.fullmatch(literal):
         return literal[1:-1]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of unknown escapes such as '\d', which stay as they are
-            value = ast.literal_eval(literal)
-        value.encode()
+            value: str = ast.literal_eval(literal)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise ActionError(f"{literal[:80]} is not a valid string") from None
-    return value
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
