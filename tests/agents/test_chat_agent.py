@@ -86,8 +86,18 @@ def test_reasoning_is_the_thought_in_trace_and_history(chat_server, make_agent) 
     assert "Go is there." in chat_server.requests[1]["messages"][1]["content"]
 
 
-def test_empty_choices_are_requested_once_more(chat_server, make_agent) -> None:
-    replies = iter([(200, '{"choices": []}'), answer("click('a1')")])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"choices": []}',
+        '{"choices": [{"message": {"content": "<act',
+        "",
+        '{"error": {"code": 502}}',
+        '{"choices": [{"error": {"code": 502}, "finish_reason": "error", "message": {"content": ""}}]}',
+    ],
+)
+def test_a_reply_without_a_message_is_requested_once_more(chat_server, make_agent, body: str) -> None:
+    replies = iter([(200, body), answer("click('a1')")])
     chat_server.answer = lambda messages: next(replies)
     action, info = make_agent().get_action(obs())
     assert action == "click('a1')" and info.stats["n_retry"] == 0 and len(chat_server.requests) == 2

@@ -1,5 +1,6 @@
 """Client of an OpenAI-compatible endpoint. Address and key are kept in environment variables, which child processes inherit."""
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def complete(
 ) -> Reply:
     """Request one completion, up to three times while the server is unreachable or busy.
 
-    A reply without a message, e.g. with empty `choices`, is requested once more.
+    A reply without a message, e.g. with empty `choices`, an error in place of it, or cut in the middle, is requested once more.
 
     Raises:
         EndpointError: if the server stays unreachable, or its reply is not a completion.
@@ -102,12 +103,11 @@ def complete(
                 temperature=temperature,
                 extra_body=extra,
             )
-            body = response.http_response.json()
-        except (openai.OpenAIError, ValueError, RecursionError) as error:
+        except openai.OpenAIError as error:
             raise EndpointError(f"the endpoint gave no completion: {_reason(error)}") from None
-        reply = read_reply(body)
-        if reply is not None:
-            return reply
+        with contextlib.suppress(ValueError, RecursionError):
+            if reply := read_reply(response.http_response.json()):
+                return reply
     raise EndpointError("the endpoint's reply is not a chat completion")
 
 

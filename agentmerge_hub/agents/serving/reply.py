@@ -27,11 +27,12 @@ def read_reply(body: Any) -> Reply | None:
     `reasoning` (vLLM, OpenRouter), also in parts. Tool calls become an ``<action>`` block.
 
     Returns:
-        None if the body holds no message.
+        None if the body holds no message, or an error beside it, as OpenRouter sends when the model's host fails.
     """
     choices = _dict(body).get("choices")
-    message = _dict(choices[0]).get("message") if isinstance(choices, list) and choices else None
-    if not isinstance(message, dict):
+    choice = _dict(choices[0]) if isinstance(choices, list) and choices else {}
+    message = choice.get("message")
+    if not isinstance(message, dict) or choice.get("error"):
         return None
     text, reasoning = _read_content(message.get("content"))
     for key in ("reasoning_content", "reasoning"):
