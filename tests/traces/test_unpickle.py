@@ -14,6 +14,7 @@ import re
 import subprocess
 import types
 import uuid
+import zoneinfo
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +148,8 @@ def test_classes_of_other_versions_are_read_however_they_are_made(kind: str) -> 
     "value",
     [
         http.HTTPStatus.OK, re.IGNORECASE, uuid.UUID(int=1), decimal.Decimal("1.5"), types.SimpleNamespace(a=1),
-        datetime.time(1), range(3), np.float32, np.dtype("datetime64[s]"), np.str_("a"),
+        datetime.time(1), range(3), np.float32, np.dtype("datetime64[s]"), np.str_("a"), TimeoutError("gone"), OSError(2, "gone"),
+        re.compile("a"), zoneinfo.ZoneInfo("UTC"), ..., int,
     ],
     ids=str,
 )  # fmt: skip
@@ -155,6 +157,16 @@ def test_values_that_nobody_asks_for_do_not_set_an_episode_aside(value: object, 
     read = loads(pickle.dumps({"odd": value, "action": "noop()"}, protocol=protocol))
     odd = read["odd"]
     assert read["action"] == "noop()" and (isinstance(odd, Standin) or issubclass(odd, Standin))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_sets_are_lists_and_dates_lose_a_named_zone(protocol: int) -> None:
+    sets, date = (
+        [{1}, frozenset(), frozenset({2}), set()],
+        datetime.datetime(2025, 1, 2, tzinfo=zoneinfo.ZoneInfo("UTC")),
+    )
+    read = loads(pickle.dumps({"sets": sets, "date": date, "action": "noop()"}, protocol=protocol))
+    assert read == {"sets": [[1], [], [2], []], "date": datetime.datetime(2025, 1, 2), "action": "noop()"}
 
 
 def test_a_member_is_a_standin_and_never_looked_up() -> None:

@@ -1,5 +1,6 @@
 """Replacements for the objects of a pickle: inert stand-ins, and plain values for the few types that carry them."""
 
+import builtins
 import datetime
 import sys
 from collections.abc import Callable
@@ -95,6 +96,11 @@ _MAX_VALUES = 64
 _NUMBER_TYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
 
 
+def _datetime(*args: Any) -> datetime.datetime:
+    """A date and time, without a time zone that became a stand-in."""
+    return datetime.datetime(*(argument for argument in args if not isinstance(argument, Standin)))
+
+
 def _rebuilt(cls: type, *_args: Any) -> Any:
     """copyreg._reconstructor: an object of an old-style or plain class, filled by the instruction that follows."""
     return cls() if isinstance(cls, type) and issubclass(cls, Standin) else None
@@ -111,7 +117,7 @@ def _member(cls: Any, name: Any = "") -> Standin:
         raise Refused(
             "calls 'builtins.getattr' for something other than a member of a class, which is not on the allow-list"
         )
-    return cls(name)
+    return cls if name == "_unpickle" else cls(name)  # the class method by which a time zone is made
 
 
 class Maker:
@@ -130,7 +136,7 @@ KNOWN: dict[str, Any] = {
     **{f"{module}.scalar": Maker(_scalar) for module in _NUMPY},
     **{f"{module}._frombuffer": Maker(_from_buffer) for module in _NUMPY},
     "_codecs.encode": Maker(_encoded),
-    "datetime.datetime": Maker(datetime.datetime),
+    "datetime.datetime": Maker(_datetime),
     "datetime.date": Maker(datetime.date),
     "datetime.timedelta": Maker(datetime.timedelta),
     "datetime.timezone": Maker(datetime.timezone),
@@ -158,16 +164,19 @@ HARMLESS = {
         "bool", "bool_", "str_", "bytes_", "void", "generic", "number", "integer", "floating", "datetime64", "timedelta64",
         *(f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64)), "complex64", "complex128",
     )),
-    *(f"builtins.{name}" for name in ("bool", "int", "float", "str", "tuple", "bytearray", "complex", "range", "xrange", "slice")),
+    *(f"builtins.{name}" for name in (
+        "bool", "int", "long", "float", "str", "unicode", "tuple", "bytearray", "complex", "range", "xrange", "slice", "Ellipsis",
+        "NotImplemented", *(name for name, held in vars(builtins).items() if isinstance(held, type) and issubclass(held, BaseException)),
+    )),
     *(f"collections.{name}" for name in ("Counter", "ChainMap", "UserDict", "UserList")),
     "datetime.time", "decimal.Decimal", "fractions.Fraction", "http.HTTPMethod", "http.HTTPStatus",
     *(f"ipaddress.IPv{version}{kind}" for version in (4, 6) for kind in ("Address", "Interface", "Network")),
-    "re.RegexFlag", "signal.Signals", "socket.AddressFamily", "socket.SocketKind", "types.SimpleNamespace", "uuid.SafeUUID",
+    "re.RegexFlag", "re._compile", "signal.Signals", "socket.AddressFamily", "socket.SocketKind", "types.SimpleNamespace", "uuid.SafeUUID",
     "uuid.UUID", "zoneinfo.ZoneInfo", "zoneinfo.ZoneInfo._unpickle",
 }  # fmt: skip
 """Names of numpy and the standard library that say what a value is: inert stand-ins, which may also be made by a call."""
 
-_RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+_RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg", "exceptions": "builtins"}
 """Names as pickle protocols before 3 write them."""
 
 

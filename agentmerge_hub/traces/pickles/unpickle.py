@@ -239,7 +239,8 @@ class _Unpickler(pickle._Unpickler):
         self.append([])
 
     def load_frozenset(self) -> None:
-        self.append(list(self.pop_mark()))
+        items = self.pop_mark()  # replaces self.append
+        self.append(items)
 
     def load_additems(self) -> None:
         items = self.pop_mark()
