@@ -22,7 +22,7 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class Observation:
-    """One page as the agent was shown it. An empty string means that the value was not recorded."""
+    """One page as the agent was shown it. An empty string means that the value was not recorded; white space alone becomes one."""
 
     goal: str
     axtree: str = ""
@@ -37,6 +37,11 @@ class Observation:
     """The open tabs as AgentLab's prompt lists them; empty where fewer than two were recorded."""
     screenshot: bytes = b""
     """A PNG file of the page; empty where none was recorded or none was asked for."""
+
+    def __post_init__(self) -> None:
+        for name, value in list(vars(self).items()):
+            if isinstance(value, str) and value.isspace():
+                object.__setattr__(self, name, "")  # as dataclasses set the fields of a frozen class
 
 
 @dataclass(frozen=True)

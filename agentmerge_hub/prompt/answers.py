@@ -1,6 +1,7 @@
 """An answer: thought and action as one text, written and read back. Every function here takes linear time."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -90,8 +91,15 @@ def thought_of(text: str, *, has_action: bool = True) -> str | None:
 
 
 def _shown(parts: Iterable[str]) -> Iterator[str]:
-    """The stripped parts that have a visible character."""
-    return (part.strip() for part in parts if any(c.isprintable() and not c.isspace() for c in part))
+    """The stripped parts that have a letter, a digit or a symbol beside tags and punctuation."""
+    return (part.strip() for part in parts if any(map(_says_something, _ANY_TAG.sub("", part))))
+
+
+def _says_something(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LNS"
+
+
+_ANY_TAG = re.compile(r"<[^<>]*>")
 
 
 THINK_TAG = re.compile(r"</?(?:think(?:ing)?|thoughts?|reasoning) *>|\[/?THINK\]", re.IGNORECASE)

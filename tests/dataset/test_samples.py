@@ -120,6 +120,13 @@ def test_only_benchmarks_of_one_site_have_the_site_rule() -> None:
     for task, rule in (("webarena.97", None), ("assistantbench.3", None), ("workarena.servicenow.x", "left_site")):
         assert (episode_drop_rule(episode(*steps, task=task), Settings()) or [None])[0] == rule
     assert episode_drop_rule(episode(*steps, task="workarena.servicenow.x"), Settings(site_rule=False)) is None
+    for url, rule in (
+        ("https://Map.lab./a", None),
+        ("about:blank", None),
+        ("view-source:http://wiki.lab/", "left_site"),
+    ):
+        other = episode(steps[0], step(1, observation=replace(PAGE, url=url)), task="miniwob.x")
+        assert (episode_drop_rule(other, Settings()) or [None])[0] == rule
 
 
 def test_a_goal_with_an_image_is_dropped() -> None:

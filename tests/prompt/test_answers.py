@@ -9,7 +9,9 @@ from agentmerge_hub.prompt import ADVANCED, BASIC, ParseError, action_texts, ans
 CALL = "<action>\nclick('1')\n</action>"
 
 
-@given(thought=st.text(st.characters(exclude_characters="<>[]\r", exclude_categories=["C", "Zl", "Zp"])) | st.none())
+@given(
+    thought=st.text(st.characters(exclude_characters="<>[]\r", exclude_categories=["C", "P", "Zl", "Zp"])) | st.none()
+)
 def test_answers_are_read_back(thought: str | None) -> None:
     read = parse(answer("click('a51')", thought), ADVANCED)
     assert read.action == "click('a51')"
@@ -43,6 +45,9 @@ PAIRS = (
         (f"<thought>I press it.</thought>{CALL}", "I press it."),
         (f"<reasoning>I press it.</reasoning>{CALL}", "I press it."),
         *((f"{opening}\u200b \u00ad{closing}{CALL}", None) for opening, closing in PAIRS),
+        *((f"<think>{dots}</think>{CALL}", None) for dots in ("...", "\u2026", "-", "<br>")),
+        (f"<plan></plan>{CALL}", None),
+        (f"<plan>I press it.</plan>{CALL}", "<plan>I press it.</plan>"),
         (f"I press it.\n{CALL}", "I press it."),
         (f"{CALL}\nbecause it says so", "because it says so"),
         ("<think>I use <action>noop()</action> later</think>", "I use <action>noop()</action> later"),

@@ -175,10 +175,11 @@ def test_brief_instructions_keep_the_parts_and_lose_their_explanations() -> None
 
 
 def test_what_was_not_recorded_is_not_shown() -> None:
-    bare = Observation("Order", "RootWebArea 'Catalog'\n\t[a251] link 'Hardware'")
-    shown = render(bare, [], Flags(use_html=True, use_tabs=True)).messages()[-1]["content"]
-    for absent in ('"visible"', "Focused element", "## HTML", "open tabs", "Error"):
-        assert absent not in shown
+    tree = "RootWebArea 'Catalog'\n\t[a251] link 'Hardware'"
+    for bare in (Observation("Order", tree), Observation("Order", tree, "\n", None, "", " \n", tabs=" ")):
+        shown = render(bare, [], Flags(use_html=True, use_tabs=True)).messages()[-1]["content"]
+        for absent in ('"visible"', "Focused element", "## HTML", "open tabs", "Error"):
+            assert absent not in shown
     nothing_focused = render(Observation("Order", TREE, focused_bid=""), [], Flags()).messages()[-1]["content"]
     assert "## Focused element:\nnone\n" in nothing_focused
     no_tree = render(Observation("Order", html="<p>"), [], Flags(use_html=True)).messages()[-1]["content"]

@@ -257,9 +257,10 @@ def test_reasoning_that_the_server_took_out_is_part_of_the_answer() -> None:
     assert read_chat([SYSTEM, USER, twice]).answer == twice["content"]
 
 
-def test_a_chat_with_pictures_is_not_taken_for_text() -> None:
+def test_a_chat_with_pictures_or_tool_calls_is_not_taken_for_text() -> None:
     picture = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:…"}}]}
     assert read_chat([SYSTEM, picture, GOOD]).prompt == ()
+    assert read_chat([SYSTEM, GOOD | {"tool_calls": [{"function": {"name": "click"}}]}]).answer == ""
 
 
 def test_real_traces(real_traces: Path) -> None:

@@ -68,6 +68,10 @@ def test_an_image_in_the_goal_is_noted(tmp_path: Path) -> None:
         ([{"type": "text", "text": "Find it."}, {"type": "input_image", "image_url": "x"}], "Find it.", True),
         ([{"type": "image_url", "image_url": "x"}], "Press OK.", True),
         (["Find it.", b"\x89PNG"], "Find it.", True),
+        ({"text": "Find it.", "images": ["x"]}, "Find it.", True),
+        ([{"type": "text", "text": "Find it.", "image_url": "http://a/b.png"}], "Find it.", True),
+        ("![](data:image/png;base64,AA)", "![](data:image/png;base64,AA)", True),
+        ([{"type": "text", "text": " "}], "Press OK.", False),
     ],
 )
 def test_the_parts_of_a_goal(tmp_path: Path, goal: object, text: str, has_image: bool) -> None:

@@ -143,7 +143,7 @@ def left_site(episode: Episode) -> str:
 def _hosts(urls: Iterable[str]) -> Iterable[str]:
     for url in urls:
         try:
-            parts = urlsplit(url)
-            yield (parts.hostname or "") if parts.scheme in ("http", "https") else ""
+            parts = urlsplit(url.removeprefix("view-source:").removeprefix("blob:"))
+            yield (parts.hostname or "").rstrip(".")[:255] if parts.scheme in ("http", "https") else ""
         except ValueError:
             yield ""

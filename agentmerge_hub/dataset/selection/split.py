@@ -25,10 +25,10 @@ MIN_PAIRS_TO_DRAW = 5
 
 _OPERATOR = "[-+*/%^=<>≤≥≠×÷·&|~]"
 _GOAL_WORDS = re.compile(
-    r"\w+(?:[.,:]\w+)*|!=|[^\w\s.,:;!?…'\"`´‘’“”«»()\[\]{}]"
+    r"(?:(?<![\w.])\.(?=\d))?\w+(?:[.,:]\w+)*|!=|[^\w\s.,:;!?…'\"`´‘’“”«»()\[\]{}]"
     rf"|(?<={_OPERATOR})[(\[{{]|(?<={_OPERATOR} )[(\[{{]|[)\]}}](?= ?{_OPERATOR})"
 )
-"""Words and numbers such as 3.5 and 12:30, single symbols such as ``<`` or ``-``, and brackets beside an operator."""
+"""Words and numbers such as 3.5, .5 and 12:30, single symbols such as ``<`` or ``-``, and brackets beside an operator."""
 
 Run = tuple[str, int, str]
 """Task, seed, and key of the goal; an empty key means that the goal is unknown."""

@@ -35,7 +35,7 @@ class Chat:
 def read_chat(recorded: Any, picture: str = "") -> Chat:
     """Read ``agent_info["chat_messages"]``: AgentLab's Discussion, a list of messages, or of plain texts.
 
-    A chat with images gives an empty Chat: its text alone is not what the teacher saw.
+    A chat with images or tool calls gives an empty Chat: its text alone is not what the teacher saw or said.
 
     Args:
         picture: name of the file that may be the first part of the first user turn.
@@ -87,7 +87,7 @@ def _message(entry: Any, place: int) -> Message | None:
         return None
     role = fields.get("role") or fields.get("type") or getattr(entry, "kind", "").rpartition(".")[2]
     content = _text(fields.get("content"))
-    if content is None or not isinstance(role, str):
+    if content is None or not isinstance(role, str) or fields.get("tool_calls") or fields.get("function_call"):
         return None
     role = _ROLES.get(role, role)
     reasoning = fields.get("reasoning_content") or fields.get("reasoning")

@@ -23,7 +23,10 @@ def read_observation(obs: dict[str, Any], goal: str, as_recorded: bool) -> Obser
     urls, titles = as_texts(obs.get("open_pages_urls")), as_texts(obs.get("open_pages_titles"))
     active = _active(obs, urls)
     return Observation(
-        goal=goal_text(obs.get("goal_object")) or as_text(obs.get("goal")) or goal or _goal_of_chat(obs),
+        goal=next(
+            filter(str.strip, (goal_text(obs.get("goal_object")), as_text(obs.get("goal")), goal, _goal_of_chat(obs))),
+            "",
+        ),
         axtree=_axtree(obs, as_recorded),
         html=as_text(obs.get("pruned_html")),
         focused_bid=as_text(obs["focused_element_bid"]) if isinstance(obs.get("focused_element_bid"), str) else None,
@@ -78,16 +81,20 @@ def goal_text(goal: Any) -> str:
 
 
 def has_image(goal: Any) -> bool:
-    """Whether a goal object has a part that is no text."""
-    return any(
-        not isinstance(part, str)
-        and (as_text(as_dict(part).get("type")) not in ("", "text") or not isinstance(as_dict(part).get("text"), str))
-        for part in _parts(goal)
-    )
+    """Whether a goal object has a part that is no text, or a text that holds a picture."""
+    return any(not _is_text(part) for part in _parts(goal))
+
+
+def _is_text(part: Any) -> bool:
+    fields = part if isinstance(part, dict) else {"text": part}
+    text = fields.get("text")
+    pictures = [key for key, value in fields.items() if "image" in str(key) and value is not None]
+    is_text = as_text(fields.get("type")) in ("", "text") and isinstance(text, str) and "data:image/" not in text
+    return is_text and not pictures
 
 
 def _parts(goal: Any) -> list[Any] | tuple[Any, ...]:
-    return goal if isinstance(goal, list | tuple) else [goal] if isinstance(goal, str) else []
+    return goal if isinstance(goal, list | tuple) else [goal] if isinstance(goal, str | dict) else []
 
 
 def _goal_of_chat(obs: dict[str, Any]) -> str:

@@ -111,7 +111,7 @@ def _members(rows: Any = ()) -> list[Any]:
     return list(rows) if isinstance(rows, list | tuple) else []
 
 
-def _member(cls: Any, name: Any = "") -> Standin:
+def _member(cls: Any, name: Any = "") -> Standin | type[Standin]:
     """A named member of a class, as some versions of Python pickle enums: nothing is looked up."""
     if not (isinstance(cls, type) and issubclass(cls, Standin) and cls.kind and isinstance(name, str)):
         raise Refused(
