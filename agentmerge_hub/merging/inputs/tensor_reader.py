@@ -41,8 +41,8 @@ class TensorReader:
     def __init__(self) -> None:
         self._descriptors: dict[Path, int] = {}
         self._lock = threading.Lock()
-        self._updates: dict[Path, tuple[str, torch.Tensor]] = {}
-        self._updating = threading.Lock()
+        self._factors: dict[Path, tuple[str, torch.Tensor, torch.Tensor]] = {}
+        self._reading_factors = threading.Lock()
 
     def __enter__(self) -> "TensorReader":
         return self
@@ -58,7 +58,7 @@ class TensorReader:
             UserError: if the file ends before them.
         """
         if isinstance(tensor, AdaptedTensor):
-            return self.values(tensor.base, begin, end).float() + self._update(tensor)[begin:end]
+            return self.values(tensor.base, begin, end).float() + self._update(tensor, begin, end)
         with self._lock:
             if tensor.file not in self._descriptors:
                 self._descriptors[tensor.file] = os.open(tensor.file, os.O_RDONLY)
@@ -72,17 +72,24 @@ class TensorReader:
             done += got
         return buffer.view(TORCH_DTYPES[tensor.dtype])
 
-    def _update(self, tensor: AdaptedTensor) -> torch.Tensor:
-        """s·B·A of one tensor, flat. Computed whole, as PEFT does, and kept until the next tensor of the same adapter."""
-        with self._updating:
-            name, update = self._updates.get(tensor.a.file, ("", torch.empty(0)))
-            if name != tensor.name:
-                a, b = (
-                    self.values(factor, 0, factor.count).float().view(factor.shape) for factor in (tensor.a, tensor.b)
-                )
-                update = (b @ a * tensor.scale).view(-1)
-                self._updates[tensor.a.file] = (tensor.name, update)
-            return update
+    def _update(self, tensor: AdaptedTensor, begin: int, end: int) -> torch.Tensor:
+        """Values begin … end of s·B·A, flat. Whole rows are computed, two at least: their values are those of the whole
+        product to the bit, which PEFT computes; a single row is another routine of BLAS, which rounds otherwise."""
+        a, b = self._factors_of(tensor)
+        rows, columns = tensor.shape
+        first = max(0, min(begin // columns, rows - 2))
+        last = min(rows, max(-(-end // columns), first + 2))
+        update = (b[first:last] @ a).mul_(tensor.scale).view(-1)
+        return update[begin - first * columns : end - first * columns]
+
+    def _factors_of(self, tensor: AdaptedTensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A and B in float32, kept until the next tensor of the same adapter."""
+        with self._reading_factors:
+            name, a, b = self._factors.get(tensor.a.file, ("", None, None))
+            if a is None or b is None or name != tensor.name:
+                a, b = (self.values(one, 0, one.count).float().view(one.shape) for one in (tensor.a, tensor.b))
+                self._factors[tensor.a.file] = (tensor.name, a, b)
+            return a, b
 
 
 def chunks(count: int) -> Iterator[tuple[int, int]]:

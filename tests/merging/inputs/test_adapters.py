@@ -28,7 +28,9 @@ from transformers import (
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.dry_run import estimate
+from agentmerge_hub.merging.engine import streaming
 from agentmerge_hub.merging.graft import graft
+from agentmerge_hub.merging.inputs import tensor_reader
 from agentmerge_hub.merging.inputs.adapter import OTHER_TYPES
 from agentmerge_hub.merging.inputs.merge_inputs import open_model
 from agentmerge_hub.merging.merge import merge_one
@@ -69,7 +71,11 @@ def spec_of(method: str, agent: str) -> specs.Spec:
     [({}, ["agentmerge", "nuslerp"]), ({"use_rslora": True}, ["ties"])],
     ids=["streamed and by mergekit", "rslora"],
 )
-def test_an_adapter_merges_as_the_model_peft_makes_of_it(here: Path, options: dict, methods: list[str]) -> None:
+def test_an_adapter_merges_as_the_model_peft_makes_of_it(
+    here: Path, options: dict, methods: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (streaming, tensor_reader):  # chunks end inside rows
+        monkeypatch.setattr(module, "CHUNK_SIZE", 200)
     lora = train(Path("lora"), **options)
     full = AutoPeftModelForCausalLM.from_pretrained(lora, dtype=torch.float32).merge_and_unload()
     full.save_pretrained("full")
