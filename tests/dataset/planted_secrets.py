@@ -66,6 +66,9 @@ def planted_secrets(seed: int = 0) -> list[tuple[str, str, str]]:
             pair('<meta name="csrf-token" content="¤">', some(40)),
             pair("connect.sid=s%3A¤", some(32)),
             pair("localStorage.setItem('token', token='¤')", some(40)),
+            pair("SAML" + "Response=¤", some(60)),
+            pair("/x?sid=¤", some(36)),
+            pair("/callback?code=¤&state=x", some(40)),
         ],
         "token": [
             *(pair("¤", prefix + some(n)) for prefix, n in _TOKENS),
@@ -118,6 +121,8 @@ def planted_secrets(seed: int = 0) -> list[tuple[str, str, str]]:
         pair("¤", "S" + "K" + hexadecimal(32)),
         pair("¤", hexadecimal(32) + "-us1" + digits(1)),
         pair("¤", "newvendor_" + some(40)),
+        pair("¤", "a84" + "8Q~" + some(34)),
+        pair("https://x.webhook.office.com/webhookb2/¤/x", _uuid(hexadecimal(32)) + "@" + _uuid(hexadecimal(32))),
         pair("¤", "pat-eu1-" + _uuid(hexadecimal(32))),
     ]
     planted["email"] += [pair(text, user) for text in _EMAIL_TEXTS]
@@ -142,6 +147,7 @@ _TOKENS = (
 """Starts of providers' tokens and how many characters follow."""
 
 _PASSWORD_TEXTS = (
+    "docker login -u bob -p ¤", "htpasswd -b users bob ¤", "net use z: /user:bob ¤", "machine x.test login bob password ¤",
     "Passwort: ¤", "Datenbankkennwort = ¤", "mot de passe : ¤", "Mot de passe (temporaire) : ¤", "contraseña: ¤", "La contrasena es ¤", "senha: ¤",
     "parola d'ordine: ¤", "wachtwoord=¤", "Ditt lösenord är ¤", "hasło: ¤", "Heslo: ¤", "Şifreniz: ¤", "Пароль: ¤", "Ваш пароль — ¤", "κωδικός: ¤",
     "סיסמה: ¤", "كلمة المرور: ¤", "पासवर्ड: ¤", "รหัสผ่านคือ ¤", "mật khẩu: ¤", "パスワード: ¤", "密码：¤", "您的密碼是 ¤", "임시 비밀번호는 ¤ 입니다",

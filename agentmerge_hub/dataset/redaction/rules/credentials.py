@@ -127,6 +127,14 @@ CREDENTIAL_RULES = (
             re.IGNORECASE,
         ),
     ),
+    Rule(  # parameters of a single sign-on
+        "session",
+        ("samlre", "sid=", "code="),
+        re.compile(
+            r"(?:\bSAML(?:Response|Request)=|(?<![\w-])sid=|[?&]code=(?=[^&\s]{16,600}&(?:state|scope|session_state)=))(?P<value>[\w.~/%+=-]{16,4000})", re.IGNORECASE
+        ),
+        check=looks_random,
+    ),
     Rule("session", ("/key/",), re.compile(r"/key/(?P<value>[0-9a-f]{32,256})")),
     Rule(
         "session",
@@ -154,8 +162,11 @@ CREDENTIAL_RULES = (
     ),
     Rule(
         "credentials",
-        ("--pass", "sshpass", "mysql", "mariadb", "--pwd"),
-        re.compile(r"(?:--(?:pass(?:word|wd|phrase)?|pwd)[= ]|sshpass\s+-p\s?|(?:mysql|mariadb)\w*\s[^\n]{0,100}?-p)['\"]?(?P<value>[^\s'\"]{3,200})"),
+        ("--pass", "sshpass", "mysql", "mariadb", "--pwd", "docker login", "podman login", "htpasswd", "/user:", "machine "),
+        re.compile(
+            r"(?:--(?:pass(?:word|wd|phrase)?|pwd)[= ]|sshpass\s+-p\s?|(?:mysql|mariadb)\w*\s[^\n]{0,100}?-p|(?:docker|podman) login\s[^\n]{0,100}?-p[= ]"
+            r"|htpasswd\s+-\w*b\w*\s+\S{1,60}\s+\S{1,60}\s+|\s/user:\S{1,60}\s+|\bmachine\s+\S{1,60}\s+login\s+\S{1,60}\s+password\s+)['\"]?(?P<value>[^\s'\"]{3,200})"
+        ),
         check=is_password,
     ),
     Rule(

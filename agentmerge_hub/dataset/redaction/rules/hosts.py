@@ -89,7 +89,7 @@ HOST_RULES = (
         "host",
         ("://",),
         re.compile(
-            _IN_URL + _USER_INFO + r"(?!(?:localhost|miniwob|host|hostname|server|example|domain)\b)"
+            _IN_URL + _USER_INFO + r"(?!(?:localhost|miniwob|host|hostname|server|example|domain)(?![\w-]))"
             r"(?P<value>[a-z][a-z0-9_-]{2,62})(?=[:/?#'\"\s]|$)",
             re.IGNORECASE,
         ),

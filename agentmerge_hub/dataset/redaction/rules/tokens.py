@@ -74,6 +74,7 @@ TOKEN_RULES = (
         "token", ("00000000:A",), re.compile(r"(?<![\w.-])\d{8,10}:A[A-Za-z0-9_-]{34}(?![\w-])"), digits=True
     ),  # Telegram
     Rule("token", ("-us0",), re.compile(r"(?<!\w)[0-9a-f]{32}-us\d{1,2}(?!\w)"), digits=True),  # Mailchimp
+    Rule("token", ("0Q~",), re.compile(r"(?<![\w.~-])[\w.~-]{3}\dQ~[\w.~-]{31,34}(?![\w~-])"), digits=True),  # Azure
     Rule(  # hashes of passwords
         "credentials",
         ("$1$", "$2", "$5$", "$6$", "$y$", "$apr1$", "$argon2", "$scrypt$", "pbkdf2_", "{ssha", "{sha", "{crypt"),
@@ -88,7 +89,7 @@ TOKEN_RULES = (
         ("hooks.slack.com", "discord", "webhook", "logic.azure.com"),
         re.compile(
             r"(?:hooks\.slack\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/\d{10,25}/"
-            r"|[\w.-]{1,60}/webhooks?/)(?P<value>[\w/-]{20,200})",
+            r"|[\w.-]{1,60}/webhooks?/|webhook\.office\.com/webhookb2/)(?P<value>[\w/@-]{20,300})",
             re.IGNORECASE,
         ),
         check=looks_random,
