@@ -163,7 +163,7 @@ _KEY_TEXTS = ("API-Schlüssel: ¤", "Votre clé d'API : ¤", "clave secreta: ¤"
 _EMAIL_TEXTS = (
     "¤ (arobase) brackwater.fr", "¤ (собака) brackwater.ru", "¤ at brackwater.org", "¤ @ brackwater . org", "¤@brackwater[.]org", '"¤"@brackwater.org',
     "¤<span>@</span>brackwater.org", "jane dot ¤ at brackwater dot org", "j.¤@intranet", "mailto:¤@mailhost7",
-    "write to ¤@corp.", "jane.¤@[10.0.0.7]",
+    "write to ¤@corp.", "jane.¤@[10.0.0.7]", '"jane ¤"@brackwater.org', "¤ -at- brackwater.org",
 )  # fmt: skip
 _PHONE_TEXTS = (
     "Tel. 030 / 9018 ¤", "Tél : 01 42 68 ¤", "電話: 03-1234-¤", "手机：1380013¤", "Telefone: (11) 91234-¤", "Ph: (02) 9374 ¤", "Móvil: 612 34 ¤",

@@ -52,7 +52,7 @@ def _is_address_in_words(value: str) -> bool:
 
 EMAIL_RULES = (
     Rule("email", ("@",), re.compile(rf"(?<![\w.+-])(?!redacted-)(?P<value>[^\W_](?:[\w.+'-]{{0,80}}\w)?@{_DOMAIN})")),
-    Rule("email", ("\"@", "'@"), re.compile(rf"(?<!\w)(?P<quote>[\"'])(?P<value>[^\W_][^\"'\s@]{{0,60}}(?P=quote)@{_DOMAIN})")),
+    Rule("email", ("\"@", "'@"), re.compile(rf"(?<!\w)(?P<quote>[\"'])(?P<value>[^\W_][^\"'\n@]{{0,60}}(?P=quote)@{_DOMAIN})")),
     Rule(  # without a domain's ending: j.doe@intranet
         "email",
         ("@",),
@@ -70,12 +70,12 @@ EMAIL_RULES = (
     Rule(
         "email",
         (
-            *(f"{word}{sign}" for word in _AT_WORDS for sign in "])}"), "<at>", "_at_", "*at*", *(f" {word} " for word in _AT_WORDS),
+            *(f"{word}{sign}" for word in _AT_WORDS for sign in "])}"), "<at>", "_at_", "*at*", *(f" {word} " for word in _AT_WORDS), *(f" -{word}- " for word in _AT_WORDS),
             "[.]", "(.)", "[dot]", "(dot)",
         ),
         re.compile(
             rf"(?P<value>[^\W_](?<![\w.+-].)(?:[\w.+-]{{0,60}}\w)?(?=[\s\[({{<*_@])(?:{_DOT}[^\W_][\w+-]{{0,30}}){{0,3}}"
-            rf"(?:\s?[\[({{<*_]\s?(?:{_AT})\s?[\])}}>*_]\s?|\s(?:{_AT})\s|@)[^\W_][\w-]{{0,60}}(?:{_DOT}[^\W_][\w-]{{0,60}}){{0,4}}{_DOT}{_TLD})(?![\w-])",
+            rf"(?:\s?[\[({{<*_]\s?(?:{_AT})\s?[\])}}>*_]\s?|\s-?(?:{_AT})-?\s|@)[^\W_][\w-]{{0,60}}(?:{_DOT}[^\W_][\w-]{{0,60}}){{0,4}}{_DOT}{_TLD})(?![\w-])",
             re.IGNORECASE,
         ),
         check=_is_address_in_words,
