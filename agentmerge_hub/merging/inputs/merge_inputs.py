@@ -176,6 +176,7 @@ def folders_of(reference: str, adapter_base: str | None = None) -> tuple[Path, P
 def open_model(reference: str, scratch: Path | None, adapter_base: str | None = None) -> ModelInput:
     """A model or adapter, by its reference; buffers that the model computes itself are left out."""
     folder, base = folders_of(reference, adapter_base)
+    model_configs.check_one(config_of(base), reference)
     if base == folder:
         tensors: Table = {name: tensor for name, tensor in tensors_of(folder).items() if not _is_buffer(tensor)}
         return ModelInput(reference, folder, folder, folder, False, tensors, config_of(folder))

@@ -36,25 +36,27 @@ _MAY_DIFFER = _DESCRIPTIVE | _TOKEN_IDS | _TRAINING | _VOCABULARY
 _MISSING = object()
 
 
+def check_one(config: Mapping[str, Any], name: str) -> None:
+    """Raise UserError if a config.json names no model class, or its model is quantized; `name` is for messages."""
+    found = config.get("architectures")
+    if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], str):
+        raise UserError(f"the config.json of {name} names no model class: its architectures is {plain(found)}")
+    if config.get("quantization_config"):
+        raise UserError(
+            f"the config.json of {name} has a quantization_config: merging needs the weights before quantization"
+        )
+
+
 def check_same(configs: Mapping[str, Mapping[str, Any]], base: str) -> None:
     """Compare the configs of all models with the base model's.
 
     Args:
-        configs: reference → config.json.
+        configs: reference → config.json; each passed `check_one`.
 
     Raises:
-        UserError: naming the first key that differs, with both values; or if a model is quantized, or transformers does not
-            know it.
+        UserError: naming the first key that differs, with both values; or if transformers does not know a model.
     """
     base_config = configs[base]
-    for name, config in configs.items():
-        found = config.get("architectures")
-        if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], str):
-            raise UserError(f"the config.json of {name} names no model class: its architectures is {plain(found)}")
-        if config.get("quantization_config"):
-            raise UserError(
-                f"the config.json of {name} has a quantization_config: merging needs the weights before quantization"
-            )
     for name, config in configs.items():
         if config.get("architectures") != base_config.get("architectures"):
             raise UserError(

@@ -84,7 +84,7 @@ def rows_of(spec: Spec, folders: Mapping[str, Path], donor: str) -> Rows:
         if isinstance(block, dict):
             by_mergekit = True  # its `source` is a model, and mergekit moves each token's row to its id
             continue
-        token = next(token for token, id in expected.items() if other.get(token) != id)
+        token = min((token for token, id in expected.items() if other.get(token) != id), key=expected.__getitem__)
         raise UserError(
             f"the vocabulary of {reference} is not that of {donor}: {token!r} is token {other.get(token)} there and "
             f"{expected.get(token)} here; if it should be merged all the same, write a `tokenizer:` block with a source and, "

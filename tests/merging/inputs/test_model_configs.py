@@ -4,7 +4,7 @@ import pytest
 from transformers import LlamaConfig, MptConfig, Qwen2Config
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.inputs.model_configs import check_same, has_own_code
+from agentmerge_hub.merging.inputs.model_configs import check_one, check_same, has_own_code
 
 
 def llama(**values: object) -> dict:
@@ -13,6 +13,7 @@ def llama(**values: object) -> dict:
 
 
 def compare(config: dict, base: dict) -> None:
+    check_one(config, "agent")
     check_same({"base": base, "agent": config}, "base")
 
 
@@ -84,6 +85,7 @@ def test_a_window_counts_only_where_it_is_used() -> None:
         ),
         ({"hidden_size": "wide"}, "not accepted by transformers"),
         ({"num_attention_heads": 0}, "not accepted by transformers"),
+        ({"architectures": 5}, "names no model class: its architectures is 5"),
         ({"architectures": ["OtherForCausalLM"]}, "architectures is OtherForCausalLM, not LlamaForCausalLM"),
     ],
 )
