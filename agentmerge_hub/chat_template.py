@@ -15,17 +15,15 @@ prompt and has no setting against it (DeepSeek-R1), the opening is left out. A t
 so that any server renders the same prompts from plain messages.
 """
 
-import contextlib
 import hashlib
-import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import TemplateError, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateError
 
+from agentmerge_hub.chat_template_settings import settings_read, settings_source
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
 
@@ -34,16 +32,8 @@ if TYPE_CHECKING:
 
 _SYSTEM, _USER, _ANSWER = "Rules of the probe.", "Question of the probe?", "Answer of the probe!"
 _USE_ANOTHER = "use another with --chat-template FILE, in a recipe chat_template_path"
-_GIVEN = {
-    "messages", "tools", "documents", "add_generation_prompt", "continue_final_message", "bos_token", "eos_token",
-    "pad_token", "unk_token", "raise_exception", "strftime_now", "namespace", "dict", "range",
-}  # fmt: skip
-"""Variables that transformers sets."""
-_GENERATION = re.compile(r"\{%[-+]?\s*(?:end)?generation\s*[-+]?%\}")
-"""Tags of transformers' own Jinja extension."""
 _DATE = "Date of the probe"
-_SETTING = re.compile(r"\{% set (\w+) = (.+?) %\}")
-"""A setting that is written into a saved template."""
+_RANDOM = re.compile(r"\|\s*random\b|\blipsum\(")
 _EMPTY_THOUGHT = re.compile(r"\s*(<think>\s*</think>\s*)?")
 _EMPTY_THOUGHT_AT_END = re.compile(r"<think>\s*</think>\s*$")
 """What a template may write between the prompt and an answer: it is left out of training, as serving leaves it out."""
@@ -100,19 +90,17 @@ class ChatTemplate:
         if not source:
             raise UserError(f"the tokenizer of {self.name!r} has no chat template: use the instruct model's tokenizer")
         self._original_sha256 = hashlib.sha256(source.encode()).hexdigest()
-        preamble = _settings_source(source, self.settings, self.name, ignore_unread=prompts_only)
+        preamble = settings_source(source, self.settings, self.name, ignore_unread=prompts_only)
         self.source, self.folds_system = preamble + source if preamble else source, False
         problem = self._problem()
         if problem:
             self.source, self.folds_system = f"{preamble.rstrip()}{_FOLD_SYSTEM}\n{source}", True
             if self._problem():
                 raise UserError(f"the chat template of {self.name!r} {problem}: {_USE_ANOTHER}")
-        self._check_date()
+        self._check_repeatable()
         if not prompts_only and self._opens_thought() and not _THINKING.search(source):
-            settings_source = preamble.rstrip() if self.source.startswith(preamble.rstrip()) else ""
-            self.source = settings_source + _WITHOUT_THOUGHT.format(
-                self.source[len(settings_source) :].removesuffix("\n")
-            )
+            assigned = preamble.rstrip() if self.source.startswith(preamble.rstrip()) else ""
+            self.source = assigned + _WITHOUT_THOUGHT.format(self.source[len(assigned) :].removesuffix("\n"))
         self.end_of_turn = "" if prompts_only else self._find_end_of_turn()
 
     @property
@@ -221,15 +209,21 @@ class ChatTemplate:
             return "does not keep the answer as it is"
         return None
 
-    def _check_date(self) -> None:
+    def _check_repeatable(self) -> None:
+        if _RANDOM.search(self.source):
+            raise UserError(
+                f"the chat template of {self.name!r} draws text at random, so that a run could not be repeated: use a copy of it "
+                "without that"
+            )
         if "strftime_now" not in self.source:
             return
         macro = "{% macro strftime_now(format) %}" + _DATE + "{% endmacro %}"
         asked = [Message(role="system", content=_SYSTEM), Message(role="user", content=_USER)]
         if _DATE in self._render(asked, before=macro):
+            setting = next((name for name in sorted(settings_read(self.source, self.name)) if "date" in name), None)
             fixed = (
-                "fix it with chat_template_kwargs, e.g. {date_string: 26 Jul 2024}"
-                if "date_string" in self.source
+                f"fix it with chat_template_kwargs, e.g. {{{setting}: 26 Jul 2024}}"
+                if setting
                 else "use a copy of it without the date"
             )
             raise UserError(
@@ -280,61 +274,3 @@ class ChatTemplate:
                 "model could not learn to end its turn; use another template"
             )
         return found
-
-
-def parse_settings(text: str | dict[str, Any] | None) -> dict[str, Any]:
-    """`chat_template_kwargs` from the command line (a JSON object) or a recipe (a mapping); empty for None.
-
-    Raises:
-        UserError: if it is not a JSON object.
-    """
-    try:
-        settings = json.loads(text) if isinstance(text, str) else text or {}
-    except ValueError:
-        settings = None
-    if not isinstance(settings, dict):
-        raise UserError(f"chat_template_kwargs is {text!r}: write a JSON object, e.g. '{{\"enable_thinking\": false}}'")
-    return settings
-
-
-def _settings_source(source: str, settings: Mapping[str, Any], name: str, *, ignore_unread: bool) -> str:
-    """Jinja assignments of the settings; empty for none.
-
-    Raises:
-        UserError: for a setting that the template does not read, or a value that is no text, number or truth value.
-    """
-    if not settings:
-        return ""
-    environment = ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"])
-    try:
-        read = meta.find_undeclared_variables(environment.parse(_GENERATION.sub("", source)))
-    except TemplateError as error:
-        raise UserError(f"the chat template of {name!r} is not valid Jinja: {error}") from error
-    for key, value in _fixed_settings(source).items():  # a saved template: its settings are written into it
-        if key in settings and settings[key] != value:
-            raise UserError(
-                f"the chat template of {name!r} was saved with {key} {json.dumps(value)} and chat_template_kwargs sets "
-                f"{json.dumps(settings[key])}: a model is used with the settings that it was trained with; remove it"
-            )
-    settings = {key: value for key, value in settings.items() if key not in _fixed_settings(source)}
-    if not settings:
-        return ""
-    if ignore_unread:  # the server's template may be another one
-        settings = {key: value for key, value in settings.items() if key in read}
-    for key, value in settings.items():
-        if key in _GIVEN or key not in read:
-            known = ", ".join(sorted(read - _GIVEN)) or "none"
-            raise UserError(f"the chat template of {name!r} has no setting {key!r}: it reads {known}")
-        if not isinstance(value, str | bool | int | float):
-            raise UserError(f"chat_template_kwargs: {key} is {value!r}: write a text, a number, true or false")
-    return "".join(f"{{% set {key} = {json.dumps(value)} %}}" for key, value in sorted(settings.items())) + "\n"
-
-
-def _fixed_settings(source: str) -> dict[str, Any]:
-    """The settings that `_settings_source` wrote at the beginning of a template that was saved."""
-    fixed, place = {}, 0
-    while match := _SETTING.match(source, place):
-        with contextlib.suppress(ValueError):
-            fixed[match[1]] = json.loads(match[2])
-        place = match.end()
-    return fixed

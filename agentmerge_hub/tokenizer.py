@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from itertools import chain, filterfalse
 from pathlib import Path
 
-from agentmerge_hub.chat_template import ChatTemplate, parse_settings
+from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
 from agentmerge_hub.segments import piece_pattern, segment_patterns

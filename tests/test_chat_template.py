@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from agentmerge_hub.chat_template import ChatTemplate, parse_settings
+from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
 from agentmerge_hub.tokenizer import ChatTokenizer
@@ -74,6 +75,7 @@ REFUSED = {
         "{% endif %}{% endif %}",
     ),
     "Range too big": "{% for i in range(100000000) %}x{% endfor %}" + KEPT["plain"],
+    "draws text at random": "{{ ['a', 'b'] | random }}" + KEPT["plain"],
     "tomorrow: use a copy of it without the date": "{{ strftime_now('%d %b') }}" + KEPT["plain"],
     "tomorrow: fix it with chat_template_kwargs": (
         "{% if messages[0].role != 'system' %}{{ raise_exception('rules first') }}{% endif %}"

@@ -14,7 +14,8 @@ from peft import PeftConfig, PeftMixedModel, PeftModel, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from agentmerge_hub.chat_template import ChatTemplate, parse_settings
+from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training.arguments import RunConfig
 

@@ -17,7 +17,8 @@ from transformers.utils import logging
 
 from agentmerge_hub import __version__, content_hash, locks, manifest
 from agentmerge_hub.atomic_write import write_text
-from agentmerge_hub.chat_template import ChatTemplate, parse_settings
+from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.merging import api
 from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 import torch
 from accelerate import PartialState
 
-from agentmerge_hub.chat_template import ChatTemplate, parse_settings
+from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.plural import counted
 from agentmerge_hub.training import attention_kernel, model_loading, rows
