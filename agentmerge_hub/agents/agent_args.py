@@ -17,7 +17,7 @@ def make_agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig, be
     """The agent arguments of one candidate with one agent config. Flags that the recipe does not set follow the benchmark.
 
     Raises:
-        UserError: for a preset that AgentLab does not have.
+        UserError: for a preset that AgentLab does not have, or a setting that its agent does not take.
     """
     name = f"{candidate.name}-{agent.name}"
     if agent.flags is None:
@@ -62,6 +62,11 @@ def _generic_agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig
         raise UserError(f"AgentLab has no GenericAgent preset {agent.generic!r}: use one of {known}")
     if candidate.scripted:
         raise UserError(f"the scripted expert {candidate.name!r} cannot run as GenericAgent: give the agent flags")
+    if recipe.chat_template_kwargs or candidate.chat_template_kwargs:
+        raise UserError(
+            "AgentLab's GenericAgent sends no chat_template_kwargs: set them at the server, e.g. with vLLM's "
+            "--default-chat-template-kwargs, and remove them from the recipe, or give the agent flags"
+        )
     # The vllm backend reads the endpoint's address and key from the environment, so the trace contains neither.
     model = SelfHostedModelArgs(
         model_name=request_name(candidate.path, recipe.engine) if candidate.path else candidate.model,

@@ -110,6 +110,14 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
         ({"agents": [{"name": "a", "flags": {"preset": "fancy"}}]}, "no preset 'fancy'"),
         ({"agents": [{"name": "a", "flags": {"use_thinkin": True}}]}, "agents.0.flags.use_thinkin"),
         ({"agents": [{"name": "a", "generic": "FLAGS_NONE"}]}, "no GenericAgent preset 'FLAGS_NONE'"),
+        (
+            {
+                "candidates": [{"name": "m", "model": "m"}],
+                "agents": [{"name": "a", "generic": "FLAGS_8B"}],
+                "chat_template_kwargs": {"enable_thinking": False},
+            },
+            "GenericAgent sends no chat_template_kwargs",
+        ),
         ({"agents": [{"name": "a", "flags": {"preset": "basic"}}] * 2}, "agents: the name 'a' is used twice"),
         ({"job": 2}, "job: Extra inputs are not permitted"),
     ],

@@ -27,6 +27,8 @@ def check_model_folder(path: str, engine: str = "auto") -> None:
         raise UserError(f"{path} has no chat template: copy the instruct model's chat_template.jinja into it")
     if engine == "llama.cpp":
         gguf_file(folder)
+    if engine == "sglang" and ":" in path:
+        raise UserError(f"sglang serves no folder with a colon in its path, as {path} has: rename it")
 
 
 def has_chat_template(folder: Path) -> bool:
@@ -58,10 +60,16 @@ def context_length(path: str) -> int | None:
     text = config["text_config"] if isinstance(config.get("text_config"), dict) else config
     length = text.get("max_position_embeddings")
     scaling = text.get("rope_scaling") or text.get("rope_parameters")
-    factor = scaling.get("factor") if isinstance(scaling, dict) else None
     if not isinstance(length, int):
         return None
-    return int(length * factor) if isinstance(factor, int | float) and factor > 1 else length
+    # Source: vLLM's _get_and_verify_max_len.
+    scaling = scaling if isinstance(scaling, dict) else {}
+    kind, factor = scaling.get("rope_type", scaling.get("type")), scaling.get("factor")
+    is_scaled_already = kind in ("llama3", "longrope", "su") or "gemma3" in str(text.get("model_type"))
+    if is_scaled_already or not isinstance(factor, int | float) or factor <= 1:
+        return length
+    original = scaling.get("original_max_position_embeddings") if kind == "yarn" else None
+    return int((original if isinstance(original, int) else length) * factor)
 
 
 def takes_images(path: str) -> bool:

@@ -88,6 +88,16 @@ def test_an_adapter_that_cannot_be_served_is_one_sentence(
         check_model_folder(str(adapter), engine)
 
 
+def test_sglang_takes_no_colon_in_a_path(tmp_path: Path) -> None:
+    folder = tmp_path / "seed:1"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    check_model_folder(str(folder), "vllm")
+    with pytest.raises(UserError, match="sglang serves no folder with a colon in its path"):
+        check_model_folder(str(folder), "sglang")
+
+
 def test_the_context_length_is_read_from_the_configuration(tmp_path: Path) -> None:
     def length(**config: object) -> int | None:
         (tmp_path / "config.json").write_text(json.dumps(config))
@@ -95,5 +105,11 @@ def test_the_context_length_is_read_from_the_configuration(tmp_path: Path) -> No
 
     assert length(max_position_embeddings=2048) == 2048
     assert length(text_config={"max_position_embeddings": 4096}) == 4096
-    assert length(max_position_embeddings=4096, rope_scaling={"rope_type": "yarn", "factor": 4.0}) == 16384
+    assert length(max_position_embeddings=4096, rope_scaling={"rope_type": "linear", "factor": 4.0}) == 16384
+    yarn = {"rope_type": "yarn", "factor": 32.0, "original_max_position_embeddings": 4096}
+    assert length(max_position_embeddings=131072, rope_parameters=yarn) == 131072
+    llama3 = {"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 8192}
+    assert length(max_position_embeddings=131072, rope_scaling=llama3) == 131072
+    gemma3 = {"rope_type": "linear", "factor": 8.0}
+    assert length(max_position_embeddings=131072, rope_scaling=gemma3, model_type="gemma3_text") == 131072
     assert length() is None
