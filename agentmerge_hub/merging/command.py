@@ -212,6 +212,7 @@ def sweep(
     """
     settings = _settings(reply, quick, shard_bytes, adapter_base, device)
     from agentmerge_hub.merging import api
+    from agentmerge_hub.merging.dry_run import size_text
     from agentmerge_hub.merging.sweep import lambdas_of
 
     if more and not checkpoints:
@@ -222,6 +223,8 @@ def sweep(
         costs = api.estimate_sweep(spec, out, *grid, values, settings, disk_speed)
         for folder, cost in costs.items():
             click.echo(f"{folder} would fail: {cost}" if isinstance(cost, UserError) else f"{folder} by {cost}")
+        written = sum(cost.written for cost in costs.values() if not isinstance(cost, UserError))
+        click.echo(f"Together they write {size_text(written)} of weights; merges of one pass read each model once")
         if failing := sum(isinstance(cost, UserError) for cost in costs.values()):
             raise UserError(f"{failing} of {counted(len(costs), 'merge')} would fail, see above")
         return

@@ -40,10 +40,10 @@ class MergeEstimate:
     """Reading and writing at the given disk speed; computing runs beside it."""
 
     def __str__(self) -> str:
-        adapters = f" (and {_size(self.scratch)} of adapters that PEFT merges, for a while)" if self.scratch else ""
+        adapters = f" (and {size_text(self.scratch)} of adapters that PEFT merges, for a while)" if self.scratch else ""
         return (
-            f"{self.engine}: reads {_size(self.read)} and writes {_size(self.written)} of weights{adapters}, takes about "
-            f"{_size(self.memory)} of memory and {_duration(self.seconds)} (the inputs are read twice where they do not fit "
+            f"{self.engine}: reads {size_text(self.read)} and writes {size_text(self.written)} of weights{adapters}, takes about "
+            f"{size_text(self.memory)} of memory and {_duration(self.seconds)} (the inputs are read twice where they do not fit "
             "into memory: for the merge, and for their hashes)"
         )
 
@@ -87,7 +87,8 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
     return MergeEstimate(engine, read, written, scratch, memory, seconds)
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
+    """Bytes with their unit."""
     return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"
 
 

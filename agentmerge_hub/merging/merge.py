@@ -184,8 +184,12 @@ def _submit(pool: ThreadPoolExecutor, work: Callable[[str], None], name: str) ->
 
 
 def _discard(run: MergeRun, free: Callable[[], None]) -> None:
+    """Free the disk space of a merge in the midst of a pass; its folder is removed after it."""
     run.lacks_space = True
     free()
+    for path in run.folder.iterdir():
+        if path.is_file() and path.suffix != ".safetensors":  # other threads may still write those
+            path.unlink()
 
 
 def _file_hashes(folders: set[Path]) -> Hashes:

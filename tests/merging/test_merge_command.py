@@ -75,3 +75,4 @@ def test_a_dry_run_says_what_a_merge_costs_and_writes_nothing(here: Path) -> Non
     lines = planned.stdout.splitlines()
     assert lines[0].startswith("grid/checkpoint-1-lambda-0.5 by one streaming pass: reads ")
     assert lines[1].startswith("grid/checkpoint-2-lambda-0.5 would fail: ") and not Path("grid").exists()
+    assert lines[2].startswith(f"Together they write {written:.2f} MB of weights")

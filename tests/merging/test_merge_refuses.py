@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -237,7 +238,9 @@ def test_a_disk_that_fills_up(small_disk: Callable[[int], Path]) -> None:
     assert list(disk.iterdir()) == []
 
 
-def test_a_disk_that_fills_up_in_a_pass_leaves_the_first_merge(small_disk: Callable[[int], Path]) -> None:
+def test_a_disk_that_fills_up_in_a_pass_leaves_the_first_merge(
+    small_disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     weights = sum(tensor.numel() * 2 for tensor in load_file("base/model.safetensors").values())
     copied = sum(path.stat().st_size for path in Path("instruct").iterdir() if "safetensors" not in path.name)
     disk = small_disk(2 * (weights + copied) + (8 << 10))
@@ -260,3 +263,10 @@ def test_a_disk_that_fills_up_in_a_pass_leaves_the_first_merge(small_disk: Calla
     first, second = merge(jobs, MergeSettings(reply=False))
     assert first.problem is None and second.lacks_space and "no space is left" in str(second.problem)
     assert (first.out / "model.safetensors").read_bytes() == written and not second.out.exists()
+    subprocess.run(["umount", str(disk)], check=True)
+    small_disk(weights + 2 * copied + (16 << 10))  # the tokenizers of the other merges are deleted with their weights
+    others = [replace(jobs[1], out=disk / f"other-{number}") for number in range(4)]
+    monkeypatch.setattr("agentmerge_hub.merging.merge.check_disk_space", lambda runs: None)  # filled after the check
+    first, *lost = merge([jobs[0], *others], MergeSettings(reply=False))
+    assert first.problem is None and all(result.lacks_space for result in lost)
+    assert (first.out / "model.safetensors").read_bytes() == written
