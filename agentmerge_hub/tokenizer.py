@@ -209,7 +209,6 @@ class ChatTokenizer:
 
 
 _MARKER = re.compile(
-    r"<[|｜][^<>|｜\s]{1,40}[|｜]>"  # ChatML, Llama 3, Phi, DeepSeek
-    r"|\[/?[A-Z_]{3,20}\]|<</?[A-Z]{3,20}>>"  # Llama 2 and Mistral: [INST], <<SYS>>
-    r"|</?[a-z]+_of_[a-z]+>"  # Gemma: <start_of_turn>
+    r"<</?[A-Z]{3,20}>>|\[/?[A-Z_]{3,20}\]"  # Llama 2 and Mistral: <<SYS>>, [INST]
+    r"|<(?!/?think)[^<>\s]{1,40}>"  # ChatML, Llama 3, Phi, DeepSeek, Gemma, MiniCPM; a thought is part of an answer
 )
