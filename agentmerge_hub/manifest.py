@@ -135,6 +135,8 @@ def _problem(content: Any) -> str | None:
     for key in ("inputs", "config", "counts", "outputs", "run"):
         if not isinstance(content.get(key), dict):
             return f"`{key}` is not an object"
+    if not isinstance(content.get("versions", {}), dict):
+        return "`versions` is not an object"
     if "seconds" not in content["run"]:
         return "`run` has no `seconds`"
     for name, entry in content["outputs"].items():
@@ -142,9 +144,17 @@ def _problem(content: Any) -> str | None:
             return f"the output {name!r} is outside of the folder"
         if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
             return f"the output {name!r} has no `sha256`"
-    for role, entry in content["inputs"].items():
+    return _problem_of_inputs(content["inputs"])
+
+
+def _problem_of_inputs(inputs: Any) -> str | None:
+    if not isinstance(inputs, dict):
+        return "the `inputs` of an input are not an object"
+    for role, entry in inputs.items():
         if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
             return f"the input {role!r} has no `sha256`"
+        if problem := _problem_of_inputs(entry.get("inputs") or {}):
+            return problem
     return None
 
 

@@ -73,6 +73,9 @@ GOOD = {"stage": "build", "inputs": {}, "config": {}, "counts": {}, "outputs": {
         ({**GOOD, "outputs": {"../data.txt": {"sha256": "0"}}}, "outside of the folder"),
         ({**GOOD, "outputs": {"/etc/passwd": {"sha256": "0"}}}, "outside of the folder"),
         ({**GOOD, "inputs": {"agent": {}}}, "'agent' has no `sha256`"),
+        ({**GOOD, "inputs": {"agent": {"sha256": "0", "inputs": [1]}}}, "are not an object"),
+        ({**GOOD, "inputs": {"agent": {"sha256": "0", "inputs": {"data": {}}}}}, "'data' has no `sha256`"),
+        ({**GOOD, "versions": []}, "`versions` is not an object"),
     ],
 )
 def test_a_file_that_is_no_manifest_is_refused_in_a_sentence(tmp_path: Path, content: object, problem: str) -> None:

@@ -60,6 +60,8 @@ def push_dataset(
     added = read_overlay(overlay)
     findings = check_folder(folder, ["build"])
     content = manifest.read(folder)
+    if broken := [key for key in ("allow", "licenses") if not isinstance(content["config"].get(key, {}), dict)]:
+        raise UserError(f"{folder / manifest.NAME} has {broken[0]!r} that is not an object: build again.")
     files = _files(folder, content)
     written = written_splits(folder)
     major = int(SCHEMA_VERSION.split(".")[0])

@@ -147,7 +147,7 @@ def model_card(repository: Repository, model: Model) -> str:
         gguf=model.gguf,
         benchmarks=[BENCHMARKS.get(name, name) for name in _benchmarks(model)],
         settings=_settings(model.manifest),
-        mergekit=config.get("mergekit", model.manifest["versions"].get("mergekit", "")),
+        mergekit=config.get("mergekit", model.manifest.get("versions", {}).get("mergekit", "")),
         inputs=model.inputs,
         base_models=model.base_models,
         loaded_on=model.loaded_on,
@@ -161,7 +161,10 @@ def model_card(repository: Repository, model: Model) -> str:
         number=lambda value: "unknown" if math.isnan(value) else f"{value:.3f}",
         datasets=model.datasets,
         data_is_hashed=_has_dataset(model.manifest),
-        versions={"agentmerge-hub": model.manifest["agentmerge_hub"], **model.manifest["versions"]},
+        versions={
+            "agentmerge-hub": model.manifest.get("agentmerge_hub", "unknown"),
+            **model.manifest.get("versions", {}),
+        },
         licenses=[{"license": license, "of": ", ".join(model.terms[license.id])} for license in known],
     )
     ModelCard(text)

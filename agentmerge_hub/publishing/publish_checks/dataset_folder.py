@@ -88,7 +88,7 @@ def rebuilt_card(
         return card_text(
             dataset_name(folder), written, dict(content["counts"]), dict(content["config"]), repo_id, revision
         )
-    except (TemplateError, KeyError, TypeError) as error:
+    except (TemplateError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise UserError(
             f"manifest.json lacks what the card shows ({error}): it is of another version of this package, so build again"
         ) from error

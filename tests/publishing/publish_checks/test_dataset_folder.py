@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import stage_outputs
 
 from agentmerge_hub import manifest
@@ -31,6 +32,16 @@ def test_counts_of_the_manifest_are_recomputed(tmp_path: Path) -> None:
     findings = check_dataset(folder, content)
     assert "manifest.json has episodes 99, the data have 4" in findings
     assert "manifest.json has dropped {'crashed': 7}, the data have {}" in findings
+
+
+@pytest.mark.parametrize(
+    "changed", [{"config": {"inter_seeds": "x"}}, {"config": {"inter_share": "x"}}, {"counts": {"splits": {"all": []}}}, {"counts": {"samples": "x"}}]
+)  # fmt: skip
+def test_a_manifest_that_the_card_cannot_show_is_a_finding(tmp_path: Path, changed: dict) -> None:
+    folder = stage_outputs.dataset(tmp_path / "traces")
+    content = manifest.read(folder)
+    content |= {key: content[key] | value for key, value in changed.items()}
+    assert any("manifest.json lacks what the card shows" in finding for finding in check_dataset(folder, content))
 
 
 def test_rows_without_terms_stay_here(tmp_path: Path) -> None:
