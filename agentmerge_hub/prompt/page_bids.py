@@ -67,9 +67,11 @@ def _open_quote(line: str) -> tuple[str, bool]:
 
 def html_bids(html: str) -> set[str]:
     """Bids that are an attribute ``bid="…"`` of a tag of BrowserGym's pruned HTML; text, comments, scripts and other attributes
-    do not count."""
+    do not count. What is in a text area is text, also where it looks like a tag."""
     for begin, end in (("<!--", "-->"), ("<script", "</script"), ("<style", "</style")):
         html = _without(html, begin, end)
+    for name in ("textarea", "title", "noscript"):
+        html = _without(html, f"<{name}", f"</{name}", after=">")
     return {
         attribute[2]
         for tag in _TAG.finditer(html)
@@ -78,12 +80,19 @@ def html_bids(html: str) -> set[str]:
     }
 
 
-def _without(text: str, begin: str, end: str) -> str:
-    """The text without what is between two texts."""
+def _without(text: str, begin: str, end: str, after: str = "") -> str:
+    """The text without what is between two texts.
+
+    Args:
+        after: the end of what is kept from the first of them on, e.g. of a tag.
+    """
     parts, at = [], 0
     while (start := text.find(begin, at)) >= 0:
-        parts.append(text[at:start])
-        at = text.find(end, start + len(begin))
+        if after and (start := text.find(after, start)) < 0:
+            parts.append(text[at:])
+            break
+        parts.append(text[at:start] + after)
+        at = text.find(end, start + len(after or begin))
         if at < 0:
             break
     else:

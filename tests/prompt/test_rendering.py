@@ -122,11 +122,12 @@ def test_every_line_of_a_tree_has_its_bid() -> None:
 @pytest.mark.parametrize(
     "html",
     ["<!-- <b bid=\"9\"> -->", "<script>'<b bid=\"9\">'</script>", "<style><b bid=\"9\"></style>", "<p title='<b bid=\"9\">'>", "<!-- <b bid=\"9\">",
-     "&lt;b bid=\"9\"&gt;", "<p data-bid=\"9\">"],
+     "&lt;b bid=\"9\"&gt;", "<p data-bid=\"9\">", "<textarea><b bid=\"9\"></textarea>", "<title><b bid=\"9\">x</title>",
+     "<noscript><b bid=\"9\"></noscript>", "<title"],
 )  # fmt: skip
 def test_html_that_is_no_element_has_no_bids(html: str) -> None:
     assert prompt.html_bids(f'<a bid="1">{html}') == {"1"}
-    if not html.endswith('"9">'):
+    if not html.endswith(('"9">', "<title")):
         assert prompt.html_bids(f'{html}<a bid="2">') == {"2"}
 
 
@@ -223,6 +224,11 @@ def test_long_pages_are_read_in_linear_time(text: str) -> None:
 def test_only_attributes_of_tags_are_bids() -> None:
     html = """<a bid="1">bid="97"</a><b title='x bid="98"' hidden bid="2"/><c title="a > b" bid="3"><!-- bid="99" -->"""
     assert prompt.html_bids(html) == {"1", "2", "3"}
+    assert prompt.html_bids('<textarea bid="1"><a bid="9"></textarea><textarea bid="2"></textarea><a bid="3">') == {
+        "1",
+        "2",
+        "3",
+    }
 
 
 def test_a_line_that_a_user_typed_has_no_bid() -> None:
