@@ -64,7 +64,7 @@ def _command(spec: Spec) -> str:
 def _is_plain(inputs: MergeInputs) -> bool:
     """Whether mergekit-yaml is known to give these very weights: of an architecture that it defines with these names, of
     models that store exactly the tensors of the merge, without adapters (it rounds their update to the base's type), and
-    from paths that it does not split."""
+    from paths that it neither splits nor looks for on the Hub (``a/b`` in place of ``./a/b``)."""
     architecture, names = inputs.architecture, set(inputs.shapes)
     return (
         architecture.defined
@@ -73,6 +73,7 @@ def _is_plain(inputs: MergeInputs) -> bool:
         and not any(
             model.is_adapter
             or any(character in reference for character in "+@")
+            or (Path(reference).is_dir() and reference[0] not in "./")
             or tensors_of(model.folder).keys() != names
             for reference, model in inputs.models.items()
         )
