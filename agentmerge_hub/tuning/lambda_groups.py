@@ -75,6 +75,8 @@ def lambda_groups(tensors: Collection[str], architecture: Architecture, by: By) 
         if name not in layered:
             of[name] = group(_outside(name, architecture))
             entries.append(FilterEntry(name, (of[name],)))
+    if architecture.embeddings in of and not any(is_head(name) for name in tensors):
+        entries.append(FilterEntry("lm_head", (of[architecture.embeddings],)))  # the head is tied to them
     blocks = list(dict.fromkeys(found[3] for found in layered.values()))
     kinds = {block: _kind(block) if by == "layer-and-block" else "layer" for block in blocks}
     for kind in dict.fromkeys(kinds.values()):

@@ -23,6 +23,7 @@ from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.merging import api
 from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, open_inputs
+from agentmerge_hub.merging.inputs.tied_heads import check_heads
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.merging.specs import spec as specs
@@ -236,6 +237,7 @@ def _check_text(
     """Check that the written spec gives every tensor the λ that was learned for it."""
     spec = specs.parse(text, str(out))
     mergekit_schema.validate(spec, str(out))
+    check_heads(spec, inputs.models, inputs.architecture)
     written = mixtures_of(spec, str(out), inputs)
     for name in inputs.shapes:
         value = found.values[groups.of[name]] if name in groups.of else 0.0

@@ -3,6 +3,7 @@
 import calendar
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from agentmerge_hub.package_data import data_folder
 from agentmerge_hub.training.likelihood.scoring import score
 from agentmerge_hub.tuning.fit_state import FitState, FitStateFile, Point
 from agentmerge_hub.tuning.generated_instructions import generate
+from agentmerge_hub.tuning.lambda_groups import By
 from agentmerge_hub.tuning.objective import Score
 from agentmerge_hub.tuning.validation_rows import hold_out, load_validation
 
@@ -146,6 +148,23 @@ def test_fixed_filters_stay_and_one_constant_keeps_its_name(here: Path) -> None:
     done = CliRunner().invoke(agentmerge, command, catch_exceptions=False)
     assert "nothing keeps the merge near the instruct model" in done.output and "Wrote one.yml" in done.output
     assert "# lambda" in Path("one.yml").read_text() and "# 1 - lambda" in Path("one.yml").read_text()
+
+
+@pytest.mark.parametrize("by", ["layer", "layer-and-block"])
+def test_a_tied_head_has_the_lambda_of_the_embeddings(
+    here: Path, by: By, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for role in ("base", "agent", "instruct"):
+        model = AutoModelForCausalLM.from_pretrained(here / role)
+        model.config.tie_word_embeddings, model.lm_head.weight = True, model.model.embed_tokens.weight
+        model.save_pretrained(tmp_path / role)
+        AutoTokenizer.from_pretrained(here / role).save_pretrained(tmp_path / role)
+    data = str(here / "workarena-traces")
+    monkeypatch.chdir(tmp_path)
+    tune(spec(tmp_path), data, Path("tuned.yml"), settings=replace(SMALL, by=by))
+    merge(Path("tuned.yml"), Path("ours"), settings=MergeSettings(reply=False))
+    ours, theirs = load_file("ours/model.safetensors"), by_mergekit(Path("tuned.yml"), "theirs")
+    assert "lm_head.weight" not in ours and all(ours[name].equal(theirs[name]) for name in ours)
 
 
 @pytest.mark.parametrize(
