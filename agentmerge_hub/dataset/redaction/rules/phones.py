@@ -21,7 +21,9 @@ def _is_phone_number(text: str) -> bool:
 
 
 def _is_international(text: str) -> bool:
-    return 8 <= _n_digits(text) <= 15 and len(set(text)) > 4
+    """A number of 8 to 15 digits; ``+12 345 678`` is an amount."""
+    is_amount = re.fullmatch(r"\+\d{1,3}(?:[ .]\d{3}){2}", text)
+    return 8 <= _n_digits(text) <= 15 and len(set(text)) > 4 and not is_amount
 
 
 def _is_national(text: str) -> bool:
