@@ -172,11 +172,11 @@ class Recipe(_Strict):
     )
 
 
-def read(path: Path) -> Recipe:
-    """Read a recipe.
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The keys and values of a recipe's file, not validated.
 
     Raises:
-        UserError: if the file cannot be read, is not YAML, has a wrong value, or if no folder matches; the message names the key.
+        UserError: if the file cannot be read or is not a YAML mapping.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -188,6 +188,16 @@ def read(path: Path) -> Recipe:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is no recipe: it has no keys, such as candidates and agents")
+    return content
+
+
+def read(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        UserError: if the file cannot be read, is not YAML, has a wrong value, or if no folder matches; the message names the key.
+    """
+    content = read_mapping(path)
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:

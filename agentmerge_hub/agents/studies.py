@@ -19,6 +19,7 @@ from agentmerge_hub.agents.recipe import Recipe, read
 from agentmerge_hub.agents.serving.sessions import served_batches
 from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.agents.status.progress import BudgetSpent, Progress
+from agentmerge_hub.agents.status.same_study import check_same_study
 from agentmerge_hub.agents.status.study_info import RECIPE_NAME, write_info
 from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.errors import UserError
@@ -86,6 +87,8 @@ def dry_run(recipe_path: Path, out: Path | None = None) -> DryRun:
     try:
         if out is not None:
             _check_output(recipe, out)
+        if out is not None and out.is_dir() and not problems:
+            check_same_study(recipe_path, plan(recipe), out)
     except UserError as error:
         problems.append(str(error))
     return DryRun(lines + [f"missing: {problem}" for problem in problems], problems)
@@ -110,6 +113,7 @@ def _plan_and_check(recipe_path: Path, out: Path) -> tuple[Recipe, Plan]:
     for warning in preflight.list_warnings(planned):
         print(f"warning: {warning}", file=sys.stderr)
     planned = plan(recipe)
+    check_same_study(recipe_path, planned, out)
     for args in {id(e.run.agent_args): e.run.agent_args for e in planned.episodes}.values():
         args.prepare()
     return recipe, planned
