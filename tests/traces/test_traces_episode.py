@@ -246,6 +246,18 @@ def test_parse_and_retry_is_left_out_of_the_chat() -> None:
     assert read_chat(["s", "u", "good"]).prompt == (SYSTEM, {"role": "user", "content": "u"})
 
 
+def test_answers_before_the_page_are_turns_of_the_prompt() -> None:
+    page, user = "RootWebArea 'Shop'\n\t[13] button 'Send'\n\t[14] link 'Back'\n\t[15] link 'Help'", {"role": "user"}
+    example, bad, shown = (
+        user | {"content": "An example."},
+        {"role": "assistant", "content": "Well."},
+        user | {"content": page},
+    )
+    chat = read_chat([SYSTEM, example, GOOD, shown, bad, user | {"content": "Again."}, GOOD], page=page)
+    assert [turn["content"] for turn in chat.prompt] == [turn["content"] for turn in (SYSTEM, example, GOOD, shown)]
+    assert (chat.answer, chat.retries, chat.refused) == (GOOD["content"], 1, ("Well.",))
+
+
 def test_reasoning_that_the_server_took_out_is_part_of_the_answer() -> None:
     chat = read_chat([SYSTEM, USER, GOOD | {"reasoning_content": "I look."}])
     assert chat.answer == "<think>\nI look.\n</think>\n\ngood"

@@ -22,7 +22,7 @@ class Chat:
     """The recorded exchange of one step without its parse-and-retry turns."""
 
     prompt: tuple[Message, ...] = ()
-    """The turns before the first answer."""
+    """The turns up to the page, with the answers of examples or earlier steps before it, and those behind it until an answer."""
     answer: str = ""
     """The last answer, word for word: the one that could be read."""
     retries: int = 0
@@ -32,13 +32,14 @@ class Chat:
     """Whether the first user turn began with the picture."""
 
 
-def read_chat(recorded: Any, picture: str = "") -> Chat:
+def read_chat(recorded: Any, picture: str = "", page: str = "") -> Chat:
     """Read ``agent_info["chat_messages"]``: AgentLab's Discussion, a list of messages, or of plain texts.
 
     A chat with images or tool calls gives an empty Chat: its text alone is not what the teacher saw or said.
 
     Args:
         picture: name of the file that may be the first part of the first user turn.
+        page: the page of the step. Answers before the last turn that shows it are part of the prompt.
     """
     if isinstance(recorded, dict):
         recorded = recorded.get("messages") or getattr(recorded, "rows", None)
@@ -53,13 +54,22 @@ def read_chat(recorded: Any, picture: str = "") -> Chat:
         if message is None:
             return Chat()
         messages.append(message)
-    answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+    shows_page = _last_with("\n".join(page.strip().split("\n")[:3]), messages)
+    answers = [place for place, message in enumerate(messages) if place > shows_page and message["role"] == "assistant"]
     if not answers:
         return Chat(tuple(messages), has_picture=has_picture)
     ended = answers[-1] == len(messages) - 1
     refused = tuple(messages[place]["content"] for place in answers[:-1])
     answer = messages[-1]["content"] if ended else ""
     return Chat(tuple(messages[: answers[0]]), answer, len(answers) - 1, refused, has_picture)
+
+
+def _last_with(text: str, messages: Sequence[Message]) -> int:
+    """Place of the last user turn that holds a text, -1 if none does."""
+    return max(
+        (n for n, turn in enumerate(messages) if text and turn["role"] == "user" and text in turn["content"]),
+        default=-1,
+    )
 
 
 def _is_user(entry: Any) -> bool:

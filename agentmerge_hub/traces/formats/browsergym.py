@@ -186,7 +186,9 @@ def _with_screenshot(folder: Path, step: Step, marks: bool) -> Step:
 def _step(number: int, info: dict[str, Any], goal: str, picture: str = "") -> Step:
     obs, agent_info = as_dict(info.get("obs")), as_dict(info.get("agent_info"))
     stats = as_dict(info.get("stats")) | as_dict(agent_info.get("stats"))
-    chat = read_chat(agent_info.get("chat_messages"), picture)
+    chat = read_chat(
+        agent_info.get("chat_messages"), picture, as_text(obs.get("axtree_txt")) or as_text(obs.get("pruned_html"))
+    )
     recorded = as_text(info.get("action"))
     executed = read_action(recorded)
     thought = read_thought(agent_info.get("think"), recorded) or executed.thought or thought_of(chat.answer)
