@@ -31,18 +31,14 @@ def list_problems(recipe: Recipe) -> list[str]:
 
 def list_warnings(planned: Plan) -> list[str]:
     """A sentence for each agent config whose action space lacks calls that tasks of the benchmark need."""
-    warnings = {}
-    for episode in planned.episodes:
-        flags = episode.run.agent_args.flags
-        if episode.candidate.scripted or not isinstance(flags, dict) or episode.agent_name in warnings:
-            continue
-        if lacking := lacking_calls(planned.benchmark, flags["action_space"]):
-            warnings[episode.agent_name] = (
-                f"agent {episode.agent_name!r} cannot answer every task of {planned.recipe.benchmark}: its action space "
-                f"{flags['action_space']!r} lacks {_describe(lacking, planned)}; remove action_space from its flags, or set it "
-                f"to {default_action_space(planned.benchmark)!r}"
-            )
-    return list(warnings.values())
+    flags = {e.agent_name: e.run.agent_args.flags for e in planned.episodes if not e.candidate.scripted}
+    return [
+        f"agent {name!r} cannot answer every task of {planned.recipe.benchmark}: its action space {chosen['action_space']!r} "
+        f"lacks {_describe(lacking, planned)}; remove action_space from its flags, or set it to "
+        f"{default_action_space(planned.benchmark)!r}"
+        for name, chosen in flags.items()
+        if isinstance(chosen, dict) and (lacking := lacking_calls(planned.benchmark, chosen["action_space"]))
+    ]
 
 
 def _describe(lacking: list[str], planned: Plan) -> str:
