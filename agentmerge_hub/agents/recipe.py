@@ -6,18 +6,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from agentmerge_hub.errors import UserError, schema_problem
-from agentmerge_hub.fit import IMAGE_TOKENS
+from agentmerge_hub.fit import IMAGE_TOKENS, Window
 from agentmerge_hub.prompt import ADVANCED, BASIC, Flags
 
 
 def _seeds(value: Any) -> Any:
     """``0-24`` → 0, 1 … 24. Lists and ``default`` are unchanged."""
     if isinstance(value, str) and value != "default":
-        first, dash, last = value.partition("-")
-        return list(range(int(first), int(last) + 1)) if dash else [int(first)]
+        bounds = re.fullmatch(r"(\d+)(?:-(\d+))?", value)
+        seeds = list(range(int(bounds[1]), int(bounds[2] or bounds[1]) + 1)) if bounds else []
+        if not seeds:
+            raise ValueError(f"{value!r} is no range of seeds, such as 0-24")
+        return seeds
     return [value] if isinstance(value, int) else value
 
 
@@ -103,9 +106,9 @@ class Group(_Strict):
     browsergym_split: Literal["train", "valid", "test", ""] = Field(
         "", description="Only tasks of this BrowserGym split."
     )
-    seeds: Annotated[list[int] | Literal["default"], BeforeValidator(_seeds)] = Field(
-        "default", description="``0-24``, a list, or ``default`` for the benchmark's own."
-    )
+    seeds: Annotated[
+        Annotated[list[NonNegativeInt], Field(min_length=1)] | Literal["default"], BeforeValidator(_seeds)
+    ] = Field("default", description="``0-24``, a list, or ``default`` for the benchmark's own.")
 
 
 class Recipe(_Strict):
@@ -116,19 +119,19 @@ class Recipe(_Strict):
     candidates: list[Candidate] = Field(min_length=1, description="The models, or the scripted expert.")
     agents: list[AgentConfig] = Field(min_length=1, description="Agent configs; each candidate runs with each.")
     episodes: list[Group] = Field(min_length=1, description="Groups of tasks and seeds, for each candidate and agent.")
-    window: int = Field(8192, description="Context window: tokens of prompt and answer.")
-    answer: int = Field(1024, description="Most tokens of an answer.")
+    window: int = Field(8192, gt=0, description="Context window: tokens of prompt and answer.")
+    answer: int = Field(1024, gt=0, description="Most tokens of an answer.")
     image_tokens: int = Field(
         IMAGE_TOKENS,
         ge=0,
         description="Tokens of the window reserved for a screenshot, for agents with use_screenshot.",
     )
-    temperature: float = Field(0.0, description="Sampling temperature; 0 is greedy.")
+    temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 is greedy.")
     chat_template_kwargs: dict[str, Any] = Field(
         {}, description="Variables of the chat template, sent with each request, e.g. {enable_thinking: false}."
     )
-    max_retry: int = Field(4, description="Most retries after an answer that cannot be parsed.")
-    max_steps: int | None = Field(None, description="Most steps of an episode; the benchmark's by default.")
+    max_retry: int = Field(4, ge=0, description="Most retries after an answer that cannot be parsed.")
+    max_steps: int | None = Field(None, gt=0, description="Most steps of an episode; the benchmark's by default.")
     endpoint: str = Field(
         "", description="OpenAI-compatible base URL; if empty, model folders are served on this machine."
     )
@@ -170,6 +173,11 @@ class Recipe(_Strict):
     slow_mo: int | None = Field(
         None, ge=0, description="Milliseconds between two mouse or keyboard events; MiniWoB's default is 100."
     )
+
+    @model_validator(mode="after")
+    def _leaves_tokens_for_a_prompt(self) -> "Recipe":
+        Window(self.window, self.answer, self.image_tokens if any(a.uses_screenshot for a in self.agents) else 0)
+        return self
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

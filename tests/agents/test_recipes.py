@@ -119,6 +119,11 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
             "GenericAgent sends no chat_template_kwargs",
         ),
         ({"agents": [{"name": "a", "flags": {"preset": "basic"}}] * 2}, "agents: the name 'a' is used twice"),
+        ({"episodes": [{"split": "x", "seeds": "9-3"}]}, "'9-3' is no range of seeds, such as 0-24"),
+        ({"episodes": [{"split": "x", "seeds": []}]}, "at least 1 item"),
+        ({"max_retry": -1}, "max_retry: Input should be greater than or equal to 0"),
+        ({"max_steps": 0}, "max_steps: Input should be greater than 0"),
+        ({"window": 512}, "a window of 512 tokens leaves no prompt beside an answer of 1024"),
         ({"job": 2}, "job: Extra inputs are not permitted"),
     ],
 )

@@ -79,7 +79,10 @@ def test_the_model_sees_what_the_trace_keeps_and_the_dataset_holds(
 def test_a_text_model_is_not_shown_screenshots(write_recipe, model_folder: Path, tmp_path: Path) -> None:
     flags = {"preset": "basic", "use_screenshot": True}
     recipe = write_recipe(
-        candidates=[{"name": "tiny", "path": str(model_folder)}], agents=[{"name": "a", "flags": flags}], window=2048
+        candidates=[{"name": "tiny", "path": str(model_folder)}],
+        agents=[{"name": "a", "flags": flags}],
+        window=2048,
+        answer=64,
     )
     problems = preflight.list_problems(read(recipe))
     assert any(
