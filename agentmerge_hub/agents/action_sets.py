@@ -33,5 +33,11 @@ def lacking_calls(benchmark: Benchmark, action_space: str) -> list[str]:
     return [name for name in (*_CHAT, *_TABS, "goto", "go_back", "go_forward") if name in lacking]
 
 
-def _calls_of(benchmark: Benchmark) -> set[str]:
-    return set(benchmark.high_level_action_set_args.make_action_set().action_set)
+def _calls_of(benchmark: Benchmark) -> frozenset[str]:
+    return _calls_of_subsets(benchmark.high_level_action_set_args.subsets)
+
+
+@cache
+def _calls_of_subsets(subsets: tuple[str, ...]) -> frozenset[str]:
+    """BrowserGym parses the source of each call, which takes a second."""
+    return frozenset(HighLevelActionSet(subsets=subsets).action_set)

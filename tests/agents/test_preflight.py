@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from agentmerge_hub.agents import action_sets
 from agentmerge_hub.agents.action_sets import default_action_space
+from agentmerge_hub.agents.browser.agentlab_api import HighLevelActionSet
 from agentmerge_hub.agents.command import evaluate
 from agentmerge_hub.agents.plan import plan
 from agentmerge_hub.agents.preflight import list_problems, list_warnings
@@ -55,6 +57,22 @@ def test_a_dry_run_names_what_the_action_space_lacks(write_recipe, monkeypatch: 
     (warning,) = [line for line in output.splitlines() if line.startswith("warning: ")]
     assert "'adv' cannot answer every task of workarena_l2" in warning and "set it to 'workarena++'" in warning
     assert "lacks report_infeasible (29 of 152 tasks are infeasible), tab_focus (tabs)" in warning
+
+
+def test_an_action_set_is_built_once_however_many_episodes_there_are(write_recipe, monkeypatch) -> None:
+    built = []
+
+    def count(subsets: tuple[str, ...]) -> HighLevelActionSet:
+        built.append(subsets)
+        return HighLevelActionSet(subsets=subsets)
+
+    monkeypatch.setattr(action_sets, "HighLevelActionSet", count)
+    action_sets._calls_of_subsets.cache_clear()
+    agents = [{"name": name, "flags": {"preset": name, "action_space": "click_fill"}} for name in ("basic", "advanced")]
+    episodes = [{"split": "train", "tasks": ["click-test"], "seeds": "0-49"}]
+    planned = plan(read(write_recipe(candidates=[{"name": "m", "model": "m"}], agents=agents, episodes=episodes)))
+    assert list_warnings(planned) == [] and len(planned.episodes) == 100
+    assert len(built) == 1
 
 
 def test_a_benchmark_without_its_package_is_one_sentence(write_recipe) -> None:
