@@ -123,16 +123,33 @@ def is_plain(config: Mapping[str, Any]) -> bool:
     )
 
 
-def has_plain_weights(folder: Path, base: Mapping[str, Tensor]) -> bool:
+def has_plain_weights(folder: Path, config: Mapping[str, Any], base: Mapping[str, Tensor]) -> bool:
     """Whether W + s·B·A can be computed on the tensors of the base as they are stored.
 
-    Not where the adapter stores embeddings or copies of its base's layers; where a class of transformers has other names in
-    memory, which are the adapter's, than in files; and where the base stores matrices transposed (`_has_transposed`).
+    Not where the adapter stores embeddings or copies of its base's layers, or factors that its settings do not name; where a
+    class of transformers has other names in memory, which are the adapter's, than in files; and where the base stores matrices
+    transposed (`_has_transposed`).
     """
     stored = weights_of(folder)
     if not all(re.search(r"\.lora_[AB]\.weight$", name) for name in stored) or _has_transposed(base):
         return False
-    return all(f"{name.removeprefix(_PREFIX).rpartition('.lora_')[0]}.weight" in base for name in stored)
+    modules = {name.removeprefix(_PREFIX).rpartition(".lora_")[0] for name in stored}
+    return all(f"{module}.weight" in base and _is_target(module, config, folder) for module in modules)
+
+
+def _is_target(module: str, config: Mapping[str, Any], folder: Path) -> bool:
+    """Whether settings are known to name a module; PEFT ignores factors on others (its `check_target_module_exists`)."""
+    targets = config.get("target_modules")
+    if config.get("layers_to_transform") is not None or config.get("exclude_modules"):
+        return False
+    if isinstance(targets, str):
+        try:
+            return re.fullmatch(targets, module) is not None
+        except re.error as error:
+            raise UserError(
+                f"{folder / CONFIG}: target_modules {targets!r} is no regular expression: {error}"
+            ) from error
+    return isinstance(targets, list) and any(f".{module}".endswith(f".{target}") for target in targets)
 
 
 def _has_transposed(base: Mapping[str, Tensor]) -> bool:

@@ -181,7 +181,8 @@ def open_model(reference: str, scratch: Path | None, adapter_base: str | None = 
         tensors: Table = {name: tensor for name, tensor in tensors_of(folder).items() if not _is_buffer(tensor)}
         return ModelInput(reference, folder, folder, folder, False, tensors, config_of(folder))
     stored = tensors_of(base)
-    if is_plain(config_of_adapter(folder)) and has_plain_weights(folder, stored):
+    settings = config_of_adapter(folder)
+    if is_plain(settings) and has_plain_weights(folder, settings, stored):
         adapted = adapt(folder, stored, str(base))
         tensors = {name: tensor for name, tensor in adapted.items() if not _is_buffer(tensor)}
         return ModelInput(reference, folder, base, folder, True, tensors, config_of(base))

@@ -267,6 +267,8 @@ def configure(lora: Path, **values: object) -> None:
         ({"alora_invocation_tokens": [1]}, "has alora_invocation_tokens = .1., which is not known to merge exactly"),
         ({"setting_of_tomorrow": 1}, "has setting_of_tomorrow = 1, which is not known to merge exactly"),
         ({"init_lora_weights": "pissa_niter_4"}, "has init_lora_weights = pissa_niter_4"),
+        ({"target_modules": ["q_proj"]}, r"down_proj\.lora_A\.weight is in one of them only"),
+        ({"target_modules": "(q_proj"}, "target_modules '.q_proj' is no regular expression"),
         ({"r": 2}, "with rank 4, and its adapter_config.json says r = 2"),
         ({"r": 0}, "r is 0, and should be a number above 0"),
         ({"lora_alpha": float("nan")}, "lora_alpha is nan, and should be a number above 0"),
