@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agentmerge_hub.agents.studies import run_evaluate as evaluate
     from agentmerge_hub.analysis.report.writer import Options as ReportOptions
     from agentmerge_hub.analysis.report.writer import write as analyse
-    from agentmerge_hub.dataset.build import build
+    from agentmerge_hub.dataset.build import BuildResult, build
     from agentmerge_hub.dataset.parallel.workers import WorkerConfig as BuildConfig
     from agentmerge_hub.dataset.settings import Settings as BuildSettings
     from agentmerge_hub.errors import UserError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "BuildConfig": ("dataset.parallel.workers", "WorkerConfig"),
+    "BuildResult": ("dataset.build", "BuildResult"),
     "BuildSettings": ("dataset.settings", "Settings"),
     "MergeSettings": ("merging.merge_job", "MergeSettings"),
     "ReportOptions": ("analysis.report.writer", "Options"),
@@ -47,6 +48,7 @@ _EXPORTS = {
 
 __all__ = [
     "BuildConfig",
+    "BuildResult",
     "BuildSettings",
     "MergeSettings",
     "ReportOptions",
@@ -70,3 +72,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _EXPORTS[name]
     return getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -46,3 +46,21 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=500)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("state='made'") == 3
+
+
+def test_paths_are_strings_or_paths_and_mistakes_sentences(tmp_path: Path) -> None:
+    out, config = str(tmp_path / "out"), agentmerge_hub.BuildConfig(agentmerge_hub.BuildSettings(), "nothing")
+    for call in (
+        lambda place: agentmerge_hub.build([place], out, config),
+        lambda place: agentmerge_hub.collect(place, out),
+        lambda place: agentmerge_hub.evaluate(place, out),
+        lambda place: agentmerge_hub.merge(place, out),
+        lambda place: agentmerge_hub.sweep(place, out, [0.5]),
+        lambda place: agentmerge_hub.tune(place, "data", f"{out}.yml"),
+        agentmerge_hub.verify,
+        lambda place: agentmerge_hub.analyse([place], out),
+    ):
+        for place in ("no such place", Path("no such place")):
+            with pytest.raises(agentmerge_hub.UserError, match="no such place"):
+                call(place)
+    assert "merge" in dir(agentmerge_hub) and not Path(out).exists()

@@ -28,8 +28,9 @@ from agentmerge_hub.output_folder import check_not_input
 from agentmerge_hub.plural import counted
 
 
-def run_collect(recipe_path: Path, out: Path) -> dict[str, int]:
+def run_collect(recipe_path: str | Path, out: str | Path) -> dict[str, int]:
     """Run a recipe; the traces are written under `out` in AgentLab's layout. Returns counts by status."""
+    recipe_path, out = Path(recipe_path), Path(out)
     recipe, planned = _plan_and_check(recipe_path, out)
     with _study_folder(recipe_path, out, planned, "collect") as started:
         _run(planned, out, "collect")
@@ -40,8 +41,9 @@ def run_collect(recipe_path: Path, out: Path) -> dict[str, int]:
     return counts
 
 
-def run_evaluate(recipe_path: Path, out: Path) -> dict[str, int]:
+def run_evaluate(recipe_path: str | Path, out: str | Path) -> dict[str, int]:
     """Run a recipe and write results.parquet beside its traces. Returns counts by status."""
+    recipe_path, out = Path(recipe_path), Path(out)
     recipe, planned = _plan_and_check(recipe_path, out)
     with _study_folder(recipe_path, out, planned, "evaluate") as started:
         try:

@@ -54,17 +54,29 @@ class BuildResult:
 
 
 def build(
-    traces: Sequence[Path], out: Path, worker_config: WorkerConfig, *, workers: int = 1, ray: bool = False
+    traces: Sequence[str | Path],
+    out: str | Path,
+    worker_config: WorkerConfig,
+    *,
+    workers: int = 1,
+    ray: bool = False,
 ) -> BuildResult:
     """Build the dataset folder `out`.
+
+    Args:
+        traces: folders with traces of any supported format, or built datasets.
+        out: the folder of the dataset.
+        worker_config: the settings and the student's tokenizer.
+        workers: number of processes.
+        ray: whether they run on a Ray cluster.
 
     Raises:
         UserError: if there are no traces, no successes, no tokenizer, a setting names an unknown task or agent, nothing fits the window, or the output holds a secret.
     """
-    started = time.time()
-    output_folder.check_not_input(out, traces)
+    folders, out, started = [Path(folder) for folder in traces], Path(out), time.time()
+    output_folder.check_not_input(out, folders)
     output_folder.check_replaceable(out, STAGE)
-    found = reload.find_inputs(traces)
+    found = reload.find_inputs(folders)
     settings = worker_config.settings
     cache = PartCache(cache_folder(), _fingerprint(settings, worker_config.load_tokenizer()))
     episodes = {episode_key(episode, screenshots=settings.has_screenshots): episode for episode in found}
@@ -81,18 +93,18 @@ def build(
     known = cache.entries()
     entries = [known[key] for key in episodes]
     check_names(settings, {entry.status.task for entry in entries}, {entry.status.agent for entry in entries})
-    with output_folder.new_folder(out, STAGE, traces) as folder:
+    with output_folder.new_folder(out, STAGE, folders) as folder:
         assembled = assemble(entries, folder, settings)
         counts = assembled.counts | _reading_counts(entries)
         if not counts["samples"]:
-            raise UserError(_nothing_left_message(counts, traces))
+            raise UserError(_nothing_left_message(counts, folders))
         scanner = LineScanner(Allowlist(settings.allow))
         measure_and_scan(assembled.written, scanner)
         config = _published_config(worker_config, scanner)
         title = redact_text(out.resolve().name, scanner.allowlist)
         write_card(folder, title, assembled.written, counts, config)
         scan_other_files(folder, scanner)
-        path = manifest.write(folder, STAGE, inputs=_inputs(traces), config=config, counts=counts, started=started)
+        path = manifest.write(folder, STAGE, inputs=_inputs(folders), config=config, counts=counts, started=started)
         write_text(path, redact_text(path.read_text(encoding="utf-8"), scanner.allowlist))
     return BuildResult(assembled.written, counts, len(new))
 

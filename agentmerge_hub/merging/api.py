@@ -16,7 +16,7 @@ from agentmerge_hub.merging.sweep import GridPoint, SweepResult
 from agentmerge_hub.merging.sweep_scores import Scoring
 
 
-def read_spec(path: Path, values: Mapping[str, str] | None = None) -> Spec:
+def read_spec(path: str | Path, values: Mapping[str, str] | None = None) -> Spec:
     """A mergekit YAML file with its named values replaced; a random method without a seed gets one.
 
     Args:
@@ -26,18 +26,18 @@ def read_spec(path: Path, values: Mapping[str, str] | None = None) -> Spec:
     Raises:
         UserError: if it is not a spec, or has no such name.
     """
-    return specs.with_seed(specs.with_values(specs.read(path), dict(values or {}), str(path)), str(path))
+    return specs.with_seed(specs.with_values(specs.read(Path(path)), dict(values or {}), str(path)), str(path))
 
 
 def merge(
-    spec: Path, out: Path, values: Mapping[str, str] | None = None, settings: MergeSettings | None = None
+    spec: str | Path, out: str | Path, values: Mapping[str, str] | None = None, settings: MergeSettings | None = None
 ) -> MergeResult:
     """Merge models as a spec says, checked before and after.
 
     Args:
         spec: mergekit YAML, e.g. ``recipes/merge/agentmerge.yml``.
         out: the merged model's folder.
-        values: as in `read_spec`.
+        values: name → value for names in the spec's comments, e.g. ``{"lambda": "0.4", "agent": "runs/mine"}``.
         settings: how the merge is run; none of it changes weights.
 
     Raises:
@@ -47,8 +47,8 @@ def merge(
 
 
 def estimate_merge(
-    spec: Path,
-    out: Path,
+    spec: str | Path,
+    out: str | Path,
     values: Mapping[str, str] | None = None,
     settings: MergeSettings | None = None,
     disk_speed: float = DISK_SPEED,
@@ -65,8 +65,8 @@ def estimate_merge(
 
 
 def sweep(
-    spec: Path,
-    out: Path,
+    spec: str | Path,
+    out: str | Path,
     lambdas: Sequence[float] = (),
     checkpoints: Sequence[str] = (),
     values: Mapping[str, str] | None = None,
@@ -83,7 +83,7 @@ def sweep(
         out: the folder of the merges' folders.
         lambdas: values of λ.
         checkpoints: folders, or patterns of folders, that replace the agent.
-        values: as in `read_spec`.
+        values: name → value for names in the spec's comments, e.g. ``{"lambda": "0.4", "agent": "runs/mine"}``.
         settings: as for `merge`.
         at_once: merges of one pass over the inputs; they appear, and are scored, before the next pass. Default: all that the
             disk can take; the others follow where scoring deletes some.
@@ -107,8 +107,8 @@ def sweep(
 
 
 def estimate_sweep(
-    spec: Path,
-    out: Path,
+    spec: str | Path,
+    out: str | Path,
     lambdas: Sequence[float] = (),
     checkpoints: Sequence[str] = (),
     values: Mapping[str, str] | None = None,
@@ -132,12 +132,16 @@ def estimate_sweep(
     return found
 
 
-def _job(spec: Path, out: Path, values: Mapping[str, str] | None) -> MergeJob:
+def _job(spec: str | Path, out: str | Path, values: Mapping[str, str] | None) -> MergeJob:
     return MergeJob(read_spec(spec, values), Path(out), str(spec))
 
 
 def _grid(
-    spec: Path, out: Path, lambdas: Sequence[float], checkpoints: Sequence[str], values: Mapping[str, str] | None
+    spec: str | Path,
+    out: str | Path,
+    lambdas: Sequence[float],
+    checkpoints: Sequence[str],
+    values: Mapping[str, str] | None,
 ) -> list[GridPoint]:
     if not lambdas and not checkpoints:
         raise UserError("nothing to sweep over: give values of lambda (--lambda), checkpoints (--checkpoints), or both")

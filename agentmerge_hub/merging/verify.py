@@ -44,7 +44,7 @@ class Verdict:
 
 
 def verify(
-    folder: Path,
+    folder: str | Path,
     values: Mapping[str, str] | None = None,
     *,
     reply: bool = True,
@@ -63,6 +63,7 @@ def verify(
     Raises:
         UserError: if anything is wrong: every finding in one sentence each.
     """
+    folder = Path(folder)
     _stop_at(folder, file_comparison.special_files(folder))
     written, spec = _specs_of(folder, values or {})
     with os_errors_as_sentences(folder), scratch_folder("adapters") as scratch:

@@ -69,9 +69,9 @@ class _Rows:
 
 
 def tune(
-    spec: Path,
+    spec: str | Path,
     data: str,
-    out: Path,
+    out: str | Path,
     values: Mapping[str, str] | None = None,
     settings: TuneSettings | None = None,
     report: Callable[[str], None] = lambda sentence: None,
@@ -82,7 +82,7 @@ def tune(
         spec: mergekit YAML with a value marked ``# lambda``, e.g. ``recipes/merge/agentmerge.yml``.
         data: folder or Hub id of a dataset with a validation split.
         out: the new spec, plain mergekit YAML; ``NAME.manifest.json`` is written beside it.
-        values: as in `merging.api.read_spec`.
+        values: name → value for names in the spec's comments, e.g. ``{"agent": "runs/mine"}``.
         settings: how λ is learned.
         report: receives sentences on rows and memory before the work starts.
 

@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,17 +75,18 @@ class Written:
     answer: str
 
 
-def write(folders: list[Path], out: Path, options: Options | None = None) -> Written:
+def write(evaluations: Sequence[str | Path], out: str | Path, options: Options | None = None) -> Written:
     """Write the report on results.
 
     Args:
-        folders: outputs of `evaluate`.
+        evaluations: folders that `evaluate` wrote.
         out: the folder of the report.
         options: what the report compares and shows.
 
     Raises:
         UserError: if an input cannot be read or `out` is taken.
     """
+    folders, out = [Path(folder) for folder in evaluations], Path(out)
     options = options or Options()
     started = time.time()
     inputs = options.inputs(folders)

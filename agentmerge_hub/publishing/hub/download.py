@@ -49,7 +49,7 @@ def download(
     repo_id: str,
     kind: str | None = None,
     revision: str | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     allow_withdrawn: bool = False,
 ) -> Downloaded:
     """Fetch a release and check it.
@@ -66,7 +66,7 @@ def download(
             a broken connection, files that differ from the manifest, or files beside those of the manifest that a loader may
             read. `out` is then not written.
     """
-    api = HfApi()
+    api, out = HfApi(), Path(out) if out is not None else None
     repository = Repository(kind or find_kind(check_id(repo_id)), check_id(repo_id))
     if revision is not None and not revision.strip():
         raise UserError("--revision is empty: name a tag, a branch or a commit, or leave it out.")
