@@ -1,26 +1,59 @@
 """The exception that a user sees as one sentence, and the sentences for missing packages and operating system errors."""
 
 import contextlib
+import difflib
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
 
 
 class UserError(Exception):
     """A mistake the user can mend: one sentence naming what is wrong, where, and what to do."""
 
 
-def schema_problem(error: "ValidationError", whole: str) -> str:
-    """Place and message of pydantic's first error; `whole` is the place of one that concerns everything."""
+def schema_problem(error: "ValidationError", whole: str, model: "type[BaseModel] | None" = None) -> str:
+    """Place and message of pydantic's first error.
+
+    Args:
+        whole: the place of an error that concerns everything.
+        model: the class that was validated; its keys are suggested in place of an unknown one.
+    """
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or whole}: {first['msg'].removeprefix('Value error, ')}"
+    place = ".".join(map(str, first["loc"])) or whole
+    if first["type"] == "missing":
+        return f"{place}: this key is missing"
+    if first["type"] == "extra_forbidden":
+        known = _keys(model, first["loc"][:-1]) if model else []
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, 1)
+        return f"{place}: there is no such key" + (
+            f": did you mean {near[0]}?" if near else f": use one of {', '.join(known)}" if known else ""
+        )
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _keys(model: "type[BaseModel]", place: Sequence[int | str]) -> list[str]:
+    """The keys of the model that a place (``agents``, 0, ``flags``) inside another one leads to; empty if there is none."""
+    for part in place:
+        if part in model.model_fields:
+            inner = _model_in(model.model_fields[str(part)].annotation)
+            if inner is None:
+                return []
+            model = inner
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> "type[BaseModel] | None":
+    """The pydantic model in an annotation such as ``list[Model] | None``."""
+    if hasattr(annotation, "model_fields"):
+        return cast("type[BaseModel]", annotation)
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
 def require(extra: str, *packages: str) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,9 @@ def plan(recipe: Recipe, *, hashed: bool = True) -> Plan:
     """
     benchmark = _benchmark(recipe.benchmark)
     pairs = [(group, env_args) for group in recipe.episodes for env_args in _env_args(benchmark, group, recipe)]
+    given = Counter((env_args.task_name, env_args.task_seed) for group, env_args in pairs if group.seeds != "default")
+    if repeated := [key for key, number in given.items() if number > 1]:
+        raise UserError(f"the episodes name task {repeated[0][0]} with seed {repeated[0][1]} twice: remove one")
     benchmark.env_args_list = [env_args for _, env_args in pairs]
     unsolvable = tasks_without_solver({env_args.task_name for _, env_args in pairs})
     if unsolvable and any(candidate.scripted for candidate in recipe.candidates):

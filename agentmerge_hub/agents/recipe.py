@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from agentmerge_hub import strict_yaml
 from agentmerge_hub.errors import UserError, schema_problem
 from agentmerge_hub.fit import IMAGE_TOKENS, Window
 from agentmerge_hub.prompt import ADVANCED, BASIC, Flags
@@ -15,13 +16,42 @@ from agentmerge_hub.prompt import ADVANCED, BASIC, Flags
 
 def _seeds(value: Any) -> Any:
     """``0-24`` → 0, 1 … 24. Lists and ``default`` are unchanged."""
-    if isinstance(value, str) and value != "default":
-        bounds = re.fullmatch(r"(\d+)(?:-(\d+))?", value)
-        seeds = list(range(int(bounds[1]), int(bounds[2] or bounds[1]) + 1)) if bounds else []
-        if not seeds:
-            raise ValueError(f"{value!r} is no range of seeds, such as 0-24")
-        return seeds
-    return [value] if isinstance(value, int) else value
+    if value == "default":
+        return value
+    seeds = [value] if isinstance(value, int) else value
+    if isinstance(value, str) and (bounds := re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", value)):
+        first, last = int(bounds[1]), int(bounds[2] or bounds[1])
+        if first > last:
+            raise ValueError(f"{value}: the first seed is larger than the last: write {last}-{first}")
+        if last - first >= _MOST_SEEDS:
+            raise ValueError(f"{value} are more than {_MOST_SEEDS:,} seeds")
+        seeds = list(range(first, last + 1))
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise ValueError(
+            f"{value!r} is no range of seeds, such as 0-24, no list of whole numbers from 0, and not default"
+        )
+    if repeated := [seed for seed, number in Counter(seeds).items() if number > 1]:
+        raise ValueError(f"seed {repeated[0]} is given twice, remove one")
+    return seeds
+
+
+_MOST_SEEDS = 1_000_000
+
+
+def _name(value: str) -> str:
+    """A name that a table can show and a folder's name can include."""
+    if not value.strip() or len(value) > 100 or not value.isprintable():
+        raise ValueError("a name has 1 to 100 characters on one line")
+    return value
+
+
+def _folder_name(value: str) -> str:
+    if "/" in value or "\\" in value:
+        raise ValueError(f"{value!r} has a slash, and a folder is named after the study: use a hyphen")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
 
 
 def _flags(value: Any) -> Any:
@@ -50,7 +80,7 @@ class Price(_Strict):
 class Candidate(_Strict):
     """What is evaluated or collects: the scripted expert, a model folder, or a model behind an endpoint."""
 
-    name: str = Field(description="Name in agent names and tables.")
+    name: Name = Field(description="Name in agent names and tables.")
     method: str = Field(
         "", description="How the model was made: instruct, instruct-fine-tuned, model-soup, agentmerge …"
     )
@@ -80,7 +110,7 @@ class Candidate(_Strict):
 class AgentConfig(_Strict):
     """How a candidate is prompted."""
 
-    name: str = Field(description="Name in agent names and tables.")
+    name: Name = Field(description="Name in agent names and tables.")
     flags: Annotated[Flags, BeforeValidator(_flags)] | None = Field(
         None, description="Prompt flags of this package's agents."
     )
@@ -106,15 +136,15 @@ class Group(_Strict):
     browsergym_split: Literal["train", "valid", "test", ""] = Field(
         "", description="Only tasks of this BrowserGym split."
     )
-    seeds: Annotated[
-        Annotated[list[NonNegativeInt], Field(min_length=1)] | Literal["default"], BeforeValidator(_seeds)
-    ] = Field("default", description="``0-24``, a list, or ``default`` for the benchmark's own.")
+    seeds: Annotated[list[int] | Literal["default"], BeforeValidator(_seeds)] = Field(
+        "default", description="``0-24``, a list, or ``default`` for the benchmark's own."
+    )
 
 
 class Recipe(_Strict):
     """A study."""
 
-    name: str = Field(description="Name of the study.")
+    name: Annotated[Name, AfterValidator(_folder_name)] = Field(description="Name of the study.")
     benchmark: str = Field("miniwob", description="A benchmark registered with BrowserGym, e.g. workarena_l1.")
     candidates: list[Candidate] = Field(min_length=1, description="The models, or the scripted expert.")
     agents: list[AgentConfig] = Field(min_length=1, description="Agent configs; each candidate runs with each.")
@@ -187,7 +217,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         UserError: if the file cannot be read or is not a YAML mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = strict_yaml.load(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise UserError(f"the recipe {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -196,7 +226,17 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is no recipe: it has no keys, such as candidates and agents")
+    if kind := next((kind for key, kind in _OTHER_FILES.items() if key in content), None):
+        raise UserError(f"{path} is no recipe of collect and evaluate but {kind}")
     return content
+
+
+_OTHER_FILES = {
+    "model_name_or_path": "one of training: run `accelerate launch` with recipes/sft.py or recipes/preference.py and it as --config",
+    "merge_method": "a merge spec: run `agentmerge merge`",
+    "grid": "a sweep of training runs: run `agentmerge recipes expand`",
+}
+"""A key that a recipe of a study does not have → the kind of file that has it, and the command that reads it."""
 
 
 def read(path: Path) -> Recipe:
@@ -209,7 +249,7 @@ def read(path: Path) -> Recipe:
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{path}: {schema_problem(error, 'the recipe')}") from None
+        raise UserError(f"{path}: {schema_problem(error, 'the recipe', Recipe)}") from None
     candidates = [match for one in recipe.candidates for match in _matching(one, path)]
     for what, names in (("candidates", [c.name for c in candidates]), ("agents", [a.name for a in recipe.agents])):
         if repeated := [name for name, number in Counter(names).items() if number > 1]:

@@ -108,7 +108,15 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
         ({"candidates": [{"name": "m"}]}, "needs exactly one of path, model, scripted"),
         ({"agents": [{"name": "a"}]}, "needs flags, or generic, and not both"),
         ({"agents": [{"name": "a", "flags": {"preset": "fancy"}}]}, "no preset 'fancy'"),
-        ({"agents": [{"name": "a", "flags": {"use_thinkin": True}}]}, "agents.0.flags.use_thinkin"),
+        (
+            {"agents": [{"name": "a", "flags": {"use_thinkin": True}}]},
+            "agents.0.flags.use_thinkin: there is no such key: did you mean use_thinking?",
+        ),
+        (
+            {"candidates": [{"name": "m", "modle": "m"}]},
+            "candidates.0.modle: there is no such key: did you mean model?",
+        ),
+        ({"episodes": [{"tasks": ["click-test"]}]}, "episodes.0.split: this key is missing"),
         ({"agents": [{"name": "a", "generic": "FLAGS_NONE"}]}, "no GenericAgent preset 'FLAGS_NONE'"),
         (
             {
@@ -119,12 +127,32 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
             "GenericAgent sends no chat_template_kwargs",
         ),
         ({"agents": [{"name": "a", "flags": {"preset": "basic"}}] * 2}, "agents: the name 'a' is used twice"),
-        ({"episodes": [{"split": "x", "seeds": "9-3"}]}, "'9-3' is no range of seeds, such as 0-24"),
-        ({"episodes": [{"split": "x", "seeds": []}]}, "at least 1 item"),
+        *(
+            ({"episodes": [{"split": "x", "tasks": ["click-test"], "seeds": seeds}]}, f"episodes.0.seeds: {says}")
+            for seeds, says in (
+                ("9-3", "9-3: the first seed is larger than the last: write 3-9"),
+                ("a-b", "'a-b' is no range of seeds, such as 0-24"),
+                ([], "[] is no range of seeds, such as 0-24, no list of whole numbers from 0, and not default"),
+                (-1, "-1 is no range of seeds"),
+                (True, "True is no range of seeds"),
+                ("0-", "'0-' is no range of seeds"),
+                ([1, "x"], "[1, 'x'] is no range of seeds"),
+                ([1, 1, 1], "seed 1 is given twice, remove one"),
+                ("0-99999999999", "0-99999999999 are more than 1,000,000 seeds"),
+            )
+        ),
+        (
+            {"episodes": [{"split": split, "tasks": ["click-test"], "seeds": "0-2"} for split in "xy"]},
+            "name task miniwob.click-test with seed 0 twice",
+        ),
+        ({"name": "a/../b"}, "name: 'a/../b' has a slash, and a folder is named after the study"),
+        ({"name": ""}, "name: a name has 1 to 100 characters"),
+        ({"candidates": [{"name": "m\n", "model": "m"}]}, "candidates.0.name: a name has 1 to 100 characters"),
         ({"max_retry": -1}, "max_retry: Input should be greater than or equal to 0"),
         ({"max_steps": 0}, "max_steps: Input should be greater than 0"),
         ({"window": 512}, "a window of 512 tokens leaves no prompt beside an answer of 1024"),
-        ({"job": 2}, "job: Extra inputs are not permitted"),
+        ({"jobz": 2}, "jobz: there is no such key: did you mean jobs?"),
+        ({"xyzzy": 2}, "xyzzy: there is no such key: use one of name, benchmark, candidates"),
     ],
 )
 def test_a_wrong_value_is_one_sentence(write_recipe, changes: dict, says: str) -> None:
@@ -139,6 +167,17 @@ def test_a_recipe_that_is_not_yaml_or_missing(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("a: [1")
     with pytest.raises(UserError, match="is not YAML"):
         read(tmp_path / "bad.yaml")
+    (tmp_path / "twice.yaml").write_text("name: a\nagents:\n- {<<: {name: b}, name: c}\n- {name: d, name: e}\n")
+    with pytest.raises(UserError, match="line 4: 'name' is given twice, remove one"):
+        read(tmp_path / "twice.yaml")
+    for other, kind in (
+        ("sft/tiny/base-all", "one of training: run `accelerate launch` with recipes/sft.py"),
+        ("merge/ties", "a merge spec: run `agentmerge merge`"),
+        ("sft/tiny/sweep", "a sweep of training runs: run `agentmerge recipes expand`"),
+    ):
+        found = next((data_folder("recipes")).glob(f"{other}.y*ml"))
+        with pytest.raises(UserError, match=f"is no recipe of collect and evaluate but {kind}"):
+            read(found)
 
 
 def test_a_path_with_wildcards_is_a_candidate_for_each_model_folder(tmp_path: Path) -> None:

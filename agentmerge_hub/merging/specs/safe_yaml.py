@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.strict_yaml import check_keys
 
 _MOST_NODES = 20_000
 """Values that a file may have when every alias is written out; the largest recipes have some hundred."""
@@ -42,15 +43,7 @@ def _expanded_size(node: yaml.Node, where: str, known: dict[int, int], parents: 
     children: list[yaml.Node] = []
     if isinstance(node, yaml.MappingNode):
         children = [child for pair in node.value for child in pair]
-        keys: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise UserError(
-                    f"{where}, line {key.start_mark.line + 1}: a key is a list or mapping, and should be a text"
-                )
-            if key.value in keys:
-                raise UserError(f"{where}, line {key.start_mark.line + 1}: {key.value!r} is given twice, remove one")
-            keys.add(key.value)
+        check_keys(node, where)
     elif isinstance(node, yaml.SequenceNode):
         children = list(node.value)
     elif node.tag.endswith(":int") and len(node.value) > _LONGEST_NUMBER:
