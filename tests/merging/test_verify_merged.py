@@ -254,7 +254,10 @@ def test_notes_beside_inputs_and_a_finished_card_change_nothing(merged: Path) ->
     (merged / manifest.NAME).unlink()
     renamed = (merged / specs.SPEC_FILE).read_text().replace("# agentmerge:", "# ties:", 1)
     (merged / specs.SPEC_FILE).write_text(renamed)
-    assert verify(merged, {}, reply=False).unchecked == (*files, "mergekit_config.yml: the name ties")
+    content = json.loads((merged / "config.json").read_text())
+    (merged / "config.json").write_text(json.dumps({key: content[key] for key in content.keys() - {"hidden_act"}}))
+    defaults = "config.json: hidden_act (left to the defaults of transformers)"
+    assert verify(merged, {}, reply=False).unchecked == (*files, defaults, "mergekit_config.yml: the name ties")
 
 
 def test_further_templates_are_merged_and_compared(here: Path) -> None:
@@ -280,6 +283,7 @@ def test_what_the_manifest_claims_is_compared(merged: Path) -> None:
         ("config", {"learning_rate": 1e-6, "samples_seen": 9}, "says learning_rate = 1e-06, which neither"),
         ("config", {"mergekit": "9.9"}, "says mergekit 9.9 in `config` and"),
         ("counts", {"parameters": 7}, "says 7 parameters"),
+        ("counts", {"parameters": float(content["counts"]["parameters"])}, r"says \d+\.0 parameters"),
         ("counts", {"score": 1.0}, "`counts` of its manifest has score, which no merge writes"),
         ("inputs", {"other": agent}, "names the input other"),
         ("inputs", {"agent": agent | {"name": "Llama-405B"}}, "names the agent model Llama-405B, and"),
@@ -298,9 +302,13 @@ def test_what_the_manifest_claims_is_compared(merged: Path) -> None:
     for changed, said in (
         (content | {"score": 1}, "its manifest has score"),
         (content | {"stage": "sft"}, "says stage sft"),
+        (
+            content | {"counts": {key: content["counts"][key] for key in ("tensors", "parameters")}},
+            "has no reply in `counts`",
+        ),
         (content | {"run": {"finished": "", "seconds": float("inf")}}, "run.seconds = inf, which is no duration"),
         (content | {"inputs": {role: content["inputs"][role] for role in ("base", "instruct")}}, "not name the agent"),
-        (content | {"versions": []}, "its manifest has no `versions`"),
+        (content | {"versions": []}, "`versions` is not an object"),
         (content | {"outputs": {}}, r"its manifest does not list config\.json"),
         (content | {"agentmerge_hub": ["1"]}, "says agentmerge_hub = 1, which is no text"),
     ):

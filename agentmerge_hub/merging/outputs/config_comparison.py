@@ -74,6 +74,19 @@ def foreign_names(folder: Path, inputs: MergeInputs) -> list[str]:
     return claims
 
 
+def left_out(folder: Path, inputs: MergeInputs) -> list[str]:
+    """The keys that config.json leaves to transformers' defaults and programs that make this merge write, as one claim."""
+    found = dict(_flat(config_of(folder)))
+    ignored = {*NAMES, *(_DTYPES if any(key in found for key in _DTYPES) else ())}
+
+    def missing(written: Mapping[str, Any]) -> list[str]:
+        absent = ((key, value) for key, value in _flat(written) if key not in found and value is not None)
+        return sorted(key for key, _ in absent if key.rpartition(".")[2] not in ignored)
+
+    fewest = min(map(missing, (config_of_merge(inputs, _dtype(folder)), _by_mergekit(inputs))), key=len)
+    return [f"config.json: {', '.join(fewest)} (left to the defaults of transformers)"] if fewest else []
+
+
 def _names(path: Path) -> dict[str, Any]:
     return {key: value for key, value in _flat(read_json(path)) if key.rpartition(".")[2] in NAMES}
 

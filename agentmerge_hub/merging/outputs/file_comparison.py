@@ -23,6 +23,7 @@ from agentmerge_hub.merging.outputs.config_comparison import (
     config_findings,
     foreign_names,
     generation_findings,
+    left_out,
 )
 from agentmerge_hub.merging.outputs.model_files import PROCESSOR_FILES
 from agentmerge_hub.merging.specs.spec import SPEC_FILE
@@ -77,7 +78,7 @@ def unchecked_files(folder: Path, inputs: MergeInputs) -> list[str]:
     index = read_json(folder / INDEX).get("metadata") if (folder / INDEX).is_file() else None
     claimed = index.get("mergekit_version") if isinstance(index, dict) else None
     claims = [f"{INDEX}: mergekit_version {plain(claimed)}"] if claimed not in (None, version("mergekit")) else []
-    return [*map(plain, dict.fromkeys(names)), *foreign_names(folder, inputs), *claims]
+    return [*map(plain, dict.fromkeys(names)), *foreign_names(folder, inputs), *left_out(folder, inputs), *claims]
 
 
 def compared_files(folder: Path, inputs: MergeInputs) -> set[str]:

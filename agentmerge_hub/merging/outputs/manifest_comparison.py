@@ -60,6 +60,8 @@ def compare(folder: Path, written: Spec, spec: Spec, inputs: MergeInputs) -> Man
         ("`counts` of its manifest", content["counts"], {*counts, "reply"}),
     ):
         report.wrong += [f"{where} has {key}, which no merge writes" for key in sorted(found.keys() - known)]
+    if "reply" not in content["counts"]:
+        report.wrong.append("its manifest has no reply in `counts`, not even null")
     report.wrong += _wrong_types(content, versions)
     _compare_inputs(content["inputs"], written, spec, inputs, report)
     _compare_config(content["config"], spec, inputs, report)
