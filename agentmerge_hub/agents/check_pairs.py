@@ -11,13 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from agentmerge_hub.actions import PRIMITIVES
 from agentmerge_hub.agents.browser import browsergym_patches
 from agentmerge_hub.agents.browser.agentlab_api import EnvArgs, HighLevelActionSet, functions
 from agentmerge_hub.agents.observations import flatten
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.parquet_reading import read_table
 from agentmerge_hub.prompt import Flags
 
 SOLVES = "solves the task"
@@ -71,7 +70,7 @@ def check_pairs(dataset: Path, sample: int, seed: int = 0) -> list[CheckedPair]:
 
 def _rows(dataset: Path, config: str, columns: list[str]) -> list[dict[str, Any]]:
     files = sorted((dataset / "data" / config).glob("*.parquet"))
-    return [row for path in files for row in pq.read_table(path, columns=columns).to_pylist()]
+    return [row for path in files for row in read_table(path, columns=columns).to_pylist()]
 
 
 def _replay(pair: dict[str, Any], steps: dict[tuple[str, int], dict[str, Any]]) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from agentmerge_hub import parquet_reading
 from agentmerge_hub.errors import UserError
 
 
@@ -20,10 +20,7 @@ def read_table(path: Path, needed: Sequence[str], otherwise: str) -> pa.Table:
     Raises:
         UserError: if it is not Parquet, or a column is absent.
     """
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is not readable Parquet: {str(error).splitlines()[0]}") from error
+    table = parquet_reading.read_table(path)
     if absent := [name for name in needed if name not in table.column_names]:
         raise UserError(f"{path} has no column {absent[0]!r}: {otherwise}")
     return table

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from agentmerge_hub.dataset.rows.image_columns import COLUMN
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.parquet_reading import read_schema, readable
 from agentmerge_hub.plural import counted
 from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.traces.files import Refused
@@ -31,11 +32,13 @@ def print_samples(
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
-    rows = _rows(folder, config, split)
-    if episode is None and row is None:
-        console.print(_contents(rows))
-        return
-    for sample in sorted(_chosen(rows, episode, row), key=lambda sample: (sample["step"], not sample["cot"])):
+    with readable(folder / "data" / config):
+        rows = _rows(folder, config, split)
+        if episode is None and row is None:
+            console.print(_contents(rows))
+            return
+        chosen = _chosen(rows, episode, row)
+    for sample in sorted(chosen, key=lambda sample: (sample["step"], not sample["cot"])):
         console.print(_sample(sample, whole))
 
 
@@ -47,10 +50,11 @@ def save_screenshots(
     Raises:
         UserError: if the rows have none, `out` exists, or the folder, the config, the row or the episode does not exist.
     """
-    rows = _rows(folder, config, split)
+    with readable(folder / "data" / config):
+        rows = _rows(folder, config, split)
     if COLUMN not in rows.schema.names:
         raise UserError(f"{folder} has no screenshots: `agentmerge build --screenshots shown` writes them")
-    with os_errors_as_sentences():
+    with os_errors_as_sentences(), readable(folder / "data" / config):
         if out.exists():
             raise UserError(f"--save-images {out}: it exists: name a new folder")
         out.mkdir(parents=True)
@@ -79,6 +83,8 @@ def _rows(folder: Path, config: str, split: str | None) -> ds.Dataset:
     if not files:
         splits = sorted({path.name.split("-")[0] for path in data.glob("*.parquet")})
         raise UserError(f"--split {split}: {data} has {', '.join(splits) or 'no file'}")
+    for path in files:
+        read_schema(path)
     return ds.dataset(files, format="parquet")
 
 

@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from agentmerge_hub.parquet_reading import read_row_group, row_groups
 from agentmerge_hub.records import Episode, Message, Observation, Step
 from agentmerge_hub.traces.episode import read_episode
 from agentmerge_hub.traces.files import Refused
@@ -67,9 +67,8 @@ def _printable(name: str) -> str:
 
 def _episodes_of(root: Path, label: str) -> Iterable[StoredEpisode]:
     for path in sorted((root / "data" / "episodes").glob("*.parquet")):
-        file = pq.ParquetFile(path)
-        for group in range(file.num_row_groups):
-            ids = file.read_row_group(group, columns=["episode_id"])["episode_id"].to_pylist()
+        for group, table in enumerate(row_groups(path, ["episode_id"])):
+            ids = table["episode_id"].to_pylist()
             start = 0
             for episode, rows in groupby(ids):
                 n = len(list(rows))
@@ -145,4 +144,4 @@ def _step(row: dict) -> Step:
 
 @lru_cache(maxsize=2)
 def _group(path: Path, group: int) -> pa.Table:
-    return pq.ParquetFile(path).read_row_group(group)
+    return read_row_group(path, group)

@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.dataset.redaction.files import scan_file, scan_table
 from agentmerge_hub.dataset.redaction.finding import FileFinding
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.parquet_reading import row_groups
 
 
 def measure_and_scan(written: list[WrittenSplit], scanner: LineScanner) -> None:
@@ -25,9 +24,7 @@ def measure_and_scan(written: list[WrittenSplit], scanner: LineScanner) -> None:
 def _measure(split: WrittenSplit, scanner: LineScanner) -> Iterator[FileFinding]:
     split.num_bytes = 0
     for path in split.files:
-        file = pq.ParquetFile(path)
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group)
+        for table in row_groups(path):
             split.num_bytes += table.nbytes
             yield from scan_table(table, f"data/{split.config}/{path.name}", scanner)
 

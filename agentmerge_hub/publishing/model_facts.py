@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from agentmerge_hub.agents.weights import served_hash, weights_hash
 from agentmerge_hub.content_hash import file_hash
 from agentmerge_hub.merging.inputs import adapter
+from agentmerge_hub.parquet_reading import read_schema
 from agentmerge_hub.publishing.cards.model_card import GgufFile, Loading
 from agentmerge_hub.publishing.gguf.header import read_header
 from agentmerge_hub.publishing.publish_checks.dataset_folder import splits_of
@@ -86,7 +85,7 @@ def evaluated_as(folder: Path, files: Mapping[str, Content]) -> dict[str, str]:
 
 def has_screenshots(dataset: Path) -> bool:
     """Whether rows of a dataset have a screenshot."""
-    return any(IMAGE in pq.read_schema(shards[0]).types for shards in splits_of(dataset).values())
+    return any(IMAGE in read_schema(shards[0]).types for shards in splits_of(dataset).values())
 
 
 def _json(content: Content | None) -> dict[str, Any]:

@@ -5,12 +5,17 @@ A row that breaks the rule of `agentmerge_hub.chat_template` is refused here, be
 
 import errno
 from collections.abc import Sequence
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from datasets import Dataset, concatenate_datasets, get_dataset_config_names, load_dataset
+from datasets.exceptions import DatasetGenerationError
 from transformers import PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template import ChatTemplate
-from agentmerge_hub.errors import UserError
+from agentmerge_hub.errors import UserError, is_no_space
+from agentmerge_hub.parquet_reading import readable
 from agentmerge_hub.prompt import without_screenshot_note
 
 IGNORED = -100
@@ -37,14 +42,13 @@ def load_split(
     """
     try:
         rows = load_dataset(name, config, split=split)
-    except ValueError as error:
-        raise UserError(_not_found(name, config, split, error)) from error
-    except OSError as error:
-        if error.errno not in (None, errno.ENOENT):  # a full disk is no missing dataset
+    except (DatasetGenerationError, pa.ArrowException, OSError, ValueError) as error:
+        if is_no_space(error) or (isinstance(error, OSError) and error.errno not in (None, errno.ENOENT)):
             raise
-        raise UserError(
-            f"no dataset at {name!r}: no such folder, and no dataset that can be reached on the Hub"
-        ) from error
+        found = isinstance(error, DatasetGenerationError | pa.ArrowException)
+        if found or (isinstance(error, OSError) and Path(name).is_dir()):
+            raise UserError(_not_readable(name, config, error)) from error
+        raise UserError(_not_found(name, config, split, error)) from error
     missing = set(columns) - set(rows.column_names)
     if missing:
         raise UserError(f"{name} has no column {' or '.join(sorted(missing))}: rows must have {', '.join(columns)}")
@@ -64,7 +68,18 @@ def _without_note(row: dict[str, list[dict[str, str]]]) -> dict[str, list[dict[s
     return {"prompt": [turn | {"content": without_screenshot_note(turn["content"])} for turn in row["prompt"]]}
 
 
-def _not_found(name: str, config: str | None, split: str, error: ValueError) -> str:
+def _not_readable(name: str, config: str | None, error: Exception) -> str:
+    """Why the files of a dataset give no rows."""
+    for path in sorted(Path(name).rglob("*.parquet")):
+        with readable(path):
+            rows = pq.read_metadata(path).num_rows
+        if not rows:
+            return f"{path} has no rows: build the dataset again with traces that pass its rules"
+    reason = str(error.__cause__ or error).splitlines()[0]
+    return f"{name}, config {config}, is not readable ({reason}): restore its files, or write them again"
+
+
+def _not_found(name: str, config: str | None, split: str, error: Exception) -> str:
     try:
         configs = get_dataset_config_names(name)
     except (ValueError, OSError):

@@ -76,6 +76,20 @@ def test_rows_with_screenshots_are_trained_only_as_text_and_only_if_told_so(trac
     assert texts.column_names == table.column_names and texts["prompt"][:] == as_text
 
 
+def test_a_dataset_that_is_damaged_or_has_no_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "train-0.parquet"
+    pq.write_table(pa.table({"prompt": pa.array([], pa.string())}), path)
+    with pytest.raises(UserError, match=r"train-0\.parquet has no rows"):
+        rows.load_split(str(tmp_path), None, "train")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"train-0\.parquet is not readable Parquet"):
+        rows.load_split(str(tmp_path), None, "train")
+    path.unlink()
+    (tmp_path / "train.json").write_text("{")
+    with pytest.raises(UserError, match=r"config None, is not readable \("):
+        rows.load_split(str(tmp_path), None, "train")
+
+
 def test_several_processes_make_the_same_tokens_and_report_the_same_mistakes(tiny_model: Path, traces: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     split, template = load_dataset(str(traces), "all", split="train"), ChatTemplate(tokenizer)

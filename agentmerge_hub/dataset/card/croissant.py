@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from agentmerge_hub.dataset.card.figures import benchmarks_of, language_of
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.licenses.license_terms import ordered
 from agentmerge_hub.package_data import data_folder
+from agentmerge_hub.parquet_reading import read_schema, read_table
 from agentmerge_hub.records import IMAGE, SCHEMA_VERSION
 
 FILE = "croissant.json"
@@ -51,9 +51,9 @@ def croissant(name: str, written: Iterable[WrittenSplit]) -> str:
     files: dict[str, list[Path]] = {}
     for split in written:
         files.setdefault(split.config, []).extend(split.files)
-    configs = {config: pq.read_schema(paths[0]) for config, paths in files.items() if paths}
+    configs = {config: read_schema(paths[0]) for config, paths in files.items() if paths}
     terms = {
-        id for path in files["all"] for id in pq.read_table(path, columns=["license"])["license"].unique().to_pylist()
+        id for path in files["all"] for id in read_table(path, columns=["license"])["license"].unique().to_pylist()
     }
     described = {
         "@context": _CONTEXT,

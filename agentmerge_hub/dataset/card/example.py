@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from agentmerge_hub.parquet_reading import read_row_group, read_table, row_groups
 
 _MAX_LETTERS = 12_000
 """Longer rows are not shown in a card."""
@@ -46,7 +47,7 @@ def example(files: Mapping[tuple[str, str], Sequence[Path]]) -> list[Turn]:
     lengths = [
         (row["n_prompt_tokens"], row["sample_id"], path)
         for path in files.get(("cot", "train")) or files.get(("all", "train"), ())
-        for row in pq.read_table(path, columns=["n_prompt_tokens", "sample_id"]).to_pylist()
+        for row in read_table(path, columns=["n_prompt_tokens", "sample_id"]).to_pylist()
     ]
     for _, sample_id, path in sorted(lengths)[:_CANDIDATES]:
         turns = _turns(_row(path, sample_id))
@@ -57,11 +58,10 @@ def example(files: Mapping[tuple[str, str], Sequence[Path]]) -> list[Turn]:
 
 
 def _row(path: Path, sample_id: str) -> dict[str, Any]:
-    file = pq.ParquetFile(path)
-    for group in range(file.num_row_groups):
-        place = file.read_row_group(group, ["sample_id"])["sample_id"].index(pa.scalar(sample_id)).as_py()
+    for group, table in enumerate(row_groups(path, ["sample_id"])):
+        place = table["sample_id"].index(pa.scalar(sample_id)).as_py()
         if place >= 0:
-            return file.read_row_group(group, ["prompt", "completion"]).slice(place, 1).to_pylist()[0]
+            return read_row_group(path, group, ["prompt", "completion"]).slice(place, 1).to_pylist()[0]
     raise ValueError(f"{path} has no row {sample_id}")
 
 

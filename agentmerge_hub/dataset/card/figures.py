@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
+from agentmerge_hub.parquet_reading import read_table
 
 _COLUMNS = ["benchmark", "category", "task", "episode_id", "teacher", "license", "cot", "n_prompt_tokens", "n_completion_tokens", "axtree_lines_cut", "html_lines_cut"]  # fmt: skip
 
@@ -70,13 +70,13 @@ def figures(written: list[WrittenSplit], config: dict[str, Any]) -> dict[str, An
 def benchmarks_of(written: list[WrittenSplit]) -> list[str]:
     """The benchmarks whose rows are in the config `all`, in order."""
     tables = (
-        pq.read_table(path, columns=["benchmark"]) for split in written if split.config == "all" for path in split.files
+        read_table(path, columns=["benchmark"]) for split in written if split.config == "all" for path in split.files
     )
     return sorted({name for table in tables for name in table["benchmark"].unique().to_pylist() if name})
 
 
 def _read(split: WrittenSplit) -> pa.Table:
-    table = pa.concat_tables(pq.read_table(path, columns=_COLUMNS) for path in split.files)
+    table = pa.concat_tables(read_table(path, columns=_COLUMNS) for path in split.files)
     return table.append_column("split", pa.array([split.split] * table.num_rows))
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from agentmerge_hub.dataset.card.croissant import FILE as CROISSANT
@@ -22,6 +21,7 @@ from agentmerge_hub.licenses.license_terms import LICENSES, dataset_notices, ord
 from agentmerge_hub.licenses.license_terms import metadata as license_metadata
 from agentmerge_hub.manifest import write_text
 from agentmerge_hub.package_data import data_folder
+from agentmerge_hub.parquet_reading import read_schema
 from agentmerge_hub.records import IMAGE
 
 TEMPLATE = "card.md.jinja"
@@ -108,7 +108,7 @@ def _metadata(name: str, written: list[WrittenSplit], terms: list[str]) -> str:
     configs = []
     for config in dict.fromkeys(split.config for split in written):
         splits = [split for split in written if split.config == config]
-        schema: pa.Schema = pq.read_schema(splits[0].files[0])
+        schema: pa.Schema = read_schema(splits[0].files[0])
         infos[config] = DatasetInfo(
             features=Features.from_arrow_schema(schema),
             splits=[{"name": s.split, "num_bytes": s.num_bytes, "num_examples": s.num_examples} for s in splits],
@@ -122,7 +122,7 @@ def _metadata(name: str, written: list[WrittenSplit], terms: list[str]) -> str:
             }
             | ({"default": True} if config == "all" else {})
         )
-    has_images = any(IMAGE in pq.read_schema(split.files[0]).types for split in written)
+    has_images = any(IMAGE in read_schema(split.files[0]).types for split in written)
     license_fields: dict[str, Any] = license_metadata(terms) if ordered(terms) else {"license": "unknown"}
     card = DatasetCardData(
         pretty_name=name,

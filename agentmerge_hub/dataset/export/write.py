@@ -5,13 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.export import adp, atif, session_trace
 from agentmerge_hub.dataset.rows.image_columns import COLUMN
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.parquet_reading import read_schema, row_groups
 from agentmerge_hub.records import Episode
 
 STAGE = "export"
@@ -60,8 +59,8 @@ def export(dataset: Path, out: Path, format_name: str) -> tuple[int, int]:
 
 
 def _count_screenshots(dataset: Path) -> int:
-    files = [pq.ParquetFile(path) for path in sorted((dataset / "data" / "episodes").glob("*.parquet"))]
-    images = [file.read(columns=[f"{COLUMN}.path"])[COLUMN] for file in files if COLUMN in file.schema_arrow.names]
+    files = [path for path in (dataset / "data" / "episodes").glob("*.parquet") if COLUMN in read_schema(path).names]
+    images = [table[COLUMN] for path in files for table in row_groups(path, [f"{COLUMN}.path"])]
     return sum(len(column) - column.null_count for column in images)
 
 

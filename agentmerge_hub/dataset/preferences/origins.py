@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable
 
-import pyarrow.parquet as pq
-
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
+from agentmerge_hub.parquet_reading import read_table
 
 
 def origin_counts(written: Iterable[WrittenSplit], config: str, meanings: Iterable[str]) -> dict[str, dict[str, int]]:
@@ -13,7 +12,7 @@ def origin_counts(written: Iterable[WrittenSplit], config: str, meanings: Iterab
     counts: dict[str, dict[str, int]] = {}
     for split in (each for each in written if each.config == config):
         names = Counter(
-            name for path in split.files for name in pq.read_table(path, columns=["origin"])["origin"].to_pylist()
+            name for path in split.files for name in read_table(path, columns=["origin"])["origin"].to_pylist()
         )
         for origin in meanings:
             if names[origin]:

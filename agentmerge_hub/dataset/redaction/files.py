@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from agentmerge_hub.dataset.redaction.finding import FileFinding
 from agentmerge_hub.dataset.redaction.private_keys import HINT
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, find_secrets
+from agentmerge_hub.parquet_reading import row_groups
 
 
 def scan_file(path: Path, scanner: LineScanner | None = None) -> Iterator[FileFinding]:
@@ -21,9 +21,8 @@ def scan_file(path: Path, scanner: LineScanner | None = None) -> Iterator[FileFi
     """
     scanner = scanner or LineScanner()
     if path.suffix == ".parquet":
-        file = pq.ParquetFile(path)
-        for group in range(file.num_row_groups):
-            yield from scan_table(file.read_row_group(group), path.name, scanner)
+        for table in row_groups(path):
+            yield from scan_table(table, path.name, scanner)
     else:
         yield from _scan_texts([path.read_text(encoding="utf-8", errors="replace")], path.name, scanner)
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import constants
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.parquet_reading import read_table
 from agentmerge_hub.publishing.publish_checks.dataset_folder import Splits, dataset_name, splits_of
 from agentmerge_hub.publishing.publish_checks.files import check_files, check_folder
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text, document_texts, read_bytes
@@ -61,14 +61,14 @@ def _rows(splits: Splits, number: int) -> Iterator[dict[str, Any]]:
     of_task: dict[str, list[tuple[str, str, Path]]] = defaultdict(list)
     for (config, split), paths in splits.items():
         for path in paths if config == "all" else ():
-            for row in pq.read_table(path, columns=["task", "sample_id"]).to_pylist():
+            for row in read_table(path, columns=["task", "sample_id"]).to_pylist():
                 of_task[row["task"]].append((row["sample_id"], split, path))
     wanted: dict[tuple[Path, str], set[str]] = defaultdict(set)
     for samples in of_task.values():
         for sample_id, split, path in sorted(samples)[:number]:
             wanted[path, split].add(sample_id)
     for (path, split), ids in wanted.items():
-        table = pq.read_table(path, columns=_COLUMNS, filters=[("sample_id", "in", ids)])
+        table = read_table(path, columns=_COLUMNS, filters=[("sample_id", "in", ids)])
         yield from (row | {"split": split} for row in table.to_pylist())
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import DatasetCard
 from jinja2 import TemplateError
@@ -20,6 +19,7 @@ from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.dataset.selection.split import SPLITS
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
+from agentmerge_hub.parquet_reading import read_schema, read_table, row_groups
 from agentmerge_hub.publishing.hub.release_text import pinned_revision, without_release
 from agentmerge_hub.publishing.overlay import generated_part
 from agentmerge_hub.records import SCHEMA_VERSION
@@ -155,9 +155,7 @@ def _written(config: str, split: str, paths: list[Path]) -> WrittenSplit:
     """One split's rows and bytes in Arrow, row group by row group as `datasets` counts them."""
     written = WrittenSplit(config, split, files=paths)
     for path in paths:
-        file = pq.ParquetFile(path)
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group)
+        for table in row_groups(path):
             written.num_examples += table.num_rows
             written.num_bytes += table.nbytes
     return written
@@ -167,7 +165,7 @@ def _check_counts(folder: Path, content: Mapping[str, Any], splits: Splits) -> I
     """Compares the manifest's counts, which the card shows, with rows and ledger."""
     recorded = content["counts"]
     every = _columns(splits, "all", ["episode_id"])
-    dropped = Counter(pq.read_table(folder / "ledger.parquet", columns=["rule"])["rule"].to_pylist())
+    dropped = Counter(read_table(folder / "ledger.parquet", columns=["rule"])["rule"].to_pylist())
     actual = {
         "samples": every.num_rows,
         "episodes": len(every["episode_id"].unique()),
@@ -180,7 +178,7 @@ def _check_counts(folder: Path, content: Mapping[str, Any], splits: Splits) -> I
 
 def _columns(splits: Splits, config: str, columns: list[str]) -> pa.Table:
     paths = [path for (name, _), shards in splits.items() if name == config for path in shards]
-    return pa.concat_tables(pq.read_table(path, columns=columns) for path in paths)
+    return pa.concat_tables(read_table(path, columns=columns) for path in paths)
 
 
 def terms_of_rows(splits: Splits) -> dict[tuple[str, str], int]:
@@ -188,8 +186,8 @@ def terms_of_rows(splits: Splits) -> dict[tuple[str, str], int]:
     total: Counter[tuple[str, str]] = Counter()
     for paths in splits.values():
         for path in paths:
-            if {"teacher", "license"} <= set(pq.read_schema(path).names):
-                groups = pq.read_table(path, columns=["teacher", "license"]).group_by(["teacher", "license"])
+            if {"teacher", "license"} <= set(read_schema(path).names):
+                groups = read_table(path, columns=["teacher", "license"]).group_by(["teacher", "license"])
                 for row in groups.aggregate([([], "count_all")]).to_pylist():
                     total[row["teacher"] or "", row["license"] or ""] += row["count_all"]
     return dict(total)

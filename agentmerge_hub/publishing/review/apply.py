@@ -24,6 +24,7 @@ from agentmerge_hub.dataset.selection.balance import SampleKey, balance
 from agentmerge_hub.dataset.selection.drop_rules import STRUCK_IN_REVIEW
 from agentmerge_hub.dataset.verify_output import measure_and_scan, scan_other_files
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.parquet_reading import read_row_group, read_schema, read_table, row_groups
 from agentmerge_hub.publishing.publish_checks.dataset_folder import build_order, dataset_name, splits_of
 from agentmerge_hub.publishing.review.decisions import Decision, Decisions
 from agentmerge_hub.publishing.review.rows import iterate_rows
@@ -123,7 +124,7 @@ def _still_balanced(splits: Mapping[tuple[str, str], list[Path]], struck: Struck
         for (config, split), paths in splits.items()
         if config in ("cot", "no_cot")
         for path in paths
-        for row in pq.read_table(path, columns=names).to_pylist()
+        for row in read_table(path, columns=names).to_pylist()
         if (row["episode_id"], row["step"]) not in struck.reasons
     ]
     versions = Counter(step for *_, step in rows)
@@ -151,23 +152,20 @@ def _copy_split(
 
 def _copy_shard(path: Path, copy: Path, config: str, stays: Callable[[str, dict[str, Any]], bool]) -> bool:
     """Whether a row of the shard was left to copy."""
-    file = pq.ParquetFile(path)
+    schema = read_schema(path)
+    keys = [name for name in ("episode_id", "step", "sample_id", "task", "seed", "rejected") if name in schema.names]
     kept: list[list[int]] = []
-    for group in range(file.num_row_groups):
-        keys = [
-            name
-            for name in ("episode_id", "step", "sample_id", "task", "seed", "rejected")
-            if name in file.schema_arrow.names
-        ]
-        rows = file.read_row_group(group, columns=keys).to_pylist()
-        kept.append([number for number, row in enumerate(rows) if stays(config, row)])
-    if sum(map(len, kept)) == file.metadata.num_rows:
+    total = 0
+    for table in row_groups(path, keys):
+        total += table.num_rows
+        kept.append([number for number, row in enumerate(table.to_pylist()) if stays(config, row)])
+    if sum(map(len, kept)) == total:
         shutil.copyfile(path, copy)
     elif any(kept):
-        with open_writer(copy, file.schema_arrow) as writer:
+        with open_writer(copy, schema) as writer:
             for group, numbers in enumerate(kept):
                 if numbers:
-                    writer.write_table(file.read_row_group(group).take(numbers), row_group_size=len(numbers))
+                    writer.write_table(read_row_group(path, group).take(numbers), row_group_size=len(numbers))
     return any(kept)
 
 
@@ -190,7 +188,7 @@ def _write_dataset(
     measure_and_scan(written, scanner)
     counts = content["counts"] | {
         "samples": sum(split.num_examples for split in written if split.config == "all"),
-        "episodes": len({id for path in every for id in pq.read_table(path, columns=["episode_id"])[0].to_pylist()}),
+        "episodes": len({id for path in every for id in read_table(path, columns=["episode_id"])[0].to_pylist()}),
         "dropped": dict(sorted(Counter(ledger["rule"].to_pylist()).items())),
         "splits": _sizes(content["counts"]["splits"], written),
         REVIEW: review.for_manifest(),
@@ -206,7 +204,7 @@ def _sizes(before: Mapping[str, Mapping[str, int]], written: list[WrittenSplit])
 
 
 def _ledger(folder: Path, title: str, struck: Struck, scanner: LineScanner) -> pa.Table:
-    rows = pq.read_table(folder / "ledger.parquet").to_pylist()
+    rows = read_table(folder / "ledger.parquet").to_pylist()
     rows += [
         {
             "source": f"{title}/{episode}",

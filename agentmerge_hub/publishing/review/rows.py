@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+from agentmerge_hub.parquet_reading import read_row_group, row_groups
 
 REVIEWED_CONFIGS = ("all", "failures", "preferences")
 """Configs with rows of their own: `cot` and `no_cot` repeat rows of `all`, `unpaired` the answers of `preferences`."""
@@ -46,9 +46,8 @@ def iterate_rows(folder: Path) -> Iterator[tuple[ReviewRow, dict[str, Any]]]:
     """Every row to review with its values, one Parquet row group in memory at a time."""
     for config in REVIEWED_CONFIGS:
         for path in sorted((folder / "data" / config).glob("*.parquet")):
-            file = pq.ParquetFile(path)
-            for group in range(file.num_row_groups):
-                for index, row in enumerate(file.read_row_group(group).to_pylist()):
+            for group, table in enumerate(row_groups(path)):
+                for index, row in enumerate(table.to_pylist()):
                     place = RowPlace(path, group, index)
                     split = path.name.split("-")[0]
                     yield (
@@ -59,7 +58,7 @@ def iterate_rows(folder: Path) -> Iterator[tuple[ReviewRow, dict[str, Any]]]:
 
 def read_row(place: RowPlace) -> dict[str, Any]:
     """One row's values."""
-    return pq.ParquetFile(place.path).read_row_group(place.group).slice(place.index, 1).to_pylist()[0]
+    return read_row_group(place.path, place.group).slice(place.index, 1).to_pylist()[0]
 
 
 def texts_of(row: dict[str, Any]) -> Iterator[str]:

@@ -1,0 +1,30 @@
+"""A damaged Parquet file of a dataset is one sentence that names it, in every verb that reads a dataset."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from dataset_files import run
+
+from agentmerge_hub.errors import UserError
+
+
+@pytest.mark.parametrize("damage", ["no footer", "damaged pages"])
+def test_a_damaged_file_is_named(built: Path, tmp_path: Path, tokenizer_folder: Path, damage: str) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(built, folder)
+    for path in folder.glob("data/*/*.parquet"):
+        content = path.read_bytes()
+        half = len(content) // 2
+        path.write_bytes(content[:1000] if damage == "no footer" else b"PAR1" + b"\xff" * (half - 4) + content[half:])
+    for arguments in (
+        ("inspect", folder),
+        ("inspect", folder, "--row", "0"),
+        ("export", folder, "-o", tmp_path / "out", "--format", "atif"),
+        ("build", folder, "-o", tmp_path / "out", "--tokenizer", tokenizer_folder),
+        ("demo-page", folder, "-o", tmp_path / "out"),
+        ("review", folder, "--list"),
+    ):
+        with pytest.raises(UserError, match=r"\.parquet'? is not readable Parquet \(.*\): restore it"):
+            run(*arguments)
+        assert not (tmp_path / "out").exists()
