@@ -34,7 +34,7 @@ def collect(recipe: Path, out: Path | None, dry_run: bool) -> None:
     from agentmerge_hub.agents import studies
 
     if dry_run:
-        _print_dry_run(studies.dry_run(recipe, out))
+        _print_dry_run(studies.dry_run(recipe, out, "collect"))
         return
     out = _required(out)
     _stop_on_terminate()
@@ -53,7 +53,7 @@ def evaluate(recipe: Path, out: Path | None, dry_run: bool) -> None:
     from agentmerge_hub.agents import studies
 
     if dry_run:
-        _print_dry_run(studies.dry_run(recipe, out))
+        _print_dry_run(studies.dry_run(recipe, out, "evaluate"))
         return
     out = _required(out)
     _stop_on_terminate()

@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from agentmerge_hub.agents.action_sets import default_action_space, lacking_calls
 from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.cube import client
 from agentmerge_hub.agents.cube.installation import PACKAGES
-from agentmerge_hub.agents.plan import Plan
 from agentmerge_hub.agents.provenance import provenance_columns
 from agentmerge_hub.agents.recipe import Recipe
 from agentmerge_hub.agents.serving import endpoint, engines
@@ -27,27 +25,6 @@ WORKARENA_MISSING = (
 def list_problems(recipe: Recipe) -> list[str]:
     """A sentence for each problem; empty if the study can start."""
     return list(_problems(recipe))
-
-
-def list_warnings(planned: Plan) -> list[str]:
-    """A sentence for each agent config whose action space lacks calls that tasks of the benchmark need."""
-    flags = {e.agent_name: e.run.agent_args.flags for e in planned.episodes if not e.candidate.scripted}
-    return [
-        f"agent {name!r} cannot answer every task of {planned.recipe.benchmark}: its action space {chosen['action_space']!r} "
-        f"lacks {_describe(lacking, planned)}; remove action_space from its flags, or set it to "
-        f"{default_action_space(planned.benchmark)!r}"
-        for name, chosen in flags.items()
-        if isinstance(chosen, dict) and (lacking := lacking_calls(planned.benchmark, chosen["action_space"]))
-    ]
-
-
-def _describe(lacking: list[str], planned: Plan) -> str:
-    """The lacking calls, with the number of tasks that need an infeasibility report."""
-    tasks = {episode.run.env_args.task_name for episode in planned.episodes}
-    infeasible = sum("infeasible" in task for task in tasks)
-    notes = {"report_infeasible": f" ({infeasible} of {len(tasks)} tasks are infeasible)" if infeasible else ""}
-    notes["tab_focus"] = " (tabs)"
-    return ", ".join(call + notes.get(call, "") for call in lacking)
 
 
 def _problems(recipe: Recipe) -> Iterator[str]:

@@ -131,7 +131,7 @@ class AgentConfig(_Strict):
 class Group(_Strict):
     """Episodes: each task with each seed."""
 
-    split: str = Field(description="Split in the results: train, inter_task or cross_task.")
+    split: str = Field(description="Split in the results: train, inter_task, cross_task or validation.")
     tasks: list[str] = Field([], description="Task names with or without the benchmark's prefix; all tasks if empty.")
     browsergym_split: Literal["train", "valid", "test", ""] = Field(
         "", description="Only tasks of this BrowserGym split."
@@ -226,13 +226,18 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is no recipe: it has no keys, such as candidates and agents")
-    if kind := next((kind for key, kind in _OTHER_FILES.items() if key in content), None):
-        raise UserError(f"{path} is no recipe of collect and evaluate but {kind}")
+    if not content.keys() & {"candidates", "agents", "episodes"}:
+        kind = next((f", but {kind}" for key, kind in _OTHER_FILES.items() if key in content), "")
+        raise UserError(f"{path} has no candidates, agents or episodes: it is no recipe of collect and evaluate{kind}")
     return content
 
 
+_TRAINING = "one of training: run `accelerate launch` with recipes/sft.py or recipes/preference.py and it as --config"
+
 _OTHER_FILES = {
-    "model_name_or_path": "one of training: run `accelerate launch` with recipes/sft.py or recipes/preference.py and it as --config",
+    "model_name_or_path": _TRAINING,
+    "dataset_name": _TRAINING,
+    "learning_rate": _TRAINING,
     "merge_method": "a merge spec: run `agentmerge merge`",
     "grid": "a sweep of training runs: run `agentmerge recipes expand`",
 }

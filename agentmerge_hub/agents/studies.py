@@ -21,6 +21,7 @@ from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.agents.status.progress import BudgetSpent, Progress
 from agentmerge_hub.agents.status.same_study import check_same_study
 from agentmerge_hub.agents.status.study_info import RECIPE_NAME, write_info
+from agentmerge_hub.agents.study_warnings import list_warnings
 from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.locks import is_empty, lock_folder
@@ -31,7 +32,7 @@ from agentmerge_hub.plural import counted
 def run_collect(recipe_path: str | Path, out: str | Path) -> dict[str, int]:
     """Run a recipe; the traces are written under `out` in AgentLab's layout. Returns counts by status."""
     recipe_path, out = Path(recipe_path), Path(out)
-    recipe, planned = _plan_and_check(recipe_path, out)
+    recipe, planned = _plan_and_check(recipe_path, out, "collect")
     with _study_folder(recipe_path, out, planned, "collect") as started:
         _run(planned, out, "collect")
         runs = run_status.list_runs(out)
@@ -44,7 +45,7 @@ def run_collect(recipe_path: str | Path, out: str | Path) -> dict[str, int]:
 def run_evaluate(recipe_path: str | Path, out: str | Path) -> dict[str, int]:
     """Run a recipe and write results.parquet beside its traces. Returns counts by status."""
     recipe_path, out = Path(recipe_path), Path(out)
-    recipe, planned = _plan_and_check(recipe_path, out)
+    recipe, planned = _plan_and_check(recipe_path, out, "evaluate")
     with _study_folder(recipe_path, out, planned, "evaluate") as started:
         try:
             _run(planned, out / "traces", "evaluate")
@@ -69,11 +70,12 @@ class DryRun:
     """Why it would be refused; empty if it would start."""
 
 
-def dry_run(recipe_path: Path, out: Path | None = None) -> DryRun:
+def dry_run(recipe_path: Path, out: Path | None = None, verb: str = "evaluate") -> DryRun:
     """Plan a recipe and check what its episodes need; nothing is written.
 
     Args:
         out: the folder that the run would write; not checked if None.
+        verb: ``collect`` or ``evaluate``.
     """
     recipe = read(recipe_path)
     planned = plan(recipe, hashed=False)
@@ -84,7 +86,7 @@ def dry_run(recipe_path: Path, out: Path | None = None) -> DryRun:
     lines = [f"{' · '.join(names)}: {counted(number, 'episode')}" for names, number in numbers.items()]
     tasks = counted(len({names[3] for names in numbers}), "task")
     lines.append(f"{counted(len(planned.episodes), 'episode')} of {tasks}")
-    lines += [f"warning: {warning}" for warning in preflight.list_warnings(planned)]
+    lines += [f"warning: {warning}" for warning in list_warnings(planned, verb)]
     problems = preflight.list_problems(recipe)
     try:
         if out is not None:
@@ -101,7 +103,7 @@ def _earlier_seconds(out: Path) -> float:
     return manifest.read(out)["run"]["seconds"] or 0.0 if (out / manifest.NAME).is_file() else 0.0
 
 
-def _plan_and_check(recipe_path: Path, out: Path) -> tuple[Recipe, Plan]:
+def _plan_and_check(recipe_path: Path, out: Path, verb: str) -> tuple[Recipe, Plan]:
     """Read and check everything.
 
     Raises:
@@ -112,7 +114,7 @@ def _plan_and_check(recipe_path: Path, out: Path) -> tuple[Recipe, Plan]:
     planned = plan(recipe, hashed=False)
     if problems := preflight.list_problems(recipe):
         raise UserError(problems[0])
-    for warning in preflight.list_warnings(planned):
+    for warning in list_warnings(planned, verb):
         print(f"warning: {warning}", file=sys.stderr)
     planned = plan(recipe)
     check_same_study(recipe_path, planned, out)

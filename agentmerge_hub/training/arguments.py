@@ -13,6 +13,7 @@ import yaml
 from peft import PeftConfig
 from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_peft_config
 
+from agentmerge_hub import strict_yaml
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training.preflight.cpu_features import has_fast_bfloat16
 
@@ -159,7 +160,8 @@ def given_options(args: Sequence[str]) -> dict[str, Any]:
     if "--config" in args:
         if args[-1] == "--config":
             raise UserError("--config needs a recipe: `agentmerge recipes ls` lists the recipes")
-        recipe = yaml.safe_load(Path(args[args.index("--config") + 1]).read_text(encoding="utf-8"))
+        path = args[args.index("--config") + 1]
+        recipe = strict_yaml.load(Path(path).read_text(encoding="utf-8"), path)
         given = dict(recipe) if isinstance(recipe, dict) else {}
     for word, following in zip(args, [*args[1:], "true"]):
         if word.startswith("--"):

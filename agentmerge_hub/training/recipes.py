@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from agentmerge_hub import strict_yaml
 from agentmerge_hub.errors import UserError, schema_problem
 from agentmerge_hub.package_data import data_folder
 
@@ -85,10 +86,12 @@ def expand(name: str) -> list[str]:
     """
     path = find(name)
     try:
-        sweep = Sweep.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        sweep = Sweep.model_validate(strict_yaml.load(path.read_text(encoding="utf-8"), name))
     except (ValidationError, yaml.YAMLError) as error:
         reason = (
-            schema_problem(error, "the file") if isinstance(error, ValidationError) else " ".join(str(error).split())
+            schema_problem(error, "the file", Sweep)
+            if isinstance(error, ValidationError)
+            else " ".join(str(error).split())
         )
         raise UserError(
             f"{name} is not a sweep of launch, recipes and grid, such as sft/tiny/sweep.yaml: {reason}"
@@ -99,7 +102,7 @@ def expand(name: str) -> list[str]:
         recipe_path = path.parent / recipe
         if not recipe_path.is_file():
             raise UserError(f"{name} names {recipe}, which is not in its folder: copy it there or correct the name")
-        settings = yaml.safe_load(recipe_path.read_text(encoding="utf-8"))
+        settings = strict_yaml.load(recipe_path.read_text(encoding="utf-8"), str(recipe_path))
         for values in itertools.product(*sweep.grid.values()):
             chosen = dict(zip(sweep.grid, values))
             suffixes = [value if isinstance(value, str) else f"{_short(key)}{value:g}" for key, value in chosen.items()]

@@ -9,10 +9,11 @@ from click.testing import CliRunner
 from agentmerge_hub.agents import action_sets
 from agentmerge_hub.agents.action_sets import default_action_space
 from agentmerge_hub.agents.browser.agentlab_api import HighLevelActionSet
-from agentmerge_hub.agents.command import evaluate
+from agentmerge_hub.agents.command import collect, evaluate
 from agentmerge_hub.agents.plan import plan
-from agentmerge_hub.agents.preflight import list_problems, list_warnings
+from agentmerge_hub.agents.preflight import list_problems
 from agentmerge_hub.agents.recipe import read
+from agentmerge_hub.agents.study_warnings import list_warnings
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ from agentmerge_hub.agents.recipe import read
     ],
 )
 def test_the_action_space_and_tabs_follow_the_benchmark(write_recipe, benchmark: str, space: str, tabs: bool) -> None:
-    common = {"benchmark": benchmark, "candidates": [{"name": "m", "model": "m"}], "episodes": [{"split": "x"}]}
+    common = {"benchmark": benchmark, "candidates": [{"name": "m", "model": "m"}], "episodes": [{"split": "train"}]}
     planned = plan(read(write_recipe(agents=[{"name": "a", "flags": {"preset": "advanced"}}], **common)))
     flags = planned.episodes[0].run.agent_args.flags
     assert flags["action_space"] == default_action_space(planned.benchmark) == space and flags["use_tabs"] is tabs
@@ -39,7 +40,7 @@ def test_named_flags_win_over_the_benchmarks(write_recipe) -> None:
     agents = [{"name": "a", "flags": named}]
     candidates = [{"name": "m", "model": "m"}]
     recipe = write_recipe(
-        benchmark="miniwob_tiny_test", candidates=candidates, agents=agents, episodes=[{"split": "x"}]
+        benchmark="miniwob_tiny_test", candidates=candidates, agents=agents, episodes=[{"split": "train"}]
     )
     flags = plan(read(recipe)).episodes[0].run.agent_args.flags
     assert (flags["action_space"], flags["use_tabs"]) == ("click_fill", True)
@@ -57,6 +58,24 @@ def test_a_dry_run_names_what_the_action_space_lacks(write_recipe, monkeypatch: 
     (warning,) = [line for line in output.splitlines() if line.startswith("warning: ")]
     assert "'adv' cannot answer every task of workarena_l2" in warning and "set it to 'workarena++'" in warning
     assert "lacks report_infeasible (29 of 152 tasks are infeasible), tab_focus (tabs)" in warning
+
+
+def test_an_unknown_split_and_seeds_of_the_evaluation_are_warnings(write_recipe) -> None:
+    episodes = [
+        {"split": split, "tasks": [task], "seeds": "990-1005"}
+        for split, task in (("trian", "click-test"), ("mine", "focus-text"))
+    ]
+    planned = plan(read(write_recipe(episodes=episodes)))
+    splits = [
+        "the split 'trian' is none of train, inter_task, cross_task, validation: did you mean train?",
+        "the split 'mine' is none of train, inter_task, cross_task, validation: `analyse` reports it beside them",
+    ]
+    assert list_warnings(planned, "evaluate") == splits
+    assert list_warnings(planned, "collect")[:2] == splits
+    output = CliRunner().invoke(collect, [str(write_recipe(episodes=episodes)), "--dry-run"]).output
+    assert (
+        "warning: seeds from 1000 on are reserved for evaluation, and the recipe collects on seed 1000: use" in output
+    )
 
 
 def test_an_action_set_is_built_once_however_many_episodes_there_are(write_recipe, monkeypatch) -> None:
@@ -78,7 +97,9 @@ def test_an_action_set_is_built_once_however_many_episodes_there_are(write_recip
 def test_a_benchmark_without_its_package_is_one_sentence(write_recipe) -> None:
     def problems(benchmark: str) -> list[str]:
         candidates = [{"name": "m", "model": "m"}]
-        found = list_problems(read(write_recipe(benchmark=benchmark, candidates=candidates, episodes=[{"split": "x"}])))
+        found = list_problems(
+            read(write_recipe(benchmark=benchmark, candidates=candidates, episodes=[{"split": "train"}]))
+        )
         return [problem for problem in found if "Python package" in problem]
 
     for benchmark, package in (("webarena_tiny", "browsergym-webarena"), ("weblinx", "weblinx-browsergym")):
@@ -86,7 +107,7 @@ def test_a_benchmark_without_its_package_is_one_sentence(write_recipe) -> None:
         assert f"the tasks of {benchmark} are in the Python package {package}, which is not installed" in problem
     assert problems("miniwob_tiny_test") == problems("workarena_l2") == []
     agents = [{"name": name, "flags": {"preset": "basic"}} for name in "ab"]
-    two = list_problems(read(write_recipe(benchmark="webarena_tiny", agents=agents, episodes=[{"split": "x"}])))
+    two = list_problems(read(write_recipe(benchmark="webarena_tiny", agents=agents, episodes=[{"split": "train"}])))
     assert any("webarena_tiny must be reset after each agent" in problem for problem in two)
 
 
@@ -112,7 +133,7 @@ def test_a_servicenow_instance_must_answer_and_take_the_user(write_recipe, chat_
 
     monkeypatch.setenv("SNOW_INSTANCE_UNAME", "admin")
     monkeypatch.setenv("SNOW_INSTANCE_PWD", "secret")
-    recipe = read(write_recipe(benchmark="workarena_l1", episodes=[{"split": "x"}]))
+    recipe = read(write_recipe(benchmark="workarena_l1", episodes=[{"split": "train"}]))
     assert problems(chat_server.address) == []
     for status, sentence in (
         (401, "refuses the user (HTTP 401): correct SNOW_INSTANCE_UNAME"),

@@ -172,11 +172,12 @@ def test_a_recipe_that_is_not_yaml_or_missing(tmp_path: Path) -> None:
         read(tmp_path / "twice.yaml")
     for other, kind in (
         ("sft/tiny/base-all", "one of training: run `accelerate launch` with recipes/sft.py"),
+        ("experiments/miniwob-cpu/sft", "one of training"),
         ("merge/ties", "a merge spec: run `agentmerge merge`"),
         ("sft/tiny/sweep", "a sweep of training runs: run `agentmerge recipes expand`"),
     ):
         found = next((data_folder("recipes")).glob(f"{other}.y*ml"))
-        with pytest.raises(UserError, match=f"is no recipe of collect and evaluate but {kind}"):
+        with pytest.raises(UserError, match=f"is no recipe of collect and evaluate, but {kind}"):
             read(found)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agentmerge_hub import atomic_write
+from agentmerge_hub import atomic_write, strict_yaml
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.comparisons import IMPUTATIONS, MIN_RUNS
 from agentmerge_hub.analysis.planning.design import Study
@@ -115,13 +115,13 @@ def read(path: Path) -> Plan:
         UserError: if the file is not a plan.
     """
     try:
-        return Plan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Plan.model_validate(strict_yaml.load(path.read_text(encoding="utf-8"), str(path)))
     except OSError as error:
         raise UserError(f"the plan {path} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read as YAML: {str(error).splitlines()[0]}") from error
     except ValidationError as error:
-        problem = schema_problem(error, "the file")
+        problem = schema_problem(error, "the file", Plan)
         raise UserError(f"{path} is not a plan of `agentmerge plan -o`: {problem}") from error
 
 

@@ -109,7 +109,12 @@ def test_a_plan_is_kept_or_not_and_decides(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_plan_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "plan.yml"
-    for text, says in (("runs: [", "cannot be read as YAML"), ("runs: 2\n", "is not a plan"), ("", "is not a plan")):
+    for text, says in (
+        ("runs: [", "cannot be read as YAML"),
+        ("runs: 2\n", "is not a plan"),
+        ("", "is not a plan"),
+        ("runs: 2\nruns: 3\n", "line 2: 'runs' is given twice"),
+    ):
         path.write_text(text)
         with pytest.raises(UserError, match=says):
             plan_file.read(path)
