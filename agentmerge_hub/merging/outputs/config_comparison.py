@@ -88,7 +88,7 @@ def left_out(folder: Path, inputs: MergeInputs) -> list[str]:
 
 
 def _names(path: Path) -> dict[str, Any]:
-    return {key: value for key, value in _flat(read_json(path)) if key.rpartition(".")[2] in NAMES}
+    return {key: value for key, value in _flat(read_json(path)) if not {*NAMES}.isdisjoint(key.split("."))}
 
 
 def _dtype(folder: Path) -> str:
