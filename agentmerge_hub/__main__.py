@@ -3,9 +3,10 @@
 import _thread
 import sys
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
-INTERRUPTED = "Interrupted: finished parts are kept; run the same command again to continue."
+RESUMABLE = ("collect", "sweep", "tune", "evaluate", "review", "push", "download")
+"""Verbs that keep what is finished when they are interrupted, and continue from it."""
 
 
 def main() -> None:
@@ -16,7 +17,15 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        exit_interrupted()
+
+
+def exit_interrupted() -> NoReturn:
+    """Say that Ctrl-C ended the command, and exit with the status that shells use for it."""
+    resumable = sys.argv[1:2] and sys.argv[1] in RESUMABLE
+    kept = " Finished parts are kept: run the same command again to continue." if resumable else ""
+    print(f"Interrupted.{kept}", file=sys.stderr)
+    sys.exit(130)
 
 
 def _raise_interrupt_again(unraisable: Any) -> None:

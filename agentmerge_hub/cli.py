@@ -11,7 +11,7 @@ import sys
 import click
 
 from agentmerge_hub import __version__
-from agentmerge_hub.__main__ import INTERRUPTED
+from agentmerge_hub.__main__ import exit_interrupted
 from agentmerge_hub.errors import UserError, os_error_sentence
 
 PACKAGE_OF = {
@@ -87,7 +87,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(INTERRUPTED)
+        exit_interrupted()
     except Exception as error:
         sentence = str(error) if isinstance(error, UserError) else os_error_sentence(error)
         if sentence is None:

@@ -69,10 +69,13 @@ sys.meta_path.insert(0, Interrupted())
 from agentmerge_hub.__main__ import main
 main()
 """
-    build = [sys.executable, "-c", code, "build", str(tmp_path), "-o", str(tmp_path / "out")]
-    done = subprocess.run(build, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr.strip() == "Interrupted: finished parts are kept; run the same command again to continue."
+    verb = "sweep" if module == "click" else "build"
+    done = subprocess.run(
+        [sys.executable, "-c", code, verb, str(tmp_path), "-o", str(tmp_path / "out")], capture_output=True, text=True
+    )
+    assert done.returncode == 130
+    kept = " Finished parts are kept: run the same command again to continue." if verb == "sweep" else ""
+    assert done.stderr.strip() == f"Interrupted.{kept}"
 
 
 FIRST = {

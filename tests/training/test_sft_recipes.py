@@ -115,3 +115,10 @@ def test_a_run_without_a_recipe_says_how_to_name_one(parse: Callable) -> None:
         UserError, match=r"no recipe is named: add --config FILE, e.g. --config recipes/sft/tiny/base-all.yaml"
     ):
         parse(["--learning_rate", "1e-5"])
+
+
+def test_a_key_given_twice_is_named(tmp_path: Path) -> None:
+    recipe = tmp_path / "twice.yaml"
+    recipe.write_text("seed: 1\nmodel_name_or_path: a\nseed: 2\n")
+    with pytest.raises(UserError, match=r"twice.yaml, line 3: 'seed' is given twice, remove one"):
+        arguments.parse_args(["--config", str(recipe)])
