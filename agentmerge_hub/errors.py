@@ -35,7 +35,22 @@ def schema_problem(error: "ValidationError", whole: str, model: "type[BaseModel]
         return f"{place}: there is no such key" + (
             f": did you mean {near[0]}?" if near else f": use one of {', '.join(known)}" if known else ""
         )
-    return f"{place}: {first['msg'].removeprefix('Value error, ')}"
+    given = repr(first["input"])
+    given = given if len(given) <= 60 else f"{given[:60]} …"
+    expected = _EXPECTED.get(first["type"].partition("_")[0])
+    if expected and first["type"].endswith(("_type", "_parsing", "_from_float")):
+        return f"{place}: {given} should be {expected}"
+    if first["type"] == "too_short":
+        return f"{place}: at least {first['ctx']['min_length']} is needed"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {message.replace('Input should', f'{given} should')}"
+
+
+_EXPECTED = {
+    "int": "a whole number", "float": "a number", "bool": "true or false", "string": "a text", "list": "a list",
+    "dict": "keys with values", "model": "keys with values",
+}  # fmt: skip
+"""First word of pydantic's error types → what they expect."""
 
 
 def _keys(model: "type[BaseModel]", place: Sequence[int | str]) -> list[str]:

@@ -14,21 +14,26 @@ def load(text: str, where: str) -> Any:
         where: the file's name in messages.
 
     Raises:
-        UserError: if a key is given twice.
-        yaml.YAMLError: if it is not YAML.
+        UserError: if it is not YAML, or a key is given twice.
     """
-    nodes, seen = [yaml.compose(text, Loader=yaml.SafeLoader)], set()
-    while nodes:
-        node = nodes.pop()
-        if id(node) in seen:  # an alias
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            check_keys(node, where)
-            nodes += [value for _, value in node.value]
-        elif isinstance(node, yaml.SequenceNode):
-            nodes += node.value
-    return yaml.safe_load(text)
+    try:
+        nodes, seen = [yaml.compose(text, Loader=yaml.SafeLoader)], set()
+        while nodes:
+            node = nodes.pop()
+            if id(node) in seen:  # an alias
+                continue
+            seen.add(id(node))
+            if isinstance(node, yaml.MappingNode):
+                check_keys(node, where)
+                nodes += [value for _, value in node.value]
+            elif isinstance(node, yaml.SequenceNode):
+                nodes += node.value
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise UserError(f"{where} is not YAML: {line}{error.problem}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a date without such a month
+        raise UserError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def check_keys(node: yaml.MappingNode, where: str) -> None:

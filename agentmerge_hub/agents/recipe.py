@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from agentmerge_hub import strict_yaml
@@ -222,8 +221,6 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise UserError(f"the recipe {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"the recipe {path} cannot be read: it is no text in UTF-8") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is no recipe: it has no keys, such as candidates and agents")
     if not content.keys() & {"candidates", "agents", "episodes"}:

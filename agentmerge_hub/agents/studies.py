@@ -20,7 +20,7 @@ from agentmerge_hub.agents.serving.sessions import served_batches
 from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.agents.status.progress import BudgetSpent, Progress
 from agentmerge_hub.agents.status.same_study import check_same_study
-from agentmerge_hub.agents.status.study_info import RECIPE_NAME, write_info
+from agentmerge_hub.agents.status.study_info import RECIPE_NAME, verb_of, write_info
 from agentmerge_hub.agents.study_warnings import list_warnings
 from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.errors import UserError
@@ -90,7 +90,7 @@ def dry_run(recipe_path: Path, out: Path | None = None, verb: str = "evaluate") 
     problems = preflight.list_problems(recipe)
     try:
         if out is not None:
-            _check_output(recipe, out)
+            _check_output(recipe, out, verb)
         if out is not None and out.is_dir() and not problems:
             check_same_study(recipe_path, plan(recipe), out)
     except UserError as error:
@@ -110,7 +110,7 @@ def _plan_and_check(recipe_path: Path, out: Path, verb: str) -> tuple[Recipe, Pl
         UserError: before anything is written.
     """
     recipe = read(recipe_path)
-    _check_output(recipe, out)
+    _check_output(recipe, out, verb)
     planned = plan(recipe, hashed=False)
     if problems := preflight.list_problems(recipe):
         raise UserError(problems[0])
@@ -123,10 +123,12 @@ def _plan_and_check(recipe_path: Path, out: Path, verb: str) -> tuple[Recipe, Pl
     return recipe, planned
 
 
-def _check_output(recipe: Recipe, out: Path) -> None:
-    """Raise UserError unless the folder is new or a study's, and no candidate is inside."""
+def _check_output(recipe: Recipe, out: Path, verb: str) -> None:
+    """Raise UserError unless the folder is new or a study's of this verb, and no candidate is inside."""
     if out.exists() and not (out.is_dir() and ((out / RECIPE_NAME).is_file() or is_empty(out))):
         raise UserError(f"{out} already exists and is not a study's folder: choose another folder or move it away")
+    if (earlier := verb_of(out)) not in (None, verb):
+        raise UserError(f"{out} is a study of `{earlier}`: choose another folder for `{verb}`")
     check_not_input(out, [Path(candidate.path) for candidate in recipe.candidates if candidate.path])
 
 

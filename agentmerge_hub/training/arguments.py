@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
 from peft import PeftConfig
 from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_peft_config
 
@@ -147,8 +146,6 @@ def parse_args(args: Sequence[str] | None = None, trainer_config: type = SFTConf
         script, sft, model, options = parser.parse_args_and_config(args)
     except FileNotFoundError as error:
         raise UserError(f"no recipe at {error.filename}: `agentmerge recipes ls` lists the recipes") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"the recipe is not valid YAML: {' '.join(str(error).split())}") from error
     except (ValueError, TypeError) as error:
         raise UserError(_explain(error, kinds)) from error
     return _checked(script, sft, model, options, frozenset(given))

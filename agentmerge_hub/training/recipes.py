@@ -6,7 +6,6 @@ import shlex
 import shutil
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agentmerge_hub import strict_yaml
@@ -87,12 +86,8 @@ def expand(name: str) -> list[str]:
     path = find(name)
     try:
         sweep = Sweep.model_validate(strict_yaml.load(path.read_text(encoding="utf-8"), name))
-    except (ValidationError, yaml.YAMLError) as error:
-        reason = (
-            schema_problem(error, "the file", Sweep)
-            if isinstance(error, ValidationError)
-            else " ".join(str(error).split())
-        )
+    except ValidationError as error:
+        reason = schema_problem(error, "the file", Sweep)
         raise UserError(
             f"{name} is not a sweep of launch, recipes and grid, such as sft/tiny/sweep.yaml: {reason}"
         ) from error

@@ -104,7 +104,16 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
             "is not in BrowserGym's train",
         ),
         ({"episodes": [{"split": "x", "tasks": ["tic-tac-toe"]}]}, "no solver for miniwob.tic-tac-toe"),
-        ({"candidates": []}, "candidates: List should have at least 1 item"),
+        ({"candidates": []}, "candidates: at least 1 is needed"),
+        ({"max_steps": "five"}, "max_steps: 'five' should be a whole number"),
+        ({"max_steps": 1.5}, "max_steps: 1.5 should be a whole number"),
+        ({"temperature": "hot"}, "temperature: 'hot' should be a number"),
+        ({"screenshots": "maybe"}, "screenshots: 'maybe' should be true or false"),
+        ({"name": [1]}, "name: [1] should be a text"),
+        ({"agents": {"name": "a"}}, "agents: {'name': 'a'} should be a list"),
+        ({"agents": ["a"]}, "agents.0: 'a' should be keys with values"),
+        ({"candidates": None}, "candidates: None should be a list"),
+        ({"engine": "vlm"}, "engine: 'vlm' should be 'auto', 'vllm'"),
         ({"candidates": [{"name": "m"}]}, "needs exactly one of path, model, scripted"),
         ({"agents": [{"name": "a"}]}, "needs flags, or generic, and not both"),
         ({"agents": [{"name": "a", "flags": {"preset": "fancy"}}]}, "no preset 'fancy'"),
@@ -148,8 +157,8 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
         ({"name": "a/../b"}, "name: 'a/../b' has a slash, and a folder is named after the study"),
         ({"name": ""}, "name: a name has 1 to 100 characters"),
         ({"candidates": [{"name": "m\n", "model": "m"}]}, "candidates.0.name: a name has 1 to 100 characters"),
-        ({"max_retry": -1}, "max_retry: Input should be greater than or equal to 0"),
-        ({"max_steps": 0}, "max_steps: Input should be greater than 0"),
+        ({"max_retry": -1}, "max_retry: -1 should be greater than or equal to 0"),
+        ({"max_steps": 0}, "max_steps: 0 should be greater than 0"),
         ({"window": 512}, "a window of 512 tokens leaves no prompt beside an answer of 1024"),
         ({"jobz": 2}, "jobz: there is no such key: did you mean jobs?"),
         ({"xyzzy": 2}, "xyzzy: there is no such key: use one of name, benchmark, candidates"),
@@ -165,8 +174,12 @@ def test_a_recipe_that_is_not_yaml_or_missing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         read(tmp_path / "none.yaml")
     (tmp_path / "bad.yaml").write_text("a: [1")
-    with pytest.raises(UserError, match="is not YAML"):
+    with pytest.raises(UserError, match="is not YAML: line 1: expected"):
         read(tmp_path / "bad.yaml")
+    for text, says in (("name: 2026-13-01", "month must be"), ("[" * 5000, ""), ("a: \0", "special characters")):
+        (tmp_path / "bad.yaml").write_text(text)
+        with pytest.raises(UserError, match=f"is not YAML: .*{says}"):
+            read(tmp_path / "bad.yaml")
     (tmp_path / "twice.yaml").write_text("name: a\nagents:\n- {<<: {name: b}, name: c}\n- {name: d, name: e}\n")
     with pytest.raises(UserError, match="line 4: 'name' is given twice, remove one"):
         read(tmp_path / "twice.yaml")

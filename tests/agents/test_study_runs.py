@@ -64,14 +64,17 @@ def test_the_expert_collects_and_an_interrupted_study_continues(write_recipe, tm
     assert manifest.read(out)["counts"]["done"] == 8
 
     more = [episodes[0] | {"seeds": "1-3"}]
-    assert studies.dry_run(write_recipe(agents=agents, episodes=more, jobs=1), out).problems == []
+    assert studies.dry_run(write_recipe(agents=agents, episodes=more, jobs=1), out, "collect").problems == []
+    assert studies.dry_run(recipe, out, "evaluate").problems == [
+        f"{out} is a study of `collect`: choose another folder for `evaluate`"
+    ]
     for changes, difference in (
         ({"episodes": [episodes[0] | {"seeds": "2-3"}]}, "4 episodes .*episodes.train.seeds is '2-3', was '1-2'"),
         ({"episodes": more, "max_steps": 7}, r"8 episodes .*seeds is '1-3', was '1-2'; max_steps is 7, was 3\)"),
         ({"agents": agents[:1], "episodes": more}, r"4 episodes .*agents.basic.* is not set, was"),
     ):
         changed = write_recipe(**{"agents": agents} | changes)
-        (problem,) = studies.dry_run(changed, out).problems
+        (problem,) = studies.dry_run(changed, out, "collect").problems
         assert re.search(difference, problem)
         with pytest.raises(UserError, match=difference):
             studies.run_collect(changed, out)

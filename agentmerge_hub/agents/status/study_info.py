@@ -40,7 +40,8 @@ class StudyInfo(BaseModel):
 
 def write_info(planned: "Plan", out: Path, verb: str) -> None:
     prices = {e.run.agent_args.agent_name: e.candidate.price for e in planned.episodes if e.candidate.price}
-    engines, formats = _earlier(out)
+    earlier = _earlier(out)
+    engines, formats = (earlier.engines, earlier.number_formats) if earlier else ([], {})
     for engine, path, computed_in in _served(planned):
         engines = list(dict.fromkeys([*engines, engine]))
         formats[path] = list(dict.fromkeys([*formats.get(path, []), *([computed_in] if computed_in else [])]))
@@ -62,14 +63,17 @@ def _served(planned: "Plan") -> Iterator[tuple[str, str, str]]:
             yield engine_version(engine), path, number_format(Path(path), engine, recipe.dtype)
 
 
-def _earlier(out: Path) -> tuple[list[str], dict[str, list[str]]]:
-    """Engines and number formats of the study's earlier runs."""
-    if not (out / NAME).is_file():
-        return [], {}
+def verb_of(out: Path) -> str | None:
+    """``collect`` or ``evaluate``, whichever wrote the study's folder; None if that is unknown."""
+    earlier = _earlier(out)
+    return earlier.verb if earlier else None
+
+
+def _earlier(out: Path) -> StudyInfo | None:
+    """What an earlier run wrote; None if there is none, or another version's."""
     with contextlib.suppress(UserError):
-        info = read_info(out)
-        return info.engines, info.number_formats
-    return [], {}
+        return read_info(out)
+    return None
 
 
 def read_info(out: Path) -> StudyInfo:

@@ -118,8 +118,8 @@ def read(path: Path) -> Plan:
         return Plan.model_validate(strict_yaml.load(path.read_text(encoding="utf-8"), str(path)))
     except OSError as error:
         raise UserError(f"the plan {path} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read as YAML: {str(error).splitlines()[0]}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"the plan {path} cannot be read: it is no text in UTF-8") from error
     except ValidationError as error:
         problem = schema_problem(error, "the file", Plan)
         raise UserError(f"{path} is not a plan of `agentmerge plan -o`: {problem}") from error

@@ -110,7 +110,7 @@ def test_a_plan_is_kept_or_not_and_decides(tmp_path: Path) -> None:
 def test_a_file_that_is_no_plan_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "plan.yml"
     for text, says in (
-        ("runs: [", "cannot be read as YAML"),
+        ("runs: [\n", "is not YAML: line 2: expected"),
         ("runs: 2\n", "is not a plan"),
         ("", "is not a plan"),
         ("runs: 2\nruns: 3\n", "line 2: 'runs' is given twice"),
