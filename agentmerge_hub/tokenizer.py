@@ -12,6 +12,7 @@ from pathlib import Path
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.records import Message
 from agentmerge_hub.segments import piece_pattern, segment_patterns
 
@@ -54,6 +55,7 @@ class ChatTokenizer:
         from transformers import AutoTokenizer
 
         self.name = name
+        check_name(name, "tokenizer")
         try:
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:

@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.training.arguments import RunConfig
 
 
@@ -26,6 +27,7 @@ def tokenizer_at(name: str, revision: str | None = None) -> PreTrainedTokenizerB
     Raises:
         UserError: if it does not exist or has no tokenizer.json.
     """
+    check_name(name, "tokenizer")
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision or "main", trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
@@ -189,6 +191,7 @@ def load_config(name: str, revision: str | None = None, overrides: Mapping[str, 
         UserError: if there is no such model, it is no causal language model, its configuration is not valid, or it has no
             such key.
     """
+    check_name(name, "model")
     try:
         loaded, unused = AutoConfig.from_pretrained(
             name, revision=revision or "main", trust_remote_code=False, return_unused_kwargs=True, **(overrides or {})

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.errors import UserError, is_no_space
+from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.parquet_reading import readable
 from agentmerge_hub.prompt import without_screenshot_note
 
@@ -40,6 +41,7 @@ def load_split(
         UserError: if the dataset, its config or split does not exist, its rows lack a column, or they have pictures and
             `text_only` is not set.
     """
+    check_name(name, "dataset")
     try:
         rows = load_dataset(name, config, split=split)
     except (DatasetGenerationError, pa.ArrowException, OSError, ValueError) as error:

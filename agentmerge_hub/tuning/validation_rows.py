@@ -8,6 +8,7 @@ from datasets import Dataset, get_dataset_split_names
 
 from agentmerge_hub.dataset.selection.split import draw
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.training.rows import load_split
 
 _VALIDATION = re.compile(r"(validation|valid|val|dev)([_-]\w+)*")
@@ -30,6 +31,7 @@ def load_validation(data: str, config: str, split: str) -> Dataset:
             f"--split {split}: λ is learned on validation tasks only, because what is trained or reported on must not choose "
             "it; `agentmerge build --validation-task NAME` makes the split validation"
         )
+    check_name(data, "dataset")
     try:
         present = get_dataset_split_names(data, config)
     except (ValueError, OSError):

@@ -7,6 +7,7 @@ from typing import Any
 
 from agentmerge_hub import strict_json
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor, header_of
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -37,6 +38,11 @@ def locate(reference: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     repo, _, revision = reference.partition("@")
+    advice = "(paths in a spec are relative to where the command runs; --set NAME=PATH points elsewhere)"
+    try:
+        check_name(repo, "model")
+    except UserError as error:
+        raise UserError(f"{error} {advice}") from error
     try:
         return Path(
             snapshot_download(
@@ -47,8 +53,7 @@ def locate(reference: str) -> Path:
         )
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise UserError(
-            f"no model at {reference!r}: there is no such folder, and no such Hub id within reach "
-            "(paths in a spec are relative to where the command runs; --set NAME=PATH points elsewhere)"
+            f"no model at {reference!r}: there is no such folder, and no such Hub id within reach {advice}"
         ) from error
 
 
