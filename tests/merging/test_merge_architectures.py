@@ -151,7 +151,8 @@ def test_padded_rows_are_trimmed_to_the_tokens_or_padded_as_mergekit_does(here: 
 
 def test_a_merge_brings_what_its_inputs_have_beside_the_weights(here: Path) -> None:
     for role in ROLES:
-        Path(role, "preprocessor_config.json").write_text('{"image_size": 28}')
+        code = {"image_size": 28, "auto_map": {"AutoImageProcessor": "processing.Processor"}}
+        Path(role, "preprocessor_config.json").write_text(json.dumps(code))
         config = json.loads(Path(role, "config.json").read_text())
         auto_map = {"AutoModelForCausalLM": "modeling.LlamaForCausalLM"}
         Path(role, "config.json").write_text(json.dumps(config | {"auto_map": auto_map}))
@@ -160,11 +161,12 @@ def test_a_merge_brings_what_its_inputs_have_beside_the_weights(here: Path) -> N
     for role in ("instruct", "agent"):
         Path(role, "chat_template.jinja").unlink()
         config = json.loads(Path(role, "tokenizer_config.json").read_text())
-        Path(role, "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": named}))
+        code = {"auto_map": {"AutoTokenizer": [None, "tokenization.Tokenizer"]}}
+        Path(role, "tokenizer_config.json").write_text(json.dumps(config | code | {"chat_template": named}))
     for method in ("agentmerge", "slerp"):
         run(recipe(method), method, shard_bytes=30_000)
-        assert Path(method, "preprocessor_config.json").is_file()
-        assert "auto_map" not in json.loads(Path(method, "config.json").read_text())
+        for name in ("config.json", "tokenizer_config.json", "preprocessor_config.json"):
+            assert "auto_map" not in json.loads(Path(method, name).read_text())
         assert len(list(Path(method).glob("*.safetensors"))) > 1
         assert template_of(Path(method)) == template.strip()
         verify(Path(method), {}, reply=False)

@@ -60,6 +60,11 @@ def different_keys(found: Mapping[str, Any], expected: Mapping[str, Any]) -> lis
     return sorted((found.keys() ^ expected.keys()) | {key for key in common if not is_same(found[key], expected[key])})
 
 
+def with_auto_map_of(expected: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The expected values without auto_map if those that were found have none: a merge leaves it out."""
+    return {key: value for key, value in expected.items() if key != "auto_map" or key in found}
+
+
 def foreign_names(folder: Path, inputs: MergeInputs) -> list[str]:
     """Where config.json and tokenizer_config.json say that they came from, as claims that are not checked; what an input's
     file says too, and the version of transformers that is here, are left out."""

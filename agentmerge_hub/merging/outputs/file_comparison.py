@@ -24,6 +24,7 @@ from agentmerge_hub.merging.outputs.config_comparison import (
     foreign_names,
     generation_findings,
     left_out,
+    with_auto_map_of,
 )
 from agentmerge_hub.merging.outputs.model_files import PROCESSOR_FILES
 from agentmerge_hub.merging.specs.spec import SPEC_FILE
@@ -115,7 +116,7 @@ def _processor_names(inputs: MergeInputs) -> list[str]:
 
 def _same(found: Path, expected: Path) -> bool:
     if found.suffix == ".json":
-        return is_same(read_json(found), read_json(expected))
+        return is_same(content := read_json(found), with_auto_map_of(read_json(expected), content))
     return found.read_bytes() == expected.read_bytes()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from agentmerge_hub.merging.inputs.architecture import lookup
 from agentmerge_hub.merging.inputs.chat_templates import FILE as TEMPLATE
 from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER, template_of
-from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_FILES, read_json
+from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_CONFIG, TOKENIZER_FILES, read_json
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.specs.formula import OUT_DTYPES
 
@@ -17,6 +17,9 @@ PROCESSOR_FILES = (
     "normalizer.json",
 )  # fmt: skip
 """What a model of images, video or sound needs besides."""
+
+_CONFIGS = {"config.json", TOKENIZER_CONFIG, *PROCESSOR_FILES[:3]}
+"""Files that can name code in auto_map."""
 
 STORED_DTYPES = {stored: name for name, stored in OUT_DTYPES.items()}
 """Type as safetensors writes it → as config.json does."""
@@ -69,7 +72,7 @@ def write(spec_text: str, spec_name: str, inputs: MergeInputs, folder: Path, dty
     (folder / "config.json").write_text(f"{text}\n", encoding="utf-8")
     for name in TOKENIZER_FILES:
         if (inputs.donor / name).is_file():
-            shutil.copyfile(inputs.donor / name, folder / name)
+            _copy(inputs.donor / name, folder / name)
     for path in sorted((inputs.donor / MORE_FOLDER).glob("*.jinja")):
         (folder / MORE_FOLDER).mkdir(exist_ok=True)
         shutil.copyfile(path, folder / MORE_FOLDER / path.name)
@@ -96,13 +99,22 @@ def copy_processor(inputs: MergeInputs, folder: Path) -> list[str]:
     for name in dict.fromkeys((*PROCESSOR_FILES, *inputs.architecture.processor_files)):
         for source in (inputs.donor, inputs.models[inputs.base].base_folder):
             if (source / name).is_file() and not (folder / name).exists():
-                shutil.copyfile(source / name, folder / name)
+                _copy(source / name, folder / name)
                 added.append(name)
     return added
 
 
 def drop_auto_map(folder: Path) -> None:
-    """Remove auto_map from the config.json of a merge that mergekit wrote."""
-    config = read_json(folder / "config.json")
-    if config.pop("auto_map", None) is not None:
-        (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    """Remove auto_map from the configurations of a merge that mergekit wrote."""
+    for name in ("config.json", TOKENIZER_CONFIG):
+        if (folder / name).is_file():
+            _copy(folder / name, folder / name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, a configuration without its auto_map."""
+    settings = read_json(source) if source.name in _CONFIGS else {}
+    if settings.pop("auto_map", None) is not None:
+        target.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    elif source != target:
+        shutil.copyfile(source, target)

@@ -7,7 +7,7 @@ from typing import Any
 from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_FILES, read_json
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
-from agentmerge_hub.merging.outputs.config_comparison import NAMES, different_keys
+from agentmerge_hub.merging.outputs.config_comparison import NAMES, different_keys, with_auto_map_of
 
 FILES = tuple(name for name in TOKENIZER_FILES if name != GENERATION)
 
@@ -60,7 +60,7 @@ def _differences(folder: Path, source: Path, donor: Path) -> Iterator[str]:
         if found is None or expected is None:
             yield f"{name} is missing" if found is None else f"{name} is in none of its inputs"
         elif isinstance(found, dict) and isinstance(expected, dict):
-            if keys := different_keys(found, expected):
+            if keys := different_keys(found, with_auto_map_of(expected, found)):
                 yield f"{name} has another {', '.join(keys)} than that of {donor}"
         elif found != expected:
             yield f"{name} is not that of {donor}"
