@@ -22,8 +22,12 @@ _SETTING = re.compile(r"\{% set (\w+) = (.+?) %\}")
 """A setting that is written into a saved template."""
 
 
-def parse_settings(text: str | dict[str, Any] | None) -> dict[str, Any]:
+def parse_settings(text: str | dict[str, Any] | None, name: str = "chat_template_kwargs") -> dict[str, Any]:
     """`chat_template_kwargs` from the command line (a JSON object) or a recipe (a mapping); empty for None.
+
+    Args:
+        text: what was given.
+        name: of the option, for the message.
 
     Raises:
         UserError: if it is not a JSON object.
@@ -33,7 +37,7 @@ def parse_settings(text: str | dict[str, Any] | None) -> dict[str, Any]:
     except ValueError:
         settings = None
     if not isinstance(settings, dict):
-        raise UserError(f"chat_template_kwargs is {text!r}: write a JSON object, e.g. '{{\"enable_thinking\": false}}'")
+        raise UserError(f"{name} is {text!r}: write a JSON object, e.g. '{{\"enable_thinking\": false}}'")
     return settings
 
 

@@ -57,6 +57,20 @@ def check_replaceable(out: Path, stage: str) -> None:
     Raises:
         UserError: it is something else, or its parent folder cannot be written.
     """
+    if is_free(out):
+        return
+    out = _resolved(out)
+    if not (out / manifest.NAME).is_file() or manifest.read(out)["stage"] != stage:
+        raise UserError(f"{out} already exists and `{stage}` did not make it: choose another path or move it away")
+    _check_nothing_of_the_user(out, stage)
+
+
+def is_free(out: Path) -> bool:
+    """Whether nothing is at `out`, or an empty folder.
+
+    Raises:
+        UserError: if its parent folder cannot be written.
+    """
     with os_errors_as_sentences(out):
         out = _resolved(out)
         str(out).encode()  # a name that is not UTF-8: the libraries that write the files cannot use it
@@ -66,11 +80,7 @@ def check_replaceable(out: Path, stage: str) -> None:
         if not os.access(parent, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "", str(parent))
         _check_can_hold_files(parent)
-        if not out.exists() or (out.is_dir() and locks.is_empty(out)):
-            return
-    if not (out / manifest.NAME).is_file() or manifest.read(out)["stage"] != stage:
-        raise UserError(f"{out} already exists and `{stage}` did not make it: choose another path or move it away")
-    _check_nothing_of_the_user(out, stage)
+        return not out.exists() or (out.is_dir() and locks.is_empty(out))
 
 
 def _check_can_hold_files(folder: Path) -> None:

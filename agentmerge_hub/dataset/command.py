@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import UserError, require
 from agentmerge_hub.plural import counted
 
@@ -151,6 +152,7 @@ def build(
     """Turn TRACES into a dataset. TRACES are folders of AgentLab or BrowserGym results, or built datasets, whose episodes
     are fitted again."""
     require("hub", "datasets", "betterleaks", "ahocorasick_rs", "stdnum", "matplotlib")
+    parse_settings(chat_template_kwargs, "--chat-template-kwargs")
     from agentmerge_hub.dataset.build import build as build_dataset
     from agentmerge_hub.dataset.parallel.workers import WorkerConfig
     from agentmerge_hub.dataset.redaction.finding import parse_allow_options

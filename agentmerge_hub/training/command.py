@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from agentmerge_hub import output_folder
+from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import require
 
 
@@ -18,6 +20,8 @@ def tiny_pair(out: Path, seed: int) -> None:
     a laptop. They are good for nothing else.
     """
     require("train", "torch", "transformers", "datasets")
+    for name in ("base", "instruct"):
+        output_folder.check_replaceable(out / name, "tiny-pair")
     from agentmerge_hub.training.tiny.pair import make
 
     make(out, seed)
@@ -92,6 +96,7 @@ def likelihood(out: Path, **options: Any) -> None:
     likelihood …` divides the rows over N processes.
     """
     require("train", "torch", "transformers", "datasets", "peft", "accelerate")
+    parse_settings(options["chat_template_kwargs"], "--chat-template-kwargs")
     from agentmerge_hub.training.likelihood.score_likelihood import LikelihoodArgs, score_likelihood
 
     score_likelihood(LikelihoodArgs(**options), out)

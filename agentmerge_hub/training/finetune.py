@@ -63,6 +63,7 @@ def _run(config: RunConfig, method: Method) -> None:
         if os.environ.get("RANK", "0") != "0":  # one plan is enough
             return
     folder, main = config.output_dir, PartialState().is_main_process
+    run_dir.check_run_dir(folder)
     tokenizer, template = model_loading.load_tokenizer(config)
     with PartialState().main_process_first():
         split, replayed = _load_rows(config, method)

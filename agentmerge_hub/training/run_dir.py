@@ -8,7 +8,7 @@ from typing import Any
 
 from trl import SFTConfig
 
-from agentmerge_hub import atomic_write, content_hash, locks, settings_diff
+from agentmerge_hub import atomic_write, content_hash, locks, output_folder, settings_diff
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training.arguments import RunConfig
@@ -144,6 +144,23 @@ def _device_batch(sft: SFTConfig) -> dict[str, int]:
     }
 
 
+def check_run_dir(folder: Path) -> None:
+    """Check before long work that a run can be written to, or continued in, a folder.
+
+    Raises:
+        UserError: if the folder holds something that is no run, or its parent folder cannot be written.
+    """
+    if not output_folder.is_free(folder):
+        _earlier_settings(folder)
+
+
+def _earlier_settings(folder: Path) -> dict[str, Any]:
+    try:
+        return read_settings(folder)
+    except (OSError, ValueError):
+        raise UserError(f"{folder} already exists and is not a run: choose another output_dir") from None
+
+
 def open_run_dir(folder: Path, lineage: Lineage, trained: bool = True) -> None:
     """Begin a run in its folder, or check that the folder belongs to this very run. Call it with the folder locked.
 
@@ -160,10 +177,7 @@ def open_run_dir(folder: Path, lineage: Lineage, trained: bool = True) -> None:
     if locks.is_empty(folder):
         atomic_write.write_text(folder / SETTINGS, text)
         return
-    try:
-        earlier = read_settings(folder)
-    except (OSError, ValueError):
-        raise UserError(f"{folder} already exists and is not a run: choose another output_dir") from None
+    earlier = _earlier_settings(folder)
     if not trained:  # refused or stopped before its first checkpoint: there is nothing to mix with
         atomic_write.write_text(folder / SETTINGS, text)
         return

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import UserError, require
 from agentmerge_hub.plural import counted
 
@@ -69,6 +70,7 @@ def tune(spec: Path, data: str, out: Path, values: tuple[str, ...], grid: str, *
     """
     require("merge", "torch", "mergekit")
     require("train", "torch", "transformers", "datasets", "peft", "accelerate", "trl")
+    parse_settings(options["chat_template_kwargs"], "--chat-template-kwargs")
     from agentmerge_hub.merging.command import assignments
     from agentmerge_hub.merging.sweep import lambdas_of
     from agentmerge_hub.tuning.settings import TuneSettings

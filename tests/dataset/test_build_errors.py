@@ -17,6 +17,7 @@ from agentmerge_hub.errors import UserError
         (["{empty}"], "no traces in"),
         (["{nowhere}"], "no folder"),
         (["{traces}", "--tokenizer", "{empty}"], "no tokenizer at"),
+        (["{traces}", "--chat-template-kwargs", "{{bad"], "^--chat-template-kwargs is '{bad': write a JSON object"),
         (["{traces}", "--window", "300", "--answer", "100"], "no sample is left .*does_not_fit"),
         (["{traces}", "--window", "100", "--answer", "100"], "leaves no prompt"),
         (["{traces}", "--min-reward", "2"], "no sample is left .*unsuccessful"),

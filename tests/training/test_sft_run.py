@@ -117,6 +117,14 @@ def test_mistakes_are_one_sentence(tiny_model: Path, traces: Path, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
+def test_the_preflight_refuses_a_folder_that_is_no_run(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="already exists and is not a run: choose another output_dir"):
+        run(tiny_model, traces, tmp_path, preflight="true")
+    with pytest.raises(UserError, match="a part of the path is a file"):
+        run(tiny_model, traces, tmp_path / "notes.txt" / "out", preflight="true")
+
+
 def test_an_adapter_is_merged_into_a_whole_model(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
     options = {"use_peft": "true", "lora_target_modules": "all-linear", "lora_r": 2, "max_steps": 4}
     run(tiny_model, traces, tmp_path / "lora", **options)

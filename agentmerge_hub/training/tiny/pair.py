@@ -25,8 +25,6 @@ INSTRUCT_LEARNING_RATE = 3e-4
 
 def make(out: Path, seed: int, base_steps: int = BASE_STEPS, instruct_steps: int = INSTRUCT_STEPS) -> None:
     """Write ``out/base`` and ``out/instruct``, each with its manifest."""
-    for name in ("base", "instruct"):
-        output_folder.check_replaceable(out / name, "tiny-pair")
     with locks.lock_folder(out, "tiny-pair"):
         _make(out, seed, base_steps, instruct_steps)
 

@@ -21,9 +21,10 @@ def train(model: LlamaForCausalLM, batches: Iterator[Batch], steps: int, learnin
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1, (step + 1) / 20, 1.8 * (1 - step / steps) + 0.05)
     )
+    print(f"Training the {what} model: {steps} steps", flush=True)
     model.train()
     losses = []
-    for _, (ids, weights) in zip(track(range(steps), f"Training the {what} model"), batches):
+    for _, (ids, weights) in zip(track(range(steps), f"The {what} model", transient=True), batches):
         with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
             logits = model(ids, use_cache=False).logits
         each = F.cross_entropy(logits[:, :-1].float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
