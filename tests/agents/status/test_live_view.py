@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -57,8 +58,13 @@ def test_a_study_that_was_interrupted(study: Path) -> None:
 
 
 def test_a_running_and_an_ended_study(study: Path) -> None:
+    for path in study.rglob("summary_info.json"):  # one episode ends every 10 minutes
+        number = int(path.parent.name.removeprefix("run"))
+        os.utime(path, (600 * number, 600 * number))
     with lock_folder(study, "evaluate"):
-        assert show(study).rstrip().endswith("done 3 · crashed 1 · missing 2 · running")
+        output = show(study)
+        assert "│ time left │ about 20 min" in output
+        assert output.rstrip().endswith("done 3 · crashed 1 · missing 2 · running")
     manifest.write(study, "evaluate", counts={"done": 3, "crashed": 1, "missing": 2})
     assert show(study).rstrip().endswith("done 3 · crashed 1 · missing 2")
 
