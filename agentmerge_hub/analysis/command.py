@@ -62,7 +62,7 @@ def analyse(results: tuple[Path, ...], out: Path, **options: Any) -> None:
     from agentmerge_hub.analysis.report import terminal, writer
 
     written = writer.write(list(results), out, writer.Options(**options))
-    terminal.show(written.table1, written.answer)
+    terminal.show(written.table1, written.answer, written.plan)
     click.echo(str(out / "report.html"))
 
 
@@ -73,9 +73,9 @@ def analyse(results: tuple[Path, ...], out: Path, **options: Any) -> None:
     "--between", default=0.1, show_default=True, help="Standard deviation between tasks of the true difference."
 )
 @click.option("--run-sd", default=0.25, show_default=True, help="Standard deviation between training runs, in logits.")
-@click.option("--runs", type=click.IntRange(1), help="Training runs of each method; searched where absent.")
-@click.option("--tasks", type=click.IntRange(1), help="Tasks; searched where absent.")
-@click.option("--seeds", type=click.IntRange(1), help="Seeds of each task; searched where absent.")
+@click.option("--runs", type=int, help="Training runs of each method, 3 or more; searched where absent.")
+@click.option("--tasks", type=int, help="Tasks, 2 or more; searched where absent.")
+@click.option("--seeds", type=int, help="Seeds of each task, 1 or more; searched where absent.")
 @click.option("--power", default=0.8, show_default=True, help="Probability of finding the difference.")
 @click.option("--alpha", default=0.05, show_default=True, help="Level of the two-sided test.")
 @click.option("--comparisons", default=1, show_default=True, help="Comparisons in the report, for Holm's correction.")
@@ -115,20 +115,23 @@ def plan(
     for option, value in {**options, "training_cost": training_cost}.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"--{option.replace('_', '-')} is {value}: give a finite number")
+    if training_cost < 0:
+        raise UserError(f"--training-cost is {training_cost:g}: give the episodes that a training costs, 0 or more")
     names = {key: options.pop(key) for key in ("method", "against")}
     looks = options.pop("looks")
     study = design.Study(**options)
     study.check()
     if study.beyond_rates:
         click.echo(f"Note: {study.beyond_rates}", err=True)
+    design.check_sizes(runs, tasks, seeds)
     given = None if runs is None or tasks is None or seeds is None else Design(runs, tasks, seeds)
     if given:
-        design.check_design(given)
         click.echo(terminal.power_line(study, given))
     if out is not None:
         plan_file.write(out, plan_file.planned(study, given, looks, **names))
         click.echo(str(out))
         return
+    click.echo("Searching the cheapest design …", err=True)
     fixed = (None, None, None) if given else (runs, tasks, seeds)
     grids = [grid if number is None else (number,) for number, grid in zip(fixed, design.GRIDS)]
     click.echo(terminal.search_line(study, design.cheapest(study, training_cost, *grids), training_cost))

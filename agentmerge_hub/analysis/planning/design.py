@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 
+from rich.console import Console
+from rich.progress import track
+
 from agentmerge_hub.analysis.comparisons import MIN_RUNS
 from agentmerge_hub.analysis.statistics.power import Design, Truth, simulated_power
 from agentmerge_hub.errors import UserError
@@ -70,15 +73,16 @@ class Study:
         )
 
 
-def check_design(design: Design) -> None:
-    """Raises UserError for a design that the report gives no verdict on."""
-    if design.runs < MIN_RUNS:
+def check_sizes(runs: int | None, tasks: int | None, seeds: int | None) -> None:
+    """Raises UserError for a number of runs, tasks or seeds that the report gives no verdict on; None is any."""
+    if runs is not None and runs < MIN_RUNS:
         raise UserError(
-            f"--runs is {design.runs}: a verdict on methods takes at least {MIN_RUNS} training runs of each, "
+            f"--runs is {runs}: a verdict on methods takes at least {MIN_RUNS} training runs of each, "
             "because two runs do not show how much runs differ"
         )
-    if design.tasks < 2 or design.seeds < 1:
-        raise UserError("--tasks must be at least 2 and --seeds at least 1")
+    for option, number, least in (("--tasks", tasks, 2), ("--seeds", seeds, 1)):
+        if number is not None and number < least:
+            raise UserError(f"{option} is {number}: give {least} or more")
 
 
 def cost(design: Design, training_cost: float) -> float:
@@ -99,7 +103,8 @@ def cheapest(
     """
     designs = [Design(*numbers) for numbers in product(runs, tasks, seeds)]
     failed: list[Design] = []
-    for design in sorted(designs, key=lambda design: cost(design, training_cost)):
+    in_order = sorted(designs, key=lambda design: cost(design, training_cost))
+    for design in track(in_order, "Designs", transient=True, console=Console(stderr=True)):
         if any(design.runs <= f.runs and design.tasks <= f.tasks and design.seeds <= f.seeds for f in failed):
             continue
         if study.power_of(design, SEARCH_DRAWS) >= study.power - 0.03 and study.power_of(design) >= study.power:

@@ -59,6 +59,10 @@ def spend(alpha: float, runs: int, looks: tuple[int, ...]) -> list[Look]:
     from scipy.stats import norm
 
     if wrong := [look for look in looks if not MIN_RUNS <= look <= runs]:
+        if runs == MIN_RUNS:
+            raise UserError(
+                f"--look {wrong[0]}: a study of {runs} training runs has no interim look: remove it, or give more --runs"
+            )
         raise UserError(f"--look {wrong[0]}: a look comes after {MIN_RUNS} to {runs} training runs")
     z, spent, found = float(norm.ppf(1 - alpha / 2)), 0.0, []
     for look in sorted({*looks, runs}):

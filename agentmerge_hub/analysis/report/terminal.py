@@ -8,8 +8,8 @@ from agentmerge_hub.analysis.planning.design import RUNS, SEEDS, TASKS, Study, c
 from agentmerge_hub.analysis.statistics.power import Design
 
 
-def show(scored: list[dict], answer: str) -> None:
-    """Methods down, splits across: mean reward ± the split's standard error; then lost episodes, and the answer."""
+def show(scored: list[dict], answer: str, plan: str = "") -> None:
+    """Methods down, splits across: mean reward ± the split's standard error; then lost episodes, the answer, and what became of the plan."""
     splits = list(dict.fromkeys(row["split"] for row in scored))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("method", overflow="fold")
@@ -39,6 +39,8 @@ def show(scored: list[dict], answer: str) -> None:
             where = ", ".join(who)
             console.print(f"{where}: {counts} of {row['planned']}, in no mean", style="yellow", highlight=False)
     console.print(answer, highlight=False)
+    if plan:
+        console.print(f"By the pre-registered plan: {plan}", highlight=False)
 
 
 def _cells(row: dict | None) -> tuple[str, str]:

@@ -73,6 +73,8 @@ class Written:
 
     table1: list[dict]
     answer: str
+    plan: str
+    """Whether the plan was kept, and its decision; empty without a plan."""
 
 
 def write(evaluations: Sequence[str | Path], out: str | Path, options: Options | None = None) -> Written:
@@ -155,7 +157,7 @@ def write(evaluations: Sequence[str | Path], out: str | Path, options: Options |
             counts={"episodes": len(results.rows), "candidates": len(results.by_candidate())},
             started=started,
         )
-    return Written(found["table1"], answer)
+    return Written(found["table1"], answer, outcome.sentence if outcome else "")
 
 
 def _plan_hash(path: Path | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ from report_pages import csv_rows
 from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.analysis.command import plan
 from agentmerge_hub.analysis.planning import design, plan_file
-from agentmerge_hub.analysis.report import writer
+from agentmerge_hub.analysis.report import terminal, writer
 from agentmerge_hub.analysis.statistics.power import Design
 from agentmerge_hub.errors import UserError
 
@@ -54,6 +54,8 @@ def test_plan_prints_the_power_and_the_cheapest_design() -> None:
         ("--runs", "2", "--tasks", "9", "--seeds", "2"), ("--runs", "5", "-o", "plan.yml"),
         ("--runs", "5", "--tasks", "9", "--seeds", "2", "--look", "2", "-o", "plan.yml"),
         ("--runs", "5", "--tasks", "9", "--seeds", "2", "-o", "none/plan.yml"),
+        ("--runs", "3", "--tasks", "9", "--seeds", "2", "--look", "3", "--look", "9", "-o", "plan.yml"),
+        ("--training-cost", "-5"), ("--runs", "1"), ("--tasks", "1"), ("--seeds", "0"),
     ],
 )  # fmt: skip
 def test_impossible_plans_are_refused_in_a_sentence(words: tuple[str, ...], tmp_path: Path, monkeypatch) -> None:
@@ -82,7 +84,7 @@ def results(folder: Path, runs: int, tasks: int = 8, gap: float = 4.0) -> Path:
     return simulated.write(folder, rows)
 
 
-def test_a_plan_is_kept_or_not_and_decides(tmp_path: Path) -> None:
+def test_a_plan_is_kept_or_not_and_decides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "plan.yml"
     run(*EASY, "--runs", 5, "--tasks", 8, "--seeds", 3, "--look", 3, "-o", path)
     with pytest.raises(UserError, match="a plan is not changed"):
@@ -96,7 +98,9 @@ def test_a_plan_is_kept_or_not_and_decides(tmp_path: Path) -> None:
     ):
         out = tmp_path / f"report {name}"
         folder = results(tmp_path / name, runs, tasks, gap)
-        writer.write([folder], out, writer.Options(draws=200, plan_file=path, traces=0))
+        written = writer.write([folder], out, writer.Options(draws=200, plan_file=path, traces=0))
+        terminal.show(written.table1, written.answer, written.plan)
+        assert re.search(f"By the pre-registered plan: {says}", " ".join(capsys.readouterr().out.split())), name
         page = " ".join((out / "report.html").read_text().split())
         assert re.search(says, page), name
         (row,) = csv_rows(out / "comparisons.csv")
