@@ -9,10 +9,10 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-color
 # Progress: a line for each 40 packages that pip collects, and one when it installs them.
-COUNT := while read -r word _; do \
+COUNT := while read -r word object _; do \
   case "$$word" in \
     Collecting|Processing) n=$$((n + 1)); if ((n % 40 == 0)); then echo "  $$n packages collected"; fi ;; \
-    Installing) echo "  installing" ;; \
+    Installing) if [ "$$object" = collected ]; then echo "  installing"; fi ;; \
   esac; \
 done
 # Idle OpenMP threads would spin on the cores that the browser and the server need.
