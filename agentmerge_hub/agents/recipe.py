@@ -25,9 +25,9 @@ def _seeds(value: Any) -> Any:
         if last - first >= _MOST_SEEDS:
             raise ValueError(f"{value} are more than {_MOST_SEEDS:,} seeds")
         seeds = list(range(first, last + 1))
-    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and 0 <= seed < 2**32 for seed in seeds):
         raise ValueError(
-            f"{value!r} is no range of seeds, such as 0-24, no list of whole numbers from 0, and not default"
+            f"{value!r} is no range of seeds, such as 0-24, no list of whole numbers below 2**32, and not default"
         )
     if repeated := [seed for seed, number in Counter(seeds).items() if number > 1]:
         raise ValueError(f"seed {repeated[0]} is given twice, remove one")
@@ -66,7 +66,7 @@ def _flags(value: Any) -> Any:
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Price(_Strict):

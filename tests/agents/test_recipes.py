@@ -107,6 +107,7 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
         ({"candidates": []}, "candidates: at least 1 is needed"),
         ({"max_steps": "five"}, "max_steps: 'five' should be a whole number"),
         ({"max_steps": 1.5}, "max_steps: 1.5 should be a whole number"),
+        ({"step_seconds": float("inf")}, "step_seconds: inf should be a finite number"),
         ({"temperature": "hot"}, "temperature: 'hot' should be a number"),
         ({"screenshots": "maybe"}, "screenshots: 'maybe' should be true or false"),
         ({"name": [1]}, "name: [1] should be a text"),
@@ -141,8 +142,9 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
             for seeds, says in (
                 ("9-3", "9-3: the first seed is larger than the last: write 3-9"),
                 ("a-b", "'a-b' is no range of seeds, such as 0-24"),
-                ([], "[] is no range of seeds, such as 0-24, no list of whole numbers from 0, and not default"),
+                ([], "[] is no range of seeds, such as 0-24, no list of whole numbers below 2**32, and not default"),
                 (-1, "-1 is no range of seeds"),
+                (2**32, "4294967296 is no range of seeds"),
                 (True, "True is no range of seeds"),
                 ("0-", "'0-' is no range of seeds"),
                 ([1, "x"], "[1, 'x'] is no range of seeds"),
