@@ -7,62 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from agentmerge_hub import strict_yaml
+from agentmerge_hub.agents.recipe_file import read_mapping
+from agentmerge_hub.agents.recipe_values import Name, check_folder_name, parse_flags, parse_seeds
 from agentmerge_hub.errors import UserError, schema_problem
 from agentmerge_hub.fit import IMAGE_TOKENS, Window
-from agentmerge_hub.prompt import ADVANCED, BASIC, Flags
-
-
-def _seeds(value: Any) -> Any:
-    """``0-24`` → 0, 1 … 24. Lists and ``default`` are unchanged."""
-    if value == "default":
-        return value
-    seeds = [value] if isinstance(value, int) else value
-    if isinstance(value, str) and (bounds := re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", value)):
-        first, last = int(bounds[1]), int(bounds[2] or bounds[1])
-        if first > last:
-            raise ValueError(f"{value}: the first seed is larger than the last: write {last}-{first}")
-        if last - first >= _MOST_SEEDS:
-            raise ValueError(f"{value} are more than {_MOST_SEEDS:,} seeds")
-        seeds = list(range(first, last + 1))
-    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and 0 <= seed < 2**32 for seed in seeds):
-        raise ValueError(
-            f"{value!r} is no range of seeds, such as 0-24, no list of whole numbers below 2**32, and not default"
-        )
-    if repeated := [seed for seed, number in Counter(seeds).items() if number > 1]:
-        raise ValueError(f"seed {repeated[0]} is given twice, remove one")
-    return seeds
-
-
-_MOST_SEEDS = 1_000_000
-
-
-def _name(value: str) -> str:
-    """A name that a table can show and a folder's name can include."""
-    if not value.strip() or len(value) > 100 or not value.isprintable():
-        raise ValueError("a name has 1 to 100 characters on one line")
-    return value
-
-
-def _folder_name(value: str) -> str:
-    if "/" in value or "\\" in value:
-        raise ValueError(f"{value!r} has a slash, and a folder is named after the study: use a hyphen")
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name)]
-
-
-def _flags(value: Any) -> Any:
-    """``preset: advanced`` or ``basic`` sets the flags that are not given."""
-    if isinstance(value, dict) and "preset" in value:
-        presets = {"advanced": ADVANCED, "basic": BASIC}
-        if value["preset"] not in presets:
-            raise ValueError(f"no preset {value['preset']!r}: use advanced or basic")
-        # These stay unset, so that they follow the benchmark.
-        preset = presets[value["preset"]].model_dump(exclude={"action_space", "use_tabs"})
-        return preset | {k: v for k, v in value.items() if k != "preset"}
-    return value
+from agentmerge_hub.prompt import Flags
 
 
 class _Strict(BaseModel):
@@ -110,7 +59,7 @@ class AgentConfig(_Strict):
     """How a candidate is prompted."""
 
     name: Name = Field(description="Name in agent names and tables.")
-    flags: Annotated[Flags, BeforeValidator(_flags)] | None = Field(
+    flags: Annotated[Flags, BeforeValidator(parse_flags)] | None = Field(
         None, description="Prompt flags of this package's agents."
     )
     generic: str = Field("", description="A preset of AgentLab's own GenericAgent instead, e.g. FLAGS_LLAMA3_70B.")
@@ -135,7 +84,7 @@ class Group(_Strict):
     browsergym_split: Literal["train", "valid", "test", ""] = Field(
         "", description="Only tasks of this BrowserGym split."
     )
-    seeds: Annotated[list[int] | Literal["default"], BeforeValidator(_seeds)] = Field(
+    seeds: Annotated[list[int] | Literal["default"], BeforeValidator(parse_seeds)] = Field(
         "default", description="``0-24``, a list, or ``default`` for the benchmark's own."
     )
 
@@ -143,7 +92,7 @@ class Group(_Strict):
 class Recipe(_Strict):
     """A study."""
 
-    name: Annotated[Name, AfterValidator(_folder_name)] = Field(description="Name of the study.")
+    name: Annotated[Name, AfterValidator(check_folder_name)] = Field(description="Name of the study.")
     benchmark: str = Field("miniwob", description="A benchmark registered with BrowserGym, e.g. workarena_l1.")
     candidates: list[Candidate] = Field(min_length=1, description="The models, or the scripted expert.")
     agents: list[AgentConfig] = Field(min_length=1, description="Agent configs; each candidate runs with each.")
@@ -207,38 +156,6 @@ class Recipe(_Strict):
     def _leaves_tokens_for_a_prompt(self) -> "Recipe":
         Window(self.window, self.answer, self.image_tokens if any(a.uses_screenshot for a in self.agents) else 0)
         return self
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The keys and values of a recipe's file, not validated.
-
-    Raises:
-        UserError: if the file cannot be read or is not a YAML mapping.
-    """
-    try:
-        content = strict_yaml.load(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise UserError(f"the recipe {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"the recipe {path} cannot be read: it is no text in UTF-8") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is no recipe: it has no keys, such as candidates and agents")
-    if not content.keys() & {"candidates", "agents", "episodes"}:
-        kind = next((f", but {kind}" for key, kind in _OTHER_FILES.items() if key in content), "")
-        raise UserError(f"{path} has no candidates, agents or episodes: it is no recipe of collect and evaluate{kind}")
-    return content
-
-
-_TRAINING = "one of training: run `accelerate launch` with recipes/sft.py or recipes/preference.py and it as --config"
-
-_OTHER_FILES = {
-    "model_name_or_path": _TRAINING,
-    "dataset_name": _TRAINING,
-    "learning_rate": _TRAINING,
-    "merge_method": "a merge spec: run `agentmerge merge`",
-    "grid": "a sweep of training runs: run `agentmerge recipes expand`",
-}
-"""A key that a recipe of a study does not have → the kind of file that has it, and the command that reads it."""
 
 
 def read(path: Path) -> Recipe:

@@ -118,6 +118,7 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
         ({"candidates": [{"name": "m"}]}, "needs exactly one of path, model, scripted"),
         ({"agents": [{"name": "a"}]}, "needs flags, or generic, and not both"),
         ({"agents": [{"name": "a", "flags": {"preset": "fancy"}}]}, "no preset 'fancy'"),
+        ({"agents": [{"name": "a", "flags": {"preset": ["basic"]}}]}, "no preset ['basic']"),
         (
             {"agents": [{"name": "a", "flags": {"use_thinkin": True}}]},
             "agents.0.flags.use_thinkin: there is no such key: did you mean use_thinking?",

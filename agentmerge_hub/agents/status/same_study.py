@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentmerge_hub.agents.recipe import read_mapping
+from agentmerge_hub.agents.recipe_file import read_mapping
 from agentmerge_hub.agents.status.run_status import list_runs
 from agentmerge_hub.agents.status.study_info import RECIPE_NAME
 from agentmerge_hub.errors import UserError
