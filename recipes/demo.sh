@@ -10,6 +10,7 @@ case "${1:-}" in
   *) echo "demo.sh has no option $1: the only one is --preferences" >&2; exit 1 ;;
 esac
 cd "$(dirname "$0")/.." && mkdir -p demo-out && cd demo-out
+if [ -d runs/tiny-merged-dpo ]; then preferences=--preferences evaluate=demo-preferences; fi # results are not continued with fewer models
 
 export HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0
 recipes=../recipes
