@@ -42,3 +42,16 @@ def test_a_killed_processes_folder_is_removed_and_a_living_ones_is_not(
         assert not left.exists() and (used / "profile").is_file()
     living.communicate("\n")
     assert [path.name for path in tmp_path.iterdir()] == ["agentmerge-test-mine"]
+
+
+def test_processes_that_make_and_remove_folders_at_once_leave_each_other_alone(tmp_path: Path) -> None:
+    use = (
+        "from agentmerge_hub.scratch import scratch_folder\n"
+        "for n in range(100):\n"
+        "    with scratch_folder('test') as folder:\n"
+        "        (folder / 'x').write_text('x')\n"
+    )
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    processes = [subprocess.Popen([sys.executable, "-c", use], env=environment) for _ in range(4)]
+    assert [process.wait() for process in processes] == [0] * 4
+    assert not list(tmp_path.iterdir())

@@ -21,11 +21,11 @@ from typing import Any
 from agentmerge_hub.agents.backends import activity
 from agentmerge_hub.agents.backends.child_process import end_with_parent
 from agentmerge_hub.agents.backends.run_summary import record_crash, record_timeout
-from agentmerge_hub.agents.backends.scratch import scratch_folder
 from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.browser.agentlab_api import ExpArgs
 from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.errors import UserError, os_error_sentence
+from agentmerge_hub.scratch import scratch_folder
 
 # A fork keeps the imports, which take seconds; outside of Linux it is not safe with a browser's libraries.
 _PROCESSES: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
@@ -60,7 +60,7 @@ def run_episodes(
         args.prepare()
     left = list(reversed(runs))
     workers: list[_Worker] = []
-    with scratch_folder() as scratch:
+    with scratch_folder("episodes") as scratch:
         try:
             while left or any(worker.run for worker in workers):
                 while left and len(workers) < jobs:
