@@ -4,6 +4,7 @@ Each package defines its verbs in its own command.py. It is imported when the ve
 dependency concerns only the verb that needs it.
 """
 
+import difflib
 import importlib
 import io
 import sys
@@ -54,6 +55,14 @@ class LazyGroup(click.Group):
         if name not in PACKAGE_OF:
             return None
         return getattr(importlib.import_module(f"agentmerge_hub.{PACKAGE_OF[name]}.command"), name.replace("-", "_"))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Names the verb that is meant; click looks only among those that are loaded."""
+        if args[0] not in PACKAGE_OF and (near := difflib.get_close_matches(args[0], PACKAGE_OF, 1)):
+            ctx.fail(f"No such command {args[0]!r}: did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Each verb with its whole first sentence; click would cut it at the width of the terminal."""

@@ -8,7 +8,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,8 @@ def build(
     output_folder.check_not_input(out, folders)
     output_folder.check_replaceable(out, STAGE)
     found = reload.find_inputs(folders)
+    if not found:
+        raise UserError(f"no episodes in {_listed(folders)}: give traces, or a dataset that has episodes")
     settings = worker_config.settings
     cache = PartCache(cache_folder(), _fingerprint(settings, worker_config.load_tokenizer()))
     episodes = {episode_key(episode, screenshots=settings.has_screenshots): episode for episode in found}
@@ -97,7 +99,7 @@ def build(
         assembled = assemble(entries, folder, settings)
         counts = assembled.counts | _reading_counts(entries)
         if not counts["samples"]:
-            raise UserError(_nothing_left_message(counts, folders))
+            raise UserError(_nothing_left_message(counts, folders, settings.min_reward))
         scanner = LineScanner(Allowlist(settings.allow))
         measure_and_scan(assembled.written, scanner)
         config = _published_config(worker_config, scanner)
@@ -150,9 +152,14 @@ def _reading_counts(entries: list[CacheEntry]) -> dict:
     }
 
 
-def _nothing_left_message(counts: dict, traces: Sequence[Path]) -> str:
-    dropped = {rule: n for rule, n in counts["dropped"].items() if rule not in NOT_DROPPED}
-    rules = sorted(dropped.items(), key=lambda pair: (-pair[1], pair[0]))
+def counted_rules(dropped: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The rules that dropped something and how much, those that dropped most first."""
+    rules = [(rule, number) for rule, number in dropped.items() if rule not in NOT_DROPPED]
+    return sorted(rules, key=lambda pair: (-pair[1], pair[0]))
+
+
+def _nothing_left_message(counts: dict, traces: Sequence[Path], min_reward: float) -> str:
+    rules = counted_rules(counts["dropped"])
     if not rules:
         return f"no sample is left of the {counted(counts['episodes_found'], 'episode')} in {_listed(traces)}"
     others = "".join(f", {rule} {number}" for rule, number in rules[1:])
@@ -160,7 +167,9 @@ def _nothing_left_message(counts: dict, traces: Sequence[Path]) -> str:
     return (
         f"no sample is left of the {counted(counts['episodes_found'], 'episode')} in {_listed(traces)}: the rule {first} dropped most "
         f"({number}{others}), which means that {(EPISODE_RULES | SAMPLE_RULES)[first]}; "
-        f"{KEPT_BY.get(first, 'no option keeps them: give other traces')}"
+        f"{KEPT_BY.get(first, 'no option keeps them: give other traces')}".replace(
+            "--min-reward", f"--min-reward than {min_reward:g}"
+        )
     )
 
 

@@ -154,6 +154,7 @@ def build(
     require("hub", "datasets", "betterleaks", "ahocorasick_rs", "stdnum", "matplotlib")
     parse_settings(chat_template_kwargs, "--chat-template-kwargs")
     from agentmerge_hub.dataset.build import build as build_dataset
+    from agentmerge_hub.dataset.build import counted_rules
     from agentmerge_hub.dataset.parallel.workers import WorkerConfig
     from agentmerge_hub.dataset.redaction.finding import parse_allow_options
     from agentmerge_hub.dataset.settings import read_settings
@@ -178,10 +179,12 @@ def build(
         if options["preferences"]
         else ""
     )
+    rules = counted_rules(counts["dropped"])
+    most = f", most by the rule {rules[0][0]} ({rules[0][1]})" if rules else ""
     click.echo(
         f"{counted(counts['samples'], 'sample')}{preferences} of {counted(counts['episodes'], 'episode')} written to {out}; "
         f"{counted(counts['episodes_found'], 'episode')} found, {built.n_new} newly read, {counts['episodes_unreadable']} unreadable; "
-        f"ledger.parquet lists {counted(sum(counts['dropped'].values()), 'drop')}"
+        f"ledger.parquet lists {counted(sum(counts['dropped'].values()), 'drop')}{most}"
     )
 
 

@@ -85,7 +85,10 @@ def _rows(folder: Path, config: str, split: str | None) -> ds.Dataset:
         raise UserError(f"--split {split}: {data} has {', '.join(splits) or 'no file'}")
     for path in files:
         read_schema(path)
-    return ds.dataset(files, format="parquet")
+    rows = ds.dataset(files, format="parquet")
+    if not rows.count_rows():
+        raise UserError(f"{data} has no rows: build the dataset again with traces that pass its rules")
+    return rows
 
 
 _MADE_BY = {"failures": "--failures", "preferences": "--preferences", "unpaired": "--preferences"}

@@ -61,9 +61,15 @@ def lambdas_of(text: str) -> list[float]:
         raise mistake from None
     if ":" not in text:
         return list(dict.fromkeys(parts))
-    if len(parts) != 3 or "," in text or parts[2] <= 0 or parts[1] < parts[0] or (parts[1] - parts[0]) / parts[2] > 1e4:
+    if len(parts) != 3 or "," in text:
         raise mistake
     first, last, step = parts
+    if last < first:
+        raise UserError(f"--lambda {text}: the first λ is larger than the last: write {last:g}:{first:g}:{step:g}")
+    if step <= 0:
+        raise UserError(f"--lambda {text}: the step is {step:g}: give one above 0, e.g. 0.1")
+    if (last - first) / step > 1e4:
+        raise UserError(f"--lambda {text}: these are more than 10,000 values: give a larger step")
     count = int((last - first) / step + 1e-9) + 1
     return [float(f"{first + index * step:.12g}") for index in range(count)]
 

@@ -1,5 +1,6 @@
 """The recipes of the package: list, show, copy, and expand a sweep into launch lines. No torch here."""
 
+import difflib
 import itertools
 import re
 import shlex
@@ -57,7 +58,11 @@ def find(name: str) -> Path:
             if path.suffix not in SUFFIXES:
                 raise UserError(f"{name} is no recipe: a recipe is a file that ends in {', '.join(SUFFIXES)}")
             return path
-    near = [known for known, _ in listed() if Path(name).stem in known]
+    known = [recipe for recipe, _ in listed()]
+    if inside_it := [recipe for recipe in known if recipe.startswith(f"{name.removeprefix('recipes/').rstrip('/')}/")]:
+        raise UserError(f"{name} is a folder of recipes: name one of {', '.join(inside_it)}")
+    near = [recipe for recipe in known if Path(name).stem in recipe]
+    near = near or difflib.get_close_matches(name, known, 3)
     raise UserError(
         f"no recipe {name!r}" + (f": did you mean {', '.join(near[:3])}?" if near else ": see `agentmerge recipes ls`")
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Dataset, concatenate_datasets, get_dataset_config_names, load_dataset
+from datasets import Dataset, concatenate_datasets, get_dataset_config_names, get_dataset_split_names, load_dataset
 from datasets.exceptions import DatasetGenerationError
 from transformers import PreTrainedTokenizerBase
 
@@ -47,8 +47,8 @@ def load_split(
     except (DatasetGenerationError, pa.ArrowException, OSError, ValueError) as error:
         if is_no_space(error) or (isinstance(error, OSError) and error.errno not in (None, errno.ENOENT)):
             raise
-        found = isinstance(error, DatasetGenerationError | pa.ArrowException)
-        if found or (isinstance(error, OSError) and Path(name).is_dir()):
+        damaged = isinstance(error, DatasetGenerationError | pa.ArrowException)
+        if damaged or (isinstance(error, OSError) and Path(name).is_dir()):
             raise UserError(_not_readable(name, config, error)) from error
         raise UserError(_not_found(name, config, split, error)) from error
     missing = set(columns) - set(rows.column_names)
@@ -84,11 +84,14 @@ def _not_readable(name: str, config: str | None, error: Exception) -> str:
 def _not_found(name: str, config: str | None, split: str, error: Exception) -> str:
     try:
         configs = get_dataset_config_names(name)
+        known = config in configs or (config is None and len(configs) == 1)
+        splits = get_dataset_split_names(name, config) if known else []
     except (ValueError, OSError):
         return f"no dataset at {name!r}: no such folder, and no dataset that can be reached on the Hub"
-    if config not in configs:
-        return f"{name} has no config {config!r}: it has {', '.join(configs)}"
-    return f"{name}, config {config}, has no split {split!r}: {str(error).splitlines()[0]}"
+    if not splits:
+        has = "several configs" if config is None else f"no config {config!r}"
+        return f"{name} has {has}: name one of {', '.join(configs)}"
+    return f"{name}, config {config}, has no split {split!r}: it has {', '.join(splits)}"
 
 
 def tokenize(

@@ -20,7 +20,7 @@ from agentmerge_hub.errors import UserError
         (["{traces}", "--chat-template-kwargs", "{{bad"], "^--chat-template-kwargs is '{bad': write a JSON object"),
         (["{traces}", "--window", "300", "--answer", "100"], "no sample is left .*does_not_fit"),
         (["{traces}", "--window", "100", "--answer", "100"], "leaves no prompt"),
-        (["{traces}", "--min-reward", "2"], "no sample is left .*unsuccessful"),
+        (["{traces}", "--min-reward", "2"], "no sample is left .*unsuccessful.* a lower --min-reward than 2 keeps"),
         (["{traces}", "--agent", "expert-advance"], "--agent expert-advance: .* e.g. expert-advanced"),
         (["{traces}", "--hold-out-task", "click-test"], "--hold-out-task click-test: .* e.g. miniwob.click-dialog"),
         (["{traces}", "--validation-task", "mine"], "--validation-task mine: no episode of the traces is of this task"),

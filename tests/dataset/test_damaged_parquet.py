@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from dataset_files import run
 
@@ -28,3 +29,14 @@ def test_a_damaged_file_is_named(built: Path, tmp_path: Path, tokenizer_folder: 
         with pytest.raises(UserError, match=r"\.parquet'? is not readable Parquet \(.*\): restore it"):
             run(*arguments)
         assert not (tmp_path / "out").exists()
+
+
+def test_a_dataset_without_rows_is_refused_before_the_work(built: Path, tmp_path: Path, tokenizer_folder: Path) -> None:
+    folder = tmp_path / "empty"
+    shutil.copytree(built, folder)
+    for path in folder.glob("data/*/*.parquet"):
+        pq.write_table(pq.read_table(path).slice(0, 0), path)
+    with pytest.raises(UserError, match="data/all has no rows"):
+        run("inspect", folder)
+    with pytest.raises(UserError, match=r"^no episodes in "):
+        run("build", folder, "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)

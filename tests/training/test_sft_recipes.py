@@ -98,6 +98,8 @@ def test_recipes_are_listed_shown_and_copied(tmp_path: Path) -> None:
     assert (tmp_path / "base-all.yaml").read_text() == shown
     again = runner.invoke(agentmerge, ["recipes", "copy", "sft/tiny/base-all.yaml", str(tmp_path)])
     assert "already exists" in str(again.exception)
+    folder = str(runner.invoke(agentmerge, ["recipes", "copy", "sft/tiny", "mine"]).exception)
+    assert folder.startswith("sft/tiny is a folder of recipes: name one of sft/tiny/") and "merge/" not in folder
     assert "no recipe 'nothing'" in str(runner.invoke(agentmerge, ["recipes", "show", "nothing"]).exception)
 
 

@@ -100,8 +100,8 @@ def test_the_newest_complete_checkpoint_is_found_and_others_removed(tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"dataset_config": "cat"}, "has no config 'cat': it has all"),
-        ({"dataset_train_split": "trian"}, "has no split 'trian'"),
+        ({"dataset_config": "cat"}, "has no config 'cat': name one of all"),
+        ({"dataset_train_split": "trian"}, "has no split 'trian': it has train, inter_task"),
         ({"dataset_name": "nowhere"}, "no dataset at 'nowhere'"),
         ({"model_name_or_path": "nowhere", "tokenizer_name_or_path": "nowhere"}, "no tokenizer at 'nowhere'"),
         ({"max_length": 50}, "max_length is 50: raise max_length"),

@@ -23,9 +23,11 @@ def check_folder(folder: Path, stages: Collection[str], files: Collection[str] |
     Raises:
         UserError: if it is not a finished output of these stages.
     """
+    accepted = " or ".join(f"`{stage}`" for stage in stages)
+    if not folder.exists():
+        raise UserError(f"there is no folder {folder}: give the output of {accepted}")
     stage = manifest.read(folder)["stage"]
     if stage not in stages:
-        accepted = " or ".join(f"`{stage}`" for stage in stages)
         raise UserError(f"{folder} was written by `{stage}`: only output of {accepted} can be published.")
     return [f"{finding}: run the stage again, or restore the file" for finding in manifest.verify(folder, files)]
 

@@ -55,7 +55,7 @@ def test_plan_prints_the_power_and_the_cheapest_design() -> None:
         ("--runs", "5", "--tasks", "9", "--seeds", "2", "--look", "2", "-o", "plan.yml"),
         ("--runs", "5", "--tasks", "9", "--seeds", "2", "-o", "none/plan.yml"),
         ("--runs", "3", "--tasks", "9", "--seeds", "2", "--look", "3", "--look", "9", "-o", "plan.yml"),
-        ("--training-cost", "-5"), ("--runs", "1"), ("--tasks", "1"), ("--seeds", "0"),
+        ("--training-cost", "-5"), ("--runs", "0"), ("--runs", "1"), ("--tasks", "1"), ("--seeds", "0"),
     ],
 )  # fmt: skip
 def test_impossible_plans_are_refused_in_a_sentence(words: tuple[str, ...], tmp_path: Path, monkeypatch) -> None:
