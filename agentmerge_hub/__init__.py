@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from agentmerge_hub.agents.studies import run_collect as collect
-    from agentmerge_hub.agents.studies import run_evaluate as evaluate
+    from agentmerge_hub.agents.study.studies import run_collect as collect
+    from agentmerge_hub.agents.study.studies import run_evaluate as evaluate
     from agentmerge_hub.analysis.report.writer import Options as ReportOptions
     from agentmerge_hub.analysis.report.writer import write as analyse
     from agentmerge_hub.dataset.build import BuildResult, build
@@ -36,9 +36,9 @@ _EXPORTS = {
     "UserError": ("errors", "UserError"),
     "analyse": ("analysis.report.writer", "write"),
     "build": ("dataset.build", "build"),
-    "collect": ("agents.studies", "run_collect"),
+    "collect": ("agents.study.studies", "run_collect"),
     "download": ("publishing.hub.download", "download"),
-    "evaluate": ("agents.studies", "run_evaluate"),
+    "evaluate": ("agents.study.studies", "run_evaluate"),
     "merge": ("merging.api", "merge"),
     "sweep": ("merging.api", "sweep"),
     "tune": ("tuning.tune", "tune"),

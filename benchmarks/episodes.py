@@ -72,7 +72,7 @@ def _in_child(side: str) -> dict:
 
 
 def _recipe(jobs: int, seeds: int, **changes: object) -> object:
-    from agentmerge_hub.agents.recipe import Recipe
+    from agentmerge_hub.agents.recipes.recipe import Recipe
 
     return Recipe.model_validate(
         {
@@ -89,7 +89,7 @@ def _recipe(jobs: int, seeds: int, **changes: object) -> object:
 def ours(jobs: int, seeds: int, backend: str) -> dict:
     """This package's process backend with the waits of its MiniWoB recipes."""
     from agentmerge_hub.agents.backends import process_backend
-    from agentmerge_hub.agents.plan import plan
+    from agentmerge_hub.agents.study.plan import plan
 
     planned = plan(_recipe(jobs, seeds, wait_after_action=0.05, slow_mo=0))
     with tempfile.TemporaryDirectory() as root:
@@ -108,7 +108,7 @@ def ours(jobs: int, seeds: int, backend: str) -> dict:
 def agentlab(jobs: int, seeds: int, backend: str) -> dict:
     """AgentLab's Study at its defaults: environment arguments, screenshots, chat window."""
     from agentmerge_hub.agents.browser import chromium, environment
-    from agentmerge_hub.agents.plan import SILENT, plan
+    from agentmerge_hub.agents.study.plan import SILENT, plan
 
     environment.prepare()
     from agentlab.experiments.study import Study

@@ -35,9 +35,9 @@ def main() -> None:
 def soak(episodes: int, jobs: int, traces: Path, temporary: Path) -> None:
     """Run the episodes; samples are printed as they are taken."""
     from agentmerge_hub.agents.backends import process_backend
-    from agentmerge_hub.agents.plan import plan
-    from agentmerge_hub.agents.recipe import Recipe
+    from agentmerge_hub.agents.recipes.recipe import Recipe
     from agentmerge_hub.agents.status.run_status import read_status
+    from agentmerge_hub.agents.study.plan import plan
 
     recipe = Recipe.model_validate(
         {

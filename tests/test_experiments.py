@@ -16,8 +16,8 @@ from datasets import load_dataset
 from safetensors.torch import load_file, save_file
 
 from agentmerge_hub import manifest
-from agentmerge_hub.agents.plan import plan
-from agentmerge_hub.agents.recipe import Recipe, read
+from agentmerge_hub.agents.recipes.recipe import Recipe, read
+from agentmerge_hub.agents.study.plan import plan
 from agentmerge_hub.analysis import comparison_table, selection
 from agentmerge_hub.analysis import episodes as episode_tables
 from agentmerge_hub.analysis.common_episodes import shared_episodes

@@ -6,7 +6,7 @@ from agentmerge_hub.agents.action_sets import default_action_space
 from agentmerge_hub.agents.browser.agentlab_api import AgentArgs, Benchmark
 from agentmerge_hub.agents.chat_agent import ChatAgentArgs
 from agentmerge_hub.agents.expert import ExpertArgs
-from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Recipe
+from agentmerge_hub.agents.recipes.recipe import AgentConfig, Candidate, Recipe
 from agentmerge_hub.agents.serving.engines import request_name
 from agentmerge_hub.agents.solvers.solver import SOLVERS
 from agentmerge_hub.errors import UserError

@@ -11,7 +11,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.plural import counted
 
 if TYPE_CHECKING:
-    from agentmerge_hub.agents.studies import DryRun
+    from agentmerge_hub.agents.study.studies import DryRun
 
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
 OUT = click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for the output.")
@@ -31,7 +31,7 @@ def collect(recipe: Path, out: Path | None, dry_run: bool) -> None:
 
     Run it again after an interruption: only missing and crashed episodes are run.
     """
-    from agentmerge_hub.agents import studies
+    from agentmerge_hub.agents.study import studies
 
     if dry_run:
         _print_dry_run(studies.dry_run(recipe, out, "collect"))
@@ -50,7 +50,7 @@ def evaluate(recipe: Path, out: Path | None, dry_run: bool) -> None:
 
     Model folders are served on this machine, one after another; a recipe can name an endpoint instead.
     """
-    from agentmerge_hub.agents import studies
+    from agentmerge_hub.agents.study import studies
 
     if dry_run:
         _print_dry_run(studies.dry_run(recipe, out, "evaluate"))

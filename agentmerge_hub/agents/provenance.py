@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
-from agentmerge_hub.agents.recipe import Candidate
+from agentmerge_hub.agents.recipes.recipe import Candidate
 from agentmerge_hub.agents.serving.served_format import ENDPOINT
 from agentmerge_hub.agents.status.study_info import StudyInfo
 from agentmerge_hub.errors import UserError

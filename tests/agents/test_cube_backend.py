@@ -8,14 +8,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from agentmerge_hub.agents import studies
 from agentmerge_hub.agents.action_sets import make_action_set
 from agentmerge_hub.agents.cube import client, installation
 from agentmerge_hub.agents.cube.client import CubeError, CubeWorker
 from agentmerge_hub.agents.cube.environment import CubeEnvArgs
 from agentmerge_hub.agents.observations import flatten, to_observation
-from agentmerge_hub.agents.preflight import list_problems
-from agentmerge_hub.agents.recipe import read
+from agentmerge_hub.agents.recipes.recipe import read
+from agentmerge_hub.agents.study import studies
+from agentmerge_hub.agents.study.preflight import list_problems
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import Flags
 from agentmerge_hub.traces.episode import read_episode

@@ -10,10 +10,10 @@ from agentmerge_hub.agents import action_sets
 from agentmerge_hub.agents.action_sets import default_action_space
 from agentmerge_hub.agents.browser.agentlab_api import HighLevelActionSet
 from agentmerge_hub.agents.command import collect, evaluate
-from agentmerge_hub.agents.plan import plan
-from agentmerge_hub.agents.preflight import list_problems
-from agentmerge_hub.agents.recipe import read
-from agentmerge_hub.agents.study_warnings import list_warnings
+from agentmerge_hub.agents.recipes.recipe import read
+from agentmerge_hub.agents.study.plan import plan
+from agentmerge_hub.agents.study.preflight import list_problems
+from agentmerge_hub.agents.study.warnings import list_warnings
 
 
 @pytest.mark.parametrize(

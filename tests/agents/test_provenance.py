@@ -6,7 +6,7 @@ import pytest
 
 from agentmerge_hub import manifest
 from agentmerge_hub.agents.provenance import provenance_columns
-from agentmerge_hub.agents.recipe import Candidate
+from agentmerge_hub.agents.recipes.recipe import Candidate
 from agentmerge_hub.errors import UserError
 
 

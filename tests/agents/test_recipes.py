@@ -8,10 +8,10 @@ from click.testing import CliRunner
 from pydantic import BaseModel
 
 from agentmerge_hub.agents.command import collect
-from agentmerge_hub.agents.plan import plan
-from agentmerge_hub.agents.preflight import WORKARENA_VARIABLES
-from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Group, Price, Recipe, read
+from agentmerge_hub.agents.recipes.recipe import AgentConfig, Candidate, Group, Price, Recipe, read
 from agentmerge_hub.agents.solvers.solver import SOLVERS
+from agentmerge_hub.agents.study.plan import plan
+from agentmerge_hub.agents.study.preflight import WORKARENA_VARIABLES
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.package_data import data_folder
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from agentmerge_hub.agents.agent_args import make_agent_args
 from agentmerge_hub.agents.browser.agentlab_api import DEFAULT_BENCHMARKS
-from agentmerge_hub.agents.recipe import Recipe
+from agentmerge_hub.agents.recipes.recipe import Recipe
 from agentmerge_hub.agents.serving import endpoint
 from agentmerge_hub.prompt import answer
 

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from agentmerge_hub.agents import preflight, studies
-from agentmerge_hub.agents.recipe import read
+from agentmerge_hub.agents.recipes.recipe import read
+from agentmerge_hub.agents.study import preflight, studies
 from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.prompt import answer
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from agentmerge_hub import manifest
-from agentmerge_hub.agents import studies
+from agentmerge_hub.agents.study import studies
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.locks import lock_folder
 from agentmerge_hub.prompt import answer

@@ -7,12 +7,12 @@ import pytest
 
 from agentmerge_hub.actions import parse_calls
 from agentmerge_hub.agents.action_sets import make_action_set
-from agentmerge_hub.agents.agentlab_study import save_study
 from agentmerge_hub.agents.browser.agentlab_api import Study
 from agentmerge_hub.agents.chat_agent import ChatAgent, ChatAgentArgs
-from agentmerge_hub.agents.plan import plan
-from agentmerge_hub.agents.recipe import read
+from agentmerge_hub.agents.recipes.recipe import read
 from agentmerge_hub.agents.serving import endpoint
+from agentmerge_hub.agents.study.agentlab_study import save_study
+from agentmerge_hub.agents.study.plan import plan
 from agentmerge_hub.prompt import ADVANCED, answer, tree_bids
 from agentmerge_hub.traces.episode import read_episode
 from agentmerge_hub.traces.find import find_episodes

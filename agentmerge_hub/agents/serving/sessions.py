@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from agentmerge_hub.agents.plan import Episode
-from agentmerge_hub.agents.preflight import check_served, endpoint_key
-from agentmerge_hub.agents.recipe import Recipe
+from agentmerge_hub.agents.recipes.recipe import Recipe
 from agentmerge_hub.agents.serving import endpoint
 from agentmerge_hub.agents.serving.engines import request_name, select_engine
 from agentmerge_hub.agents.serving.server import serve_model
+from agentmerge_hub.agents.study.plan import Episode
+from agentmerge_hub.agents.study.preflight import check_served, endpoint_key
 
 
 def served_batches(recipe: Recipe, episodes: list[Episode]) -> Iterator[list[Episode]]:

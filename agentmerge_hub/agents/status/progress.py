@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentmerge_hub.agents.recipe import Recipe
+from agentmerge_hub.agents.recipes.recipe import Recipe
 from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.plural import counted

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentmerge_hub.agents.recipe_file import read_mapping
+from agentmerge_hub.agents.recipes.file import read_mapping
 from agentmerge_hub.agents.status.run_status import list_runs
 from agentmerge_hub.agents.status.study_info import RECIPE_NAME
 from agentmerge_hub.errors import UserError
@@ -13,7 +13,7 @@ from agentmerge_hub.plural import counted
 from agentmerge_hub.settings_diff import differences
 
 if TYPE_CHECKING:  # a reader does not wait for AgentLab's import
-    from agentmerge_hub.agents.plan import Plan
+    from agentmerge_hub.agents.study.plan import Plan
 
 _NO_EFFECT = (
     "name", "endpoint", "api_key_variable", "engine", "engine_arguments", "jobs", "ray_address", "max_hours", "max_tokens",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-from agentmerge_hub.agents.recipe import Candidate, read
+from agentmerge_hub.agents.recipes.recipe import Candidate, read
 from agentmerge_hub.errors import UserError
 
 DRAWN = ("instruct-fine-tuned", "agentmerge")

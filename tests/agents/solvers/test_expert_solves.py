@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agentmerge_hub.agents import studies
+from agentmerge_hub.agents.study import studies
 from agentmerge_hub.package_data import data_folder
 from agentmerge_hub.prompt import EXAMPLE_BID, tree_bids
 from agentmerge_hub.traces.episode import read_episode

@@ -9,7 +9,7 @@ from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.cube import client
 from agentmerge_hub.agents.cube.installation import PACKAGES
 from agentmerge_hub.agents.provenance import provenance_columns
-from agentmerge_hub.agents.recipe import Recipe
+from agentmerge_hub.agents.recipes.recipe import Recipe
 from agentmerge_hub.agents.serving import endpoint, engines
 from agentmerge_hub.agents.serving.model_folder import check_model_folder, context_length, takes_images
 from agentmerge_hub.errors import UserError

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
-from agentmerge_hub.agents import preflight, results
-from agentmerge_hub.agents.agentlab_study import save_study
 from agentmerge_hub.agents.backends import process_backend, ray_backend
-from agentmerge_hub.agents.plan import Episode, Plan, plan
-from agentmerge_hub.agents.recipe import Recipe, read
+from agentmerge_hub.agents.recipes.recipe import Recipe, read
 from agentmerge_hub.agents.serving.sessions import served_batches
 from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.agents.status.progress import BudgetSpent, Progress
 from agentmerge_hub.agents.status.same_study import check_same_study
 from agentmerge_hub.agents.status.study_info import RECIPE_NAME, verb_of, write_info
-from agentmerge_hub.agents.study_warnings import list_warnings
+from agentmerge_hub.agents.study import preflight, results
+from agentmerge_hub.agents.study.agentlab_study import save_study
+from agentmerge_hub.agents.study.plan import Episode, Plan, plan
+from agentmerge_hub.agents.study.warnings import list_warnings
 from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.locks import is_empty, lock_folder

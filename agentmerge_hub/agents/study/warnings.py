@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterator
 
 from agentmerge_hub.agents.action_sets import default_action_space, lacking_calls
-from agentmerge_hub.agents.plan import Plan
+from agentmerge_hub.agents.study.plan import Plan
 
 SPLITS = ("train", "inter_task", "cross_task", "validation")
 """The splits that the reports of `analyse` and the dataset know."""

@@ -10,7 +10,7 @@ from typing import Any
 from agentmerge_hub.agents.agent_args import make_agent_args, tasks_without_solver
 from agentmerge_hub.agents.browser.agentlab_api import DEFAULT_BENCHMARKS, AgentArgs, Benchmark, EnvArgs, ExpArgs
 from agentmerge_hub.agents.cube.environment import CubeEnvArgs
-from agentmerge_hub.agents.recipe import AgentConfig, Candidate, Group, Recipe
+from agentmerge_hub.agents.recipes.recipe import AgentConfig, Candidate, Group, Recipe
 from agentmerge_hub.agents.serving.engines import select_engine
 from agentmerge_hub.agents.weights import served_hash, settings_hash
 from agentmerge_hub.errors import UserError

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from agentmerge_hub.agents.browser.agentlab_api import Study
-from agentmerge_hub.agents.plan import SILENT, Plan
+from agentmerge_hub.agents.study.plan import SILENT, Plan
 
 
 def save_study(planned: Plan, root: Path) -> Path:

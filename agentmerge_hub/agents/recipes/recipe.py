@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from agentmerge_hub.agents.recipe_file import read_mapping
-from agentmerge_hub.agents.recipe_values import Name, check_folder_name, parse_flags, parse_seeds
+from agentmerge_hub.agents.recipes.file import read_mapping
+from agentmerge_hub.agents.recipes.values import Name, check_folder_name, parse_flags, parse_seeds
 from agentmerge_hub.errors import UserError, schema_problem
 from agentmerge_hub.fit import IMAGE_TOKENS, Window
 from agentmerge_hub.prompt import Flags
