@@ -22,7 +22,7 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError) or getattr(error, "errno", None):
-            raise UserError(str(os_error_sentence(error))) from error
+            raise UserError(os_error_sentence(error) or str(error)) from error
         reason = str(error).splitlines()[0].rstrip(".: ")
         raise UserError(f"{path} is not readable Parquet ({reason}): restore it, or write it again") from error
 

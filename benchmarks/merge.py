@@ -193,8 +193,8 @@ def main() -> None:
         kit = run("mergekit-yaml", spec, *kit_options, out="kit")
     if args.only in (None, "single"):
         one = run("agentmerge", "merge", spec, "-o", "one", "--quick", out="one")
-        compare("agentmerge merge --quick ÷ mergekit-yaml", one, kit, 0.4)
-        show("the pass ÷ bare read and write", *map(float, inner("pass", args).split()), 1.7)
+        compare("agentmerge merge --quick ÷ mergekit-yaml", one, kit, 0.25)
+        show("the pass ÷ bare read and write", *map(float, inner("pass", args).split()), 1.3)
         full = run("agentmerge", "merge", spec, "-o", "one", out="one", times=1)
         print(f"{'agentmerge merge: judged by mergekit too, a reply':52} {full.wall:7.2f} s")
     if args.only in (None, "sweep"):
@@ -203,7 +203,7 @@ def main() -> None:
     if args.only in (None, "ties"):
         kit = run("mergekit-yaml", ties, *kit_options, out="kit", times=min(2, args.times))
         one = run("agentmerge", "merge", ties, "-o", "one", "--quick", out="one")
-        compare("ties: agentmerge merge --quick ÷ mergekit-yaml", one, kit, 0.25)
+        compare("ties: agentmerge merge --quick ÷ mergekit-yaml", one, kit, 0.2)
 
 
 if __name__ == "__main__":
