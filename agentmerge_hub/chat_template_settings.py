@@ -49,14 +49,14 @@ def settings_source(source: str, settings: Mapping[str, Any], name: str, *, igno
     """
     if not settings:
         return ""
-    read = settings_read(source, name)
-    for key, value in fixed_settings(source).items():  # a saved template: its settings are written into it
+    read, fixed = settings_read(source, name), fixed_settings(source)
+    for key, value in fixed.items():  # a saved template: its settings are written into it
         if key in settings and settings[key] != value:
             raise UserError(
                 f"the chat template of {name!r} was saved with {key} {json.dumps(value)} and chat_template_kwargs sets "
                 f"{json.dumps(settings[key])}: a model is used with the settings that it was trained with; remove it"
             )
-    settings = {key: value for key, value in settings.items() if key not in fixed_settings(source)}
+    settings = {key: value for key, value in settings.items() if key not in fixed}
     if not settings:
         return ""
     if ignore_unread:  # the server's template may be another one

@@ -2,6 +2,7 @@
 the Hub cannot be reached."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
 from agentmerge_hub.errors import UserError
@@ -38,14 +39,23 @@ def check_name(name: str, kind: str) -> None:
 
 
 def _use_cache_if_unreachable() -> None:
-    import httpx
-    from huggingface_hub import constants, get_session, is_offline_mode
+    from huggingface_hub import constants, is_offline_mode
 
-    if is_offline_mode():
+    if is_offline_mode() or _answers(constants.ENDPOINT):
         return
+    constants.HF_HUB_OFFLINE = True
+    if "datasets" in sys.modules:  # which copies the setting
+        sys.modules["datasets"].config.HF_HUB_OFFLINE = True
+
+
+@cache
+def _answers(endpoint: str) -> bool:
+    """Whether the Hub can be reached; it is asked once a process."""
+    import httpx
+    from huggingface_hub import get_session
+
     try:
-        get_session().head(constants.ENDPOINT, timeout=_SECONDS)
+        get_session().head(endpoint, timeout=_SECONDS)
     except httpx.TransportError:
-        constants.HF_HUB_OFFLINE = True
-        if "datasets" in sys.modules:  # which copies the setting
-            sys.modules["datasets"].config.HF_HUB_OFFLINE = True
+        return False
+    return True

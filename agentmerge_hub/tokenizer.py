@@ -8,6 +8,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from itertools import chain, filterfalse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.chat_template_settings import parse_settings
@@ -15,6 +16,9 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.records import Message
 from agentmerge_hub.segments import piece_pattern, segment_patterns
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _MAX_BATCH = 4096
 """Texts that are tokenized at once: an encoding takes more memory than its text."""
@@ -25,6 +29,32 @@ _MAX_CACHED_CHARACTERS = 16_000_000
 
 class TemplateRefused(UserError):
     """The chat template does not take these messages."""
+
+
+def fast_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerBase":
+    """A tokenizer of transformers that knows the offsets of its tokens.
+
+    Args:
+        name: local folder or Hub id.
+        revision: of a Hub id.
+
+    Raises:
+        UserError: if it does not exist, needs code of its own, or has no tokenizer.json.
+    """
+    from transformers import AutoTokenizer
+
+    check_name(name, "tokenizer")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision or "main", trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        if "trust_remote_code" in str(error):
+            raise UserError(f"the tokenizer of {name!r} needs code of its own, which is never run") from error
+        found = Path(name).is_dir()
+        where = "the folder has no tokenizer files" if found else "no such folder, and no Hub id within reach"
+        raise UserError(f"no tokenizer at {name!r}: {where}: name a local folder or a Hub id that has one") from error
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        raise UserError(f"the tokenizer of {name!r} has no tokenizer.json: token offsets need a fast tokenizer")
+    return tokenizer
 
 
 class ChatTokenizer:
@@ -52,25 +82,8 @@ class ChatTokenizer:
         """
         if find_spec("torch") is None:  # transformers would warn of it, and a tokenizer needs none
             os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-        from transformers import AutoTokenizer
-
         self.name = name
-        check_name(name, "tokenizer")
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
-            if "trust_remote_code" in str(error):
-                raise UserError(f"the tokenizer of {name!r} needs code of its own, which is never run") from error
-            where = (
-                "the folder has no tokenizer files"
-                if Path(name).is_dir()
-                else "no such folder, and not a Hub id within reach"
-            )
-            raise UserError(
-                f"no tokenizer at {name!r}: {where} (--tokenizer takes a local folder or a Hub id)"
-            ) from error
-        if getattr(tokenizer, "backend_tokenizer", None) is None:
-            raise UserError(f"the tokenizer of {name!r} has no tokenizer.json: token offsets need a fast tokenizer")
+        tokenizer = fast_tokenizer(name)
         if chat_template is not None:
             tokenizer.chat_template = Path(chat_template).read_text(encoding="utf-8")
         if not tokenizer.chat_template:
@@ -200,14 +213,6 @@ class ChatTokenizer:
                 break
             count += found
         return text, count
-
-    def after_last_special(self, text: str) -> int | None:
-        """Offset of the last special token of a rendered text, None if it holds none.
-
-        A special token is split off before anything else, so that the text from there on has the same tokens alone.
-        """
-        places = [text.rfind(token) for token in self._tokenizer.all_special_tokens]
-        return max((place for place in places if place >= 0), default=None)
 
 
 _MARKER = re.compile(

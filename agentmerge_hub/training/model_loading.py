@@ -12,12 +12,13 @@ from accelerate.utils import extract_model_from_parallel
 from huggingface_hub.errors import StrictDataclassError
 from peft import PeftConfig, PeftMixedModel, PeftModel, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.hub_names import check_name
+from agentmerge_hub.tokenizer import fast_tokenizer
 from agentmerge_hub.training.arguments import RunConfig
 
 
@@ -27,17 +28,7 @@ def tokenizer_at(name: str, revision: str | None = None) -> PreTrainedTokenizerB
     Raises:
         UserError: if it does not exist or has no tokenizer.json.
     """
-    check_name(name, "tokenizer")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision or "main", trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        if "trust_remote_code" in str(error):
-            raise UserError(f"the tokenizer of {name!r} needs code of its own, which is never run") from error
-        raise UserError(
-            f"no tokenizer at {name!r}: no such folder, and no model that can be reached on the Hub"
-        ) from error
-    if not tokenizer.is_fast:
-        raise UserError(f"the tokenizer of {name!r} has no tokenizer.json: token offsets need a fast tokenizer")
+    tokenizer = fast_tokenizer(name, revision)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

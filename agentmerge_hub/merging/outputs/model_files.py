@@ -18,9 +18,6 @@ PROCESSOR_FILES = (
 )  # fmt: skip
 """What a model of images, video or sound needs besides."""
 
-_CONFIGS = {"config.json", TOKENIZER_CONFIG, *PROCESSOR_FILES[:3]}
-"""Files that can name code in auto_map."""
-
 STORED_DTYPES = {stored: name for name, stored in OUT_DTYPES.items()}
 """Type as safetensors writes it → as config.json does."""
 
@@ -113,7 +110,7 @@ def drop_auto_map(folder: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a file, a configuration without its auto_map."""
-    settings = read_json(source) if source.name in _CONFIGS else {}
+    settings = read_json(source) if source.name.endswith("config.json") else {}
     if settings.pop("auto_map", None) is not None:
         target.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     elif source != target:

@@ -11,8 +11,9 @@ from pyarrow import types
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.publish_checks.encodings import texts_in_bytes, texts_of_codes
-from agentmerge_hub.publishing.publish_checks.png_texts import SIGNATURE, png_texts
+from agentmerge_hub.publishing.publish_checks.png_texts import png_texts
 from agentmerge_hub.publishing.publish_checks.text_extraction import LONG_NUMBER, Content, Text
+from agentmerge_hub.traces.observation.png import SIGNATURE
 
 _ROWS = 1024
 _LISTS = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.publish_checks.encodings import texts_in_bytes
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text, read_bytes
+from agentmerge_hub.traces.files import Refused
+from agentmerge_hub.traces.observation.png import CHANNELS, SIGNATURE, chunks
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_BYTES = {
     b"IHDR": 13, b"PLTE": 768, b"IDAT": 2**31, b"IEND": 0, b"tRNS": 256, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"bKGD": 6, b"sBIT": 4,
 }  # fmt: skip
@@ -16,8 +17,6 @@ _MAX_BYTES = {
 _TABLES = (b"PLTE", b"tRNS", b"cHRM")
 """Chunks whose bytes can be text."""
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
-_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Color type → numbers of a pixel."""
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column and line, and steps to the next ones, of each pass of an interlaced picture."""
 _PIECE = 2**20
@@ -34,26 +33,27 @@ def png_texts(name: str, content: Content) -> Iterator[Text]:
     data = read_bytes(content)
     if not data.startswith(SIGNATURE):
         raise UserError(f"{name} is not a PNG, which its name promises: remove it")
-    at, kind, seen = len(SIGNATURE), b"", []
-    pixels = _Pixels(name)
-    while at < len(data) and kind != b"IEND":
-        length, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
-        body, check = data[at + 8 : at + 8 + length], data[at + 8 + length : at + 12 + length]
-        if zlib.crc32(kind + body) != int.from_bytes(check) or len(check) != 4:
-            raise UserError(f"{name} is damaged: the checksum of a chunk is wrong")
-        if kind in _TEXT:
-            yield from (Text(f"{name}'s {kind.decode()} chunk", text, document=True) for text in _texts(kind, body))
-        elif kind not in _MAX_BYTES or length > _MAX_BYTES[kind] or (kind != b"IDAT" and kind in seen):
-            raise UserError(f"{name} has a chunk {kind!r}, which is not published: save the picture without metadata")
-        elif kind in _TABLES:
-            yield from (Text(f"{name}'s {kind.decode()} chunk", text) for text in texts_in_bytes(body))
-        elif kind == b"IHDR":
-            pixels.start(body)
-        elif kind == b"IDAT":
-            pixels.add(body)
-        seen.append(kind)
-        at += 12 + length
-    if kind != b"IEND" or at != len(data) or not pixels.are_whole():
+    seen: list[bytes] = []
+    end, pixels = len(SIGNATURE), _Pixels(name)
+    try:
+        for chunk in chunks(data):
+            kind, body, end = chunk.kind, chunk.body, chunk.end
+            if kind in _TEXT:
+                yield from (Text(f"{name}'s {kind.decode()} chunk", text, document=True) for text in _texts(kind, body))
+            elif kind not in _MAX_BYTES or len(body) > _MAX_BYTES[kind] or (kind != b"IDAT" and kind in seen):
+                raise UserError(
+                    f"{name} has a chunk {kind!r}, which is not published: save the picture without metadata"
+                )
+            elif kind in _TABLES:
+                yield from (Text(f"{name}'s {kind.decode()} chunk", text) for text in texts_in_bytes(body))
+            elif kind == b"IHDR":
+                pixels.start(body)
+            elif kind == b"IDAT":
+                pixels.add(body)
+            seen.append(kind)
+    except Refused as error:
+        raise UserError(f"{name} {error}") from None
+    if seen[-1:] != [b"IEND"] or end != len(data) or not pixels.are_whole():
         raise UserError(f"{name} is cut off or has data behind its end: save the picture again")
 
 
@@ -67,7 +67,7 @@ class _Pixels:
 
     def start(self, header: bytes) -> None:
         width, height, depth, color, _, _, interlace = struct.unpack(">IIBBBBB", header.ljust(13, b"\0"))
-        bits = depth * _SAMPLES.get(color, 1)
+        bits = depth * CHANNELS.get(color, 1)
         passes = _ADAM7 if interlace else ((0, 0, 1, 1),)
         sizes = [(len(range(x, width, dx)), len(range(y, height, dy))) for x, y, dx, dy in passes]
         self._left = sum(lines * (1 + (columns * bits + 7) // 8) for columns, lines in sizes if columns)

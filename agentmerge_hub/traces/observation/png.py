@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentmerge_hub.traces.files import Refused
@@ -14,7 +15,7 @@ MAX_BYTES = 16 * 2**20
 MAX_PIXELS = 2**24
 """Largest picture, e.g. 4096×4096."""
 
-_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Color type → samples a pixel."""
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 """Color type → bits a sample."""
@@ -31,6 +32,32 @@ class Png:
     height: int
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """A chunk of a PNG file with a right checksum."""
+
+    kind: bytes
+    body: bytes
+    end: int
+    """Place behind it in the file."""
+
+
+def chunks(data: bytes) -> Iterator[Chunk]:
+    """The chunks up to the end of the picture, or of the file where that is missing.
+
+    Raises:
+        Refused: if a chunk is cut off, or its checksum is wrong.
+    """
+    at, kind = len(SIGNATURE), b""
+    while kind != b"IEND" and at < len(data):
+        length, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
+        body, check = data[at + 8 : at + 8 + length], data[at + 8 + length : at + 12 + length]
+        if len(check) != 4 or zlib.crc32(kind + body) != int.from_bytes(check):
+            raise Refused("is damaged: the checksum of a chunk is wrong")
+        at += 12 + length
+        yield Chunk(kind, body, at)
+
+
 def read_png(data: bytes) -> Png:
     """Check a PNG file (https://www.w3.org/TR/png-3/) and remove its metadata. The pixels stay the same.
 
@@ -41,27 +68,24 @@ def read_png(data: bytes) -> Png:
         raise Refused("is no PNG")
     if len(data) > MAX_BYTES:
         raise Refused(f"is larger than {MAX_BYTES // 2**20} MB")
-    at, kind = len(SIGNATURE), b""
-    header, pixels, kept = b"", [], []
-    while kind != b"IEND":
-        length, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
-        body, check = data[at + 8 : at + 8 + length], data[at + 8 + length : at + 12 + length]
-        if len(check) != 4 or zlib.crc32(kind + body) != int.from_bytes(check):
-            raise Refused("is damaged: the checksum of a chunk is wrong")
-        if (kind == b"IHDR") != (at == len(SIGNATURE)):
+    kind, header, pixels, kept = b"", b"", [], []
+    for number, chunk in enumerate(chunks(data)):
+        kind = chunk.kind
+        if (kind == b"IHDR") != (number == 0):
             raise Refused("is damaged: its header is not its first chunk")
         if kind == b"IHDR":
-            header = body
+            header = chunk.body
         elif kind == b"IDAT":
-            pixels.append(body)
+            pixels.append(chunk.body)
         elif kind in _KEPT and not pixels:
-            kept.append(_chunk(kind, body))
+            kept.append(_chunk(kind, chunk.body))
         elif kind != b"IEND" and not kind[:1].islower():
             raise Refused(f"has a chunk {kind!r} that no screenshot needs")
-        at += 12 + length
+    if kind != b"IEND":
+        raise Refused("is damaged: the checksum of a chunk is wrong")
     width, height = _check_pixels(header, b"".join(pixels))
-    chunks = [_chunk(b"IHDR", header), *kept, _chunk(b"IDAT", b"".join(pixels)), _chunk(b"IEND", b"")]
-    return Png(b"".join([SIGNATURE, *chunks]), width, height)
+    written = [_chunk(b"IHDR", header), *kept, _chunk(b"IDAT", b"".join(pixels)), _chunk(b"IEND", b"")]
+    return Png(b"".join([SIGNATURE, *written]), width, height)
 
 
 def _check_pixels(header: bytes, packed: bytes) -> tuple[int, int]:
@@ -76,7 +100,7 @@ def _check_pixels(header: bytes, packed: bytes) -> tuple[int, int]:
         raise Refused("is interlaced, as no screenshot is")
     if not 0 < width * height <= MAX_PIXELS:
         raise Refused(f"has {width}×{height} pixels: at most {MAX_PIXELS:,} are read")
-    row = 1 + math.ceil(width * _CHANNELS[color] * depth / 8)
+    row = 1 + math.ceil(width * CHANNELS[color] * depth / 8)
     unpacking = zlib.decompressobj()
     try:
         rows = unpacking.decompress(packed, row * height + 1)
