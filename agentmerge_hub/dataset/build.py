@@ -167,9 +167,7 @@ def _nothing_left_message(counts: dict, traces: Sequence[Path], min_reward: floa
     return (
         f"no sample is left of the {counted(counts['episodes_found'], 'episode')} in {_listed(traces)}: the rule {first} dropped most "
         f"({number}{others}), which means that {(EPISODE_RULES | SAMPLE_RULES)[first]}; "
-        f"{KEPT_BY.get(first, 'no option keeps them: give other traces')}".replace(
-            "--min-reward", f"--min-reward than {min_reward:g}"
-        )
+        f"{KEPT_BY.get(first, 'no option keeps them: give other traces').format(min_reward=min_reward)}"
     )
 
 

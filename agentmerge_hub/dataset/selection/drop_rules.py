@@ -67,7 +67,7 @@ NOT_DROPPED = frozenset({"not_mapped", "thought_in_prompt"})
 KEPT_BY = {
     "other_agent": "--agent with the name of their agent, or no --agent, keeps them",
     "no_outcome": "--unscored keeps them",
-    "unsuccessful": "a lower --min-reward keeps those that the task's own validation ended",
+    "unsuccessful": "a lower --min-reward than {min_reward:g} keeps those that the task's own validation ended",
     "left_site": "--no-site-rule keeps them",
     "no_page": "--flag use_html=true keeps those of which the HTML was recorded, --flag use_ax_tree=true those with an AXTree",
     "no_screenshot": "without --screenshots they are kept as text",
@@ -88,7 +88,7 @@ KEPT_BY = {
     "goal_on_both_sides": "--no-benchmark-split without --inter-seeds, --hold-out-task, --hold-out-category and --validation-task "
     "keeps them",
 }
-"""Rule → the option that keeps what it drops."""
+"""Rule → the option that keeps what it drops, with the place of the setting `min_reward`."""
 
 KEPT_BY_NONE = frozenset(
     {
