@@ -23,7 +23,7 @@ SECRETS = {
         "eyJ" + "hbGciOiJI" + ".eyJzdWIiOiIx" + ".abc", "-----BEGIN RSA PRIVATE " + "KEY-----\nMIIEow\nabcd\n-----END RSA PRIVATE " + "KEY-----",
         "xoxb-" + "123456789012-abcdefghij",
     ],
-    "account": ["[178] button 'Jessica Garner: available', expanded=False", "Jessica.Garner.8312"],
+    "account": ["[178] button 'Jessica Garner: available', expanded=False", "Jessica.Garner.8312", "on behalf of user Jessica Garner"],
     "home": [
         "file:///home/jane/miniwob/", "/Users/jane/.pyenv", "C:\\Users\\jane\\x", "C:/Users/jane", "path=%2Fhome%2Fjane%2Fx",
         "file%3A%2F%2F%2Fhome%2Fjane", "/mnt/c/Users/jane", "/mnt/nfs/home/jane", "/Volumes/Macintosh HD/Users/jane",

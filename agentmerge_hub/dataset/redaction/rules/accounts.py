@@ -42,11 +42,11 @@ _MENU_LITERALS = (
 )  # fmt: skip
 _OF = r"(?:\s?[,:;|(/\[–—-]\s?|\s(?:for|of|belonging to|von|für|de|du|d['’]|del|di|van|do|da|för|til|for|dla|para|pour|per|voor)\s|\s)"
 _LOGGED_IN = (
-    r"(?:(?:logged|signed)[ -]in(?: as| user)?|(?:sign|log) ?out(?=[,:]? \(?(?-i:[A-Z]))|impersonating(?: user)?|acting as|angemeldet als|eingeloggt als|connectée? en tant que|connecté sous"
+    r"(?:(?:logged|signed)[ -]in(?: as| user)?|(?:sign|log) ?out(?=[,:]? \(?(?-i:[A-Z]))|impersonating(?: user)?|acting as|on behalf of user|angemeldet als|eingeloggt als|connectée? en tant que|connecté sous"
     r"|conectado como|sesión iniciada como|ha iniciado sesión como|connesso come|accesso effettuato come|ingelogd als|aangemeld als|inloggad som|innlogget som|logget ind som|zalogowano jako|zalogowany jako|вы вошли как)"
 )
 _LOGGED_IN_LITERALS = (
-    "logged in", "logged-in", "sign out", "log out", "logout", "signout", "signed in", "signed-in", "impersonating", "acting as", "angemeldet als", "eingeloggt als", "en tant que", "connecté sous", "conectado como", "iniciada como",
+    "logged in", "logged-in", "sign out", "log out", "logout", "signout", "signed in", "signed-in", "impersonating", "acting as", "on behalf of user", "angemeldet als", "eingeloggt als", "en tant que", "connecté sous", "conectado como", "iniciada como",
     "sesión como", "connesso come", "effettuato come", "ingelogd als", "aangemeld als", "inloggad som", "innlogget som", "logget ind som", "zalogowan", "вы вошли как",
 )  # fmt: skip
 
