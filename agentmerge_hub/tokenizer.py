@@ -217,5 +217,5 @@ class ChatTokenizer:
 
 _MARKER = re.compile(
     r"<</?[A-Z]{3,20}>>|\[/?[A-Z_]{3,20}\]"  # Llama 2 and Mistral: <<SYS>>, [INST]
-    r"|<(?!/?think)[^<>\s]{1,40}>"  # ChatML, Llama 3, Phi, DeepSeek, Gemma, MiniCPM; a thought is part of an answer
+    r"|<(?!/?think)[^<>\s]{1,42}>"  # ChatML, Llama 3, Phi, DeepSeek, Gemma, MiniCPM; a thought is part of an answer
 )
