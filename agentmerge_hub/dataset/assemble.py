@@ -62,10 +62,11 @@ SplitRow = tuple[Row, str]
 
 @dataclass(frozen=True)
 class Assembled:
-    """The written splits and the counts of the dataset."""
+    """The written splits, the counts of the dataset, and its ledger."""
 
     written: list[WrittenSplit]
     counts: dict
+    ledger: pa.Table
 
 
 def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) -> Assembled:
@@ -113,6 +114,7 @@ def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) ->
             },
         }
         | ({"origins": _origins(written)} if settings.preferences else {}),
+        ledger,
     )
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from rich.progress import track
 
 from agentmerge_hub import manifest, output_folder
@@ -99,7 +101,7 @@ def build(
         assembled = assemble(entries, folder, settings)
         counts = assembled.counts | _reading_counts(entries)
         if not counts["samples"]:
-            raise UserError(_nothing_left_message(counts, folders, settings.min_reward))
+            raise UserError(_nothing_left_message(counts, assembled.ledger, folders, settings.min_reward))
         scanner = LineScanner(Allowlist(settings.allow))
         measure_and_scan(assembled.written, scanner)
         config = _published_config(worker_config, scanner)
@@ -158,15 +160,18 @@ def counted_rules(dropped: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(rules, key=lambda pair: (-pair[1], pair[0]))
 
 
-def _nothing_left_message(counts: dict, traces: Sequence[Path], min_reward: float) -> str:
+def _nothing_left_message(counts: dict, ledger: pa.Table, traces: Sequence[Path], min_reward: float) -> str:
     rules = counted_rules(counts["dropped"])
     if not rules:
         return f"no sample is left of the {counted(counts['episodes_found'], 'episode')} in {_listed(traces)}"
     others = "".join(f", {rule} {number}" for rule, number in rules[1:])
     first, number = rules[0]
+    meaning = (EPISODE_RULES | SAMPLE_RULES)[first]
+    if first == "unreadable":
+        meaning += f" (e.g. {ledger.filter(pc.field('rule') == first)['detail'][0]})"
     return (
         f"no sample is left of the {counted(counts['episodes_found'], 'episode')} in {_listed(traces)}: the rule {first} dropped most "
-        f"({number}{others}), which means that {(EPISODE_RULES | SAMPLE_RULES)[first]}; "
+        f"({number}{others}), which means that {meaning}; "
         f"{KEPT_BY.get(first, 'no option keeps them: give other traces').format(min_reward=min_reward)}"
     )
 

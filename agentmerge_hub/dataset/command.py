@@ -149,8 +149,8 @@ def build(
     exclude_pairs,
     **options,
 ) -> None:
-    """Turn TRACES into a dataset. TRACES are folders of AgentLab or BrowserGym results, or built datasets, whose episodes
-    are fitted again."""
+    """Turn TRACES into a dataset. TRACES are folders of traces (AgentLab, BrowserGym, CUBE, ATIF, Agent Data Protocol),
+    single files of trajectories, or built datasets, whose episodes are fitted again."""
     require("hub", "datasets", "betterleaks", "ahocorasick_rs", "stdnum", "matplotlib")
     parse_settings(chat_template_kwargs, "--chat-template-kwargs")
     from agentmerge_hub.dataset.build import build as build_dataset

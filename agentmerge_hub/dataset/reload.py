@@ -44,7 +44,9 @@ def find_inputs(roots: Iterable[Path]) -> list[Found]:
         for episode in _episodes_of(root, label) if is_dataset else find_episodes([root]):
             source = episode.source
             if len(roots) > 1 and not is_dataset:
-                source = f"{label}/{source.removeprefix(root.resolve().name + '/')}"
+                # The root's own name is there only for an episode, or a document, that the root itself is.
+                name = root.name if root.is_file() else root.resolve().name
+                source = label + source.removeprefix(name) if episode.folder == root else f"{label}/{source}"
             identity = source if is_dataset else episode.identity
             found.setdefault(identity, replace(episode, source=_printable(source)))
     return sorted(found.values(), key=lambda episode: episode.source)

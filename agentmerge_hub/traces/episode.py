@@ -7,7 +7,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Episode, Step
 from agentmerge_hub.traces.files import Refused, size_text
 from agentmerge_hub.traces.find import Found, FoundIn
-from agentmerge_hub.traces.formats import adp, atif, browsergym, cube, documents, session_trace
+from agentmerge_hub.traces.formats import adp, atif, browsergym, cube, detection, documents, session_trace
 from agentmerge_hub.traces.limits import (
     DISTINCT_SHARE,
     EPISODE_BYTES,
@@ -107,6 +107,8 @@ def _read(found: Found, screenshots: Screenshots) -> Episode:
         return browsergym.read(found.folder, found.source, screenshots)
     if found.format == "cube":
         return cube.read(found.folder, found.source)
+    if reason := detection.NOT_READ.get(found.format):
+        raise Refused(f"{found.folder.name} {reason}")
     document, identity = documents.load(found.folder, found.number)
     if atif.is_document(document):
         return atif.read(document, found.source, identity, found.folder.parent)

@@ -1,10 +1,12 @@
 """Read files of traces within bounds: regular files only, none outside of the folder, never more bytes than allowed."""
 
 import contextlib
+import gzip
+import io
 import os
 import stat
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from agentmerge_hub.traces.limits import EPISODE_FILE_BYTES
@@ -116,6 +118,30 @@ def unpack(data: bytes) -> bytes:
 
 
 _GZIP = b"\x1f\x8b"
+_BLOCK = 2**20
+
+
+def blocks(path: Path, limit: int) -> Iterator[bytes]:
+    """The content of a file in blocks of at most 1 MB, unpacked where it is gzipped, as far as it can be unpacked and up to a limit.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as file:
+        packed = file.read(2) == _GZIP
+        file.seek(0)
+        source = gzip.GzipFile(fileobj=file) if packed else file
+        while limit > 0 and (block := _block(source)):
+            yield block
+            limit -= len(block)
+
+
+def _block(source: io.BufferedIOBase) -> bytes:
+    block = bytearray()
+    with contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile):
+        while len(block) < _BLOCK and (part := source.read1(_BLOCK - len(block))):
+            block += part
+    return bytes(block)
 
 
 def size_text(limit: int) -> str:

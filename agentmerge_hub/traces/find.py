@@ -1,12 +1,12 @@
 """Find episodes under folders, however deep and in whatever mixture of formats, by what each format writes."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.traces.formats import browsergym, cube, documents
+from agentmerge_hub.traces.formats import browsergym, cube, detection, documents
 
 
 @dataclass(frozen=True, order=True)
@@ -28,7 +28,7 @@ class FoundIn(Found):
     """One episode of another format than BrowserGym's."""
 
     format: str = ""
-    """``cube``, ``atif``, ``adp`` or ``session-trace``."""
+    """``cube``, ``atif``, ``adp``, ``session-trace``, or a key of `detection.NOT_READ`."""
     number: int = 0
     """Which entry of the file it is: a document, or a part that is none."""
 
@@ -38,24 +38,22 @@ class FoundIn(Found):
 
 
 def find_episodes(roots: list[Path]) -> list[Found]:
-    """Episodes under the roots, sorted by source. Links to folders are not followed.
+    """Episodes under the roots, sorted by source. Links to folders are not followed. A root may be a file of trajectories.
 
     With several roots, the root's own name is the first part of the source, so that equal names stay apart. Episodes that
     AgentLab or CUBE ran again, whose folders they renamed, are left out.
 
     Raises:
-        UserError: if a root is missing or holds no episode.
+        UserError: if a root is missing, holds no episode, or only files that are not read.
     """
     found: dict[tuple[str, int], Found] = {}
     for root in roots:
-        if not root.is_dir():
-            raise UserError(
-                f"{root} is a file: give the folder that it is in"
-                if root.is_file()
-                else f"no folder {root}: give a folder of traces"
-            )
+        if not root.exists():
+            raise UserError(f"no folder {root}: give a folder of traces")
+        episodes = list(_episodes(root, several=len(roots) > 1) if root.is_dir() else _of_file(root))
+        _check_some_is_read(episodes, root)
         before = len(found)
-        for one in _episodes(root, several=len(roots) > 1):
+        for one in episodes:
             found.setdefault(one.identity, one)
         if len(found) == before and not any(Path(path).is_relative_to(root.resolve()) for path, _ in found):
             raise UserError(
@@ -63,6 +61,26 @@ def find_episodes(roots: list[Path]) -> list[Found]:
                 "trajectories of CUBE, ATIF or the Agent Data Protocol"
             )
     return sorted(found.values(), key=lambda one: one.source)
+
+
+def _of_file(path: Path) -> list[Found]:
+    """Episodes of a file that is given by itself.
+
+    Raises:
+        UserError: if it holds none.
+    """
+    siblings = [beside.name for beside in path.parent.iterdir()] if path.suffix == ".jsonl" else []
+    found = list(_in_file(path, siblings, _as_utf8(path.name)))
+    if not found:
+        raise UserError(f"{path} is a file, but none of trajectories: give the folder that it is in")
+    return found
+
+
+def _check_some_is_read(episodes: list[Found], root: Path) -> None:
+    """Raise UserError if all that was found is in files that are not read."""
+    reasons = [detection.NOT_READ.get(one.format) if isinstance(one, FoundIn) else None for one in episodes]
+    if episodes and all(reasons):
+        raise UserError(f"{episodes[0].folder} {reasons[0]}")
 
 
 def _episodes(root: Path, several: bool) -> Iterator[Found]:
@@ -83,20 +101,20 @@ def _episodes(root: Path, several: bool) -> Iterator[Found]:
             folders.clear()
             yield FoundIn(source(folder), folder, "cube")
         else:
-            yield from _in_files(folder, files, source)
+            for name in sorted(files):
+                yield from _in_file(folder / name, files, source(folder / name))
     for folder in unlisted:  # reading it says why
         yield Found(source(folder), folder)
 
 
-def _in_files(folder: Path, files: list[str], source: Callable[[Path], str]) -> Iterator[Found]:
-    """Episodes that are files, or documents in files."""
-    for name in sorted(files):
-        path = folder / name
-        if cube.is_trajectory(name, files):
-            yield FoundIn(source(path), path, "cube")
-        elif name.endswith(documents.SUFFIXES) and (kind := documents.format_of(path)):
-            for number, label in enumerate(documents.labels(path)):
-                yield FoundIn(source(path) + label, path, kind, number)
+def _in_file(path: Path, siblings: list[str], source: str) -> Iterator[Found]:
+    """Episodes that are a file, or documents in it."""
+    if cube.is_trajectory(path.name, siblings):
+        yield FoundIn(source, path, "cube")
+    elif path.name.endswith(detection.SUFFIXES) and (kind := detection.format_of(path)):
+        labels = [""] if kind in detection.NOT_READ else documents.labels(path)
+        for number, label in enumerate(labels):
+            yield FoundIn(source + label, path, kind, number)
 
 
 def _as_utf8(name: str) -> str:

@@ -49,6 +49,18 @@ def test_an_export_is_read_back_as_it_was(dataset: Path, tmp_path: Path, name: s
     assert len(back) == 3 and back == there
 
 
+def test_a_single_file_of_an_export_is_built(dataset: Path, tmp_path: Path, tokenizer_folder: Path) -> None:
+    export(dataset, tmp_path / "out", "session-trace")
+    file = next((tmp_path / "out").glob("*.jsonl"))
+    run("build", file, "-o", tmp_path / "one", "--tokenizer", tokenizer_folder, "--workers", 1)
+    assert len({row["episode_id"] for row in rows(tmp_path / "one", "all")}) == 1
+    (tmp_path / "new.json").write_text('{"schema_version": "ATIF-v2.0", "steps": []}')
+    with pytest.raises(
+        UserError, match=r"the rule unreadable dropped most .*e.g. the document is of ATIF-v2.0, which is not known"
+    ):
+        run("build", tmp_path / "new.json", "-o", tmp_path / "two", "--tokenizer", tokenizer_folder, "--workers", 1)
+
+
 def test_a_dataset_of_an_export_has_the_rows_of_the_dataset_of_the_traces(
     dataset: Path, tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,15 @@
 """Documents of ATIF and of the Agent Data Protocol are found among other files and read as episodes."""
 
+import gzip
 import json
+import re
 from pathlib import Path
 
+import atif
 import pytest
 
+from agentmerge_hub.dataset.reload import find_inputs
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Episode
 from agentmerge_hub.traces.episode import Unreadable, read_episode
 from agentmerge_hub.traces.find import find_episodes
@@ -125,7 +130,7 @@ def test_formats_are_told_apart_by_content_in_a_mixture(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(ATIF))
     (tmp_path / "b.jsonl").write_text(json.dumps(ADP) + "\n" + json.dumps(ADP | {"id": "8"}) + "\n")
     (tmp_path / "c.json").write_text('{"schema_version": "1", "content": []}')
-    (tmp_path / "d.jsonl").write_text('{"type": "session", "harness": "other", "id": "x"}\n')
+    (tmp_path / "d.json").write_text('{"messages": [], "output": 3}')
     found = find_episodes([tmp_path])
     assert [(one.source, one.format) for one in found] == [
         ("a.json", "atif"),
@@ -166,16 +171,98 @@ def test_what_is_no_document_has_an_entry_and_the_others_are_read(tmp_path: Path
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     (tmp_path / "b.json").write_text(f"[{good[0]}, null, {good[1]}]")
     (tmp_path / "c.jsonl").write_text("\n".join([good[0], *["{"] * 130]))
+    (tmp_path / "d.json").write_text("\n".join(good[:2]))
     read = entries(tmp_path)
     assert {source: text for source, text in read.items() if text.startswith("walks")} == {
         "a.jsonl#0": "walks.1", "a.jsonl#1004": "walks.3", "b.json#0": "walks.1", "b.json#2": "walks.2", "c.jsonl#0": "walks.1",
+        "d.json#0": "walks.1", "d.json#1": "walks.2",
     }  # fmt: skip
     assert read["a.jsonl:2"].startswith("a.jsonl:2 is not JSON (Unterminated string starting at, column ")
     assert read["a.jsonl:1007"].startswith("a.jsonl:1007 is not JSON (Expecting ':' delimiter, column 34)")
     assert read["a.jsonl"] == "a.jsonl holds 1,002 values of no known format, which are left out: #2, #3, #4, …"
     assert read["b.json"] == "b.json holds 1 value of no known format, which are left out: #1"
     assert read["c.jsonl"] == "c.jsonl holds 30 more damaged lines"
-    assert len(read) == 5 + 3 + 102
+    assert len(read) == 5 + 3 + 102 + 2
+
+
+def write_gzipped(path: Path, text: str, cut: int | None = None) -> Path:
+    path.write_bytes(gzip.compress(text.encode(), mtime=0)[:cut])
+    return path
+
+
+def test_gzipped_documents_are_read_within_the_budget_of_their_file(tmp_path: Path) -> None:
+    lines = f"{json.dumps(ADP)}\n{json.dumps(ADP | {'id': '8'})}\n"
+    write_gzipped(tmp_path / "a.jsonl.gz", lines)
+    write_gzipped(tmp_path / "b.json.gz", json.dumps(ATIF))
+    write_gzipped(tmp_path / "bomb.json.gz", json.dumps(ATIF | {"notes": " " * 2**26}))
+    write_gzipped(tmp_path / "cut.json.gz", json.dumps(ADP), cut=-9)
+    write_gzipped(tmp_path / "other.json.gz", '{"notes": 1}')
+    (tmp_path / "plain.json.gz").write_text(lines)
+    assert entries(tmp_path) == {
+        "a.jsonl.gz#0": "walks.7", "a.jsonl.gz#1": "walks.8", "b.json.gz": "s", "plain.json.gz#0": "walks.7", "plain.json.gz#1": "walks.8",
+        "bomb.json.gz": "bomb.json.gz is larger than 16 MB unpacked",
+        "cut.json.gz": "cut.json.gz cannot be decompressed (it ends in the middle)",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("version", "unmapped"),
+    [("ATIF-v1.0", ()), ("ATIF-v1.8", ()), ("ATIF-v1.12", ("what ATIF-v1.12 has beyond ATIF-v1.8",))],
+)
+def test_minor_versions_of_atif_are_read_and_new_ones_noted(tmp_path: Path, version: str, unmapped: tuple) -> None:
+    document = ATIF | {"schema_version": version, "steps": ATIF["steps"][1:]}
+    assert atif.Trajectory.model_validate(document | {"steps": []}).schema_version == version
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    (episode,) = episodes(tmp_path)
+    assert len(episode.steps) == 3 and episode.unmapped == unmapped
+
+
+@pytest.mark.parametrize("version", ["ATIF-v2.0", "ATIF-v1", "ATIF-v1.x", "ATIF-v"])
+def test_another_version_of_atif_is_named(tmp_path: Path, version: str) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(ATIF | {"schema_version": version}))
+    assert entries(tmp_path) == {
+        "a.json": f"the document is of {version}, which is not known: convert it to ATIF-v1.8 or older"
+    }
+
+
+ROWS = {
+    "sft_agentlab.json": {"id": "0-0", "conversations": [{"role": "user", "content": 'Say "class_" and "ATIF-v1.7".'}]},
+    "sample_raw.json": {"task": "x", "actions": ["div"]},
+    "pairs.jsonl": {"prompt": "a page", "response": "click(element_id='93')"},
+    "rows.jsonl.gz": {"task_name": "x", "messages": [], "output": "an answer"},
+    "pi.jsonl": {"type": "session", "version": 3, "id": "x", "cwd": "/"},
+}
+REASONS = {
+    "sft_agentlab.json": "holds training rows .* sample_std.json", "sample_raw.json": "sample_std.json", "pairs.jsonl": "a raw file.*sample_std.json",
+    "rows.jsonl.gz": "a raw file.*sample_std.json", "pi.jsonl": "a session trace that this package did not export",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_file_that_is_not_read_says_which_file_to_give(tmp_path: Path, name: str) -> None:
+    text = json.dumps(ROWS[name])
+    path = tmp_path / name
+    if name.endswith(".gz"):
+        write_gzipped(path, text)
+    else:
+        path.write_text(f"[\n {text}]" if name.endswith(".json") else f"{text}\n")
+    for root in (tmp_path, path):
+        with pytest.raises(UserError, match=f"{name} .*{REASONS[name]}"):
+            find_episodes([root])
+    (tmp_path / "good.json").write_text(json.dumps([ADP]))
+    read = entries(tmp_path)
+    assert read["good.json"] == "walks.7" and re.search(f"^{name} .*{REASONS[name]}", read[name])
+
+
+def test_a_file_is_a_root_as_its_folder_is(tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "x.jsonl").write_text(f"{json.dumps(ADP)}\n{json.dumps(ADP | {'id': '8'})}\n")
+    file = tmp_path / "a" / "x.jsonl"
+    assert [one.source for one in find_episodes([file])] == ["x.jsonl#0", "x.jsonl#1"]
+    roots = [file, tmp_path / "b" / "x.jsonl", tmp_path / "b"]
+    sources = [one.source for one in find_inputs(roots)]
+    assert sources == ["x.jsonl#0", "x.jsonl#1", "x.jsonl-2#0", "x.jsonl-2#1"]
 
 
 def test_a_session_without_a_line_is_no_episode(tmp_path: Path) -> None:

@@ -117,4 +117,5 @@ def _fresh_key(found: Found) -> str:
     from agentmerge_hub.dataset.parallel import part_cache
 
     part_cache._hashes_of.cache_clear()
+    part_cache._hashes_beside.cache_clear()
     return episode_key(found)

@@ -196,7 +196,9 @@ def test_folders_are_found_however_deep_and_whatever_their_names(tmp_path: Path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no traces in"):
         find_episodes([tmp_path / "root", tmp_path / "empty"])
-    with pytest.raises(UserError, match=r"study.pkl.gz is a file: give the folder that it is in"):
+    with pytest.raises(
+        UserError, match=r"study.pkl.gz is a file, but none of trajectories: give the folder that it is in"
+    ):
         find_episodes([tmp_path / "root/study/study.pkl.gz"])
     with pytest.raises(UserError, match="no folder"):
         find_episodes([tmp_path / "nowhere"])

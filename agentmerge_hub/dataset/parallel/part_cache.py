@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub.atomic_write import temporary_name
-from agentmerge_hub.content_hash import combined_hash, file_hashes
+from agentmerge_hub.content_hash import combined_hash, file_hash, file_hashes
 from agentmerge_hub.dataset.parallel.partial_tables import EpisodeStatus, PartialTables
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.traces.files import MAX_BYTES
@@ -56,17 +56,24 @@ def episode_key(found: Found, *, screenshots: bool = False) -> str:
     return hashlib.sha256(f"{found.source}\0{content}".encode(errors="surrogateescape")).hexdigest()
 
 
+@lru_cache(maxsize=8)
 def _hashes_beside(file: Path) -> dict[str, str]:
     """Hashes of a file that holds episodes and of the files that are read with it: CUBE's metadata and answers, Harbor's result."""
-    hashes = _hashes_of(file.parent)
-    found = {name: hashes[name] for name in (file.name, f"{file.stem}.metadata.json") if name in hashes}
+    paths = [file, file.with_name(f"{file.stem}.metadata.json")]
+    if file.parent.name == "agent":
+        paths.append(file.parent.parent / "result.json")
+    hashes = {path.name: _content_hash(path) for path in paths if path.is_file()}
     for folder in (file.parent, file.parent.parent):
         if (folder / "llm_calls").is_dir():
             answers = _hashes_of(folder / "llm_calls")
-            found |= {name: sha for name, sha in answers.items() if name.startswith(f"{file.stem}_step")}
-    if file.parent.name == "agent":
-        found |= {name: sha for name, sha in _hashes_of(file.parent.parent).items() if name == "result.json"}
-    return found
+            hashes |= {name: sha for name, sha in answers.items() if name.startswith(f"{file.stem}_step")}
+    return hashes
+
+
+def _content_hash(path: Path) -> str:
+    """Hash of a file; one that is refused for its size is known by size and time."""
+    found = path.stat()
+    return file_hash(path) if found.st_size <= MAX_BYTES else f"{found.st_size} bytes of {found.st_mtime_ns}"
 
 
 @lru_cache(maxsize=8)

@@ -8,7 +8,7 @@ from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.records import Episode
 
 EPISODE_RULES = {
-    "unreadable": "a file of the episode is damaged, too large, tries to run code, or holds values that cannot be processed",
+    "unreadable": "a file of the episode is damaged, too large, of a kind that is not read, tries to run code, or holds values that cannot be processed",
     "duplicate_episode": "the same files were read before",
     "other_agent": "the run is of an agent that --agent does not name",
     "crashed": "the run ended in an exception of the agent or the environment",

@@ -6,6 +6,7 @@ its action: it is the page of the next decision.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.records import Episode
 from agentmerge_hub.traces.files import Refused, read_file
 from agentmerge_hub.traces.formats import episode_json
-from agentmerge_hub.traces.formats.tool_calls import Turns, call_text, has_image_part, text_of_parts
+from agentmerge_hub.traces.formats.tool_calls import Turns, call_text, media_of_parts, text_of_parts
 from agentmerge_hub.traces.values import as_bool, as_count, as_dict, as_reward, as_text, first_line
+
+_NEWEST_MINOR = 8
+_VERSION = re.compile(r"ATIF-v1\.([0-9]{1,4})")
 
 
 def is_document(document: Any) -> bool:
-    """Whether a JSON value is a document of ATIF."""
-    return isinstance(document, dict) and as_text(document.get("schema_version")).startswith("ATIF-v1.")
+    """Whether a JSON value is a document of ATIF, of whatever version."""
+    return isinstance(document, dict) and as_text(document.get("schema_version")).startswith("ATIF-v")
 
 
 def read(document: dict[str, Any], source: str, episode_id: str, folder: Path) -> Episode:
@@ -35,12 +39,20 @@ def read(document: dict[str, Any], source: str, episode_id: str, folder: Path) -
         Refused: with the reason.
         OutOfRange: for a value that must not be guessed.
     """
+    unmapped = set[str]()
+    version = as_text(document.get("schema_version"))[:40]
+    if not (known := _VERSION.fullmatch(version)):
+        raise Refused(
+            f"the document is of {version}, which is not known: convert it to ATIF-v1.{_NEWEST_MINOR} or older"
+        )
+    if int(known[1]) > _NEWEST_MINOR:
+        unmapped.add(f"what {version} has beyond ATIF-v1.{_NEWEST_MINOR}")
     steps = [as_dict(step) for step in document["steps"]] if isinstance(document.get("steps"), list) else []
     facts = as_dict(document.get("extra")).get(episode_json.KEY)
     if episode_json.is_facts(facts):
         pages = [page for step in steps for page in _pages(step)]
         return episode_json.from_facts(facts, pages, episode_id=episode_id, source=source)
-    agent, unmapped, turns = as_dict(document.get("agent")), set[str](), Turns()
+    agent, turns = as_dict(document.get("agent")), Turns()
     teacher = as_text(agent.get("model_name"))
     date = ""
     for step in steps:
@@ -54,8 +66,7 @@ def read(document: dict[str, Any], source: str, episode_id: str, folder: Path) -
             _decision(step, turns, unmapped)
         else:
             unmapped.add("messages after the goal")
-        if has_image_part(step.get("message")):
-            unmapped.add("images")
+        unmapped |= media_of_parts(step.get("message"))
         for axtree, html, error, url in _observations(step, unmapped):
             turns.see(axtree=axtree, html=html, error=error, url=url)
     if document.get("subagent_trajectories"):
@@ -145,8 +156,7 @@ def _observations(step: dict[str, Any], unmapped: set[str]) -> list[tuple[str, s
     for result in map(as_dict, results if isinstance(results, list) else []):
         web = as_dict(as_dict(result.get("extra")).get("web"))
         content = text_of_parts(result.get("content"))
-        if has_image_part(result.get("content")) or web.get("image_observation"):
-            unmapped.add("images")
+        unmapped |= media_of_parts(result.get("content")) | ({"images"} if web.get("image_observation") else set())
         if result.get("subagent_trajectory_ref"):
             unmapped.add("trajectories of subagents")
         if web:

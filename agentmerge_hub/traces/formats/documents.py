@@ -1,4 +1,4 @@
-"""Files that hold episodes as JSON documents: one document, a list of them, or one a line.
+"""Files that hold episodes as JSON documents, gzipped or not: one document, a list of them, or one a line.
 
 A line that is no JSON and a value that is no document have a reason of their own; the other documents of the file are read.
 """
@@ -13,16 +13,9 @@ from typing import Any
 
 from agentmerge_hub.content_hash import short_id
 from agentmerge_hub.plural import counted
-from agentmerge_hub.traces.files import MAX_BYTES, Refused, read_file
+from agentmerge_hub.traces.files import Refused, read_file, unpack
 from agentmerge_hub.traces.formats import adp, atif, session_trace
 from agentmerge_hub.traces.limits import memory_limit, time_limit
-
-SUFFIXES = (".json", ".jsonl")
-_BLOCK = 2**20
-_SIGNS = {"atif": "ATIF-v1.", "adp": '"class_"'}
-_SESSION_SIGNS = ('"session"', '"agentmerge"')
-_OVERLAP = 16
-"""Characters of the block before in which a sign may begin."""
 
 MAX_DOCUMENTS = 20_000
 """Most documents of a file. A trajectory with a page takes more than 6 KB, a file at most 128 MB."""
@@ -44,39 +37,6 @@ class Problem:
     label: str
     """What the source of the part adds to the file's: ``:LINE``, or nothing for several parts together."""
     reason: str
-
-
-def format_of(path: Path) -> str:
-    """``atif``, ``adp`` or ``session-trace`` by the names that a file holds; empty for any other file."""
-    try:
-        if not path.is_file():
-            return ""
-        with path.open("rb") as file:
-            encoding = json.detect_encoding(file.read(4))
-        with path.open(encoding=encoding, errors="replace", newline="") as file:
-            return _format_of_text(file)
-    except (OSError, RuntimeError, UnicodeError):
-        return ""
-
-
-def _format_of_text(file: io.TextIOBase) -> str:
-    """The format by the first name in a text that only it has. Names of a session are all in its first line."""
-    missing = set(_SESSION_SIGNS)
-    before, first = "", True
-    for _ in range(MAX_BYTES // _BLOCK + 1):
-        if not (block := file.read(_BLOCK)):
-            return ""
-        text = before + block
-        if first:
-            line, end, _ = text.partition("\n")
-            missing -= {sign for sign in missing if sign in line}
-            first = not end
-        if not missing:
-            return "session-trace"
-        if kind := next((kind for kind, sign in _SIGNS.items() if sign in text), ""):
-            return kind
-        before = text[-_OVERLAP:]
-    return ""
 
 
 def labels(path: Path) -> list[str]:
@@ -119,7 +79,7 @@ def _version(path: Path) -> int:
 def _entries(path: Path, _version: int) -> list[tuple[int, Any]]:
     """The documents of a file with their places in it, and the Problems."""
     try:
-        values = _values(path, read_file(path))
+        values = _values(path, unpack(read_file(path)))
         return _of_values(path.name, values)
     except Refused as refused:
         raise Refused(f"{path.name} {refused}") from None
@@ -190,14 +150,20 @@ def _session(header: Any, rest: Iterator[tuple[int, Any]]) -> list[Any] | Proble
 
 
 def _values(path: Path, data: bytes) -> Iterator[tuple[int, Any]]:
-    """The values of a file with their places, from 0 on. A line that is no JSON gives its Problem."""
+    """The values of a file with their places, from 0 on. A line that is no JSON gives its Problem. Lines are also read from a
+    file whose name does not say so."""
     encoding = json.detect_encoding(data)
     if encoding != "utf-8":
         data = data.decode(encoding, "replace").encode(errors="replace")
-    if path.suffix != ".jsonl":
-        value = json.loads(data.decode("utf-8", "replace"))
-        yield from enumerate(value if isinstance(value, list) else [value])
-        return
+    if ".jsonl" not in path.suffixes[-2:]:
+        try:
+            value = json.loads(data.decode("utf-8", "replace"))
+        except json.JSONDecodeError as error:
+            if error.msg != "Extra data":
+                raise
+        else:
+            yield from enumerate(value if isinstance(value, list) else [value])
+            return
     place = 0
     for number, line in enumerate(io.BytesIO(data), start=1):
         text = line.decode("utf-8", "replace").strip()

@@ -29,6 +29,6 @@ def read(lines: list[Any], source: str, episode_id: str) -> Episode:
     trees = [as_text(message.get("content")) for message in messages if message.get("role") in ("user", "tool")][1:]
     html = facts.get("html") if isinstance(facts.get("html"), list) else []
     if len(trees) < len(facts["steps"]):
-        raise Refused("lacks the page of a step")
+        raise Refused("the session lacks the page of a step")
     pages = [(tree, as_text(html[n]) if n < len(html) else "") for n, tree in enumerate(trees)]
     return episode_json.from_facts(facts, pages, episode_id=episode_id, source=source)

@@ -86,6 +86,14 @@ def text_of_parts(content: Any) -> str:
     return as_text(content)
 
 
-def has_image_part(content: Any) -> bool:
-    """Whether a message has a part that is no text."""
-    return isinstance(content, list) and any(isinstance(part, dict) and part.get("type") != "text" for part in content)
+def media_of_parts(content: Any) -> set[str]:
+    """What a message has beside text: images, audio, other parts."""
+    kinds = (
+        {as_text(part.get("type")) for part in content if isinstance(part, dict)}
+        if isinstance(content, list)
+        else set()
+    )
+    return {_MEDIA.get(kind, "parts of an unknown type") for kind in kinds - {"text"}}
+
+
+_MEDIA = {"image": "images", "audio": "audio"}
