@@ -52,7 +52,7 @@ from agentmerge_hub.plural import counted
     type=click.Choice(["both", "cot", "no_cot"]),
     default="both",
     show_default=True,
-    help="Versions of a step that has no recorded prompt.",
+    help="Versions of a step that has no recorded prompt. The configs cot and no_cot take such steps with both.",
 )
 @click.option("--rebuild-prompts", is_flag=True, help="Render every prompt, also where one was recorded.")
 @click.option(

@@ -69,6 +69,37 @@ def test_cot_and_no_cot_are_equally_large_per_task(tmp_path: Path, tokenizer_fol
     )  # each step that had a thought, with and without it
 
 
+def test_steps_of_cot_and_no_cot_in_a_mixture_with_cut_pages(tmp_path: Path, tokenizer_folder: Path) -> None:
+    """Recorded prompts of one version each, rendered ones with and without a thought, and pages around the size of the window."""
+    for seed in range(5):
+        write_episode(tmp_path / "t", "miniwob.click-dialog", seed, flags=ADVANCED)
+        write_episode(tmp_path / "t", "miniwob.click-option", seed, flags=BASIC if seed > 2 else ADVANCED)
+    for seed in range(10, 34):
+        buttons = {
+            "axtree_txt": "RootWebArea 'x'\n" + "\n".join(f"\t[{n}] button 'B {n} {seed}'" for n in range(3 * seed))
+        }
+        action = f"click('{3 * seed - 1 - 9 * (seed % 3)}')"
+        folder = write_episode(tmp_path / "t", "miniwob.click-dialog", seed, flags=None, action=action, obs=buttons)
+        if seed % 4 == 0:
+            silent = {"obs": {"goal": "Click it.", **buttons}, "action": action, "agent_info": {"stats": {}}}
+            (folder / "step_0.pkl.gz").write_bytes(gzip.compress(pickle.dumps(silent)))
+    options = ("--tokenizer", tokenizer_folder, "--window", 2400, "--answer", 300, "--workers", 1)
+    for rebuilt in ((), ("--rebuild-prompts",)):
+        run("build", tmp_path / "t", "-o", tmp_path / "out", *options, *rebuilt)
+        seen = {
+            name: [(row["episode_id"], row["step"], row["cot"]) for row in rows(tmp_path / "out", name)]
+            for name in ("all", "cot", "no_cot")
+        }
+        in_all = {step[:2] for step in seen["all"] if step[2]} & {step[:2] for step in seen["all"] if not step[2]}
+        alone = {step[:2] for step in seen["all"]} - in_all
+        with_, without = ({step[:2] for step in seen[name]} for name in ("cot", "no_cot"))
+        assert len(seen["cot"]) == len(seen["no_cot"]) and in_all and alone
+        assert with_ & without == in_all and (with_ | without) - in_all <= alone
+        if rebuilt:
+            assert with_ == without == in_all
+        assert "bid_cut_away" in {rule for rule, _ in ledger(tmp_path / "out")}
+
+
 @pytest.mark.parametrize("thought", ["The goal names OK. I click it.", "Click OK.", ""])
 def test_no_prompt_of_no_cot_shows_an_earlier_thought(tmp_path: Path, tokenizer_folder: Path, thought: str) -> None:
     for seed in range(3):

@@ -21,7 +21,7 @@ from agentmerge_hub.dataset.rows.samples import keeps_recorded_prompt, make_samp
 from agentmerge_hub.dataset.rows.step_rows import STEP_KEYS, STEP_SCHEMA, step_rows
 from agentmerge_hub.dataset.selection.deduplication import exact_key, near_key
 from agentmerge_hub.dataset.selection.drop_rules import Dropped, episode_drop_rule
-from agentmerge_hub.dataset.selection.split import goal_key
+from agentmerge_hub.dataset.selection.goal_key import goal_key
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.prompt import shows_thought

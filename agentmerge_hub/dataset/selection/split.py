@@ -7,8 +7,6 @@
 """
 
 import hashlib
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -23,35 +21,8 @@ VALIDATION = "validation"
 MIN_PAIRS_TO_DRAW = 5
 """With at least so many (task, seed) pairs one is reserved, so that a small dataset has the split too."""
 
-_OPERATOR = "[-+*/%^=<>≤≥≠×÷·&|~]"
-_GOAL_WORDS = re.compile(
-    r"(?:(?<![\w.])\.(?=\d))?\w+(?:[.,:]\w+)*|!=|[^\w\s.,:;!?…'\"`´‘’“”«»()\[\]{}]"
-    rf"|(?<={_OPERATOR})[(\[{{]|(?<={_OPERATOR} )[(\[{{]|[)\]}}](?= ?{_OPERATOR})"
-)
-"""Words and numbers such as 3.5, .5 and 12:30, single symbols such as ``<`` or ``-``, and brackets beside an operator."""
-
 Run = tuple[str, int, str]
 """Task, seed, and key of the goal; an empty key means that the goal is unknown."""
-
-
-_DASHES = dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-")
-_EXPONENTS = {ord(character): f"^{digit}" for character, digit in zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")}
-"""NFKC would make x² and x2 equal."""
-
-_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
-"""Characters without a shape of their own that are neither spaces nor of the categories Cf and Cc."""
-
-
-def goal_key(goal: str) -> str:
-    """A goal's text without letter case, spacing, invisible characters, quotes and punctuation; other symbols stay. Empty only
-    for a goal without characters."""
-    plain = unicodedata.normalize("NFKC", _visible(goal.translate(_DASHES | _EXPONENTS)))
-    folded = " ".join(_visible(plain).translate(_DASHES).casefold().split())
-    return " ".join(_GOAL_WORDS.findall(folded)) or folded or goal.strip()
-
-
-def _visible(text: str) -> str:
-    return "".join(c for c in _BLANK.sub("", text) if c.isspace() or unicodedata.category(c) not in ("Cf", "Cc"))
 
 
 def split_names(found: Iterable[str]) -> tuple[str, ...]:
