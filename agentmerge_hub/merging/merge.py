@@ -109,6 +109,7 @@ def _write(
             with _failing(run):
                 mergekit_backend.run(run.job.spec, run.folder, run.opened, shard_bytes=settings.shard_bytes)
                 model_files.drop_auto_map(run.folder)
+                _complete(run)
             finish(_live([run]))
     for group in _grouped([run for run in _live(runs) if run.formula is not None]):
         _stream(group, settings)
@@ -155,6 +156,7 @@ def _stream(runs: Sequence[MergeRun], settings: MergeSettings) -> None:
             assert run.formula is not None
             with _failing(run):
                 model_files.write(run.job.spec.text, SPEC_FILE, run.opened, run.folder, run.formula.out_dtype)
+                _complete(run)
                 writer = ShardWriter(run.folder, run.opened.shapes, run.formula.out_dtype, settings.shard_bytes)
                 stack.callback(writer.close)
                 disk = run.folder.stat().st_dev
@@ -177,6 +179,17 @@ def _stream(runs: Sequence[MergeRun], settings: MergeSettings) -> None:
     for index, problem in failed.items():
         run = runs[index]
         run.fail(f"{run.job.out}: {problem}" if run.lacks_space else problem)
+
+
+def _complete(run: MergeRun) -> None:
+    """Finish the files beside the weights and check them: before the weights are computed, where they are computed here."""
+    model_files.complete(run.opened, run.folder)
+    _stop_at(model_checks.tokenizer_findings(run.folder, run.opened))
+
+
+def _stop_at(wrong: Sequence[str]) -> None:
+    if wrong:
+        raise UserError(f"the merge is not usable: {'; '.join(wrong)}")
 
 
 def _submit(pool: ThreadPoolExecutor, work: Callable[[str], None], name: str) -> None:
@@ -215,10 +228,7 @@ def _finish(run: MergeRun, hashes: Sequence[Future[Hashes]], *, reply: bool, sta
     spec, inputs, folder, out = run.job.spec, run.opened, run.folder, run.job.out
     with _failing(run):
         try:
-            model_files.complete(inputs, folder)
-            wrong = model_checks.findings(folder, inputs, by_mergekit=run.formula is None)
-            if wrong:
-                raise UserError(f"the merge is not usable: {'; '.join(wrong)}")
+            _stop_at(model_checks.weight_findings(folder, inputs, by_mergekit=run.formula is None))
             run.reply = model_checks.reply(folder) if reply else None
             roles = provenance.roles_of(spec)
             (folder / "README.md").write_text(model_card.draft(out.name, spec, roles, inputs), encoding="utf-8")

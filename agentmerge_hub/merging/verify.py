@@ -119,7 +119,8 @@ def _check(folder: Path, spec: Spec, inputs: MergeInputs, scratch: Path) -> None
     """
     tensors = tensors_of(folder)
     by_mergekit = {name: tensor.shape for name, tensor in tensors.items()} != dict(inputs.shapes)
-    _stop_at(folder, model_checks.findings(folder, inputs, by_mergekit=by_mergekit))
+    wrong = model_checks.weight_findings(folder, inputs, by_mergekit=by_mergekit)
+    _stop_at(folder, wrong or model_checks.tokenizer_findings(folder, inputs))
     formula = backends.streaming_formula(spec, inputs)
     if formula is not None and not by_mergekit:
         backends.check_computable(spec, formula, inputs)

@@ -95,6 +95,26 @@ def test_another_chat_template() -> None:
         run()
 
 
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [
+        ("{{ raise_exception('no turns here') }}", "its chat template fails: no turns here"),
+        (
+            "{% for m in messages %}{{ m['role'] }}<|end|>{% endfor %}",
+            "its chat template leaves out the assistant's answer",
+        ),
+        ("{% for m in messages %}{{ m['content'] }}{% endfor %}", "its turns do not end in a token that stops it"),
+    ],
+)
+def test_a_template_that_no_model_can_chat_with(template: str, sentence: str) -> None:
+    """Refused before the weights are computed: their NaN is not met."""
+    change("agent", lambda weights: weights["model.norm.weight"].__setitem__(3, float("nan")))
+    for folder in ("base", "agent", "instruct"):
+        Path(folder, "chat_template.jinja").write_text(template)
+    with pytest.raises(UserError, match=f"the merge is not usable: {sentence}"):
+        run()
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("method", ["agentmerge", "ties"])
 def test_values_that_are_not_finite(value: float, method: str) -> None:

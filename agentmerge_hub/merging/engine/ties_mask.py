@@ -79,9 +79,8 @@ def stored_keys(formula: Formula, coefficients: Coefficients) -> list[Key]:
 
 
 def chunk_of(mask: Mask, begin: int, end: int) -> torch.Tensor:
-    """Values begin … end of a mask as booleans; `begin` is a multiple of 8."""
-    bits = np.unpackbits(mask[begin // 8 : (end + 7) // 8], count=end - begin)
-    return torch.from_numpy(bits.view(np.bool_))
+    """Values begin … end of a mask, 0 or 1 in uint8; `begin` is a multiple of 8."""
+    return torch.from_numpy(np.unpackbits(mask[begin // 8 : (end + 7) // 8], count=end - begin))
 
 
 class MaskBuilder:

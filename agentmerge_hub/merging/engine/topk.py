@@ -83,9 +83,8 @@ def kth_largest(values: np.ndarray, k: int, scratch: np.ndarray | None = None) -
             scratch[inside : inside + len(between)] = between
             inside += len(between)
         if above < k <= above + inside:
-            left = inside - (k - above)
-            scratch[:inside].partition(left)
-            return scratch[left]
+            scratch[:inside].sort()  # many are equal: faster than numpy's partition
+            return scratch[inside - (k - above)]
     scratch[:count] = values
     scratch[:count].partition(count - k)
     return scratch[count - k]
@@ -124,8 +123,9 @@ def _chosen_equals(values: np.ndarray, indices: np.ndarray, k: int, threshold: n
 
     The result also holds some indices of larger values. None where the sort would change to a heap sort.
     """
+    within = np.arange(_BLOCK, dtype=indices.dtype)
     for begin in range(0, len(values), _BLOCK):
-        indices[begin : begin + _BLOCK] = np.arange(begin, min(len(values), begin + _BLOCK))
+        np.add(within[: len(values) - begin], begin, out=indices[begin : min(len(values), begin + _BLOCK)])
     low, high = 0, len(values)
     rounds = 2 * (len(values).bit_length() - 1)
     chosen = []

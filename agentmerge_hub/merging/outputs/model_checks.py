@@ -10,8 +10,8 @@ from typing import Any
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.architecture import Architecture, lookup
-from agentmerge_hub.merging.inputs.chat_templates import default_template
-from agentmerge_hub.merging.inputs.checkpoint import GENERATION, config_of, read_json, tensors_of
+from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER, default_template
+from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_FILES, config_of, read_json, tensors_of
 from agentmerge_hub.merging.inputs.merge_inputs import FLOATS, MergeInputs
 from agentmerge_hub.merging.inputs.model_class import model_class
 from agentmerge_hub.merging.inputs.model_configs import plain
@@ -23,8 +23,8 @@ _ANSWER = {"role": "assistant", "content": "Hello."}
 _REPLY_TOKENS = 16
 
 
-def findings(folder: Path, inputs: MergeInputs, *, by_mergekit: bool) -> list[str]:
-    """What is wrong with a merged model besides its numbers, one sentence each; empty if nothing is.
+def weight_findings(folder: Path, inputs: MergeInputs, *, by_mergekit: bool) -> list[str]:
+    """What is wrong with a merged model's tensors besides their numbers, one sentence each; empty if nothing is.
 
     Args:
         by_mergekit: mergekit made it, which may store other tensors than its inputs (fused experts).
@@ -37,7 +37,7 @@ def findings(folder: Path, inputs: MergeInputs, *, by_mergekit: bool) -> list[st
         wrong = _not_loadable(folder)
     else:
         wrong = _shapes(tensors, inputs.shapes)
-    return [*wrong, *_rows(folder, tensors, inputs.architecture), *_tokenizer(folder, inputs)]
+    return [*wrong, *_rows(folder, tensors, inputs.architecture)]
 
 
 def _stored_otherwise(tensors: Mapping[str, Tensor], inputs: MergeInputs) -> bool:
@@ -75,22 +75,13 @@ def _rows(folder: Path, tensors: Mapping[str, Tensor], architecture: Architectur
     ]
 
 
-def _tokenizer(folder: Path, inputs: MergeInputs) -> list[str]:
-    donor = inputs.donor
-    expected, found = vocabulary(donor), vocabulary(folder)
-    same = found == expected
-    if inputs.rows.aligned_by_mergekit:  # a union has more tokens
-        same = expected.keys() <= found.keys()
-    if not same:
-        return [f"its vocabulary is not that of {donor}"]
-    tokenizer, source = (load_tokenizer(path) for path in (folder, donor))
-    template, source_template = default_template(tokenizer.chat_template), default_template(source.chat_template)
-    if not source_template:
+def tokenizer_findings(folder: Path, inputs: MergeInputs) -> list[str]:
+    """What is wrong with a merged model's tokenizer and chat template, one sentence each; no weights are needed."""
+    donor, tokenizer = inputs.donor, load_tokenizer(folder)
+    if _tokenizer_files(folder) != _tokenizer_files(donor) and (wrong := _differences(folder, tokenizer, inputs)):
+        return wrong
+    if not default_template(tokenizer.chat_template):
         return [f"{donor}, which gives the tokenizer, has no chat template"]
-    if template != source_template:
-        return [f"its chat template is not that of {donor}"]
-    if not inputs.rows.aligned_by_mergekit and _named(tokenizer.chat_template) != _named(source.chat_template):
-        return [f"its further chat templates are not those of {donor}"]
     try:
         turn = tokenizer.apply_chat_template([*_QUESTION, _ANSWER], tokenize=False)
     except Exception as error:  # templates raise what they like: raise_exception, jinja2 errors, TypeError
@@ -102,6 +93,27 @@ def _tokenizer(folder: Path, inputs: MergeInputs) -> list[str]:
         return ["its chat template leaves out the assistant's answer"]
     if not any(stop in turn[turn.rindex(_ANSWER["content"]) :] for stop in stops):
         return [f"its turns do not end in a token that stops it: the chat template writes none of {', '.join(stops)}"]
+    return []
+
+
+def _tokenizer_files(folder: Path) -> dict[str, bytes]:
+    """Name → content of what makes a tokenizer and its chat templates."""
+    more = (f"{MORE_FOLDER}/{path.name}" for path in (folder / MORE_FOLDER).glob("*.jinja"))
+    return {name: (folder / name).read_bytes() for name in (*TOKENIZER_FILES, *more) if (folder / name).is_file()}
+
+
+def _differences(folder: Path, tokenizer: Any, inputs: MergeInputs) -> list[str]:
+    """What the tokenizer does not have as the donor has it."""
+    donor, union = inputs.donor, inputs.rows.aligned_by_mergekit
+    expected, found = vocabulary(donor), vocabulary(folder)
+    if not (expected.keys() <= found.keys() if union else found == expected):  # a union has more tokens
+        return [f"its vocabulary is not that of {donor}"]
+    source = load_tokenizer(donor)
+    template, source_template = default_template(tokenizer.chat_template), default_template(source.chat_template)
+    if source_template and template != source_template:
+        return [f"its chat template is not that of {donor}"]
+    if not union and _named(tokenizer.chat_template) != _named(source.chat_template):
+        return [f"its further chat templates are not those of {donor}"]
     return []
 
 
