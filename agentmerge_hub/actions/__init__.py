@@ -1,6 +1,6 @@
 """The calls that an agent can make: their description in the prompt, and the parser that reads them back."""
 
-from agentmerge_hub.actions.parsing import ActionError, Call, parse_calls, written
+from agentmerge_hub.actions.parsing import ActionError, Call, parse_calls, text_around_calls, written
 from agentmerge_hub.actions.primitives import ACTION_SPACES, PRIMITIVES, Primitive, describe, signatures
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "describe",
     "parse_calls",
     "signatures",
+    "text_around_calls",
     "written",
 ]

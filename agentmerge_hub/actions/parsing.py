@@ -58,13 +58,29 @@ def parse_calls(action: str, names: tuple[str, ...] | None = None) -> tuple[Call
         action.encode()
     except UnicodeEncodeError:
         raise ActionError("the action holds half of a surrogate pair, which is no character") from None
-    found = list(islice(_Scanner(action.expandtabs()).calls(), MAX_CALLS + 1))
+    text = action.expandtabs()
+    found = list(islice(_Scanner(text).calls(), MAX_CALLS + 1))
     if len(found) > MAX_CALLS:
         raise ActionError(f"there are more than {MAX_CALLS} calls")
     if not found:
         shown = action.strip()[:200]
         raise ActionError(f"{shown!r} is not a function call" if shown else "there is no action")
-    return tuple(_bound(name, positional, named, text, allowed) for name, positional, named, text in found)
+    return tuple(
+        _bound(name, positional, named, text[start:end], allowed) for name, positional, named, start, end in found
+    )
+
+
+def text_around_calls(text: str) -> str | None:
+    """A text without its calls; None where it has none that could be read, or more than `MAX_CALLS`."""
+    text = text.expandtabs()
+    try:
+        found = list(islice(_Scanner(text).calls(), MAX_CALLS + 1))
+    except ActionError:
+        return None
+    if not 0 < len(found) <= MAX_CALLS:
+        return None
+    ends = [0, *(end for *_, end in found)]
+    return "\n".join(text[end:start] for end, start in zip(ends, [*(start for *_, start, _ in found), len(text)]))
 
 
 def written(calls: tuple[Call, ...]) -> str:
@@ -132,7 +148,7 @@ class _Scanner:
         self.at = 0
 
     def calls(self) -> Any:
-        """Every call of the text: name, positional values, named values, and the text of the call."""
+        """Every call of the text: name, positional values, named values, and where its text begins and ends."""
         place = 0
         while True:
             for word in _WORD.finditer(self.text, place):
@@ -145,12 +161,7 @@ class _Scanner:
                     except _NoMatch:
                         pass  # a later letter of the name would meet the same text behind it
                     else:
-                        yield (
-                            self.text[word.start() : word.start(1)],
-                            positional,
-                            named,
-                            self.text[word.start() : self.at],
-                        )
+                        yield self.text[word.start() : word.start(1)], positional, named, word.start(), self.at
                         place = self.at
                         break
                 if word[0].endswith("#"):

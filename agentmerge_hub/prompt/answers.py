@@ -1,11 +1,13 @@
 """An answer: thought and action as one text, written and read back. Every function here takes linear time."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from agentmerge_hub.actions import ActionError, parse_calls, written
+from agentmerge_hub.actions import ActionError, parse_calls, text_around_calls, written
 from agentmerge_hub.prompt.flags import Flags
 
 
@@ -85,19 +87,27 @@ def thought_of(text: str, *, has_action: bool = True) -> str | None:
     elif "<action>" in tail or rest or not has_action:
         rest.append(tail)
     else:
-        rest.append(_without_code_blocks(tail))
+        rest.append(_without_code_blocks(tail) if "```" in tail else _prose(tail))
     around = (_without_tags("action", part).partition("<action>")[0] for part in rest)
     return "\n".join(list(_shown(thoughts)) or _shown(around)) or None
 
 
 def _shown(parts: Iterable[str]) -> Iterator[str]:
-    """The stripped parts that have a letter, a digit or a symbol beside tags and punctuation."""
-    return (part.strip() for part in parts if any(map(_says_something, _ANY_TAG.sub("", part))))
+    """The stripped parts that have a letter, a digit or a symbol beside tags and punctuation, and are not just a word for none."""
+    without_tags = ((part, _ANY_TAG.sub("", part)) for part in parts)
+    return (
+        part.strip()
+        for part, text in without_tags
+        if any(map(_says_something, text)) and text.strip(" \n.").casefold() not in _NONE
+    )
 
 
 def _says_something(character: str) -> bool:
     return unicodedata.category(character)[0] in "LNS"
 
+
+_NONE = frozenset({"none", "null", "nan", "n/a"})
+"""What programs write for a thought that is not there."""
 
 _ANY_TAG = re.compile(r"<[^<>]*>")
 
@@ -154,9 +164,43 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _without_code_blocks(text: str) -> str:
-    """The prose around code blocks; nothing where there is no block, for the text is the action then."""
+    """The prose around code blocks."""
     parts, at = [], 0
     for begin, end in _blocks(text):
         parts.append(text[at : begin - 3])
         at = end + 3
-    return "".join([*parts, text[at:]]) if at else ""
+    return "".join([*parts, text[at:]])
+
+
+def _prose(text: str) -> str:
+    """What an answer without tags and code blocks says beside its calls, in two words or more; nothing where it has no call."""
+    texts = _json_texts(text) or [text]
+    around = [text_around_calls(part) for part in texts]
+    if all(part is None for part in around):
+        return ""
+    said = [part if rest is None else rest for part, rest in zip(texts, around)]
+    return "\n".join(part for part in said if _is_prose(_ANY_TAG.sub("", part)))
+
+
+def _is_prose(text: str) -> bool:
+    """Whether a text has two words, or a letter of a script without capitals, such as Chinese, which may write no spaces."""
+    return len(_WORD.findall(text)) > 1 or any(unicodedata.category(character) == "Lo" for character in text)
+
+
+def _json_texts(text: str) -> list[str]:
+    """The texts among the values of a JSON object; none where the text is no object."""
+    try:
+        return list(_texts_in(json.loads(text))) if text.lstrip().startswith("{") else []
+    except (ValueError, RecursionError):
+        return []
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts_in(inner)
+
+
+_WORD = re.compile(r"[^\W\d_]+")

@@ -108,17 +108,19 @@ def test_a_session_trace_has_the_lines_that_the_viewer_reads(dataset: Path, tmp_
 def test_steps_without_a_call_and_of_several_calls_are_valid_in_every_format(dataset: Path, tmp_path: Path) -> None:
     (episode, *_) = (read_input(found) for found in find_inputs([dataset]))
     (step,) = episode.steps
-    executed = ("click('11')\nfill('11', 'x')", "page.reload()", "")
+    executed = ("click('11')\nfill('11', 'x')", "page.reload()", "", "scroll(0, 1e999)")
     steps = [
-        replace(step, index=n, executed=text, action=text if n == 0 else None, thought=None)
+        replace(step, index=n, executed=text, action=text if n in (0, 3) else None, thought=None)
         for n, text in enumerate(executed)
     ]
     made = replace(episode, steps=tuple(steps))
     Trajectory.model_validate(adp.document(made))
     atif.Trajectory.model_validate(to_atif.document(made))
-    assert len(check_session(session_trace.lines(made))) == 2 + 3 + 2
+    assert len(check_session(session_trace.lines(made))) == 2 + 3 + 2 + 2
     for name, (ending, text_of) in FORMATS.items():
         (tmp_path / name).mkdir()
+        for document in text_of(made).splitlines() if ending == ".jsonl" else [text_of(made)]:
+            json.loads(document, parse_constant=pytest.fail)
         (tmp_path / name / f"x{ending}").write_text(text_of(made), encoding="utf-8")
         assert episodes(tmp_path / name) == [replace(made, episode_id="", source="")]
 

@@ -124,9 +124,19 @@ def test_only_benchmarks_of_one_site_have_the_site_rule() -> None:
         ("https://Map.lab./a", None),
         ("about:blank", None),
         ("view-source:http://wiki.lab/", "left_site"),
+        ("file:///pages/a.html", "left_site"),
     ):
         other = episode(steps[0], step(1, observation=replace(PAGE, url=url)), task="miniwob.x")
         assert (episode_drop_rule(other, Settings()) or [None])[0] == rule
+
+
+def test_the_ledger_says_how_a_run_ended_and_does_not_round_its_reward() -> None:
+    for changes, says in (
+        ({"reward": 0.9999999}, ("unsuccessful", "reward 0.9999999")),
+        ({"terminated": False}, ("not_validated", "reward 1")),
+        ({"terminated": False, "truncated": True}, ("not_validated", "reward 1, truncated")),
+    ):
+        assert episode_drop_rule(replace(episode(step()), **changes), Settings()) == says
 
 
 def test_a_goal_with_an_image_is_dropped() -> None:

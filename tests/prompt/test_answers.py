@@ -45,7 +45,7 @@ PAIRS = (
         (f"<thought>I press it.</thought>{CALL}", "I press it."),
         (f"<reasoning>I press it.</reasoning>{CALL}", "I press it."),
         *((f"{opening}\u200b \u00ad{closing}{CALL}", None) for opening, closing in PAIRS),
-        *((f"<think>{dots}</think>{CALL}", None) for dots in ("...", "\u2026", "-", "<br>")),
+        *((f"<think>{dots}</think>{CALL}", None) for dots in ("...", "\u2026", "-", "<br>", "None", "null.")),
         (f"<plan></plan>{CALL}", None),
         (f"<plan>I press it.</plan>{CALL}", "<plan>I press it.</plan>"),
         (f"I press it.\n{CALL}", "I press it."),
@@ -54,6 +54,14 @@ PAIRS = (
         ("I press it.\n```python\nclick('1')\n```", "I press it."),
         ("<action>click('1')", None),
         ("click('1')", None),
+        ("I think that click('1') sends it.", "I think that \n sends it."),
+        ("# press it now\nclick('1')", "# press it now"),
+        ("\u6211\u70b9\u51fb click('1')", "\u6211\u70b9\u51fb"),
+        ("1. Action: click('1')", None),
+        ("fill('1', 'I think so')", None),
+        ("No call at all.", None),
+        ('{"state": {"thought": "I press it."}, "action": ["click(\'1\')"]}', "I press it."),
+        ('{"thought": "", "next action": "click(\'1\')"}', None),
     ],
 )
 def test_the_thought_of_an_answer(text: str, thought: str | None) -> None:
@@ -104,7 +112,9 @@ def test_a_bad_answer_says_what_is_wrong(text: str, says: str) -> None:
         parse(text, BASIC)
 
 
-@pytest.mark.parametrize("text", ["<action>", "<think>", "</think>", "```", "<thinking><action>"])
+@pytest.mark.parametrize(
+    "text", ["<action>", "<think>", "</think>", "```", "<thinking><action>", "a click('1') b ", '{"a":', "a("]
+)
 def test_long_answers_are_read_in_linear_time(text: str) -> None:
     long = text * 60_000  # with quadratic work this would not end
     thought_of(long)

@@ -67,7 +67,7 @@ NOT_DROPPED = frozenset({"not_mapped", "thought_in_prompt"})
 KEPT_BY = {
     "other_agent": "--agent with the name of their agent, or no --agent, keeps them",
     "no_outcome": "--unscored keeps them",
-    "unsuccessful": "a lower --min-reward than {min_reward:g} keeps those that the task's own validation ended",
+    "unsuccessful": "a lower --min-reward than {min_reward:.15g} keeps those that the task's own validation ended",
     "left_site": "--no-site-rule keeps them",
     "no_page": "--flag use_html=true keeps those of which the HTML was recorded, --flag use_ax_tree=true those with an AXTree",
     "no_screenshot": "without --screenshots they are kept as text",
@@ -123,14 +123,19 @@ def episode_drop_rule(episode: Episode, settings: Settings) -> tuple[str, str] |
     if not episode.steps:
         return "empty", ""
     if episode.scored and episode.reward < settings.min_reward:
-        return "unsuccessful", f"reward {episode.reward:g}"
+        return "unsuccessful", f"reward {_exact(episode.reward)}"
     if episode.scored and not episode.terminated:
-        return "not_validated", f"reward {episode.reward:g}, truncated"
+        return "not_validated", f"reward {_exact(episode.reward)}{', truncated' if episode.truncated else ''}"
     if episode.image_goal:
         return "image_goal", ""
     if settings.site_rule and episode.benchmark in SINGLE_SITE and (elsewhere := left_site(episode)):
         return "left_site", elsewhere
     return None
+
+
+def _exact(reward: float) -> str:
+    """A reward without rounding: 0.9999999 is not 1."""
+    return f"{reward:.15g}"
 
 
 def left_site(episode: Episode) -> str:
@@ -141,9 +146,11 @@ def left_site(episode: Episode) -> str:
 
 
 def _hosts(urls: Iterable[str]) -> Iterable[str]:
+    """The host of each page on a site; empty for others, such as about:blank. Files of the machine are a site of their own."""
     for url in urls:
         try:
             parts = urlsplit(url.removeprefix("view-source:").removeprefix("blob:"))
-            yield (parts.hostname or "").rstrip(".")[:255] if parts.scheme in ("http", "https") else ""
+            host = "file:" if parts.scheme == "file" else (parts.hostname or "").rstrip(".")[:255]
+            yield host if parts.scheme in ("http", "https", "file") else ""
         except ValueError:
             yield ""
