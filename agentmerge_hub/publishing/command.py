@@ -134,20 +134,24 @@ _TYPE = click.option(
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder to write. [default: Hugging Face's cache]")
 @_TYPE
 @click.option("--allow-withdrawn", is_flag=True, help="Fetch a release that its publisher has withdrawn.")
-def download(repo_id: str, revision: str | None, out: Path | None, kind: str | None, allow_withdrawn: bool) -> None:
-    """Fetch a published model or dataset and check every file against its manifest.
+@click.option("--skip-unlisted", is_flag=True, help="Leave out files that the manifest does not list, instead of failing.")
+def download(
+    repo_id: str, revision: str | None, out: Path | None, kind: str | None, allow_withdrawn: bool, skip_unlisted: bool
+) -> None:
+    """Fetch the files of a published model or dataset and check each against its manifest.
 
-    Files that the manifest does not list are not fetched. AGENTMERGE_HUB_TIMEOUT sets the seconds that a request to the
-    Hub may take (default 30).
+    A repository with other files is refused: a loader may read them. AGENTMERGE_HUB_TIMEOUT sets the seconds that a
+    request to the Hub may take (default 30).
     """
     require("hub", "huggingface_hub")
     from agentmerge_hub.publishing.hub.client import limit_requests
     from agentmerge_hub.publishing.hub.download import download
+    from agentmerge_hub.publishing.hub.repository import listed
 
     limit_requests()
-    done = download(repo_id, kind, revision, out, allow_withdrawn)
-    for name in done.foreign:
-        click.echo(f"{name} is not in the manifest: not downloaded", err=True)
+    done = download(repo_id, kind, revision, out, allow_withdrawn, skip_unlisted)
+    if done.unlisted:
+        click.echo(f"not in the manifest, and not downloaded: {listed(done.unlisted)}", err=True)
     if done.card_edited:
         click.echo("README.md was edited on the Hub after it was published", err=True)
     click.echo(

@@ -13,7 +13,6 @@ from hub_server import Fault, Hub
 from hub_store import File
 
 from agentmerge_hub import manifest
-from agentmerge_hub.publishing.hub.download import may_be_loaded
 
 
 @pytest.fixture
@@ -60,30 +59,31 @@ def test_what_was_changed_on_the_hub_is_named_and_nothing_stands(
 
 
 def test_exactly_the_files_of_the_manifest_are_fetched(hub: Hub, run, published: Path, tmp_path: Path) -> None:
-    tamper(hub, "notes.md", b"of others")
-    done = run("download", "acme/traces", "-o", "copy")
-    assert done.stderr.strip() == "notes.md is not in the manifest: not downloaded"
-    assert manifest.verify(tmp_path / "copy") == []
-    tamper(hub, "data/all/train-00001-of-00002.parquet", b"PAR1 other rows")
-    for place in (("-o", "other"), ()):
+    others = (".gitattributes~", "a\x1b[2J.md", "data/all/train-00001-of-00002.parquet", "notes.md")
+    for name in others:
+        tamper(hub, name, b"of others")
+    before = len(hub.requests)
+    for place in (("-o", "copy"), ()):
         failed = run("download", "acme/traces", *place, ok=False)
-        assert "does not list (data/all/train-00001-of-00002.parquet), and a loader may read them" in failed.stderr
-    assert not (tmp_path / "other").exists()
-    said = run("download", "acme/traces", "-r", "v1.0.0").stdout
-    assert not (Path(said.split(":")[0]) / "data/all/train-00001-of-00002.parquet").exists()
+        assert f"its manifest does not list ({others[0]}, {others[1]!r}, {others[2]}, {others[3]})" in failed.stderr
+        assert "--skip-unlisted; nothing was downloaded" in failed.stderr and not (tmp_path / "copy").exists()
+    fetched = {path.rsplit("/", 1)[1] for _, path, _ in hub.requests[before:] if "/resolve/" in path}
+    assert fetched == {"manifest.json", "withdrawn.json"}
+    for place in (("-o", "copy"), ()):
+        done = run("download", "acme/traces", *place, "--skip-unlisted")
+        assert done.stderr.startswith("not in the manifest, and not downloaded: ") and len(done.stderr.splitlines()) == 1
+        assert not [name for name in others if (Path(done.stdout.split(":")[0]) / name).exists()]
+    assert manifest.verify(tmp_path / "copy") == []
+    assert run("download", "acme/traces", "-r", "v1.0.0").stderr == ""
 
 
-@pytest.mark.parametrize(
-    ("name", "is_loaded"),
-    [
-        ("adapter_config.json", True), ("adapter_model.safetensors", True), ("config.json", True), ("modeling_x.py", True),
-        ("vocab.txt", True), ("chat_template.jinja", True), ("data/all/page.png", True), ("train.csv", True), ("LICENSE.py", True),
-        ("a/notes.md", True), ("notes.md", False), ("assets/demo.gif", False), ("LICENSE", False), ("LICENSE-2.txt", False),
-        (".eval_results/x.yaml", False),
-    ],
-)  # fmt: skip
-def test_only_files_that_no_loader_reads_are_left_aside(name: str, is_loaded: bool) -> None:
-    assert may_be_loaded(name) is is_loaded
+def test_files_that_are_missing_are_named_before_anything_is_fetched(hub: Hub, run, published: Path) -> None:
+    repo = hub.store.repos["dataset", "acme/traces"]
+    files = dict(repo.resolve("main").files)
+    del files["data/cot/train-00000-of-00001.parquet"]
+    repo.commit("by hand", files)
+    failed = run("download", "acme/traces", "-o", "copy", ok=False)
+    assert "lacks files that its manifest lists (data/cot/train-00000-of-00001.parquet)" in failed.stderr
 
 
 def test_an_edited_card_is_fetched_unless_it_loads_other_files(hub: Hub, run, published: Path, tmp_path: Path) -> None:

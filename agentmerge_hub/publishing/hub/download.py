@@ -19,15 +19,11 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.publishing.hub.errors import FULL, causes, sentences
-from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, Repository, check_id, read_on_hub
+from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, Repository, check_id, listed, read_on_hub
 from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, content_id, read_withdrawn
 
 CARD = "README.md"
 _RESUME = "run the same command again to resume"
-_PICTURE = r"[^/]+\.(?:md|pdf|png|jpe?g|gif|webp|svg)"
-_DOCUMENT = re.compile(
-    rf"(?:(?:assets|docs|figures|images)/)?{_PICTURE}|(?:LICENSE|NOTICE|USE_POLICY)(?:-\w+)?(?:\.txt|\.md)?|\.eval_results/[^/]+\.ya?ml"
-)
 
 
 @dataclass(frozen=True)
@@ -39,8 +35,8 @@ class Downloaded:
     commit: str
     n_files: int
     n_bytes: int
-    foreign: tuple[str, ...]
-    """Documents and pictures of the repository that its manifest does not list: they were not downloaded."""
+    unlisted: tuple[str, ...]
+    """Files of the repository that its manifest does not list: they were not downloaded."""
     card_edited: bool
     """Whether the card was edited on the Hub after the push."""
 
@@ -51,6 +47,7 @@ def download(
     revision: str | None = None,
     out: str | Path | None = None,
     allow_withdrawn: bool = False,
+    skip_unlisted: bool = False,
 ) -> Downloaded:
     """Fetch a release and check it.
 
@@ -60,11 +57,11 @@ def download(
         revision: a branch, tag or commit; the newest state of main if None.
         out: a folder to write; Hugging Face's cache if None.
         allow_withdrawn: whether a withdrawn release is fetched.
+        skip_unlisted: whether files that the manifest does not list are left out, instead of an error.
 
     Raises:
         UserError: no such repository or revision, one that this package did not publish, a withdrawn release, a full disk,
-            a broken connection, files that differ from the manifest, or files beside those of the manifest that a loader may
-            read. `out` is then not written.
+            a broken connection, files that differ from the manifest, or files that it does not list. `out` is then not written.
     """
     api, out = HfApi(), Path(out) if out is not None else None
     repository = Repository(kind or find_kind(check_id(repo_id)), check_id(repo_id))
@@ -84,12 +81,16 @@ def download(
         if not allow_withdrawn:
             _check_not_withdrawn(api, repository, content)
     files = [manifest.NAME, *content["outputs"]]
-    foreign = sorted(set(names) - set(files) - ADDED_BY_HUB - {WITHDRAWN})
-    if loaded := [name for name in foreign if may_be_loaded(name)]:
+    if missing := sorted(set(files) - set(names)):
         raise UserError(
-            f"{repository} has files that its manifest does not list ({', '.join(loaded[:10])}), and a loader may read them: "
-            "choose the tag of a release with --revision, which has none, or ask the publisher to remove them; nothing was "
-            "downloaded."
+            f"{repository} lacks files that its manifest lists ({listed(missing)}): choose the tag of a release with --revision; "
+            "nothing was downloaded."
+        )
+    unlisted = sorted(set(names) - set(files) - ADDED_BY_HUB - {WITHDRAWN})
+    if unlisted and not skip_unlisted:
+        raise UserError(
+            f"{repository} has files that its manifest does not list ({listed(unlisted)}): choose the tag of a release with "
+            "--revision, ask the publisher to remove them, or leave them out with --skip-unlisted; nothing was downloaded."
         )
     check_space(repository, commit, files, out)
     if out is None:
@@ -103,7 +104,7 @@ def download(
         commit,
         len(content["outputs"]),
         sum((folder / name).stat().st_size for name in content["outputs"]),
-        tuple(foreign),
+        tuple(unlisted),
         edited or bool(manifest.is_changed(folder, CARD)),
     )
 
@@ -133,11 +134,6 @@ def find_kind(repo_id: str, then: str = "nothing was downloaded") -> str:
             "a private one needs `hf auth login`, or HF_TOKEN set."
         )
     return found[0]
-
-
-def may_be_loaded(name: str) -> bool:
-    """Whether a loader may read a file as a part of a model or a dataset: false for documents and pictures at known places."""
-    return not _DOCUMENT.fullmatch(name)
 
 
 def _check_not_withdrawn(api: HfApi, repository: Repository, content: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
-"""Repositories on the Hub: their ids, the account's rights, their files and tags."""
+"""Repositories on the Hub: their ids, their files and tags."""
 
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
 
 ADDED_BY_HUB = frozenset({".gitattributes"})
 """Files that the Hub adds to every repository."""
+_MAX_NAMES = 10
+"""Files that a message names."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,13 @@ def check_id(repo_id: str) -> str:
             "neither first nor last '-' or '.', without '--' or '..', at most 96 characters in all."
         )
     return repo_id
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names of files for a sentence, and how many more there are. Strangers choose them: control characters are escaped."""
+    shown = [name if name.isprintable() else ascii(name) for name in names[:_MAX_NAMES]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def files_on_hub(api: HfApi, repository: Repository, revision: str) -> dict[str, str]:

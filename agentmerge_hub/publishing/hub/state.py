@@ -17,15 +17,20 @@ from huggingface_hub.utils import sha
 
 from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, Repository, files_on_hub, read_on_hub, tags_on_hub
+from agentmerge_hub.publishing.hub.repository import (
+    ADDED_BY_HUB,
+    Repository,
+    files_on_hub,
+    listed,
+    read_on_hub,
+    tags_on_hub,
+)
 from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, read_withdrawn
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, read_bytes
 
 CARD = "README.md"
 _SHA1 = 40
 """Length of the identity of a small file."""
-_MAX_NAMES = 10
-"""Files that a message names."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +93,18 @@ def obstacles(api: HfApi, publication: Publication, state: HubState) -> list[str
         found.append(f"{repository} is public already: leave --private out, or change it at {repository.url}")
     if foreign := foreign_files(publication, state):
         found.append(
-            f"{repository} has files that this package did not publish ({_named(foreign)}): remove them at "
+            f"{repository} has files that this package did not publish ({listed(foreign)}): remove them at "
             f"{repository.url}/tree/main, because a release must not name them"
         )
     if edited := [] if publication.replace_edits else edited_files(api, publication, state):
         keep = "move the edits of the card into a file for --overlay" if CARD in edited else "save what has to stay"
         found.append(
-            f"{_named(edited)} of {repository} was edited on the Hub and would be overwritten: {keep}, then push with "
+            f"{listed(edited)} of {repository} was edited on the Hub and would be overwritten: {keep}, then push with "
             "--replace-edits"
         )
     if deleted := [] if publication.replace_edits else deleted_files(publication, state):
         found.append(
-            f"{_named(deleted)} of {repository} was deleted on the Hub and would be sent again: push with --replace-edits to "
+            f"{listed(deleted)} of {repository} was deleted on the Hub and would be sent again: push with --replace-edits to "
             "do so"
         )
     return found
@@ -184,8 +189,3 @@ def manifest_from(content: bytes) -> dict[str, Any]:
             return manifest.read(Path(folder))
         except UserError:
             return {}
-
-
-def _named(names: list[str]) -> str:
-    more = len(names) - _MAX_NAMES
-    return ", ".join(names[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")

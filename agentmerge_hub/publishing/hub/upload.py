@@ -13,7 +13,7 @@ from agentmerge_hub.publishing.hub.account import check_account, check_write_acc
 from agentmerge_hub.publishing.hub.collection import add_to_collection
 from agentmerge_hub.publishing.hub.errors import describe, is_unreachable, sentences
 from agentmerge_hub.publishing.hub.planned_release import planned_tag, released_files
-from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, files_on_hub, tags_on_hub
+from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, files_on_hub, listed, tags_on_hub
 from agentmerge_hub.publishing.hub.state import (
     HubState,
     Publication,
@@ -186,7 +186,7 @@ def _tag(api: HfApi, publication: Publication, state: HubState, commit: str, tag
     files = files_on_hub(api, repository, commit)
     if foreign := [name for name in files if name not in publication.files and not _is_extra(name)]:
         raise UserError(
-            f"{repository} has files that this package did not publish ({', '.join(foreign)}): remove them."
+            f"{repository} has files that this package did not publish ({listed(foreign)}): remove them."
         )
     try:
         api.create_tag(repository.id, tag=tag, revision=commit, repo_type=repository.kind)
