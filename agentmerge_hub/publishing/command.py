@@ -134,7 +134,9 @@ _TYPE = click.option(
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder to write. [default: Hugging Face's cache]")
 @_TYPE
 @click.option("--allow-withdrawn", is_flag=True, help="Fetch a release that its publisher has withdrawn.")
-@click.option("--skip-unlisted", is_flag=True, help="Leave out files that the manifest does not list, instead of failing.")
+@click.option(
+    "--skip-unlisted", is_flag=True, help="Leave out files that the manifest does not list, instead of failing."
+)
 def download(
     repo_id: str, revision: str | None, out: Path | None, kind: str | None, allow_withdrawn: bool, skip_unlisted: bool
 ) -> None:

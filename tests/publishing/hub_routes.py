@@ -105,7 +105,10 @@ def refs(h, account: Account | None, kind: str, repo: str) -> None:
     found = readable(h, kind, repo, account)
     tags = [{"name": t, "ref": f"refs/tags/{t}", "targetCommit": oid} for t, oid in found.tags.items()]
     main = {"name": "main", "ref": "refs/heads/main", "targetCommit": found.head}
-    h.json({"branches": [main], "tags": tags, "converts": []})
+    pulls = [{"name": f"pr/{n}", "ref": f"refs/pr/{n}", "targetCommit": oid} for n, oid in found.pulls.items()]
+    converts = [{"name": "convert/parquet", "ref": "refs/convert/parquet", "targetCommit": "0" * 40}]
+    listed = {"branches": [main], "tags": tags, "converts": converts if found.kind == "dataset" else []}
+    h.json(listed | ({"pullRequests": pulls} if h.query.get("include_prs") else {}))
 
 
 @route("GET", f"/api/{_KIND}/{_REPO}/commits/(?P<revision>[^/]+)")
@@ -136,7 +139,7 @@ def untag(h, account: Account | None, kind: str, repo: str, name: str) -> None:
 def super_squash(h, account: Account | None, kind: str, repo: str, branch: str) -> None:
     found = writable(h, kind, repo, account)
     files = found.resolve(branch).files
-    kept = {commit.oid for tag in found.tags for commit in found.history(tag)}
+    kept = {commit.oid for ref in (*found.tags, *found.pulls.values()) for commit in found.history(ref)}
     found.commits = {oid: commit for oid, commit in found.commits.items() if oid in kept}
     found.head = ""
     found.commit(h.payload().get("message") or "Super-squash branch 'main'", files)
@@ -279,7 +282,10 @@ def paths_info(h, account: Account | None, kind: str, repo: str, revision: str) 
 
 @route("GET", rf"/(?P<kind>datasets/)?{_REPO}/(resolve|raw)/(?P<revision>[^/]+)/(?P<path>.+)")
 def resolve(h, account: Account | None, repo: str, revision: str, path: str, kind: str = "models") -> None:
-    commit = readable(h, kind, repo, account).resolve(revision)
+    found = readable(h, kind, repo, account)
+    if found.readers is not None and (account is None or account.name not in found.readers):
+        raise Refused(403 if account else 401, f"Access to {repo} is restricted.", "GatedRepo")
+    commit = found.resolve(revision)
     at = {"X-Repo-Commit": commit.oid}
     file = commit.files.get(path)
     if file is None:

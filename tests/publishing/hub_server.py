@@ -2,7 +2,7 @@
 
 It is here because publishing has to be tried against something that answers like the Hub: two host names (the
 site and the store of large files), ETags and redirects, ranges, pages, errors with their X-Error-Code, and on demand a
-cut connection or a failing server. Not spoken: Xet (set HF_HUB_DISABLE_XET=1), spaces, pull requests, discussions.
+cut connection or a failing server. Not spoken: Xet (set HF_HUB_DISABLE_XET=1), spaces, discussions; pull requests are only listed.
 """
 
 import io
@@ -107,6 +107,10 @@ class Handler(BaseHTTPRequestHandler):
     def carry_out(self, path: str) -> None:
         """Answer a request as the Hub does."""
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        for earlier, today in self.hub.store.renamed.items():
+            if re.search(rf"/{earlier}(?=[/.]|$)", path):
+                self.send(b"", 307, {"Location": self.path.replace(earlier, today)})
+                return
         try:
             account = self.account()
             for method, pattern, function in ROUTES:

@@ -70,6 +70,10 @@ class Repo:
     commits: dict[str, Commit] = field(default_factory=dict)
     head: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    pulls: dict[str, str] = field(default_factory=dict)
+    """Number of an open pull request → its commit."""
+    readers: tuple[str, ...] | None = None
+    """Accounts with access to the files of a gated repository; None if it is not gated."""
 
     def commit(self, title: str, files: dict[str, File]) -> Commit:
         listing = "".join(f"{path}{file.git_oid}" for path, file in sorted(files.items()))
@@ -142,6 +146,8 @@ class Store:
         self.repos: dict[tuple[str, str], Repo] = {}
         self.objects: dict[str, bytes] = {}
         self.collections: dict[str, dict] = {}
+        self.renamed: dict[str, str] = {}
+        """Earlier id of a repository → the one that requests are redirected to."""
 
     def repo(self, kind: str, repo_id: str, account: Account | None) -> Repo:
         """The repository, if it exists and may be read; the Hub does not tell these two apart."""

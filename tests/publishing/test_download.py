@@ -71,7 +71,9 @@ def test_exactly_the_files_of_the_manifest_are_fetched(hub: Hub, run, published:
     assert fetched == {"manifest.json", "withdrawn.json"}
     for place in (("-o", "copy"), ()):
         done = run("download", "acme/traces", *place, "--skip-unlisted")
-        assert done.stderr.startswith("not in the manifest, and not downloaded: ") and len(done.stderr.splitlines()) == 1
+        assert (
+            done.stderr.startswith("not in the manifest, and not downloaded: ") and len(done.stderr.splitlines()) == 1
+        )
         assert not [name for name in others if (Path(done.stdout.split(":")[0]) / name).exists()]
     assert manifest.verify(tmp_path / "copy") == []
     assert run("download", "acme/traces", "-r", "v1.0.0").stderr == ""

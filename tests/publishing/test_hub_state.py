@@ -1,4 +1,5 @@
-"""What a push reads on the Hub before it sends anything: rights, edits of others, versions; and what it adds afterwards."""
+"""What a push, a download and a withdrawal read on the Hub before they change anything: rights, edits of others, versions; and
+what they add afterwards."""
 
 import json
 import os
@@ -6,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from hub_server import Fault, Hub
-from hub_store import Account, File
+from hub_store import Account, File, Repo
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
 
@@ -14,10 +15,12 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub import client
 from agentmerge_hub.publishing.hub.account import check_account, check_write_access
 from agentmerge_hub.publishing.hub.collection import add_to_collection
+from agentmerge_hub.publishing.hub.download import download
 from agentmerge_hub.publishing.hub.planned_release import planned_tag
 from agentmerge_hub.publishing.hub.repository import Repository
 from agentmerge_hub.publishing.hub.state import HubState, Publication, obstacles, read_state
 from agentmerge_hub.publishing.hub.withdrawn import with_files
+from agentmerge_hub.publishing.hub.yank import yank
 
 REPOSITORY = Repository("model", "acme/m")
 FILES = {
@@ -53,6 +56,7 @@ def store(hub: Hub, files: dict, removed: tuple[str, ...] = ()) -> str:
         "model", "acme/m", False, hub.store.accounts["hf_alice"]
     )
     made = {name: File(content, lfs=name in LARGE) for name, content in files.items()}
+    hub.store.objects |= {file.sha256: file.content for file in made.values() if file.lfs}
     kept = {name: file for name, file in repo.resolve("main").files.items() if name not in removed}
     return repo.commit("by hand", kept | made).oid
 
@@ -194,3 +198,102 @@ def test_transfers_with_xet_have_the_time_limit_too(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("HF_XET_CLIENT_CONNECT_TIMEOUT")
     client.limit_requests(4)
     assert os.environ["HF_XET_CLIENT_CONNECT_TIMEOUT"] == "4s" and os.environ["HF_XET_CLIENT_READ_TIMEOUT"] == "7s"
+
+
+@pytest.fixture
+def released(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path) -> Repo:
+    """A repository with the release v1.0.0, on the Hub that this process speaks to."""
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{hub.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_TOKEN", "hf_alice")
+    commit = store(hub, publication().files)
+    repo = hub.store.repos["model", "acme/m"]
+    repo.tags["v1.0.0"] = commit
+    return repo
+
+
+def withdraw(**options) -> str:
+    return yank(REPOSITORY, **{"tag": "v1.0.0", "reason": "names", "squash": False, "yes": True} | options)
+
+
+def test_an_edited_card_stays_known_as_edited_after_a_withdrawal(hub: Hub, api: HfApi, released: Repo) -> None:
+    store(hub, {"README.md": b"# m\n\nA paragraph by hand.\n"})
+    withdraw()
+    card = released.resolve("main").files["README.md"].content.decode()
+    assert "**Withdrawn: v1.0.0**" in card and "A paragraph by hand." in card
+    found = "; ".join(obstacles(api, publication(config__json=b'{"new": 1}'), state_of(api)))
+    assert "README.md of the model acme/m was edited on the Hub" in found
+
+
+def test_the_files_of_a_withdrawn_release_are_not_published_again(hub: Hub, api: HfApi, released: Repo) -> None:
+    withdraw()
+    (found,) = obstacles(api, publication(README__md=b"# other words\n"), state_of(api))
+    assert (
+        found.startswith("these files are those of v1.0.0 of the model acme/m, which was withdrawn on")
+        and "(names)" in found
+    )
+    assert obstacles(api, publication(config__json=b'{"new": 1}'), state_of(api)) == []
+
+
+def test_a_second_withdrawal_keeps_the_date_and_says_what_was_removed(hub: Hub, released: Repo, tmp_path) -> None:
+    withdraw()
+    listed = json.loads(released.resolve("main").files["withdrawn.json"].content)
+    listed["v1.0.0"]["date"] = "2020-02-02"
+    corrected = publication(config__json=b'{"new": 1}').files
+    store(hub, dict(corrected) | {"withdrawn.json": json.dumps(listed).encode()})
+    released.pulls["7"] = released.head
+    assert "the history of pr/7 still has it" in withdraw(reason="more  names\nthan one", squash=True)
+    entry = json.loads(released.resolve("main").files["withdrawn.json"].content)["v1.0.0"]
+    assert (entry["date"], entry["reason"]) == ("2020-02-02", "more names than one") and released.tags == {}
+    with pytest.raises(UserError, match=r"its tags are none; v.* was withdrawn and removed before"):
+        withdraw()
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        (" \n", "--reason is empty"),
+        ("the mail of jane.roe@roe-and-sons.com was in it", "--reason would be published: .*e-mail"),
+    ],
+)
+def test_a_reason_is_checked_before_it_is_published(hub: Hub, released: Repo, reason: str, sentence: str) -> None:
+    head = released.head
+    with pytest.raises(UserError, match=sentence):
+        withdraw(reason=reason)
+    assert released.head == head
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"v1.0.0": {"reason": "names"},}', b'{"v1.0.0": {"reason": "names"}}', b"[]", b"\xff"]
+)
+def test_a_broken_list_of_withdrawn_releases_is_never_an_empty_one(hub: Hub, api: HfApi, released, content) -> None:
+    store(hub, {"withdrawn.json": content})
+    for act in (lambda: download("acme/m", "model"), lambda: read_state(api, REPOSITORY), withdraw):
+        with pytest.raises(UserError, match="of the model acme/m was edited and is broken"):
+            act()
+    assert download("acme/m", "model", allow_withdrawn=True).n_files == len(FILES)
+
+
+def test_a_tag_by_hand_is_no_release(hub: Hub, released: Repo) -> None:
+    released.tags["v2"] = released.history()[-1].oid
+    with pytest.raises(UserError, match="v2 of the model acme/m has no manifest"):
+        withdraw(tag="v2")
+
+
+def test_a_renamed_repository_is_named(hub: Hub, api: HfApi, released: Repo) -> None:
+    hub.store.renamed["old/m"] = "acme/m"
+    earlier = replace(REPOSITORY, id="old/m")
+    for act in (lambda: download("old/m", "model"), lambda: download("old/m"), lambda: read_state(api, earlier)):
+        with pytest.raises(UserError, match="the model old/m has the name acme/m on the Hub: use that name"):
+            act()
+
+
+def test_a_gated_repository_needs_access(hub: Hub, released: Repo) -> None:
+    released.readers = ("bob",)
+    with pytest.raises(UserError, match="the model acme/m is gated: ask for access at"):
+        download("acme/m", "model")
+    released.readers = ("alice",)
+    assert download("acme/m", "model").n_files == len(FILES)

@@ -19,8 +19,8 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.publishing.hub.errors import FULL, causes, sentences
-from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, Repository, check_id, listed, read_on_hub
-from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, content_id, read_withdrawn
+from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, Repository, check_id, listed, read_info
+from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, entry_of, read_withdrawn
 
 CARD = "README.md"
 _RESUME = "run the same command again to resume"
@@ -68,7 +68,7 @@ def download(
     if revision is not None and not revision.strip():
         raise UserError("--revision is empty: name a tag, a branch or a commit, or leave it out.")
     with sentences(repository, "nothing was downloaded"):
-        commit = str(api.repo_info(repo_id, repo_type=repository.kind, revision=revision).sha)
+        commit = str(read_info(api, repository, revision).sha)
     with sentences(repository, _RESUME):
         names = api.list_repo_files(repo_id, repo_type=repository.kind, revision=commit)
         if manifest.NAME not in names:
@@ -139,13 +139,11 @@ def find_kind(repo_id: str, then: str = "nothing was downloaded") -> str:
 def _check_not_withdrawn(api: HfApi, repository: Repository, content: dict[str, Any]) -> None:
     if not api.file_exists(repository.id, WITHDRAWN, repo_type=repository.kind):
         return
-    entries = read_withdrawn(read_on_hub(api, repository, WITHDRAWN, "main"))
-    for tag, entry in entries.items():
-        if entry["content"] == content_id(content["outputs"]):
-            raise UserError(
-                f"The release {tag} of {repository} was withdrawn on {entry['date']} ({entry['reason']}): choose another "
-                "--revision, or pass --allow-withdrawn; nothing was downloaded."
-            )
+    if withdrawn := entry_of(read_withdrawn(api, repository, "main"), content["outputs"]):
+        raise UserError(
+            f"The release {withdrawn[0]} of {repository} was withdrawn {withdrawn[1]}: choose another --revision, or pass "
+            "--allow-withdrawn; nothing was downloaded."
+        )
 
 
 def _to_cache(repository: Repository, commit: str, files: list[str]) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi, RepoFile, constants
+from huggingface_hub import DatasetInfo, HfApi, ModelInfo, RepoFile, constants
 
 from agentmerge_hub.errors import UserError
 
@@ -51,6 +51,19 @@ def check_id(repo_id: str) -> str:
             "neither first nor last '-' or '.', without '--' or '..', at most 96 characters in all."
         )
     return repo_id
+
+
+def read_info(api: HfApi, repository: Repository, revision: str | None = None) -> ModelInfo | DatasetInfo:
+    """What the Hub says of a repository.
+
+    Raises:
+        UserError: if it has another name today: the Hub redirects the earlier one, which files and links would go on to name.
+    """
+    info = api.repo_info(repository.id, repo_type=repository.kind, revision=revision)
+    assert isinstance(info, (ModelInfo, DatasetInfo))  # the only kinds of repositories here
+    if info.id != repository.id:
+        raise UserError(f"{repository} has the name {info.id} on the Hub: use that name.")
+    return info
 
 
 def listed(names: Sequence[str]) -> str:

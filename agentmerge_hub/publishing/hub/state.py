@@ -22,10 +22,11 @@ from agentmerge_hub.publishing.hub.repository import (
     Repository,
     files_on_hub,
     listed,
+    read_info,
     read_on_hub,
     tags_on_hub,
 )
-from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, read_withdrawn
+from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, entry_of, read_withdrawn
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, read_bytes
 
 CARD = "README.md"
@@ -73,13 +74,13 @@ class HubState:
 def read_state(api: HfApi, repository: Repository) -> HubState | None:
     """The state of a repository; None if it does not exist."""
     try:
-        info = api.repo_info(repository.id, repo_type=repository.kind)
+        info = read_info(api, repository)
     except RepositoryNotFoundError:
         return None
     head = str(info.sha)
     files = {name: id for name, id in files_on_hub(api, repository, head).items() if name not in ADDED_BY_HUB}
     earlier = manifest_from(read_on_hub(api, repository, manifest.NAME, head)) if manifest.NAME in files else {}
-    withdrawn = read_withdrawn(read_on_hub(api, repository, WITHDRAWN, head)) if WITHDRAWN in files else {}
+    withdrawn = read_withdrawn(api, repository, head) if WITHDRAWN in files else {}
     return HubState(head, bool(info.private), files, tags_on_hub(api, repository), earlier, withdrawn)
 
 
@@ -91,6 +92,12 @@ def obstacles(api: HfApi, publication: Publication, state: HubState) -> list[str
     found = []
     if publication.private and not state.private:
         found.append(f"{repository} is public already: leave --private out, or change it at {repository.url}")
+    outputs = manifest_from(read_bytes(publication.files[manifest.NAME])).get("outputs", {})
+    if withdrawn := entry_of(state.withdrawn, outputs):
+        found.append(
+            f"these files are those of {withdrawn[0]} of {repository}, which was withdrawn {withdrawn[1]}: correct them first; a "
+            f"release that was withdrawn by mistake is removed from {WITHDRAWN} at {repository.url}/tree/main"
+        )
     if foreign := foreign_files(publication, state):
         found.append(
             f"{repository} has files that this package did not publish ({listed(foreign)}): remove them at "

@@ -96,7 +96,7 @@ def publish(publication: Publication) -> Published:
         _tag(api, publication, state, commit, tag)
     collection = warning = None
     if title := publication.collection:
-        collection, warning = add_to_collection(api, repository, title, publication.private)
+        collection, warning = add_to_collection(api, repository, title, state.private)
     return Published(repository.url, commit, tag, tuple(sent), tuple(removed), collection, warning)
 
 
@@ -158,11 +158,11 @@ def _commit(api: HfApi, publication: Publication, state: HubState, sent: list[st
 def _find_commit(api: HfApi, publication: Publication, before: str) -> str | None:
     """The commit of the publication since the state that was read; others may have committed after it."""
     repository = publication.repository
-    for listed in api.list_repo_commits(repository.id, repo_type=repository.kind):
-        if listed.commit_id == before:
+    for commit in api.list_repo_commits(repository.id, repo_type=repository.kind):
+        if commit.commit_id == before:
             return None
-        if _holds(api, publication, listed.commit_id):
-            return listed.commit_id
+        if _holds(api, publication, commit.commit_id):
+            return commit.commit_id
     return None
 
 
@@ -185,9 +185,7 @@ def _tag(api: HfApi, publication: Publication, state: HubState, commit: str, tag
         return
     files = files_on_hub(api, repository, commit)
     if foreign := [name for name in files if name not in publication.files and not _is_extra(name)]:
-        raise UserError(
-            f"{repository} has files that this package did not publish ({listed(foreign)}): remove them."
-        )
+        raise UserError(f"{repository} has files that this package did not publish ({listed(foreign)}): remove them.")
     try:
         api.create_tag(repository.id, tag=tag, revision=commit, repo_type=repository.kind)
     except Exception:

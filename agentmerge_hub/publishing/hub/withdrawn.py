@@ -5,20 +5,42 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agentmerge_hub import content_hash
+from huggingface_hub import HfApi
+
+from agentmerge_hub import content_hash, strict_json
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub.releases import content_of
+from agentmerge_hub.publishing.hub.repository import Repository, read_on_hub
 
 WITHDRAWN = "withdrawn.json"
 _START, _END = "<!-- withdrawn releases -->\n", "<!-- end of withdrawn releases -->\n\n"
 
 
-def read_withdrawn(content: bytes) -> dict[str, Any]:
-    """Tag → ``{"reason", "date", "content"}``; empty if the file is broken."""
+def read_withdrawn(api: HfApi, repository: Repository, revision: str) -> dict[str, Any]:
+    """Tag → ``{"reason", "date", "content"}`` from the repository's file.
+
+    Raises:
+        UserError: if the file is broken, so that a withdrawn release is never taken for a good one.
+    """
     try:
-        entries = json.loads(content)
-        return {tag: dict(entry) for tag, entry in entries.items() if {"reason", "date", "content"} <= set(entry)}
-    except (ValueError, AttributeError, TypeError):
-        return {}
+        entries = strict_json.loads(read_on_hub(api, repository, WITHDRAWN, revision).decode("utf-8"))
+        return {tag: {key: str(entry[key]) for key in ("reason", "date", "content")} for tag, entry in entries.items()}
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
+        raise UserError(
+            f"{WITHDRAWN} of {repository} was edited and is broken, so its withdrawn releases are not known: restore it from its "
+            f"history at {repository.url}/commits/main/{WITHDRAWN}."
+        ) from None
+
+
+def entry_of(withdrawn: Mapping[str, Any], outputs: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The tag of the withdrawn release with this content, and when and why it was withdrawn; None if there is none.
+
+    Args:
+        outputs: of a manifest.
+    """
+    content = content_id(outputs)
+    found = (tag for tag, entry in withdrawn.items() if entry["content"] == content)
+    return next(((tag, f"on {withdrawn[tag]['date']} ({withdrawn[tag]['reason']})") for tag in found), None)
 
 
 def content_id(outputs: Mapping[str, Any]) -> str:
