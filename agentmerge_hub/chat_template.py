@@ -97,11 +97,11 @@ class ChatTemplate:
             self.source, self.folds_system = f"{preamble.rstrip()}{_FOLD_SYSTEM}\n{source}", True
             if self._problem():
                 raise UserError(f"the chat template of {self.name!r} {problem}: {_USE_ANOTHER}")
-        self._check_repeatable()
         if not prompts_only and self._opens_thought() and not _THINKING.search(source):
             assigned = preamble.rstrip() if self.source.startswith(preamble.rstrip()) else ""
             self.source = assigned + _WITHOUT_THOUGHT.format(self.source[len(assigned) :].removesuffix("\n"))
         self.end_of_turn = "" if prompts_only else self._find_end_of_turn()
+        self._check_repeatable()
 
     @property
     def sha256(self) -> str:

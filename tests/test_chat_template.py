@@ -58,6 +58,12 @@ FOLDED = {
     "roles have to alternate": "{% if messages[0].role != 'user' %}{{ raise_exception('user first') }}{% endif %}"
     + each("<|start|>{{ m.role }}\n{{ m.content | trim }}<|end|>"),
 }
+THINKING = each(
+    TURN,
+    "{% if add_generation_prompt %}<|start|>assistant\n{% if enable_thinking is defined and not enable_thinking %}"
+    "<think>\n\n</think>\n\n{% endif %}{% endif %}",
+)
+OPENS_THOUGHT = each(TURN, "{% if add_generation_prompt %}<|start|>assistant\n<think>\n{% endif %}\n")
 REFUSED = {
     "raises an error": "{{ raise_exception('never') }}",
     "raises an error:": "{% for m in messages %}",
@@ -75,6 +81,8 @@ REFUSED = {
         "{% endif %}{% endif %}",
     ),
     "Range too big": "{% for i in range(100000000) %}x{% endfor %}" + KEPT["plain"],
+    "final' between the prompt and the answer": "{{ strftime_now('%d %b') }}"  # as GPT-OSS
+    + each("<|start|>{{ m.role }}\n{% if m.role == 'assistant' %}<|sep|>final{% endif %}{{ m.content }}<|end|>"),
     "draws text at random": "{{ ['a', 'b'] | random }}" + KEPT["plain"],
     "tomorrow: use a copy of it without the date": "{{ strftime_now('%d %b') }}" + KEPT["plain"],
     "tomorrow: fix it with chat_template_kwargs": (
@@ -126,8 +134,7 @@ def test_the_answer_is_trained_verbatim_in_every_family(
 
 def test_a_thought_that_every_prompt_opens_is_left_out(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     """As DeepSeek-R1's templates do, which have no setting against it: answers write their own thoughts, or none."""
-    source = each(TURN, "{% if add_generation_prompt %}<|start|>assistant\n<think>\n{% endif %}\n")
-    folder = with_template(tokenizer, source, tmp_path)
+    folder = with_template(tokenizer, OPENS_THOUGHT, tmp_path)
     template = ChatTokenizer(folder).template
     assert template.prompt_text(PROMPT).endswith("button<|end|><|start|>assistant\n")
     assert template.end_of_turn == "<|end|>" and template.completion_text(ANSWERS[0]) == f"{ANSWERS[0]}<|end|>"
@@ -162,12 +169,7 @@ def test_a_template_that_cannot_keep_the_rule_is_refused(
 
 
 def test_settings_are_written_into_the_template(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
-    thinking = each(
-        TURN,
-        "{% if add_generation_prompt %}<|start|>assistant\n{% if enable_thinking is defined and not enable_thinking %}"
-        "<think>\n\n</think>\n\n{% endif %}{% endif %}",
-    )
-    folder = with_template(tokenizer, thinking, tmp_path)
+    folder = with_template(tokenizer, THINKING, tmp_path)
     text = json.dumps({"enable_thinking": False})
     without, with_setting = ChatTokenizer(folder), ChatTokenizer(folder, chat_template_kwargs=text)
     assert without.render(PROMPT).endswith("assistant\n")

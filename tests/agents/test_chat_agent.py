@@ -5,10 +5,14 @@ import pickle
 import shutil
 
 import pytest
+from test_chat_template import FOLDED, KEPT, OPENS_THOUGHT, THINKING, with_template
+from transformers import AutoTokenizer
 
+from agentmerge_hub.agents import observations
 from agentmerge_hub.agents.chat_agent import ChatAgent, ChatAgentArgs
 from agentmerge_hub.agents.serving import endpoint
-from agentmerge_hub.prompt import answer
+from agentmerge_hub.prompt import answer, render
+from agentmerge_hub.tokenizer import ChatTokenizer
 
 KEY = "sk-secret-of-the-test"
 
@@ -136,6 +140,36 @@ def test_variables_of_the_chat_template_are_sent(chat_server, make_agent) -> Non
     make_agent().get_action(obs())
     assert chat_server.requests[0]["chat_template_kwargs"] == {"enable_thinking": False}
     assert "chat_template_kwargs" not in chat_server.requests[1]
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "folders"),
+    [
+        (THINKING, {"enable_thinking": False}, ("base", "trained")),  # Qwen 3
+        (KEPT["the system text moves to the last turn"], {}, ("base", "trained")),  # Mistral
+        (KEPT["thoughts are dropped"], {}, ("base", "trained")),
+        (FOLDED["the system turn raises"], {}, ("base", "trained")),  # Gemma 2
+        (FOLDED["the system turn is dropped"], {}, ("base", "trained")),  # Phi 3
+        (OPENS_THOUGHT, {}, ("trained",)),  # DeepSeek-R1, whose base is served with the opening
+    ],
+)
+def test_what_the_server_gets_renders_to_the_prompt_of_the_build(
+    chat_server, make_agent, tokenizer_folder, tmp_path, source, settings, folders
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|start|>", "<|sep|>"]})
+    base = with_template(tokenizer, source, tmp_path / "base")
+    built = ChatTokenizer(base, chat_template_kwargs=json.dumps(settings))
+    with_template(tokenizer, built.template.source, tmp_path / "trained")  # as training saves it
+    chat_server.answer = lambda messages: answer("click('a1')", "Go is there.")
+    for folder in folders:
+        agent = make_agent(tokenizer=str(tmp_path / folder), chat_template_kwargs=settings)
+        agent.get_action(obs())
+        request, served = chat_server.requests[-1], AutoTokenizer.from_pretrained(tmp_path / folder)
+        variables = request.get("chat_template_kwargs", {})
+        shown = served.apply_chat_template(request["messages"], tokenize=False, add_generation_prompt=True, **variables)
+        prompt = render(observations.to_observation(obs(), agent.flags), [], agent.flags)
+        assert shown == built.render(prompt.messages())
 
 
 def test_history_and_errors_are_shown(chat_server, make_agent) -> None:

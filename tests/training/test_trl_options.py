@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 from runs import LORA, run_config, save_model
@@ -25,7 +26,7 @@ def test_held_out_loss_the_best_checkpoint_and_early_stopping(model: Path, trace
     options = {
         "eval_strategy": "steps", "eval_steps": 1, "save_steps": 1, "checkpoint_samples": None, "save_total_limit": 1,
         "dataset_test_split": "inter_task", "load_best_model_at_end": True, "early_stopping_patience": 1, "max_steps": 8,
-        "learning_rate": 30.0, "assistant_only_loss": True,
+        "learning_rate": 30.0, "assistant_only_loss": True, "bf16": True, "likelihood_samples": 6,
     }  # fmt: skip
     finetune.run(run_config(model, traces, tmp_path / "run", **options))
     state = json.loads(next((tmp_path / "run").glob("checkpoint-*/trainer_state.json")).read_text())
@@ -34,6 +35,14 @@ def test_held_out_loss_the_best_checkpoint_and_early_stopping(model: Path, trace
     assert all("eval_loss" in entry for entry in state["log_history"] if entry.get("step") and "loss" not in entry)
     assert manifest["counts"]["steps"] < 8  # at such a learning rate the loss gets worse
     assert len(saved) <= 2 and "checkpoint-1" in saved  # the best and the newest
+    # The likelihood is computed in the precision of training, as the evaluation's loss on the same rows.
+    newest = tmp_path / "run" / saved[-1]
+    losses = [
+        entry.get("eval_loss") for entry in json.loads((newest / "trainer_state.json").read_text())["log_history"]
+    ]
+    scores = pq.read_table(newest / "likelihood.parquet").to_pylist()
+    logprob = sum(each["n_tokens"] * each["mean_logprob"] for each in scores) / sum(each["n_tokens"] for each in scores)
+    assert -logprob == pytest.approx(losses[-1], rel=1e-3)
 
 
 def test_dataloader_drop_last_counts_what_is_seen(
