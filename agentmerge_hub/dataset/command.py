@@ -207,7 +207,7 @@ def _range(text: str) -> tuple[int, int]:
     try:
         low, high = int(first), int(last or first)
     except ValueError:
-        raise UserError(f"--inter-seeds {text}: write one seed or FIRST-LAST, e.g. 900-999") from None
+        raise UserError(f"--inter-seeds {text[:60]}: write one seed or FIRST-LAST, e.g. 900-999") from None
     if low > high:
         raise UserError(f"--inter-seeds {text}: the first seed is larger than the last: write {high}-{low}")
     return low, high

@@ -55,6 +55,7 @@ DROPS: list[tuple[str, Episode, dict[str, Any], dict[str, Any]]] = [
     ("no_outcome", replace(EPISODE, scored=False), {}, {"unscored": True}),
     ("unsuccessful", replace(EPISODE, reward=0.5), {}, {"min_reward": 0.5}),
     ("left_site", replace(EPISODE, final_urls=("http://b.org/",)), {}, {"site_rule": False}),
+    ("no_thought", of_step(STEP, thought=None), {"versions": "cot"}, {"versions": "both"}),
     ("no_page", replace(EPISODE, steps=(STEP, replace(STEP, observation=replace(PAGE, axtree="")))), {}, {"flags": {"use_html": True}}),
     ("no_page", of_page(html=""), {"flags": {"use_ax_tree": False, "use_html": True}}, {"flags": {"use_ax_tree": True}}),
     ("no_screenshot", EPISODE, {"screenshots": "plain"}, {"screenshots": "off"}),

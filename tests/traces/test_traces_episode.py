@@ -267,6 +267,20 @@ def test_reasoning_that_the_server_took_out_is_part_of_the_answer() -> None:
         assert read_chat([SYSTEM, USER, GOOD | {"reasoning": recorded}]).answer == chat.answer
     for empty in ("<think>\n</think>", "\u200b", " ", None, ["I look."]):
         assert read_chat([SYSTEM, USER, GOOD | {"reasoning_content": empty}]).answer == "good"
+    blocks: tuple[dict, ...] = (
+        {"thinking_blocks": [{"type": "thinking", "thinking": "I look.", "signature": "x"}]},
+        {
+            "reasoning_details": [
+                {"type": "reasoning.text", "text": "I look."},
+                {"type": "reasoning.encrypted", "data": "x"},
+            ]
+        },
+        {"reasoning": [{"type": "summary_text", "text": "I look."}]},
+        {"content": [{"type": "thinking", "thinking": "I look."}, {"type": "text", "text": "good"}]},
+        {"role": "model", "reasoning": "I look."},
+    )
+    for block in blocks:
+        assert read_chat([SYSTEM, USER, GOOD | block]).answer == chat.answer
     twice = GOOD | {"content": "<thinking>I look.</thinking>good", "reasoning_content": "I look."}
     assert read_chat([SYSTEM, USER, twice]).answer == twice["content"]
 

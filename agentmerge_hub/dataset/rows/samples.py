@@ -112,6 +112,8 @@ def _versions(episode: Episode, place: int, settings: Settings, shown: dict[str,
         return
     if not step.observation.goal:
         raise _Drop("no_goal")
+    if settings.versions == "cot" and not step.thought:
+        raise _Drop("no_thought")
     history = _history(episode.steps[: place + 1])
     wanted = ("cot", "no_cot") if settings.versions == "both" else (settings.versions,)
     for name in wanted:

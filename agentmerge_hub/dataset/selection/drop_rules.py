@@ -26,6 +26,7 @@ STRUCK_IN_REVIEW = "struck_in_review"
 
 SAMPLE_RULES = {
     "no_action": "no call could be read from the answer",
+    "no_thought": "no thought was recorded, and only the version with one was asked for",
     "no_goal": "neither a prompt nor a goal was recorded",
     "no_page": "no prompt was recorded, and none of the page that the prompt's flags show",
     "no_screenshot": "no screenshot was recorded, or it is no PNG, damaged or too large",
@@ -69,6 +70,7 @@ KEPT_BY = {
     "no_outcome": "--unscored keeps them",
     "unsuccessful": "a lower --min-reward than {min_reward:.15g} keeps those that the task's own validation ended",
     "left_site": "--no-site-rule keeps them",
+    "no_thought": "--versions both keeps them without a thought",
     "no_page": "--flag use_html=true keeps those of which the HTML was recorded, --flag use_ax_tree=true those with an AXTree",
     "no_screenshot": "without --screenshots they are kept as text",
     "failed_action": "without --drop-failed-actions they are kept",

@@ -11,6 +11,7 @@ from agentmerge_hub.records import Message
 _ROLES = {
     "human": "user",
     "ai": "assistant",
+    "model": "assistant",
     "HumanMessage": "user",
     "AIMessage": "assistant",
     "SystemMessage": "system",
@@ -99,9 +100,8 @@ def _message(entry: Any, place: int) -> Message | None:
     content = _text(fields.get("content"))
     if content is None or not isinstance(role, str) or fields.get("tool_calls") or fields.get("function_call"):
         return None
-    role = _ROLES.get(role, role)
-    reasoning = fields.get("reasoning_content") or fields.get("reasoning")
-    thought = thought_of(reasoning, has_action=False) if role == "assistant" and isinstance(reasoning, str) else None
+    role = _ROLES.get(role, role.lower())
+    thought = thought_of(_reasoning(fields), has_action=False) if role == "assistant" else None
     if thought and not THINK_TAG.search(content):
         content = f"<think>\n{thought}\n</think>\n\n{content}"  # the server took it out of the answer
     return Message(role=role, content=content)
@@ -112,8 +112,28 @@ def _text(content: Any) -> str | None:
         return content
     if not isinstance(content, list):
         return None
-    parts = [part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)]
-    return "\n".join(parts) if len(parts) == len(content) else None  # as AgentLab joins the parts of a turn
+    shown = [part for part in content if not _is_thinking(part)]
+    parts = [part["text"] for part in shown if isinstance(part, dict) and isinstance(part.get("text"), str)]
+    return "\n".join(parts) if len(parts) == len(shown) else None  # as AgentLab joins the parts of a turn
+
+
+def _is_thinking(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") in ("thinking", "redacted_thinking", "reasoning")
+
+
+def _reasoning(fields: dict[str, Any]) -> str:
+    """The reasoning beside an answer, in the first field that has any: a text, or blocks as Anthropic, LiteLLM and OpenRouter give them."""
+    content = fields.get("content")
+    thinking = list(filter(_is_thinking, content)) if isinstance(content, list) else []
+    names = ("reasoning_content", "reasoning", "thinking_blocks", "reasoning_details")
+    for value in (*(fields.get(name) for name in names), thinking):
+        if isinstance(value, str) and value.strip():
+            return value
+        blocks = [block for block in value if isinstance(block, dict)] if isinstance(value, list) else []
+        texts = [block.get(key) for block in blocks for key in ("thinking", "text", "summary")]
+        if shown := [text for text in texts if isinstance(text, str) and text]:
+            return "\n".join(shown)
+    return ""
 
 
 @dataclass(frozen=True)
