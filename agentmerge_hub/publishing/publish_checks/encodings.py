@@ -1,9 +1,11 @@
-"""Decodes a text: percent, HTML, backslash, quoted-printable, base64, base32, hex and compressed forms, nested up to three deep.
+"""Decodes a text: percent, HTML, backslash, quoted-printable, base64, base85, base32, hex, uuencoded, reversed and compressed forms,
+nested up to three deep.
 
 A secret that was redacted in plain form can survive in an encoded one (the query of a URL, page source, a data: URL).
 """
 
 import base64
+import binascii
 import bz2
 import contextlib
 import html
@@ -26,6 +28,17 @@ _BASE64 = re.compile(
     r"(?<![A-Za-z0-9+/_-])(?=[a-z0-9+/_-]*[A-Z])(?=[A-Z0-9+/_-]*[a-z])[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]{2,})*"
 )
 _BASE32 = re.compile(r"(?<![A-Za-z0-9])[A-Z2-7]{20,}(?![A-Za-z0-9])")
+_IN_BASE85 = r"[!#-&(-+\-0-9;-Z^-~]"
+_BASE85 = re.compile(  # with letters of both cases, a digit and a sign that base64 lacks
+    rf"(?<!{_IN_BASE85})(?={_IN_BASE85}*[!#$%&()*;<>?@^`{{|}}~])(?={_IN_BASE85}*[a-z])(?={_IN_BASE85}*[A-Z])(?={_IN_BASE85}*\d)"
+    rf"{_IN_BASE85}{{20,}}"
+)
+_ASCII85 = re.compile(r"<~[!-uz\s]{12,}~>")
+_UUENCODED = re.compile(r"^begin [0-7]{3} .*\n((?:[ -`]{1,61}\r?\n)+)", re.MULTILINE)
+_REVERSED = re.compile(
+    r"(?<![\w-])[\w-]{16,}(?:_[ohpsur]hg|_tap_buhtig|_fh|-ks|-talpg|-[abeprs]xox|AIKA|AISA)(?![\w-])"
+)
+"""Known beginnings of tokens at the end."""
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[ :]?){8,}[0-9A-Fa-f]?")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 _WORDS = re.compile(rb"[\x20-\x7e\t\r\n]{8,}")
@@ -72,6 +85,16 @@ def _decoded_once(text: str) -> Iterator[str]:
     for run in _BASE32.finditer(text):
         with contextlib.suppress(ValueError):
             yield from _strings(base64.b32decode(run[0] + "=" * (-len(run[0]) % 8)))
+    for run in _BASE85.finditer(text):
+        for start in range(5):
+            yield from _strings(b"".join(_from_base85(run[0][start:])))
+    for run in _ASCII85.finditer(text):
+        with contextlib.suppress(ValueError):
+            yield from _strings(base64.a85decode(run[0], adobe=True))
+    for run in _UUENCODED.finditer(text):
+        yield from _strings(b"".join(_from_uuencoded(run[1].splitlines())))
+    for run in _REVERSED.finditer(text):
+        yield run[0][::-1]
     for run in _CODES.finditer(text):
         yield from texts_of_codes(_numbers(run[0]))
     for run in _BASE64.finditer(text):
@@ -108,6 +131,21 @@ def texts_of_codes(numbers: Iterable[float]) -> Iterator[str]:
 def _from_base64(letters: str) -> bytes:
     whole = letters[: len(letters) - (len(letters) % 4 == 1)]
     return base64.b64decode(whole + "=" * (-len(whole) % 4))
+
+
+def _from_base85(letters: str) -> Iterator[bytes]:
+    """The bytes of each five letters; a group that is none, from the text around, counts as a zero byte."""
+    for start in range(0, len(letters), 5):
+        try:
+            yield base64.b85decode(letters[start : start + 5])
+        except ValueError:
+            yield b"\0"
+
+
+def _from_uuencoded(lines: Iterable[str]) -> Iterator[bytes]:
+    for line in lines:
+        with contextlib.suppress(binascii.Error):
+            yield binascii.a2b_uu(line)
 
 
 def _strings(content: bytes) -> Iterator[str]:

@@ -14,7 +14,7 @@ from agentmerge_hub.errors import UserError
 KEY = "48e8d7acc30a1210a20cfacc050131ec58cccd6439c0e3f35ea7ecc19ed7bfe378deb5fa"
 # Put together here so that no scanner takes this file for a leak.
 SECRETS = {
-    "email": ["jane.roe@corp.com", "jane.roe%40corp.com"],
+    "email": ["jane.roe@corp.com", "jane.roe%40corp.com", "bounce+jane=corp.com@list.org", "SRS0=a1=corp.com=jane@list.org"],
     "host": ["https://dev280094.service-now.com/x", "uri=https%3A%2F%2Fdev280094.service-now.com%2Fx", "http://10.3.4.5:8080/"],
     "credentials": ["https://admin:hunter22@shop.org/", "login.do?user_name=admin.7&user_password=aStrong!Password"],
     "session": [f"x.do?sysparm_ck={KEY}", f"var g_ck = '{KEY}'", "JSESSIONID=AB12CD34EF56AB12CD34", f"/key/{KEY[:64]}/", "Set-Cookie: glide=abc; a=b"],
@@ -23,11 +23,11 @@ SECRETS = {
         "eyJ" + "hbGciOiJI" + ".eyJzdWIiOiIx" + ".abc", "-----BEGIN RSA PRIVATE " + "KEY-----\nMIIEow\nabcd\n-----END RSA PRIVATE " + "KEY-----",
         "xoxb-" + "123456789012-abcdefghij",
     ],
-    "account": ["[178] button 'Jessica Garner: available', expanded=False", "Jessica.Garner.8312", "on behalf of user Jessica Garner"],
+    "account": ["[178] button 'Jessica Garner: available', expanded=False", "Jessica.Garner.8312", "on behalf of user Jessica Garner", "text 'User: Jessica Garner'", "<p>Hi Jessica Garner!</p>", "'Good morning, Jessica Garner'"],
     "home": [
         "file:///home/jane/miniwob/", "/Users/jane/.pyenv", "C:\\Users\\jane\\x", "C:/Users/jane", "path=%2Fhome%2Fjane%2Fx",
         "file%3A%2F%2F%2Fhome%2Fjane", "/mnt/c/Users/jane", "/mnt/nfs/home/jane", "/Volumes/Macintosh HD/Users/jane",
-        "a@box:/home/jane/x", "sftp://box/home/jane", "-I/home/jane", "../home/jane", "'/home/jane'", "\\n/home/jane/x",
+        "a@box:/home/jane/x", "sftp://box/home/jane", "-I/home/jane", "../home/jane", "'/home/jane'", "\\n/home/jane/x", "/tmp/jane/run.sh", "/var/tmp/jane/x", "/tmp/pytest-of-jane/0", "/tmp/torchinductor_jane",
     ],
 }  # fmt: skip
 CASES = [(kind, text) for kind, texts in SECRETS.items() for text in texts]
@@ -93,6 +93,8 @@ def test_each_kind_is_found_and_gone_after_redaction(kind: str, text: str) -> No
         "/projects/alpha/board, /project/12/tasks, /groups/all/members, /media/catalog/product/cache/x.jpg",
         "/mnt/data/file, /share/facebook/x, /user/login/x, /mnt/models/llama, /data/datasets/coco, /opt/conda/envs/x, /srv/www/html, \\\\instance.example.com\\public\\docs",
         "button 'Open User Menu', button 'Account menu', link 'Edit Profile', 'Welcome, Guest User!'",
+        "StaticText 'User: Read Only', link 'Hello Kitty Backpack', 'Hi There Everyone', 'Hi Res Photos', 'User: System Administrator'",
+        "/tmp/tmpab12/x, /tmp/gradio/a.png, /tmp/runtime-root/x, url='/tmp/jane/x', /tmp/notes, ?next=a.b%2Fc&x=shop.com",
         "lodash.js@latest, react@next, user@host, 12/05/2024, SKU 0123-4567, order 000-123456",
     ],
 )

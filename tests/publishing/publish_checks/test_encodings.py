@@ -1,6 +1,7 @@
 """A secret is found in whatever encoding it is written."""
 
 import base64
+import binascii
 import bz2
 import gzip
 import html
@@ -47,6 +48,15 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
     "fullwidth": lambda text: "".join(chr(ord(letter) + 0xFEE0) for letter in text),
     "zero width": lambda text: "\u200b".join(text),
+    "base85": lambda text: base64.b85encode(f"key={text} ".encode()).decode(),
+    "Ascii85": lambda text: base64.a85encode(text.encode(), adobe=True).decode(),
+    "uuencoded": lambda text: "".join(
+        [
+            "\nbegin 644 key\n",
+            *(binascii.b2a_uu(text.encode()[at : at + 45]).decode() for at in range(0, len(text), 45)),
+            "`\nend\n",
+        ]
+    ),
     "quoted-printable": lambda text: "".join(f"={byte:02X}" for byte in text.encode()),
 }
 
@@ -55,6 +65,10 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 def test_a_secret_is_found_in_every_form(form: str) -> None:
     text = f"[a1] link 'x', url='https://a.example/?q={ENCODINGS[form](CANARY)}&n=1'"
     assert [what for _, what in scan([Text("here", text)], {})]
+
+
+def test_a_token_written_backwards_is_found() -> None:
+    assert [what for _, what in scan([Text("here", f"[a1] text '{CANARY[::-1]}'")], {})]
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=300))

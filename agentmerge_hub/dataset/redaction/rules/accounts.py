@@ -50,6 +50,9 @@ _LOGGED_IN_LITERALS = (
     "sesión como", "connesso come", "effettuato come", "ingelogd als", "aangemeld als", "inloggad som", "innlogget som", "logget ind som", "zalogowan", "вы вошли как",
 )  # fmt: skip
 
+_LABEL_WORDS = r"(?:[\w-]+ )*?(?:Access|All|Allowed|And|Any|Anonymous|Basic|Business|Can|Cannot|Chew|Community|Denied|Digital|Enterprise|Everyone|External|Fi|Folks|Free|Friends|Full|Group|Guide|Have|How|Internal|Invalid|Is|Kitty|Level|Limited|List|Local|Lo|Locked|Name|Neighbor|Network|No|None|Not|Only|Owner|Password|Permissions?|Power|Premium|Read|Remote|Required|Res|Role|Roles|Self|Spot|Standard|Summer|Super|Tech|Temporary|There|Title|Type|Unknown|Vis|Visibility|We|What|Winter|World|Write|You)\b"
+"""Words in labels that begin like that of a user and name nobody."""
+
 ACCOUNT_RULES = (
     Rule(  # ServiceNow's menu of the account: button 'Jane Roe: available'
         "account",
@@ -105,6 +108,15 @@ ACCOUNT_RULES = (
         re.compile(
             r"(?:welcome(?: back)?|hello|hi|willkommen(?: zurück)?|bienvenue|bienvenid[oa]|benvenut[oa]|bem-vind[oa]|welkom|välkommen|bonjour|hallo|hola)[,:] "
             rf"(?P<value>{_PERSON})(?=['\"<!.,]|$)",
+            re.IGNORECASE,
+        ),
+    ),
+    Rule(  # a whole label, such as 'User: Jane Roe' or 'Hi Jane Roe'; products have names such as 'Hello Kitty'
+        "account",
+        ("user: ", "hi ", "hello ", "good morning", "good afternoon", "good evening"),
+        re.compile(
+            rf"(?<=['\">])(?:(?:current |logged[ -]in )?user: |(?:hi|hello|good (?:morning|afternoon|evening))(?:, | ))(?!{_LABEL_WORDS})"
+            rf"(?P<value>(?-i:{_WORD}(?: {_WORD}){{1,2}}))(?=[!.]?['\"<])",
             re.IGNORECASE,
         ),
     ),

@@ -50,8 +50,17 @@ def _is_address_in_words(value: str) -> bool:
     return bool(is_account or re.search(rf"[\[(]|\s(?:{'|'.join(_DOT_WORDS)})\s", domain))
 
 
+_KEY = r"(?:mailto|to|from|cc|bcc|e?-?mail|user|username|login|account|id|href|url|q|address)"
+
 EMAIL_RULES = (
     Rule("email", ("@",), re.compile(rf"(?<![\w.+-])(?!redacted-)(?P<value>[^\W_](?:[\w.+'-]{{0,80}}\w)?@{_DOMAIN})")),
+    Rule(  # the recipient in the sender of a mailing list: bounce+jane=corp.com@list.org
+        "email",
+        ("@",),
+        re.compile(
+            rf"(?<![\w.+%=-])(?P<value>(?!{_KEY}=)[^\W_][\w.+%=-]{{0,80}}?[=%][^\W_](?:[\w-]{{0,40}}\.){{1,4}}{_TLD}(?:=[\w.+-]{{1,60}})?@{_DOMAIN})", re.IGNORECASE
+        ),
+    ),
     Rule("email", ("\"@", "'@"), re.compile(rf"(?<!\w)(?P<quote>[\"'])(?P<value>[^\W_][^\"'\n@]{{0,60}}(?P=quote)@{_DOMAIN})")),
     Rule(  # without a domain's ending: j.doe@intranet
         "email",

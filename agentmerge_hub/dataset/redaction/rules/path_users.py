@@ -14,6 +14,7 @@ from agentmerge_hub.dataset.redaction.rules.path_words import (
     MOUNTS,
     NOBODY,
     ORDINARY,
+    PROGRAMS,
     SYSTEM_ROOTS,
     WEB_WORDS,
 )
@@ -28,6 +29,7 @@ FIRST_DOT_LAST = re.compile(
 
 _ACCOUNT = re.compile(r"[a-z]{2,}[a-z_]{0,18}\d{0,4}|[a-z]\d{3,8}")
 """What accounts look like below roots that hold other folders too."""
+_ONE_WORD = re.compile(r"(?!tmp|temp)[a-z]{3,12}\d{0,4}")
 _NUMBERED = re.compile(r"[a-z]{3,20}[._-]?\d{1,4}")
 _SHARE = re.compile(r"share|team|group|dept|file|data|public|common|proj")
 """Parts of a share's name that show that it is of many users."""
@@ -112,7 +114,7 @@ def _users(names: Sequence[str], is_web: bool) -> set[int]:
     if not (is_cluster or is_mount or SYSTEM_ROOTS.fullmatch(root)):
         return set(_below_unknown_root(names))
     found = set(_named_after_persons(names)) | set(_below_homes(names, 1))
-    found |= set(_behind_user(names)) | set(_in_mail(names))
+    found |= set(_behind_user(names)) | set(_in_mail(names)) | set(_in_temporary(names))
     if is_cluster:
         return found | set(_in_cluster(names))
     return found | set(_in_mount(names)) if is_mount and not found else found
@@ -215,6 +217,16 @@ def _in_mail(names: Sequence[str]) -> Iterator[int]:
         for number, name in enumerate(names[:-1], 1)
         if name in ("mail", "crontabs") and _is_account(names[number])
     )
+
+
+def _in_temporary(names: Sequence[str]) -> Iterator[int]:
+    """The folder of a user in one for temporary files: ``/tmp/jane/x``. Names of programs, and of more than one word, are left."""
+    for number, name in enumerate(names[:3]):
+        if name in ("tmp", "shm") and number + 2 < len(names):
+            below = names[number + 1]
+            if _ONE_WORD.fullmatch(below) and _is_account(below) and below not in PROGRAMS:
+                yield number + 1
+            return
 
 
 def _in_mount(names: Sequence[str]) -> Iterator[int]:

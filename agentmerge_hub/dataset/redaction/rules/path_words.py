@@ -61,6 +61,16 @@ _ORDINARY = """
 ORDINARY = frozenset(_ORDINARY.split())
 """Folders of programs and data: whatever is below them is no folder of a user."""
 
+_PROGRAMS = """
+    accelerate aider airflow ansible arrow bar baz bazel blender brew buildkit cargo celery chroma chromium claude codex conan copilot crewai cups cursor dask deepspeed demo dialog django
+    download extract extracted firefox flink foo gemini gimp gradio gradle grpc gunicorn hadoop hbase hello hive htop huggingface initrd ipython jax jekyll jetbrains kafka keras langchain libreoffice
+    lightning maven mesa mozilla msf my nemo next nix npm npx nuxt onnx openai opencv overlay pandas parcel patch perl phantomjs php playwright pnpm poetry polars project projects pulumi puppet puppeteer
+    pyright pytest rails react redirect ruby ruff rust scrapy screen screenshots screenshot selenium session snap solr something spacy streamlit stuff swift systemd tensorflow terraform thumbnails
+    tika tmux tomcat torchinductor training transfer untar unzip unzipped uvicorn vagrant vite vscode webdriver webpack xla yarn zookeeper
+"""
+PROGRAMS = frozenset(_PROGRAMS.split())
+"""Names that programs give their folders for temporary files."""
+
 _WEB = """
     about account accounts action actions activate activity add address addresses admin administration advanced agenda ajax alerts all analytics announcements answer answers
     api app application applications apps archive article articles assets assigned attachment attachments auth authorize author authors availability avatar badges banner basket billing blob blog blogs

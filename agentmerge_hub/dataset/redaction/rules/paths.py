@@ -51,6 +51,14 @@ PATH_RULES = (
         "home", ("-home-", "-users-"), re.compile(r"(?<!\w)-(?:home|Users)-(?P<value>[\w.]*\w)(?=-)", re.IGNORECASE),
         everywhere=False,
     ),
+    Rule(  # what programs name after their user: /tmp/pytest-of-jane, /tmp/torchinductor_jane
+        "home",
+        ("pytest-of-", "hsperfdata_", "torchinductor_", "krb5cc_", "/runtime-", "/mc-", "screen/s-", "screens/s-"),
+        re.compile(
+            r"(?<=/)(?:pytest-of-|hsperfdata_|torchinductor_|krb5cc_|runtime-|mc-|S-)(?P<value>(?!(?:root|user|runner|ubuntu|jovyan)(?![\w.-]))[A-Za-z][\w.-]{1,40})(?=[/'\"\s,;:)\]]|$)"
+        ),
+        everywhere=False,
+    ),
     Rule(  # a relative path: runs/jane.doe/model
         "home",
         ("scratch/", "home/", "homes/", "users/", "runs/", "models/", "data/", "checkpoint", "work/", "project", "people/", "staff/"),
