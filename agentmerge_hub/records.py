@@ -35,6 +35,9 @@ class Observation:
     title: str = ""
     tabs: str = ""
     """The open tabs as AgentLab's prompt lists them; empty where fewer than two were recorded."""
+    axtree_flags: str = ""
+    """The `prompt.PageFlags`, as JSON, that the tree was printed with from what the trace holds of it; empty where it is the text that
+    the trace holds."""
     screenshot: bytes = b""
     """A PNG file of the page; empty where none was recorded or none was asked for."""
 

@@ -4,6 +4,7 @@ Input: a dataset with the configs `preferences` and `episodes`. Each sampled pai
 pair's step, then the rejected action. Only MiniWoB tasks can be replayed: the same seed gives the same page there.
 """
 
+import json
 import random
 import re
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from agentmerge_hub.agents.browser import browsergym_patches
 from agentmerge_hub.agents.browser.agentlab_api import EnvArgs, HighLevelActionSet, functions
 from agentmerge_hub.agents.observations import flatten
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.parquet_reading import read_table
+from agentmerge_hub.parquet_reading import read_schema, read_table
 from agentmerge_hub.prompt import Flags
+from agentmerge_hub.records import Observation
+from agentmerge_hub.traces.observation.printed_flags import tree_flags
 
 SOLVES = "solves the task"
 REJECTED = "does not solve the task"
@@ -61,7 +64,7 @@ def check_pairs(dataset: Path, sample: int, seed: int = 0) -> list[CheckedPair]:
     wanted = {row["episode_id"] for row in chosen}
     steps = {
         (row["episode_id"], row["step"]): row
-        for row in _rows(dataset, "episodes", ["episode_id", "step", "action", "axtree"])
+        for row in _rows(dataset, "episodes", ["episode_id", "step", "action", "axtree", "axtree_flags", "flags"])
         if row["episode_id"] in wanted
     }
     browsergym_patches.apply()
@@ -70,7 +73,8 @@ def check_pairs(dataset: Path, sample: int, seed: int = 0) -> list[CheckedPair]:
 
 def _rows(dataset: Path, config: str, columns: list[str]) -> list[dict[str, Any]]:
     files = sorted((dataset / "data" / config).glob("*.parquet"))
-    return [row for path in files for row in read_table(path, columns=columns).to_pylist()]
+    held = {path: [name for name in columns if name in read_schema(path).names] for path in files}
+    return [row for path in files for row in read_table(path, columns=held[path]).to_pylist()]
 
 
 def _replay(pair: dict[str, Any], steps: dict[tuple[str, int], dict[str, Any]]) -> str:
@@ -89,12 +93,18 @@ def _replay(pair: dict[str, Any], steps: dict[tuple[str, int], dict[str, Any]]) 
                 return OTHER_PAGE
         last = before[-1]
         assert last is not None
-        if not _same_page(flatten(obs, Flags())["axtree_txt"], last["axtree"]):
+        if not _same_page(flatten(obs, _flags_of(last))["axtree_txt"], last["axtree"]):
             return OTHER_PAGE
         _, reward, _, _, _ = env.step(pair["rejected_action"])
         return SOLVES if reward > 0 else REJECTED
     finally:
         env.close()
+
+
+def _flags_of(step: dict[str, Any]) -> Flags:
+    """Flags that print the page as the step's was."""
+    page = Observation("", step["axtree"], axtree_flags=step.get("axtree_flags") or "")
+    return Flags(**tree_flags(page, json.loads(step.get("flags") or "{}")).model_dump())
 
 
 _ELEMENT = re.compile(r"^\s*\[(\w+)\] (\w+)", re.MULTILINE)

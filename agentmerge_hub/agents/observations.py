@@ -25,21 +25,18 @@ def flatten(obs: dict[str, Any], flags: Flags) -> dict[str, Any]:
     reads them later and they are large."""
     kept = {name: value for name, value in obs.items() if name not in _RAW}
     properties = obs["extra_element_properties"]
-    kept["axtree_txt"] = flatten_axtree_to_str(
-        obs["axtree_object"],
-        properties,
-        with_visible=flags.extract_visible_tag,
-        with_clickable=flags.extract_clickable_tag,
-    )
+    printing = {
+        "with_visible": flags.extract_visible_tag,
+        "with_clickable": flags.extract_clickable_tag,
+        "with_center_coords": flags.extract_coords == "center",
+        "with_bounding_box_coords": flags.extract_coords == "box",
+        "filter_visible_only": flags.filter_visible_elements_only,
+        "filter_with_bid_only": flags.filter_with_bid_only,
+        "filter_som_only": flags.filter_som_only,
+    }
+    kept["axtree_txt"] = flatten_axtree_to_str(obs["axtree_object"], properties, **printing)
     if flags.use_html:
-        kept["pruned_html"] = prune_html(
-            flatten_dom_to_str(
-                obs["dom_object"],
-                properties,
-                with_visible=flags.extract_visible_tag,
-                with_clickable=flags.extract_clickable_tag,
-            )
-        )
+        kept["pruned_html"] = prune_html(flatten_dom_to_str(obs["dom_object"], properties, **printing))
     if flags.use_som:
         kept["screenshot_som"] = overlay_som(obs["screenshot"], extra_properties=properties)
     return {name: _strip_pages_folder(value) for name, value in kept.items()}
@@ -59,7 +56,7 @@ def to_observation(obs: dict[str, Any], flags: Flags | None = None) -> Observati
     as recorded observations are: what is absent is left out of the prompt."""
     index = obs.get("active_page_index")
     plain = obs | ({} if index is None else {"active_page_index": np.atleast_1d(index).tolist()})
-    observation = read_observation(plain, goal="", as_recorded=True)
+    observation = read_observation(plain, goal="", page_flags=None)
     return replace(observation, screenshot=_png(obs, flags)) if flags and flags.use_screenshot else observation
 
 

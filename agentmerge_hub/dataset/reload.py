@@ -17,7 +17,8 @@ from agentmerge_hub.traces.files import Refused
 from agentmerge_hub.traces.find import Found, find_episodes
 from agentmerge_hub.traces.limits import EPISODE_BYTES
 from agentmerge_hub.traces.observation.png import read_png
-from agentmerge_hub.traces.observation.screenshots import Screenshots, has_marks
+from agentmerge_hub.traces.observation.screenshots import has_marks
+from agentmerge_hub.traces.options import TEXTS, ReadOptions
 
 
 @dataclass(frozen=True, order=True)
@@ -78,23 +79,23 @@ def _episodes_of(root: Path, label: str) -> Iterable[StoredEpisode]:
                 start += n
 
 
-def read_input(found: Found, screenshots: Screenshots = "off", max_bytes: int = EPISODE_BYTES) -> Episode:
+def read_input(found: Found, options: ReadOptions = TEXTS, max_bytes: int = EPISODE_BYTES) -> Episode:
     """Read an episode from its traces or from a dataset.
 
     Args:
-        screenshots: which to read with it. A dataset holds one screenshot a step, with marks or without them.
+        options: what to read. A dataset holds one screenshot a step, with marks or without them, and the text of its page.
         max_bytes: memory that the work on an episode of traces may add.
 
     Raises:
         Unreadable: as traces.episode.
     """
     if not isinstance(found, StoredEpisode):
-        return read_episode(found, screenshots, max_bytes)
+        return read_episode(found, options, max_bytes)
     rows = _group(found.folder, found.group).slice(found.start, found.rows).to_pylist()
     first = rows[0]
     of_episode = {field.name: first[field.name] for field in fields(Episode) if field.name in first}
     flags = json.loads(first["flags"])
-    marks = has_marks(screenshots, flags)
+    marks = has_marks(options.screenshots, flags)
     steps = (_step(row) for row in rows)
     scored = first["reward"] is not None
     return Episode(
@@ -104,7 +105,7 @@ def read_input(found: Found, screenshots: Screenshots = "off", max_bytes: int = 
         error="",
         complete=scored,
         steps=tuple(
-            _without_screenshot(step) if screenshots == "off" else _with_screenshot(step, row, marks)
+            _without_screenshot(step) if options.screenshots == "off" else _with_screenshot(step, row, marks)
             for step, row in zip(steps, rows)
         ),
     )

@@ -11,7 +11,9 @@ from agentmerge_hub.errors import UserError, schema_problem
 from agentmerge_hub.fit import IMAGE_TOKENS, Window
 from agentmerge_hub.licenses.model_licenses import license_of
 from agentmerge_hub.prompt import Flags
+from agentmerge_hub.prompt.flags import NOT_APPLIED, not_applied
 from agentmerge_hub.traces.observation.screenshots import Screenshots, has_marks
+from agentmerge_hub.traces.options import ReadOptions
 
 Versions = Annotated[str, Field(pattern="^(both|cot|no_cot)$")]
 
@@ -96,6 +98,12 @@ class Settings(BaseModel):
         unused["unscored"] = not self.unscored
         return self.model_dump(mode="json", exclude={name for name, left_out in unused.items() if left_out})
 
+    @property
+    def read_options(self) -> ReadOptions:
+        """What is read of the traces."""
+        page_flags = self.rendering_flags({}, thinking=False).page_flags
+        return ReadOptions(self.screenshots, page_flags, self.rebuild_prompts)
+
     def screenshot_flags(self, recorded: dict[str, Any]) -> dict[str, bool]:
         """Flags of the prompts of an episode that was recorded with other flags."""
         marks = has_marks(self.screenshots, recorded)
@@ -147,6 +155,8 @@ def read_settings(**values: Any) -> Settings:
         raise UserError(f"--window and --answer: {error}") from None
     _check_options(settings)
     for name in settings.flags:
+        if name in NOT_APPLIED:
+            raise UserError(f"--flag {name}: {not_applied(name)}")
         if name not in Flags.model_fields:
             similar = difflib.get_close_matches(name, Flags.model_fields, 3) or sorted(Flags.model_fields)
             raise UserError(f"--flag {name}: rendered prompts have no such flag: use one of {', '.join(similar)}")

@@ -2,7 +2,7 @@
 messages; an answer becomes thought and action. Nothing here counts tokens (`fit` does) or reads a file."""
 
 from agentmerge_hub.prompt.answers import THINK_TAG, Answer, ParseError, action_texts, answer, parse, thought_of
-from agentmerge_hub.prompt.flags import ADVANCED, BASIC, Flags
+from agentmerge_hub.prompt.flags import ADVANCED, BASIC, Flags, PageFlags
 from agentmerge_hub.prompt.layout import Block, Prompt
 from agentmerge_hub.prompt.page_bids import html_bids, page_bids, tree_bids
 from agentmerge_hub.prompt.recorded import shows_thought, split_recorded
@@ -16,6 +16,7 @@ __all__ = [
     "Answer",
     "Block",
     "Flags",
+    "PageFlags",
     "ParseError",
     "Prompt",
     "Turn",

@@ -37,7 +37,7 @@ def render(observation: Observation, history: Sequence[Turn], flags: Flags) -> P
     """The prompt of one step.
 
     Args:
-        observation: the page now.
+        observation: the page now, its texts printed with the flags' `page_flags`.
         history: the steps before, oldest first.
         flags: what to show.
     """
@@ -49,7 +49,7 @@ def render(observation: Observation, history: Sequence[Turn], flags: Flags) -> P
         tree = _axtree(observation.axtree, flags)
         blocks += [Block(_axtree_heading(tree, flags)), Block(tree, "axtree"), Block("\n")]
     if flags.use_html and observation.html:
-        blocks += [Block("\n## HTML:\n"), Block(observation.html.strip("\n"), "html"), Block("\n")]
+        blocks += [Block(_html_heading(flags)), Block(observation.html.strip("\n"), "html"), Block("\n")]
     if flags.use_screenshot and observation.screenshot:
         blocks.append(Block(_screenshot_note(flags)))
     if flags.use_focused_element and observation.focused_bid is not None:
@@ -82,12 +82,36 @@ def _axtree_heading(tree: str, flags: Flags) -> str:
         "\n## AXTree:\nNote: [bid] is the unique alpha-numeric identifier at the beginning of lines for each element in "
         "the AXTree. Always use bid to refer to elements in your actions.\n"
     )
+    if has_tag(tree, flags.extract_coords):
+        notes += f"Note: {_PLACES[flags.extract_coords]} provided in parentheses, relative to the top left corner of the viewport.\n"
+    notes += _visible_only_note(flags)
     if flags.extract_visible_tag and has_tag(tree, "visible"):
         notes += (
             'Note: You can only interact with visible elements. If the "visible" tag is not present, the element is not '
             "visible on the page.\n"
         )
     return notes + "\n"
+
+
+_PLACES = {
+    "center": "center coordinates of elements are",
+    "box": "bounding boxes of elements (left, top, right, bottom) are",
+}
+
+
+def _html_heading(flags: Flags) -> str:
+    note = "" if flags.brief_instructions else _visible_only_note(flags)
+    return f"\n## HTML:\n{note}\n" if note else "\n## HTML:\n"
+
+
+def _visible_only_note(flags: Flags) -> str:
+    return _VISIBLE_ONLY if flags.filter_visible_elements_only else ""
+
+
+_VISIBLE_ONLY = (
+    "Note: elements with a bid that are not visible in the viewport are left out. You might need to scroll the page, or open tabs "
+    "or menus to see more.\n"
+)
 
 
 def _screenshot_note(flags: Flags) -> str:
@@ -107,8 +131,9 @@ _MARKED = ", with a box and the bid around each element"
 
 
 def _axtree(axtree: str, flags: Flags) -> str:
-    """The tree with only those of its tags that the flags ask for."""
+    """The tree with only those of its tags and places that the flags ask for."""
     shown = {"visible": flags.extract_visible_tag, "clickable": flags.extract_clickable_tag}
+    shown |= {form: flags.extract_coords == form for form in _PLACES}
     unwanted = {tag for tag, wanted in shown.items() if not wanted}
     return without_tags(axtree, unwanted).strip("\n")
 

@@ -17,7 +17,7 @@ from agentmerge_hub.traces.limits import (
     memory_limit,
     time_limit,
 )
-from agentmerge_hub.traces.observation.screenshots import Screenshots
+from agentmerge_hub.traces.options import TEXTS, ReadOptions
 from agentmerge_hub.traces.values import OutOfRange, first_line
 
 
@@ -29,11 +29,11 @@ class NeedsMoreMemory(Unreadable):
     """An episode that cannot be read within the given memory."""
 
 
-def read_episode(found: Found, screenshots: Screenshots = "off", max_bytes: int = EPISODE_BYTES) -> Episode:
+def read_episode(found: Found, options: ReadOptions = TEXTS, max_bytes: int = EPISODE_BYTES) -> Episode:
     """Read one episode.
 
     Args:
-        screenshots: which to read with it; only AgentLab's and BrowserGym's folders have them beside the steps.
+        options: what to read and how to print its pages.
         max_bytes: memory that reading it and making its rows may add.
 
     Raises:
@@ -42,7 +42,7 @@ def read_episode(found: Found, screenshots: Screenshots = "off", max_bytes: int 
     """
     try:
         with time_limit(), memory_limit(max_bytes):
-            episode = _read(found, screenshots)
+            episode = _read(found, options)
             _check_size(episode, max_bytes)
             return episode
     except (UserError, Unreadable):
@@ -102,9 +102,9 @@ def _texts(step: Step) -> Iterator[str]:
     yield from step.refused_answers
 
 
-def _read(found: Found, screenshots: Screenshots) -> Episode:
+def _read(found: Found, options: ReadOptions) -> Episode:
     if not isinstance(found, FoundIn):
-        return browsergym.read(found.folder, found.source, screenshots)
+        return browsergym.read(found.folder, found.source, options)
     if found.format == "cube":
         return cube.read(found.folder, found.source)
     if reason := detection.NOT_READ.get(found.format):

@@ -1,9 +1,12 @@
 """Recipes: the shipped ones are valid, a wrong one is one sentence, WorkArena is planned without an instance."""
 
 import signal
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from agentlab.agents.dynamic_prompting import ActionFlags, ObsFlags
+from agentlab.agents.generic_agent.generic_agent_prompt import GenericPromptFlags
 from click.testing import CliRunner
 from pydantic import BaseModel
 
@@ -14,6 +17,8 @@ from agentmerge_hub.agents.study.plan import plan
 from agentmerge_hub.agents.study.preflight import WORKARENA_VARIABLES
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.package_data import data_folder
+from agentmerge_hub.prompt import Flags
+from agentmerge_hub.prompt.flags import NOT_APPLIED
 
 SHIPPED = sorted(path for part in ("collect", "evaluate") for path in (data_folder("recipes") / part).glob("*.yaml"))
 
@@ -34,7 +39,7 @@ def test_shipped_recipes_can_be_planned(path: Path) -> None:
 def test_the_recipes_readme_lists_every_key_with_its_description() -> None:
     table = (data_folder("recipes") / "README.md").read_text(encoding="utf-8")
     sections: dict[type[BaseModel], str] = {Recipe: "", Candidate: "candidates: ", Price: "candidates: price: "}
-    for model, prefix in (sections | {AgentConfig: "agents: ", Group: "episodes: "}).items():
+    for model, prefix in (sections | {AgentConfig: "agents: ", Group: "episodes: ", Flags: ""}).items():
         for name, field in model.model_fields.items():
             assert f"| `{prefix}{name}` | {field.description} |" in table
 
@@ -122,6 +127,14 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
         (
             {"agents": [{"name": "a", "flags": {"use_thinkin": True}}]},
             "agents.0.flags.use_thinkin: there is no such key: did you mean use_thinking?",
+        ),
+        (
+            {"agents": [{"name": "a", "flags": {"use_plan": True}}]},
+            "agents.0.flags: AgentLab's flag use_plan is not applied here, remove it: an answer holds a thought",
+        ),
+        (
+            {"agents": [{"name": "a", "flags": {"extract_coords": "both"}}]},
+            "agents.0.flags.extract_coords: 'both' should be 'False', 'center' or 'box'",
         ),
         (
             {"candidates": [{"name": "m", "modle": "m"}]},
@@ -223,3 +236,9 @@ def test_signals_are_handled_as_before_once_a_command_has_ended(tmp_path: Path) 
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     assert CliRunner().invoke(collect, [str(tmp_path / "absent.yaml"), "-o", str(tmp_path / "out")]).exit_code == 1
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_each_flag_of_agentlab_is_applied_or_refused_with_what_holds_in_its_place() -> None:
+    of_agentlab = {field.name for kind in (ObsFlags, ActionFlags, GenericPromptFlags) for field in fields(kind)}
+    applied = set(Flags.model_fields)
+    assert of_agentlab - applied == set(NOT_APPLIED)

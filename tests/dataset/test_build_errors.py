@@ -30,11 +30,19 @@ from agentmerge_hub.errors import UserError
         ),
         (
             ["{traces}", "--flag", "extract_coords=both"],
-            "--flag extract_coords: .* no such flag: use one of action_space",
+            "--flag extract_coords: 'both' should be 'False', 'center' or 'box'",
         ),
         (
-            ["{traces}", "--flag", "filter_visible_elements_only=true"],
-            "--flag filter_visible_elements_only: .* no such flag",
+            ["{traces}", "--flag", "extract_coords=box", "--rebuild-prompts"],
+            "printed_otherwise dropped most .* only the text of the page.*; --flag extract_coords=false keeps",
+        ),
+        (
+            ["{traces}", "--flag", "filter_visible_elements_only=true", "--rebuild-prompts"],
+            "printed_otherwise dropped most",
+        ),
+        (
+            ["{traces}", "--flag", "use_history=true"],
+            "--flag use_history: AgentLab's .* not applied here, remove it: use_action_history and use_think_history",
         ),
         (["{traces}", "--inter-seeds", "many"], "--inter-seeds many"),
         (["{traces}", "--allow", "email"], "write WHAT=REASON"),

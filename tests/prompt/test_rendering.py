@@ -69,6 +69,11 @@ def test_flags_refuse_what_they_do_not_know() -> None:
         Flags(use_thinkin=True)
     with pytest.raises(ValidationError, match="no action space 'tap'"):
         Flags(action_space="tap")
+    with pytest.raises(ValidationError, match="use_plan is not applied here, remove it: an answer holds a thought"):
+        Flags(use_plan=True)
+    with pytest.raises(ValidationError, match="'center' or 'box'"):
+        Flags(extract_coords="both")
+    assert Flags(extract_coords=False) == Flags(extract_coords="False") == Flags()
     with pytest.raises(ValidationError, match="has to see the page"):
         Flags(use_ax_tree=False)
 
@@ -138,25 +143,48 @@ TAGGED = """RootWebArea 'Form', focused
 \tStaticText 'sold, visible'
 \t[a15] spinbutton '' value=3, visible
 \t[a16] link 'Go', box="(1,2,3,4)", center="(2,3)", clickable, visible"""
+WITHOUT_PLACES = TAGGED.replace(', box="(1,2,3,4)", center="(2,3)"', "")
 
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ({}, TAGGED),
+        ({}, WITHOUT_PLACES),
+        ({"extract_coords": "box"}, TAGGED.replace(', center="(2,3)"', "")),
+        ({"extract_coords": "center"}, TAGGED.replace(', box="(1,2,3,4)"', "")),
         (
             {"extract_visible_tag": False, "extract_clickable_tag": False},
-            TAGGED.replace(", clickable, visible", "").replace("=3, visible", "=3"),
+            WITHOUT_PLACES.replace(", clickable, visible", "").replace("=3, visible", "=3"),
         ),
         (
             {"extract_visible_tag": False},
-            TAGGED.replace("clickable, visible", "clickable").replace("=3, visible", "=3"),
+            WITHOUT_PLACES.replace("clickable, visible", "clickable").replace("=3, visible", "=3"),
         ),
-        ({"extract_clickable_tag": False}, TAGGED.replace(", clickable, visible", ", visible")),
+        ({"extract_clickable_tag": False}, WITHOUT_PLACES.replace(", clickable, visible", ", visible")),
     ],
 )
 def test_a_tree_saved_with_more_tags_is_shown_with_those_asked_for(flags: dict, expected: str) -> None:
     assert render(Observation("goal", TAGGED), [], Flags(**flags)).block("axtree") == expected
+
+
+def test_notes_say_what_the_page_shows() -> None:
+    tree = "RootWebArea 'A'\n\t[1] button 'Go', {}visible"
+    for coords, place, note in (
+        ("center", 'center="(2,3)", ', "Note: center coordinates of elements are provided in parentheses, relative to"),
+        ("box", 'box="(1,2,3,4)", ', "Note: bounding boxes of elements (left, top, right, bottom) are provided"),
+    ):
+        flags = Flags(extract_coords=coords)
+        assert note in text_of(Observation("Go", tree.format(place)), flags)
+        assert "viewport" not in text_of(Observation("Go", tree.format("")), flags)  # no element has a place
+        assert "viewport" not in text_of(Observation("Go", tree.format(place)), Flags())
+        assert "viewport" not in text_of(
+            Observation("Go", tree.format(place)), Flags(extract_coords=coords, brief_instructions=True)
+        )
+    page = Observation("Go", tree.format(""), '<b bid="1">Go</b>')
+    visible_only = Flags(filter_visible_elements_only=True, use_html=True)
+    shown = text_of(page, visible_only)
+    assert shown.count("Note: elements with a bid that are not visible in the viewport are left out.") == 2
+    assert "## HTML:\nNote: elements" in shown and "## HTML:\n<b" in text_of(page, Flags(use_html=True))
 
 
 def test_a_brief_action_space_names_required_arguments() -> None:

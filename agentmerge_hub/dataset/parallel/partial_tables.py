@@ -123,7 +123,7 @@ def make_partial_tables(
         max_bytes: memory that an episode may take beside those of other processes; one that needs more waits until no other such
             episode is processed.
     """
-    images = settings.has_screenshots
+    images, options = settings.has_screenshots, settings.read_options
     statuses: list[EpisodeStatus] = []
     tables: list[tuple[pa.Table, pa.Table, pa.Table]] = []
     n_bytes = 0
@@ -135,11 +135,11 @@ def make_partial_tables(
                 raise Unreadable(failed[number])
             try:
                 with time_limit():
-                    episode = read(found, settings.screenshots, max_bytes)
+                    episode = read(found, options, max_bytes)
                     rows = _process(episode, settings, tokenizer, scanner, max_bytes)
             except NeedsMoreMemory:
                 with alone(cache_folder() / "large-episode.lock", report), time_limit():
-                    episode = read(found, settings.screenshots)
+                    episode = read(found, options)
                     rows = _process(episode, settings, tokenizer, scanner, EPISODE_BYTES)
             tables.append(rows.tables(images=images))
         except Unreadable as error:

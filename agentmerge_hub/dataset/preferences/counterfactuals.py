@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from agentmerge_hub.actions import Call, parse_calls
 from agentmerge_hub.dataset.selection.split import draw
 from agentmerge_hub.prompt import EXAMPLE_BID, answer
+from agentmerge_hub.prompt.tags import without_tags
 
 OTHER_ELEMENT = "other_element"
 CONTRADICTS_THOUGHT = "contradicts_thought"
@@ -81,7 +82,8 @@ _ELEMENT = re.compile(r"^[ \t]*\[([a-zA-Z0-9]+)\] (\w+)(.*)$", re.MULTILINE)
 def _on_other_element(step: SolvedStep, right: tuple[Call, ...], key: str) -> str:
     """The action with its first element replaced by another of the same role and another look; empty if there is none."""
     bids = [bid for call in right for bid in call.bids]
-    elements = {bid: (role, rest) for bid, role, rest in _ELEMENT.findall(step.axtree)}
+    looks = without_tags(step.axtree, {"center", "box"})  # another place is not another look
+    elements = {bid: (role, rest) for bid, role, rest in _ELEMENT.findall(looks)}
     if not bids or bids[0] not in elements:
         return ""
     role, look = elements[bids[0]]

@@ -16,6 +16,7 @@ from agentmerge_hub.fit import DoesNotFit, fit, max_characters
 from agentmerge_hub.prompt import Prompt, Turn, action_texts, answer, page_bids, render, split_recorded, thought_of
 from agentmerge_hub.records import Episode, Message, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer, TemplateRefused
+from agentmerge_hub.traces.observation.printed_flags import printed_otherwise
 
 
 @dataclass
@@ -95,10 +96,8 @@ def shown_by_default(episode: Episode) -> dict[str, Any]:
 
 
 def keeps_recorded_prompt(step: Step, settings: Settings) -> bool:
-    """Whether the step's recorded prompt is kept word for word. One that showed a screenshot which this dataset does not
-    show, or the other way round, is rendered anew."""
-    shows_the_same = step.prompt_has_screenshot == settings.has_screenshots
-    return bool(step.messages) and shows_the_same and not settings.rebuild_prompts
+    """Whether the step's recorded prompt is kept word for word."""
+    return settings.read_options.keeps_prompt(step.messages, has_screenshot=step.prompt_has_screenshot)
 
 
 def _versions(episode: Episode, place: int, settings: Settings, shown: dict[str, Any]) -> Iterator[_Version]:
@@ -124,6 +123,8 @@ def _versions(episode: Episode, place: int, settings: Settings, shown: dict[str,
         page = step.observation
         if not ((flags.use_ax_tree and page.axtree) or (flags.use_html and page.html)):
             raise _Drop("no_page")
+        if difference := printed_otherwise(page, episode.flags, flags):
+            raise _Drop("printed_otherwise", difference)
         try:
             calls = parse_calls(step.action, flags.action_names)
         except ActionError as error:

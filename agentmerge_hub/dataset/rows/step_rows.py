@@ -31,6 +31,7 @@ STEP_SCHEMA = pa.schema(
         ("step", pa.int32()),
         ("goal", pa.string()),
         ("axtree", pa.string()),
+        ("axtree_flags", pa.string()),
         ("html", pa.string()),
         ("focused_bid", pa.string()),
         ("last_action", pa.string()),

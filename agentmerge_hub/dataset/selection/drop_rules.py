@@ -29,6 +29,8 @@ SAMPLE_RULES = {
     "no_thought": "no thought was recorded, and only the version with one was asked for",
     "no_goal": "neither a prompt nor a goal was recorded",
     "no_page": "no prompt was recorded, and none of the page that the prompt's flags show",
+    "printed_otherwise": "the trace holds only the text of the page, printed with other coordinates or other elements than the prompt's "
+    "flags show",
     "no_screenshot": "no screenshot was recorded, or it is no PNG, damaged or too large",
     "failed_action": "the action ended in an error",
     "answer_mismatch": "the action in the recorded answer is not the one that was executed",
@@ -72,6 +74,8 @@ KEPT_BY = {
     "left_site": "--no-site-rule keeps them",
     "no_thought": "--versions both keeps them without a thought",
     "no_page": "--flag use_html=true keeps those of which the HTML was recorded, --flag use_ax_tree=true those with an AXTree",
+    "printed_otherwise": "--flag extract_coords=false keeps those whose AXTree has other coordinates, the filter_… flags with the agent's "
+    "values those with other elements, --flag use_html=false those of which only the HTML differs",
     "no_screenshot": "without --screenshots they are kept as text",
     "failed_action": "without --drop-failed-actions they are kept",
     "answer_mismatch": "--rebuild-prompts keeps them with an answer that holds the executed action",

@@ -14,7 +14,8 @@ from agentmerge_hub.traces.files import Refused, check_total, read_file
 from agentmerge_hub.traces.formats.answers import Chat, read_action, read_chat, read_thought
 from agentmerge_hub.traces.observation.axtree import TreeError
 from agentmerge_hub.traces.observation.observations import goal_text, has_image, read_observation
-from agentmerge_hub.traces.observation.screenshots import Screenshots, file_name, has_marks, read_screenshot
+from agentmerge_hub.traces.observation.screenshots import file_name, has_marks, read_screenshot
+from agentmerge_hub.traces.options import ReadOptions
 from agentmerge_hub.traces.pickles.unpickle import load
 from agentmerge_hub.traces.values import (
     OutOfRange,
@@ -46,7 +47,7 @@ def is_superseded(folder: Path) -> bool:
     return folder.name.startswith("_")
 
 
-def read(folder: Path, source: str, screenshots: Screenshots = "off") -> Episode:
+def read(folder: Path, source: str, options: ReadOptions) -> Episode:
     """Read one episode folder.
 
     A screenshot that is missing or damaged is left out, with its reason in the step.
@@ -61,7 +62,7 @@ def read(folder: Path, source: str, screenshots: Screenshots = "off") -> Episode
     goal_file = folder / "goal_object.pkl.gz"
     goal = _load(goal_file, hashes) if _exists(goal_file) else None
     agent_args, env_args = as_dict(arguments.get("agent_args")), as_dict(arguments.get("env_args"))
-    run = _Run(goal, agent_args, screenshots)
+    run = _Run(goal, agent_args, options)
     for number, path in _step_files(folder):
         info = as_dict(_load(path, hashes))
         try:
@@ -90,7 +91,9 @@ def read(folder: Path, source: str, screenshots: Screenshots = "off") -> Episode
         action_space=_action_space(agent_args),
         date=as_date(arguments.get("exp_date")) or _date_of(folder.name),
         steps=tuple(
-            run.steps if screenshots == "off" else (_with_screenshot(folder, step, run.marks) for step in run.steps)
+            run.steps
+            if options.screenshots == "off"
+            else (_with_screenshot(folder, step, run.marks) for step in run.steps)
         ),
         final_urls=run.urls,
         image_goal=run.image_goal,
@@ -100,10 +103,10 @@ def read(folder: Path, source: str, screenshots: Screenshots = "off") -> Episode
 class _Run:
     """The step files of one run, in order. Of each only what an Episode needs is kept."""
 
-    def __init__(self, goal: Any, agent_args: dict[str, Any], screenshots: Screenshots) -> None:
-        self.agent_args, self.screenshots = agent_args, screenshots
+    def __init__(self, goal: Any, agent_args: dict[str, Any], options: ReadOptions) -> None:
+        self.agent_args, self.options = agent_args, options
         self.flags = _flags(agent_args, {})
-        self.marks = has_marks(screenshots, self.flags)
+        self.marks = has_marks(options.screenshots, self.flags)
         self.goal = goal_text(goal)
         self.image_goal = has_image(goal)
         self.first: dict[str, Any] = {}
@@ -118,15 +121,15 @@ class _Run:
         if number == 0:
             self.first = as_dict(info.get("agent_info"))
             self.flags = _flags(self.agent_args, self.first)
-            self.marks = has_marks(self.screenshots, self.flags)
+            self.marks = has_marks(self.options.screenshots, self.flags)
         self.reward += _step_reward(info)
         self.terminated |= as_bool(info.get("terminated"))
         self.truncated |= as_bool(info.get("truncated"))
         self.urls = as_texts(obs.get("open_pages_urls"))
         self.image_goal |= has_image(obs.get("goal_object")) or bool(as_texts(obs.get("goal_image_urls")))
         if _is_decision(info):
-            picture = "" if self.screenshots == "off" else file_name(number, marks=self.marks)
-            self.steps.append(_step(number, info, self.goal, picture))
+            picture = "" if self.options.screenshots == "off" else file_name(number, marks=self.marks)
+            self.steps.append(_step(number, info, self.goal, picture, self.options))
 
 
 def _exists(path: Path) -> bool:
@@ -183,7 +186,7 @@ def _with_screenshot(folder: Path, step: Step, marks: bool) -> Step:
     return replace(step, observation=replace(step.observation, screenshot=screenshot))
 
 
-def _step(number: int, info: dict[str, Any], goal: str, picture: str = "") -> Step:
+def _step(number: int, info: dict[str, Any], goal: str, picture: str, options: ReadOptions) -> Step:
     obs, agent_info = as_dict(info.get("obs")), as_dict(info.get("agent_info"))
     stats = as_dict(info.get("stats")) | as_dict(agent_info.get("stats"))
     chat = read_chat(
@@ -194,9 +197,10 @@ def _step(number: int, info: dict[str, Any], goal: str, picture: str = "") -> St
     thought = read_thought(agent_info.get("think"), recorded) or executed.thought or thought_of(chat.answer)
     retries = as_count(stats["n_retry"]) if "n_retry" in stats else chat.retries
     messages = _prompt_of(chat, retries)
+    is_kept = options.keeps_prompt(messages, has_screenshot=chat.has_picture)
     return Step(
         index=number,
-        observation=read_observation(obs, goal, as_recorded=bool(messages)),
+        observation=read_observation(obs, goal, None if is_kept else options.page_flags),
         answer=chat.answer,
         action=executed.action,
         executed=recorded.strip(),

@@ -1,11 +1,14 @@
 """Print an accessibility tree as BrowserGym prints it: one line an element, indented by tabs, with its bid and properties.
 
-The rule is that of browsergym.utils.obs.flatten_axtree_to_str with its default arguments (a test compares both). Elements
-that Chromium added later and that BrowserGym does not know (InlineTextBox) are left out, as our agents leave them out.
+The rule is that of browsergym.utils.obs.flatten_axtree_to_str with the arguments that AgentLab gives it for its flags (a test
+compares both). Elements that Chromium added later and that BrowserGym does not know (InlineTextBox) are left out, as our agents
+leave them out.
 """
 
 from collections.abc import Mapping
 from typing import Any
+
+from agentmerge_hub.prompt import PageFlags
 
 IGNORED_ROLES = frozenset({"LineBreak", "InlineTextBox"})
 IGNORED_PROPERTIES = frozenset({"editable", "readonly", "level", "settable", "multiline", "invalid", "focusable"})
@@ -17,12 +20,13 @@ class TreeError(ValueError):
     """A tree that cannot be printed; the message is the second half of a sentence."""
 
 
-def flatten_axtree(tree: Any, properties: Any) -> str:
-    """The tree as text.
+def flatten_axtree(tree: Any, properties: Any, flags: PageFlags) -> str:
+    """The tree as text, with all tags.
 
     Args:
         tree: BrowserGym's ``axtree_object``: ``{"nodes": [...]}``, the root first.
-        properties: ``extra_element_properties`` by bid; without it no element is tagged visible or clickable.
+        properties: ``extra_element_properties`` by bid; what has none is neither tagged, placed nor left out for them.
+        flags: which elements are left out, and in which form the others' places are printed.
 
     Raises:
         TreeError: if it is no tree or too large.
@@ -37,14 +41,14 @@ def flatten_axtree(tree: Any, properties: Any) -> str:
     lines: list[str] = []
     printed: set[int] = set()
     size = 0
-    stack = [(0, 0, "")]  # place of the node, depth, name of its parent
+    stack = [(0, 0, "", False)]  # place of the node, depth, name of its parent, whether that was left out
     while stack:
-        place, depth, parent = stack.pop()
+        place, depth, parent, parent_left_out = stack.pop()
         if place in printed:  # a node with two parents, or a cycle
             continue
         printed.add(place)
         node = nodes[place]
-        line, name = _line(node, parent, properties)
+        line, name, left_out = _line(node, parent, parent_left_out, properties, flags)
         if line is not None:
             size += depth + len(line)
             if size > MAX_CHARACTERS:
@@ -54,32 +58,47 @@ def flatten_axtree(tree: Any, properties: Any) -> str:
         kids = node.get("childIds")
         for kid in reversed(kids if isinstance(kids, list) else []):
             if isinstance(kid, str) and kid in place_of:
-                stack.append((place_of[kid], depth, name))
+                stack.append((place_of[kid], depth, name, left_out))
     return "\n".join(lines)
 
 
-def _line(node: Mapping[str, Any], parent: str, properties: Mapping[str, Any]) -> tuple[str | None, str]:
-    """The line of a node without its indent, None if it is not printed, and its name."""
+def _line(
+    node: Mapping[str, Any], parent: str, parent_left_out: bool, properties: Mapping[str, Any], flags: PageFlags
+) -> tuple[str | None, str, bool]:
+    """The line of a node without its indent, None if it is not printed; its name; and whether the flags leave it out."""
     role = _value(node.get("role"))
     name = _value(node.get("name"))
     if role in IGNORED_ROLES or not isinstance(role, str) or not isinstance(name, str):
-        return None, ""
+        return None, "", False
+    bid = node.get("browsergym_id")
+    bid = bid if isinstance(bid, str) else None
     attributes = _attributes(node)
-    if role == "generic" and not attributes:
-        return None, name
+    is_printed = role != "generic" or bool(attributes)
+    left_out = False
     if role == "StaticText":
-        if name in parent:
-            return None, name
+        is_printed = not parent_left_out and name not in parent
     else:
-        attributes = (
-            _tags(properties.get(bid) if isinstance(bid := node.get("browsergym_id"), str) else None) + attributes
-        )
+        of_element = properties.get(bid) if bid is not None else None
+        left_out = _is_left_out(bid, of_element, flags)
+        attributes = _extra_attributes(of_element, flags) + attributes
+    if left_out or not is_printed:
+        return None, name, left_out
     line = role if role == "generic" and not name else f"{role} {name.strip()!r}"
-    if isinstance(bid := node.get("browsergym_id"), str):
+    if bid is not None:
         line = f"[{bid}] {line}"
     if (value := _value(node.get("value"))) is not None:
         line += f" value={_shown(value)}"
-    return ", ".join([line, *attributes]), name
+    return ", ".join([line, *attributes]), name, False
+
+
+def _is_left_out(bid: str | None, properties: Any, flags: PageFlags) -> bool:
+    if bid is None:
+        return flags.filter_with_bid_only or flags.filter_som_only
+    if not isinstance(properties, Mapping):
+        return False
+    return (flags.filter_visible_elements_only and not _is_visible(properties)) or (
+        flags.filter_som_only and not properties.get("set_of_marks")
+    )
 
 
 def _attributes(node: Mapping[str, Any]) -> list[str]:
@@ -103,12 +122,30 @@ def _attributes(node: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _tags(properties: Any) -> list[str]:
+def _extra_attributes(properties: Any, flags: PageFlags) -> list[str]:
+    """Place and tags of an element."""
     if not isinstance(properties, Mapping):
         return []
-    visibility = properties.get("visibility")
     tags = ["clickable"] if properties.get("clickable") else []
-    return [*tags, "visible"] if isinstance(visibility, int | float) and visibility >= 0.5 else tags
+    return [*_place(properties.get("bbox"), flags), *tags, *(["visible"] if _is_visible(properties) else [])]
+
+
+def _is_visible(properties: Mapping[str, Any]) -> bool:
+    visibility = properties.get("visibility")
+    return isinstance(visibility, int | float) and visibility >= 0.5
+
+
+def _place(bbox: Any, flags: PageFlags) -> list[str]:
+    """The place of an element, from its left and top edge, width and height in pixels."""
+    if not isinstance(bbox, list | tuple) or len(bbox) != 4 or not all(isinstance(n, int | float) for n in bbox):
+        return []
+    x, y, width, height = bbox
+    try:
+        places = {"center": (x + width / 2, y + height / 2), "box": (x, y, x + width, y + height)}
+        numbers = ",".join(f"{number:.0f}" for number in places.get(flags.extract_coords, ()))
+    except OverflowError:
+        raise TreeError("has an element with coordinates of too many digits") from None
+    return [f'{flags.extract_coords}="({numbers})"'] if numbers else []
 
 
 def _value(held: Any) -> Any:

@@ -2,32 +2,34 @@
 
 from typing import Any
 
-from agentmerge_hub.prompt.tags import has_tag
+from agentmerge_hub.prompt import PageFlags
 from agentmerge_hub.records import Observation
 from agentmerge_hub.traces.observation.axtree import flatten_axtree
 from agentmerge_hub.traces.pickles.standins import Array
 from agentmerge_hub.traces.values import as_dict, as_text, as_texts
 
 
-def read_observation(obs: dict[str, Any], goal: str, as_recorded: bool) -> Observation:
+def read_observation(obs: dict[str, Any], goal: str, page_flags: PageFlags | None) -> Observation:
     """The observation before a step.
 
     Args:
         obs: as recorded.
         goal: the goal of the run, for observations without one.
-        as_recorded: whether the tree must be the saved one, which is in the recorded prompt.
+        page_flags: how to print the tree; None where it must be the saved text, which is in the recorded prompt.
 
     Raises:
         TreeError: if its accessibility tree cannot be printed.
     """
     urls, titles = as_texts(obs.get("open_pages_urls")), as_texts(obs.get("open_pages_titles"))
     active = _active(obs, urls)
+    axtree, axtree_flags = _axtree(obs, page_flags)
     return Observation(
         goal=next(
             filter(str.strip, (goal_text(obs.get("goal_object")), as_text(obs.get("goal")), goal, _goal_of_chat(obs))),
             "",
         ),
-        axtree=_axtree(obs, as_recorded),
+        axtree=axtree,
+        axtree_flags=axtree_flags,
         html=as_text(obs.get("pruned_html")),
         focused_bid=as_text(obs["focused_element_bid"]) if isinstance(obs.get("focused_element_bid"), str) else None,
         last_action=as_text(obs.get("last_action")),
@@ -38,19 +40,19 @@ def read_observation(obs: dict[str, Any], goal: str, as_recorded: bool) -> Obser
     )
 
 
-def _axtree(obs: dict[str, Any], as_recorded: bool) -> str:
-    """The tree as it was saved, which is the one in the recorded prompt. Where there is no such prompt, it is printed anew if
-    more is known of its elements than the saved text shows."""
+def _axtree(obs: dict[str, Any], page_flags: PageFlags | None) -> tuple[str, str]:
+    """The tree, and the flags that it was printed with as JSON: it is printed wherever the trace holds it and its elements'
+    properties. The saved text has no such flags."""
     saved, tree, properties = (
         as_text(obs.get("axtree_txt")),
         obs.get("axtree_object"),
         obs.get("extra_element_properties"),
     )
-    if not as_dict(tree) or (saved and (as_recorded or not as_dict(properties))):
-        return saved
-    if has_tag(saved, "visible") and has_tag(saved, "clickable"):
-        return saved
-    return as_text(flatten_axtree(tree, properties))
+    has_properties = isinstance(properties, dict)
+    if not as_dict(tree) or (saved and (page_flags is None or not has_properties)):
+        return saved, ""
+    flags = page_flags if page_flags and has_properties else PageFlags()
+    return as_text(flatten_axtree(tree, properties, flags)), flags.model_dump_json()
 
 
 def tab_list(urls: tuple[str, ...], titles: tuple[str, ...], active: int | None) -> str:

@@ -1,4 +1,4 @@
-"""A tree saved with tags renders as BrowserGym prints it without them."""
+"""A tree saved with tags and coordinates renders as BrowserGym prints it without them."""
 
 import itertools
 
@@ -24,8 +24,15 @@ names = names.map("".join)
         max_size=6,
     )
 )
-@pytest.mark.parametrize(("visible", "clickable"), list(itertools.product([True, False], repeat=2)))
-def test_equals_browsergym(nodes, visible: bool, clickable: bool) -> None:
+@pytest.mark.parametrize(
+    ("visible", "clickable", "saved_coords", "coords"),
+    [
+        (visible, clickable, *coords)
+        for visible, clickable in itertools.product([True, False], repeat=2)
+        for coords in (("False", "False"), ("center", "center"), ("box", "box"), ("center", "False"), ("box", "False"))
+    ],
+)
+def test_equals_browsergym(nodes, visible: bool, clickable: bool, saved_coords: str, coords: str) -> None:
     tree = {"nodes": [{"nodeId": "0", "role": {"value": "RootWebArea"}, "name": {"value": "Page"}, "childIds": []}]}
     for index, (role, name, value, focused) in enumerate(nodes, 1):
         tree["nodes"][0]["childIds"].append(str(index))
@@ -35,7 +42,14 @@ def test_equals_browsergym(nodes, visible: bool, clickable: bool) -> None:
         tree["nodes"].append(node | ({} if role == "StaticText" else {"browsergym_id": f"a{index}"}))
     seen = {"visibility": 1.0, "bbox": [0, 0, 1, 1], "clickable": True, "set_of_marks": False}
     properties = {f"a{index}": seen for index in range(1, len(nodes) + 1)}
-    full = flatten_axtree_to_str(tree, properties, with_visible=True, with_clickable=True)
-    expected = flatten_axtree_to_str(tree, properties, with_visible=visible, with_clickable=clickable)
-    flags = Flags(extract_visible_tag=visible, extract_clickable_tag=clickable)
+    form = {"center": "with_center_coords", "box": "with_bounding_box_coords"}
+
+    def printed(shows_coords: str, **tags: bool) -> str:
+        return flatten_axtree_to_str(
+            tree, properties, **tags, **({form[shows_coords]: True} if shows_coords in form else {})
+        )
+
+    full = printed(saved_coords, with_visible=True, with_clickable=True)
+    expected = printed(coords, with_visible=visible, with_clickable=clickable)
+    flags = Flags(extract_visible_tag=visible, extract_clickable_tag=clickable, extract_coords=coords)
     assert render(Observation("goal", full), [], flags).block("axtree") == expected.strip("\n")
