@@ -34,7 +34,7 @@ from agentmerge_hub.errors import UserError
         ),
         (
             ["{traces}", "--flag", "extract_coords=box", "--rebuild-prompts"],
-            "printed_otherwise dropped most .* only the text of the page.*; --flag extract_coords=false keeps",
+            "printed_otherwise dropped most .* the saved text of the page has other .*; --flag extract_coords=false keeps",
         ),
         (
             ["{traces}", "--flag", "filter_visible_elements_only=true", "--rebuild-prompts"],

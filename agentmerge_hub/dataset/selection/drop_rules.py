@@ -29,8 +29,8 @@ SAMPLE_RULES = {
     "no_thought": "no thought was recorded, and only the version with one was asked for",
     "no_goal": "neither a prompt nor a goal was recorded",
     "no_page": "no prompt was recorded, and none of the page that the prompt's flags show",
-    "printed_otherwise": "the trace holds only the text of the page, printed with other coordinates or other elements than the prompt's "
-    "flags show",
+    "printed_otherwise": "the saved text of the page has other coordinates or other elements than the prompt's flags show, and only an "
+    "AXTree that was recorded with its elements' properties can be printed anew",
     "no_screenshot": "no screenshot was recorded, or it is no PNG, damaged or too large",
     "failed_action": "the action ended in an error",
     "answer_mismatch": "the action in the recorded answer is not the one that was executed",

@@ -45,6 +45,10 @@ def test_with_thought_the_thought_is_contradicted_or_missing() -> None:
 def test_an_element_that_looks_the_same_is_not_worse() -> None:
     twins = "\t[10] button 'Send', visible\n\t[13] button 'Send', visible"
     assert "other_element" not in made(twins, "click('10')")
+    placed = twins.replace("'Send'", "'Send', box=\"(1,2,3,4)\"", 1).replace(
+        "'Send', v", "'Send', box=\"(1,9,3,11)\", v"
+    )
+    assert placed.count("box=") == 2 and "other_element" not in made(placed, "click('10')")
 
 
 def test_an_action_that_failed_is_not_to_be_repeated() -> None:
