@@ -66,7 +66,7 @@ _device = click.option(
 _dry_run = click.option(
     "--dry-run",
     is_flag=True,
-    help="Check the inputs and print what a merge would read, write and take; write nothing. The exit status is 1 if it would be refused.",
+    help="Check the inputs and print what a merge would read, write and take; write nothing. The exit status is 1 if it would be refused before it reads weights.",
 )
 _disk_speed = click.option(
     "--disk-speed", type=float, default=500, show_default=True, metavar="MB/S", help="For --dry-run: speed of the disk."

@@ -12,6 +12,7 @@ from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.preparation import located_folders, written_bytes
 from agentmerge_hub.merging.specs import mergekit_schema
+from agentmerge_hub.scratch import scratch_folder
 
 DISK_SPEED = 500.0
 """Megabytes per second: a default for disks of unknown speed."""
@@ -57,7 +58,7 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
     Raises:
         UserError: if the spec, an input or the speed is wrong.
     """
-    from agentmerge_hub.merging.engine import streaming  # imports torch
+    from agentmerge_hub.merging.engine import mergekit_backend, streaming  # import torch
     from agentmerge_hub.merging.inputs.tensor_reader import CHUNK_SIZE
 
     settings.check()
@@ -77,14 +78,16 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
     written = written_bytes(spec, inputs)
     largest = 4 * max(prod(shape) for shape in inputs.shapes.values())
     if formula is None:
+        with scratch_folder("plan") as scratch:
+            mergekit_backend.check_plan(spec, inputs, scratch)
         memory = _PROCESS_BYTES + _MERGEKIT_TENSORS * largest * len(inputs.models)
     else:
         chunks = streaming.cpu_count() * 4 * CHUNK_SIZE * (3 * len(references) + 4)
         memory = _PROCESS_BYTES + chunks + (4 * largest if formula.method == "ties" else 0)
     memory = max([memory, *(_PROCESS_BYTES + 2 * size for size in sizes)])
-    engine, scratch = "mergekit" if formula is None else "one streaming pass", sum(sizes)
-    seconds = (read + written + 2 * scratch) / (megabytes_per_second * 1e6)
-    return MergeEstimate(engine, read, written, scratch, memory, seconds)
+    engine, adapters = "mergekit" if formula is None else "one streaming pass", sum(sizes)
+    seconds = (read + written + 2 * adapters) / (megabytes_per_second * 1e6)
+    return MergeEstimate(engine, read, written, adapters, memory, seconds)
 
 
 def size_text(count: int) -> str:

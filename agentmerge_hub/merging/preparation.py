@@ -15,7 +15,7 @@ from agentmerge_hub.merging.merge_job import MergeRun, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.merging.specs.formula import OUT_DTYPES, formula_of
-from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of
+from agentmerge_hub.merging.specs.spec import Spec, donor_of, layer_ranges, references_of
 
 
 def open_runs(runs: Sequence[MergeRun], settings: MergeSettings, scratch: Path) -> None:
@@ -53,7 +53,20 @@ def located_folders(spec: Spec) -> list[Path]:
 def written_bytes(spec: Spec, inputs: MergeInputs) -> int:
     """Bytes of a merge's weights."""
     name = spec.config.get("out_dtype") or spec.config.get("dtype") or "float32"
-    return sum(prod(shape) for shape in inputs.shapes.values()) * DTYPE_BYTES[OUT_DTYPES.get(name, "F32")]
+    values = sum(_written_values(spec, inputs, tensor, shape) for tensor, shape in inputs.shapes.items())
+    return values * DTYPE_BYTES[OUT_DTYPES.get(name, "F64")]
+
+
+def _written_values(spec: Spec, inputs: MergeInputs, tensor: str, shape: tuple[int, ...]) -> int:
+    """Values of a tensor in the merge: mergekit may build its rows, and slices may take its layer several times or not."""
+    architecture = inputs.architecture
+    if tensor in architecture.vocabulary and inputs.rows.built is not None:
+        shape = (inputs.rows.built, *shape[1:])
+    ranges = [one for module in architecture.layer_keys for one in layer_ranges(spec, module)]
+    layer = architecture.layer(tensor)
+    if not ranges or layer is None or len(architecture.layer_keys) > 1:
+        return prod(shape)
+    return prod(shape) * sum(begin <= layer < end for begin, end in ranges)
 
 
 def check_disk_space(runs: Sequence[MergeRun]) -> None:

@@ -81,9 +81,7 @@ def verify(
             for name in added:
                 (folder / name).unlink()
             raise
-        unchecked = file_comparison.unchecked_files(folder, inputs)
-        if not provenance.is_known_method(spec):
-            unchecked.append(f"{specs.SPEC_FILE}: the name {spec.method}")
+        unchecked = [*file_comparison.unchecked_files(folder, inputs), *provenance.unchecked_texts(spec)]
         counts = provenance.counts_of(folder)
         if first:
             names = provenance.input_names(written, spec, inputs)

@@ -14,6 +14,7 @@ from transformers import AutoConfig, PreTrainedModel
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.model_class import model_class
+from agentmerge_hub.merging.inputs.model_configs import decoded
 from agentmerge_hub.merging.inputs.tensor_reader import TensorReader
 from agentmerge_hub.merging.outputs.model_files import config_of_merge
 from agentmerge_hub.tuning.endpoints import Endpoints, Mixture, read_mixture
@@ -67,7 +68,7 @@ def load_model(
         UserError: if transformers' class has other parameters than the inputs' files.
     """
     content = config_of_merge(inputs, "F32") | {"dtype": str(dtype).removeprefix("torch.")}
-    config = AutoConfig.for_model(**content)
+    config = AutoConfig.for_model(**decoded(content))
     with TensorReader() as reader:
         state = {name: read_mixture(name, mixture_of(name), inputs, reader).to(dtype) for name in inputs.shapes}
     kind = model_class(inputs.models[inputs.base].base_folder)

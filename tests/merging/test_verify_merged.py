@@ -253,11 +253,13 @@ def test_notes_beside_inputs_and_a_finished_card_change_nothing(merged: Path) ->
     assert verdict.unchecked == (*files, *(f"manifest.json: {claim}" for claim in claims))
     (merged / manifest.NAME).unlink()
     renamed = (merged / specs.SPEC_FILE).read_text().replace("# agentmerge:", "# ties:", 1)
-    (merged / specs.SPEC_FILE).write_text(renamed)
+    (merged / specs.SPEC_FILE).write_text(f"{renamed}# The best of them on validation tasks\n")
     content = json.loads((merged / "config.json").read_text())
     (merged / "config.json").write_text(json.dumps({key: content[key] for key in content.keys() - {"hidden_act"}}))
     defaults = "config.json: hidden_act (left to the defaults of transformers)"
-    assert verify(merged, {}, reply=False).unchecked == (*files, defaults, "mergekit_config.yml: the name ties")
+    assert verify(merged, {}, reply=False).unchecked == (
+        *files, defaults, "mergekit_config.yml: the name ties", "mergekit_config.yml: comments",
+    )  # fmt: skip
 
 
 def test_further_templates_are_merged_and_compared(here: Path) -> None:

@@ -2,7 +2,7 @@
 
 import errno
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.engine.mergekit_process import LORA_CACHE, NOT_WHOLE, run_command
+from agentmerge_hub.merging.engine.mergekit_process import LORA_CACHE, NOT_WHOLE, PLAN_ONLY, run_command
 from agentmerge_hub.merging.engine.streaming import is_finite
 from agentmerge_hub.merging.inputs.adapter import AdaptedTensor
 from agentmerge_hub.merging.inputs.checkpoint import tensors_of
@@ -33,33 +33,59 @@ def run(spec: Spec, out: Path, inputs: MergeInputs, *, shard_bytes: int) -> None
     """
     (out / SPEC_FILE).write_text(spec.text, encoding="utf-8")
     with tempfile.TemporaryDirectory(prefix=".mergekit.", dir=out) as folder:
-        # mergekit splits the path of a model at `+` and `@`: it runs in this folder, where relative paths hold none.
-        scratch = Path(folder)
-        links = _linked(inputs, scratch)
-        (scratch / SPEC_FILE).write_text(yaml.safe_dump(with_links(spec.config, links)), encoding="utf-8")
-        arguments = [SPEC_FILE, str(out.absolute()), "--quiet"]
-        # The card that mergekit writes asks the Hub about every short path, and the merge fails without network.
-        arguments += ["--no-write-model-card", LORA_CACHE, "adapters", "--lora-merge-dtype", "float32"]
-        arguments += ["--out-shard-size", str(shard_bytes)]
+        arguments = ["--out-shard-size", str(shard_bytes)]
         if spec.seed is not None:
             arguments += ["--random-seed", str(spec.seed)]
-        code, printed = run_command(arguments, scratch)
+        code, printed = _run_in(Path(folder), spec, inputs, out, arguments)
     if code:
         if code != NOT_WHOLE and (source := _not_finite_input(inputs)):
             raise UserError(f"{source} holds values that are not finite (NaN or infinity): it cannot be merged")
-        for reference, link in links.items():
-            printed = printed.replace(link, reference)
-        lines = printed.strip().splitlines()
-        if code < 0:
-            lines.append(f"it was stopped by signal {-code}, which the system sends where memory is short")
-        last = lines[-1].strip() if lines else "no message"
-        full = OSError(errno.ENOSPC, "mergekit's disk is full") if "No space left on device" in last else None
-        raise UserError(f"mergekit could not merge: {last}") from full
+        raise _refusal(code, printed)
     for path in out.iterdir():
         path.chmod(0o644)  # mergekit makes weights readable by their owner only
     problem = not_finite(out, inputs)
     if problem:
         raise UserError(problem)
+
+
+def check_plan(spec: Spec, inputs: MergeInputs, scratch: Path) -> None:
+    """Raise UserError if mergekit would refuse the merge before it computes; of adapters it computes at once, they are not
+    checked.
+
+    Args:
+        scratch: an existing folder for links to the inputs.
+    """
+    if not any(model.is_adapter for model in inputs.models.values()):
+        code, printed = _run_in(scratch, spec, inputs, scratch, [PLAN_ONLY])
+        if code:
+            raise _refusal(code, printed)
+
+
+def _run_in(scratch: Path, spec: Spec, inputs: MergeInputs, out: Path, more: Sequence[str]) -> tuple[int, str]:
+    """Exit status of mergekit in a folder, and what it printed, with the references of the spec.
+
+    mergekit splits the path of a model at `+` and `@`: it runs where relative paths hold none.
+    """
+    links = _linked(inputs, scratch)
+    (scratch / SPEC_FILE).write_text(yaml.safe_dump(with_links(spec.config, links)), encoding="utf-8")
+    # The card that mergekit writes asks the Hub about every short path, and the merge fails without network.
+    arguments = [SPEC_FILE, str(out.absolute()), "--quiet", "--no-write-model-card"]
+    arguments += [LORA_CACHE, "adapters", "--lora-merge-dtype", "float32", *more]
+    code, printed = run_command(arguments, scratch)
+    for reference, link in links.items():
+        printed = printed.replace(link, reference)
+    return code, printed
+
+
+def _refusal(code: int, printed: str) -> UserError:
+    lines = printed.strip().splitlines()
+    if code < 0:
+        lines.append(f"it was stopped by signal {-code}, which the system sends where memory is short")
+    last = lines[-1].strip() if lines else "no message"
+    error = UserError(f"mergekit could not merge: {last}")
+    if "No space left on device" in last:
+        error.__cause__ = OSError(errno.ENOSPC, "mergekit's disk is full")
+    return error
 
 
 def not_finite(folder: Path, inputs: MergeInputs) -> str | None:

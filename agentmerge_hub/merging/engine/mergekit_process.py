@@ -25,6 +25,9 @@ _ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 
 LORA_CACHE = "--lora-merge-cache"
 
+PLAN_ONLY = "--plan-only"
+"""As an argument: nothing is computed, `mergekit_plan` says whether every tensor would be merged."""
+
 NOT_WHOLE = 3
 """Exit status where mergekit would not merge every tensor (`mergekit_plan`); nothing was computed."""
 
@@ -49,6 +52,8 @@ _server: _Server | None = None
 def run_command(arguments: Sequence[str], folder: Path) -> tuple[int, str]:
     """Run ``mergekit-yaml`` with arguments in a folder; its exit status, and what it printed."""
     if sys.platform != "linux":  # a fork of a process with torch is not safe everywhere
+        if PLAN_ONLY in arguments:
+            return 0, ""
         command = [sys.executable, "-P", "-m", "mergekit.scripts.run_yaml", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, env=os.environ | _ENVIRONMENT, cwd=folder)
         return done.returncode, done.stderr or done.stdout
@@ -130,6 +135,8 @@ def _serve() -> None:
                     if lora_cache and (sentence := problem(Path(arguments[0]), lora_cache)):
                         print(sentence)
                         raise SystemExit(NOT_WHOLE)
+                    if PLAN_ONLY in arguments:
+                        raise SystemExit
                     main(arguments)
                 except SystemExit as end:
                     code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1

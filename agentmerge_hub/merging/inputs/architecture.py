@@ -75,6 +75,11 @@ class Architecture:
     embeddings: str | None = field(default=None)
     """The token embeddings, to which a head may be tied."""
 
+    def layer(self, tensor: str) -> int | None:
+        """A tensor's layer, by the first number in its name; None outside layers."""
+        numbered = _NUMBERED.match(tensor)
+        return int(numbered[2]) if numbered else None
+
     def depth(self, tensor: str) -> float:
         """A tensor's share of the depth, for lists of values.
 

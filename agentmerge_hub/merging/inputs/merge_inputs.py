@@ -23,7 +23,12 @@ from agentmerge_hub.merging.inputs.architecture import Architecture, architectur
 from agentmerge_hub.merging.inputs.chat_templates import template_of
 from agentmerge_hub.merging.inputs.checkpoint import TOKENIZER_FILES, config_of, locate, read_json, tensors_of
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
-from agentmerge_hub.merging.inputs.tied_heads import check_heads, head_equals_embeddings, with_heads_of_their_own
+from agentmerge_hub.merging.inputs.tied_heads import (
+    check_heads,
+    head_equals_embeddings,
+    with_heads,
+    with_heads_of_their_own,
+)
 from agentmerge_hub.merging.inputs.tokenizer_block import TokenizedModel
 from agentmerge_hub.merging.inputs.vocabulary import Rows, rows_of
 from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of, sliced_layers, tokenizer_source_of
@@ -100,7 +105,7 @@ def open_inputs(spec: Spec, scratch: Path | None, adapter_base: str | None = Non
 
     Args:
         scratch: an existing folder for models that PEFT merges; the caller removes it. None for a plan: PEFT merges nothing,
-            and such an adapter has its base's tensors.
+            and such an adapter has its base's tensors, and a head where PEFT would untie it.
         adapter_base: the model that adapters were trained on, where it is not at the path they name.
 
     Raises:
@@ -134,9 +139,8 @@ def open_inputs(spec: Spec, scratch: Path | None, adapter_base: str | None = Non
     architecture = architecture_of(configs[base], {name: tensor.shape for name, tensor in models[base].tensors.items()})
     if rows.aligned_by_mergekit:
         sizes = {name: lookup(model.config, architecture.vocabulary_key) for name, model in models.items()}
-        tokenizer_block.check(
-            spec, {name: TokenizedModel(model.mergekit_folder, sizes[name] or 0) for name, model in models.items()}
-        )
+        tokenized = {name: TokenizedModel(model.mergekit_folder, sizes[name] or 0) for name, model in models.items()}
+        rows = replace(rows, built=tokenizer_block.check(spec, tokenized))
     counts = sliced_layers(spec, architecture.layer_keys)
     return MergeInputs(models, base, donor, architecture, shapes, rows, counts)
 
@@ -191,7 +195,9 @@ def open_model(reference: str, scratch: Path | None, adapter_base: str | None = 
     config = config_of(base)
     if config_of(merged).get("tie_word_embeddings") is False:  # PEFT unties a head that it replaces
         config["tie_word_embeddings"] = False
-    return ModelInput(reference, folder, base, merged, True, tensors, config)
+    model = ModelInput(reference, folder, base, merged, True, tensors, config)
+    heads = peft_backend.untied_heads(folder, base) if scratch is None and settings.get("modules_to_save") else []
+    return with_heads(model, heads) if heads else model
 
 
 def _is_buffer(tensor: Tensor | AdaptedTensor) -> bool:

@@ -5,7 +5,6 @@ differ is an allow-list. No code of a model is ever run.
 """
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from typing import Any
 
 from agentmerge_hub.errors import UserError
@@ -33,6 +32,7 @@ _VOCABULARY = {"vocab_size"}
 """Compared with the rows of the embeddings instead (`vocabulary`)."""
 
 _MAY_DIFFER = _DESCRIPTIVE | _TOKEN_IDS | _TRAINING | _VOCABULARY
+_SPECIAL_FLOATS = ("Infinity", "-Infinity", "NaN")
 _MISSING = object()
 
 
@@ -128,11 +128,20 @@ def as_transformers_reads(config: Mapping[str, Any], name: str) -> dict[str, Any
     """
     kind = _config_class(config, name)
     try:
-        return kind.from_dict(deepcopy(dict(config))).to_dict()
+        return kind.from_dict(decoded(config)).to_dict()
     except Exception as error:  # whatever the class raises for values it does not expect
         raise UserError(
             f"the config.json of {name} is not accepted by transformers: {' '.join(str(error).split())[:200]}"
         ) from error
+
+
+def decoded(value: Any) -> Any:
+    """A copy of a value of config.json, with the numbers that transformers writes as ``{"__float__": "Infinity"}``."""
+    if isinstance(value, Mapping):
+        if value.keys() == {"__float__"} and value["__float__"] in _SPECIAL_FLOATS:
+            return float(value["__float__"])
+        return {key: decoded(inner) for key, inner in value.items()}
+    return [decoded(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _config_class(config: Mapping[str, Any], name: str) -> Any:

@@ -50,9 +50,7 @@ def merge_adapter(adapter: Path, base: Path, scratch: Path) -> Path:
         del model, adapted
         found = _answers(kind.from_pretrained(out, dtype=torch.float32), inputs)
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError) as error:
-        raise UserError(
-            f"PEFT cannot merge the adapter {adapter} into {base}: {' '.join(str(error).split())[:200]}"
-        ) from error
+        raise UserError(_refusal(adapter, base, error)) from error
     if (found - expected).abs().amax(dim=-1).median() > _TOLERANCE * expected.std():
         raise UserError(
             f"the adapter {adapter} cannot be merged exactly: the model that PEFT saves answers otherwise (where it changes "
@@ -64,6 +62,30 @@ def merge_adapter(adapter: Path, base: Path, scratch: Path) -> Path:
         if source is not None:
             shutil.copyfile(source, out / name)
     return out
+
+
+def untied_heads(adapter: Path, base: Path) -> list[str]:
+    """The head that `merge_adapter` would store beside the embeddings of a tied base, as a list of none or one; PEFT applies
+    the adapter to the class without weights."""
+    from peft import PeftModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model = model_class(base).from_pretrained(base, device_map="meta")
+    head = model.get_output_embeddings()
+    if head is None or head.weight is not model.get_input_embeddings().weight:
+        return []
+    try:
+        merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError) as error:
+        raise UserError(_refusal(adapter, base, error)) from error
+    if merged.get_output_embeddings().weight is merged.get_input_embeddings().weight:
+        return []
+    return [f"{name}.weight" for name, module in merged.named_modules() if module is merged.get_output_embeddings()]
+
+
+def _refusal(adapter: Path, base: Path, error: Exception) -> str:
+    return f"PEFT cannot merge the adapter {adapter} into {base}: {' '.join(str(error).split())[:200]}"
 
 
 def _answers(model: Any, inputs: dict[str, Any]) -> Any:

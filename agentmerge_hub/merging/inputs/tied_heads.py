@@ -1,6 +1,6 @@
 """Output heads that are tied to the embeddings: what models store of both must agree with their config.json and the spec."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,16 +27,20 @@ def with_heads_of_their_own(models: Mapping[str, "ModelInput"]) -> dict[str, "Mo
     }
     found = dict(models)
     for reference, model in models.items():
-        embeddings = architecture_of(model.config, {name: one.shape for name, one in model.tensors.items()}).embeddings
-        if embeddings is None or _ties(model) is False or heads <= model.tensors.keys():
-            continue
-        tensor = model.tensors[embeddings]
-        assert not isinstance(tensor, AdaptedTensor), "plain adapters do not change embeddings"
-        tensors = {**model.tensors, **{name: replace(tensor, name=name) for name in heads}}
-        found[reference] = replace(
-            model, tensors=tensors, config={**model.config, "tie_word_embeddings": False}, is_untied=True
-        )
+        if _ties(model) is not False and not heads <= model.tensors.keys():
+            found[reference] = replace(with_heads(model, heads), is_untied=True)
     return found
+
+
+def with_heads(model: "ModelInput", heads: Collection[str]) -> "ModelInput":
+    """A tied model with its embeddings as untied heads too."""
+    embeddings = architecture_of(model.config, {name: one.shape for name, one in model.tensors.items()}).embeddings
+    if embeddings is None:
+        return model
+    tensor = model.tensors[embeddings]
+    assert not isinstance(tensor, AdaptedTensor), "plain adapters do not change embeddings"
+    tensors = {**model.tensors, **{name: replace(tensor, name=name) for name in heads}}
+    return replace(model, tensors=tensors, config={**model.config, "tie_word_embeddings": False})
 
 
 def check_heads(spec: Spec, models: Mapping[str, "ModelInput"], architecture: Architecture) -> None:

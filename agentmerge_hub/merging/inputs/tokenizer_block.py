@@ -23,12 +23,15 @@ class TokenizedModel:
     """Of its embeddings."""
 
 
-def check(spec: Spec, models: Mapping[str, TokenizedModel]) -> None:
+def check(spec: Spec, models: Mapping[str, TokenizedModel]) -> int:
     """Check every key of a `tokenizer:` block, and that each model has a row for each of its tokens.
 
     Args:
         spec: accepted by mergekit's classes (`mergekit_schema`).
         models: by reference.
+
+    Returns:
+        The number of rows of the merge's embeddings.
 
     Raises:
         UserError: at the first mistake.
@@ -40,7 +43,7 @@ def check(spec: Spec, models: Mapping[str, TokenizedModel]) -> None:
     known = {name: _tokens(models[name].folder) or _tokens(models[base].folder) for name in models}
     usable = {name: {token for token, id in ids.items() if id < models[name].rows} for name, ids in known.items()}
     source = tokenizer_source_of(spec.config)
-    out = set(known[source]) if source in known else set(known[base])
+    out = set(known[source]) if source in known else set(usable[base])
     if source == "union" or (block is not None and not block.get("source")):
         out |= set().union(*usable.values())
     for name in merged:
@@ -52,6 +55,8 @@ def check(spec: Spec, models: Mapping[str, TokenizedModel]) -> None:
             )
     for token, settings in tokens.items():
         _check_token(f"tokenizer.tokens.{token}", token, settings, {name: usable[name] for name in merged}, models)
+    multiple = (block.get("pad_to_multiple_of") if isinstance(block, Mapping) else None) or 1
+    return -(-len(out | tokens.keys()) // multiple) * multiple
 
 
 def _check_token(

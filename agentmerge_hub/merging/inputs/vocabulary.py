@@ -27,6 +27,8 @@ class Rows:
     """The spec has a `tokenizer:` block that only mergekit computes."""
     trims: bool
     """The spec names a tokenizer source, so rows beyond the tokens are left out."""
+    built: int | None = None
+    """Rows that mergekit is expected to build, for a plan (`tokenizer_block`)."""
 
 
 def vocabulary(folder: Path) -> dict[str, int]:

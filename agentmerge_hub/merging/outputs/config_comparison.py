@@ -118,11 +118,13 @@ def _by_mergekit(inputs: MergeInputs) -> dict[str, Any]:
 
 def _differences(found: Mapping[str, Any], expected: Mapping[str, Any], where: str) -> Iterator[str]:
     """A sentence for each key whose value is another: as transformers' class reads both, defaults filled in, and as the
-    files have it, for keys that the class leaves out."""
+    files have it, for keys that the class leaves out or whose values it ignores."""
     raw, raw_expected = dict(_flat(found)), dict(_flat(expected))
     read, read_expected = (dict(_flat(as_transformers_reads(one, where))) for one in (found, expected))
     for key in sorted(read.keys() | read_expected.keys() | raw.keys()):
-        ours, theirs = (read, read_expected) if key in read or key in read_expected else (raw, raw_expected)
+        ignored = None not in (raw.get(key), raw_expected.get(key)) and read.get(key) == read_expected.get(key)
+        is_read = (key in read or key in read_expected) and not ignored
+        ours, theirs = (read, read_expected) if is_read else (raw, raw_expected)
         value, right = ours.get(key, _MISSING), theirs.get(key, _MISSING)
         last = key.rpartition(".")[2]
         if last in NAMES or key in _DTYPES or _is_equal(value, right):

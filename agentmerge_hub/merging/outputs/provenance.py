@@ -1,5 +1,6 @@
 """Which models a merge was made from, by role, and what its manifest records of it."""
 
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -64,6 +65,26 @@ def settings_of(spec: Spec) -> dict[str, Any]:
         **{name: value for name, value in spec.names.items() if not isinstance(value, str)},
         "merge_seed": spec.seed,
     }
+
+
+def unchecked_texts(spec: Spec) -> list[str]:
+    """What a spec says beside its values, and no recipe does: the method's name, and comments, e.g. the scores of a tuned
+    spec."""
+    is_known = is_known_method(spec)
+    recipes = (data_folder("recipes") / "merge").glob("*.yml")
+    known = {comment for path in recipes for comment in _comments(path.read_text(encoding="utf-8"))}
+    known |= {f"# seed: {spec.seed}"}
+    others = [comment for comment in _comments(spec.text)[0 if is_known else 1 :] if comment not in known]
+    names = spec.names.keys() | {f"1 - {name}" for name in spec.names}
+    claims = [] if is_known else [f"{specs.SPEC_FILE}: the name {spec.method}"]
+    if any(not names.issuperset(comment.removeprefix("# ").split(", ")) for comment in others):
+        claims.append(f"{specs.SPEC_FILE}: comments")
+    return claims
+
+
+def _comments(text: str) -> list[str]:
+    """The comments of a YAML text; what stands behind a `#` in a quoted text counts too."""
+    return [found[0] for found in re.finditer(r"(?<!\S)#.*\S", text)]
 
 
 def is_known_method(spec: Spec) -> bool:

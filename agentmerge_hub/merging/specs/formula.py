@@ -15,6 +15,7 @@ from agentmerge_hub.merging.specs.spec import Spec, tokenizer_source_of
 
 METHODS = ("task_arithmetic", "linear", "ties")
 OUT_DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
+"""A type's name in a spec → as safetensors writes it."""
 
 _KEYS = {
     "base_model", "models", "merge_method", "parameters", "dtype", "out_dtype", "tokenizer_source", "tokenizer",

@@ -63,7 +63,7 @@ def validate(spec: Spec, where: str) -> None:
 
     _check_keys(config, schema.MergeConfiguration.model_fields, "a spec", where)
     for key in ("dtype", "out_dtype"):
-        if config.get(key) is not None and str(config[key]).removeprefix("torch.") not in _DTYPES:
+        if config.get(key) is not None and config[key] not in _DTYPES:
             raise UserError(f"{where}: {key} is {config[key]!r}, and should be {', '.join(_DTYPES)}")
     check_parameters(config.get("parameters"))
     check_models(config.get("models"))

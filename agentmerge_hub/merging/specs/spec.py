@@ -186,17 +186,18 @@ def sliced_layers(spec: Spec, layer_keys: Mapping[str, str]) -> dict[str, int]:
     Raises:
         UserError: if it builds a module that the models do not have.
     """
-    modules = spec.config.get("modules") or {}
-    for module in modules:
+    for module in spec.config.get("modules") or ():
         if module not in layer_keys:
             raise UserError(f"the spec builds a module {module!r}, and these models consist of {', '.join(layer_keys)}")
-    found = {}
-    for module, key in layer_keys.items():
-        slices = (modules.get(module) or {}).get("slices") if modules else spec.config.get("slices")
-        if slices:
-            ranges = [part["sources"][0]["layer_range"] for part in slices]
-            found[key] = sum(end - begin for begin, end in ranges)
-    return found
+    ranges = {key: layer_ranges(spec, module) for module, key in layer_keys.items()}
+    return {key: sum(end - begin for begin, end in found) for key, found in ranges.items() if found}
+
+
+def layer_ranges(spec: Spec, module: str) -> list[tuple[int, int]]:
+    """The layers that the slices of a spec take for a module: the first, and the one after the last; empty without slices."""
+    modules = spec.config.get("modules")
+    slices = (modules.get(module) or {}).get("slices") if modules else spec.config.get("slices")
+    return [tuple(part["sources"][0]["layer_range"]) for part in slices or ()]
 
 
 def _references(value: Any) -> Iterator[str]:

@@ -138,6 +138,11 @@ slices:
         ("base_model: ./b\n", "base_model: ./b\nout_dtype: int8\n", "out_dtype is 'int8', and should be"),
         (
             "base_model: ./b\n",
+            "base_model: ./b\nout_dtype: torch.bfloat16\n",
+            "out_dtype is 'torch.bfloat16', and should be",
+        ),
+        (
+            "base_model: ./b\n",
             "base_model: ./b\ntokenizer: {tokens: {a: {surce: ./a}}}\n",
             "'surce' is unknown: a token",
         ),

@@ -1,0 +1,116 @@
+"""Families whose tensors, names or configurations are not Llama's: merged as plain arithmetic on what they store, and proven."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import (
+    AutoTokenizer,
+    BambaConfig,
+    BambaForCausalLM,
+    BlipConfig,
+    BlipForConditionalGeneration,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    PreTrainedConfig,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.merge import merge_one
+from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
+from agentmerge_hub.merging.specs import spec as specs
+from agentmerge_hub.merging.verify import verify
+from agentmerge_hub.package_data import data_folder
+
+ROLES = ("base", "agent", "instruct")
+LAYERS = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+TEXT = LAYERS | {"num_key_value_heads": 1, "head_dim": 8}
+VISION = LAYERS | {"image_size": 28, "patch_size": 14}
+EXPERTS = {"num_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 8}
+MAMBA = {"mamba_d_state": 4, "mamba_n_heads": 4, "mamba_d_head": 8, "attn_layer_indices": [1]}
+
+
+def make(kind: type, config: PreTrainedConfig, tokenizer_folder: Path) -> None:
+    """base, agent and instruct in float32, near each other."""
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    for part in (config, config.get_text_config()):
+        part.vocab_size, part.eos_token_id = len(tokenizer), tokenizer.eos_token_id
+    torch.manual_seed(0)
+    model = kind(config)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    for role in ROLES:
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.add_(0.01 * torch.randn_like(weight))
+        model.save_pretrained(role)
+        tokenizer.save_pretrained(role)
+
+
+def merge(recipe: str, *, reply: bool = False) -> dict[str, torch.Tensor]:
+    read = specs.read(data_folder("recipes") / "merge" / f"{recipe}.yml")
+    text = specs.with_values(read, {role: f"./{role}" for role in ROLES}, recipe).text
+    spec = specs.parse(text.replace("out_dtype: bfloat16", "out_dtype: float32"), recipe)
+    merge_one(MergeJob(spec, Path(recipe), recipe), MergeSettings(reply=reply))
+    return load_file(f"{recipe}/model.safetensors")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        (GPTNeoXForCausalLM, GPTNeoXConfig(**LAYERS)),
+        (Qwen3MoeForCausalLM, Qwen3MoeConfig(**TEXT, **EXPERTS)),
+        (BambaForCausalLM, BambaConfig(**TEXT, **MAMBA)),
+        (Gemma3ForConditionalGeneration, Gemma3Config(text_config=TEXT, vision_config=VISION, mm_tokens_per_image=4)),
+    ],
+    ids=["gpt_neox", "qwen3_moe", "bamba", "gemma3 with images"],
+)
+def test_a_family_is_merged_as_plain_arithmetic_on_its_tensors(
+    kind: type, config: PreTrainedConfig, tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(kind, config, tokenizer_folder)
+    base, agent, instruct = (load_file(f"{role}/model.safetensors") for role in ROLES)
+    merged = merge("agentmerge")
+    assert merged.keys() == instruct.keys()
+    for name, tensor in merged.items():
+        wanted = base[name] + (0.5 * (agent[name] - base[name]) + 0.5 * (instruct[name] - base[name]))
+        assert tensor.equal(wanted), name
+    by_layer = merge("lines")
+    for name, tensor in by_layer.items():
+        weight = 0.7 if ".layers.1." in name else 0.3
+        wanted = base[name] + (weight * (agent[name] - base[name]) + (1 - weight) * (instruct[name] - base[name]))
+        torch.testing.assert_close(tensor, wanted, rtol=0, atol=1e-6, msg=name)
+    for folder in ("agentmerge", "lines"):
+        assert not kind.from_pretrained(folder, output_loading_info=True)[1]["missing_keys"]
+        verify(folder, reply=False)
+    if config.sub_configs:  # the class of the whole model does not read this key
+        path = Path("lines/config.json")
+        content = json.loads(path.read_text())
+        content["text_config"]["model_type"] += "x"
+        path.write_text(json.dumps(content))
+        Path("lines/manifest.json").unlink()
+        with pytest.raises(
+            UserError, match=r"config\.json has text_config\.model_type gemma3_textx, and the inputs give"
+        ):
+            verify("lines", reply=False)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_class_that_answers_nothing_without_an_image_says_how_to_merge_it(
+    tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(BlipForConditionalGeneration, BlipConfig(text_config=LAYERS, vision_config=VISION), tokenizer_folder)
+    with pytest.raises(
+        UserError, match=r"cannot answer a greeting \(TypeError: .*pixel_values.*: --no-reply leaves this out"
+    ):
+        merge("agentmerge", reply=True)
+    assert not Path("agentmerge").exists()
+    merge("agentmerge")
