@@ -169,7 +169,22 @@ def test_a_line_gives_the_same_findings_in_any_company() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["ghp_", "https://", "password=", "a@", "x@y.", "/home/", "555-", "1.", "%40", "&#64;", "\\\\u0040", "eyJ.", "~a"],
+    [
+        "ghp_",
+        "https://",
+        "password=",
+        "a@",
+        "x@y.",
+        "/home/",
+        "555-",
+        "1.",
+        "%40",
+        "&#64;",
+        "\\\\u0040",
+        "\\",
+        "eyJ.",
+        "~a",
+    ],
 )
 def test_scanning_time_is_linear(piece: str) -> None:
     # Ten times this is out of reach of a quadratic pattern within the time limit of a test.
