@@ -6,7 +6,7 @@ import httpx
 import pytest
 from hub_server import Fault, Hub
 from huggingface_hub import HfApi, constants
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub.errors import describe
@@ -22,6 +22,13 @@ def test_what_a_token_may_not_do_depends_on_the_request(method: str, sentence: s
     response = httpx.Response(403, request=httpx.Request(method, "https://hub.example/x"))
     said = describe(HfHubHTTPError("403", response=response), REPOSITORY)
     assert said is not None and said.startswith(f"The token {sentence} the dataset acme/x")
+
+
+def test_the_reason_for_a_file_that_is_not_in_the_cache_is_told() -> None:
+    response = httpx.Response(500, request=httpx.Request("HEAD", "https://hub.example/x"))
+    with pytest.raises(LocalEntryNotFoundError) as raised:
+        raise LocalEntryNotFoundError("Check your connection.") from HfHubHTTPError("500", response=response)
+    assert str(describe(raised.value, REPOSITORY)).startswith("The Hub answered 500")
 
 
 def test_a_page_in_place_of_an_answer_is_one_sentence() -> None:

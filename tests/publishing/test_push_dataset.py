@@ -195,7 +195,10 @@ def test_after_a_lost_reply_the_state_is_looked_up(hub: Hub, run, traces: Path, 
     assert len(repo(hub).history()) == 2 and repo(hub).tags == {"v1.0.0": repo(hub).head}
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/api/whoami-v2"), ("POST", "/preupload/"), ("POST", "/commit/")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/api/whoami-v2"), ("GET", "/api/datasets/[^/]+/[^/]+$"), ("GET", "/tree/"), ("POST", "/commit/")],
+)
 def test_a_hub_that_does_not_answer_is_one_sentence(hub: Hub, run, traces: Path, method: str, path: str) -> None:
     hub.faults.append(Fault(method, path, hang=100, times=9))
     failed = run(*PUSH, "--yes", ok=False, AGENTMERGE_HUB_TIMEOUT="2")

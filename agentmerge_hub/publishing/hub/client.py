@@ -25,7 +25,8 @@ class _Client(httpx.Client):
     def send(self, request: httpx.Request, **options) -> httpx.Response:
         if is_offline_mode():
             raise OfflineModeIsEnabled("HF_HUB_OFFLINE is set")
-        # huggingface_hub repeats timed-out requests several times; one limit has to be enough.
+        # huggingface_hub gives some requests no limit, others ten seconds, and repeats those that exceed theirs: here one limit has to do.
+        request.extensions["timeout"] = self.timeout.as_dict()
         try:
             return super().send(request, **options)
         except httpx.TimeoutException as error:

@@ -137,7 +137,7 @@ def find_kind(repo_id: str, then: str = "nothing was downloaded") -> str:
 
 
 def _check_not_withdrawn(api: HfApi, repository: Repository, content: dict[str, Any]) -> None:
-    if not api.file_exists(repository.id, WITHDRAWN, repo_type=repository.kind):
+    if WITHDRAWN not in api.list_repo_files(repository.id, repo_type=repository.kind):
         return
     if withdrawn := entry_of(read_withdrawn(api, repository, "main"), content["outputs"]):
         raise UserError(

@@ -53,6 +53,8 @@ def is_unreachable(error: BaseException) -> bool:
 
 
 def _sentence(error: BaseException, repository: Repository) -> str | None:
+    if isinstance(error, errors.LocalEntryNotFoundError) and (error.__cause__ or error.__context__):
+        return None  # it says nothing about its cause
     if isinstance(error, errors.LocalTokenNotFoundError):
         return "No Hugging Face token was found: run `hf auth login`, or set HF_TOKEN to a token with write access"
     if isinstance(error, errors.GatedRepoError):
