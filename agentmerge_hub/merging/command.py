@@ -212,7 +212,7 @@ def sweep(
     """
     settings = _settings(reply, quick, shard_bytes, adapter_base, device)
     from agentmerge_hub.merging import api
-    from agentmerge_hub.merging.dry_run import size_text
+    from agentmerge_hub.merging.dry_run import most_on_disk, size_text
     from agentmerge_hub.merging.sweep import lambdas_of
 
     if more and not checkpoints:
@@ -223,8 +223,12 @@ def sweep(
         costs = api.estimate_sweep(spec, out, *grid, values, settings, disk_speed)
         for folder, cost in costs.items():
             click.echo(f"{folder} would fail: {cost}" if isinstance(cost, UserError) else f"{folder} by {cost}")
-        written = sum(cost.written for cost in costs.values() if not isinstance(cost, UserError))
-        click.echo(f"Together they write {size_text(written)} of weights; merges of one pass read each model once")
+        planned = [cost for cost in costs.values() if not isinstance(cost, UserError)]
+        written, most = sum(cost.written for cost in planned), most_on_disk(planned, at_once, keep)
+        click.echo(
+            f"Together they write {size_text(written)} of weights, of which the disk holds {size_text(most)} at most at a "
+            "time; merges of one pass read each model once"
+        )
         if failing := sum(isinstance(cost, UserError) for cost in costs.values()):
             raise UserError(f"{failing} of {counted(len(costs), 'merge')} would fail, see above")
         return

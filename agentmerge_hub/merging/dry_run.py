@@ -1,8 +1,10 @@
 """What a merge would read, write and take, from headers alone. Nothing is written."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Literal
 
 from agentmerge_hub import output_folder
 from agentmerge_hub.errors import UserError
@@ -13,6 +15,8 @@ from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.preparation import located_folders, written_bytes
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.scratch import scratch_folder
+
+MERGEKIT = "mergekit"
 
 DISK_SPEED = 500.0
 """Megabytes per second: a default for disks of unknown speed."""
@@ -73,7 +77,8 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
     backends.check_computable(spec, formula, inputs)
     references = formula.references if formula else list(inputs.models)
     read = sum(tensor.size for reference in references for tensor in inputs.models[reference].tensors.values())
-    merged = [model for model in inputs.models.values() if model.is_adapter and model.weights_folder != model.folder]
+    adapted = [model for model in inputs.models.values() if model.is_adapter]
+    merged = [model for model in adapted if formula is None or model.weights_folder != model.folder]
     sizes = [4 * sum(tensor.count for tensor in model.tensors.values()) for model in merged]
     written = written_bytes(spec, inputs)
     largest = 4 * max(prod(shape) for shape in inputs.shapes.values())
@@ -85,9 +90,29 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
         chunks = streaming.cpu_count() * 4 * CHUNK_SIZE * (3 * len(references) + 4)
         memory = _PROCESS_BYTES + chunks + (4 * largest if formula.method == "ties" else 0)
     memory = max([memory, *(_PROCESS_BYTES + 2 * size for size in sizes)])
-    engine, adapters = "mergekit" if formula is None else "one streaming pass", sum(sizes)
+    engine, adapters = MERGEKIT if formula is None else "one streaming pass", sum(sizes)
     seconds = (read + written + 2 * adapters) / (megabytes_per_second * 1e6)
     return MergeEstimate(engine, read, written, adapters, memory, seconds)
+
+
+def most_on_disk(costs: Sequence[MergeEstimate], at_once: int | None, keep: Literal["all", "best"]) -> int:
+    """Bytes of weights that a sweep's folder holds at most at a time.
+
+    The merges of a streaming pass are written together, and scored at its end; those that mergekit runs one by one.
+
+    Args:
+        at_once, keep: as of `sweep`.
+    """
+    if keep == "all":
+        return sum(cost.written for cost in costs)
+    most = best = 0
+    for begin in range(0, len(costs), at_once or len(costs)):
+        batch = costs[begin : begin + (at_once or len(costs))]
+        by_mergekit = [[cost.written] for cost in batch if cost.engine == MERGEKIT]
+        for written in (*by_mergekit, [cost.written for cost in batch if cost.engine != MERGEKIT]):
+            most = max(most, best + sum(written))
+            best = max(best, *written, 0)
+    return most
 
 
 def size_text(count: int) -> str:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.dry_run import estimate, most_on_disk
 from agentmerge_hub.merging.merge import merge_one
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
@@ -169,7 +170,8 @@ def test_a_sweep_does_not_replace_its_own_checkpoints(spec: specs.Spec) -> None:
 def test_only_the_best_merge_stays_and_scored_ones_are_not_made_again(spec: specs.Spec) -> None:
     """The score is λ itself, read from the merge; the log counts evaluations."""
     script = "import json, pathlib, sys; f = pathlib.Path(sys.argv[1]); n = len(list(f.parent.glob('lambda-*'))); "
-    script += "print(n, file=open('log', 'a')); print('scored'); "
+    script += "print(n, sum(p.stat().st_size for p in f.parent.rglob('*.safetensors')), file=open('log', 'a')); "
+    script += "print('scored'); "
     script += "print(json.loads((f / 'manifest.json').read_text())['config']['lambda'])"
     one = specs.with_values(spec, {"agent": "./run/checkpoint-640"}, "spec")
 
@@ -179,7 +181,12 @@ def test_only_the_best_merge_stays_and_scored_ones_are_not_made_again(spec: spec
         return [(result.state, result.score) for result in found]
 
     assert run([0.3, 0.7, 0.5]) == [("made", 0.3), ("made", 0.7), ("made", 0.5)]
-    assert Path("log").read_text().split() == ["1", "2", "2"]  # merges on the disk at each evaluation
+    on_disk = [tuple(map(int, line.split())) for line in Path("log").read_text().splitlines()]
+    assert [count for count, _ in on_disk] == [1, 2, 2]  # merges at each evaluation
+    costs = [estimate(point.job, MergeSettings(), 500) for point in grid(one, "spec", Path("new"), [0.3, 0.7, 0.5], [])]
+    headers = 2 * 4000
+    assert most_on_disk(costs, 1, "best") <= max(size for _, size in on_disk) < most_on_disk(costs, 1, "best") + headers
+    assert most_on_disk(costs, None, "best") == most_on_disk(costs, 1, "all") == 3 * costs[0].written
     assert [path.name for path in sorted(Path("grid").iterdir())] == ["lambda-0.7", "scores.json"]
     assert run([0.3, 0.7, 0.5, 0.9]) == [("scored earlier", 0.3), ("kept", 0.7), ("scored earlier", 0.5), ("made", 0.9)]
     assert [path.name for path in sorted(Path("grid").iterdir())] == ["lambda-0.9", "scores.json"]
