@@ -14,6 +14,7 @@ import click
 from agentmerge_hub import __version__
 from agentmerge_hub.__main__ import exit_interrupted
 from agentmerge_hub.errors import UserError, os_error_sentence
+from agentmerge_hub.terminal_text import printable
 
 PACKAGE_OF = {
     "collect": "agents",
@@ -101,7 +102,7 @@ def main() -> None:
         sentence = str(error) if isinstance(error, UserError) else os_error_sentence(error)
         if sentence is None:
             raise
-        sys.exit(f"Error: {sentence}")
+        sys.exit(f"Error: {printable(sentence)}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.parquet_reading import read_schema, readable
 from agentmerge_hub.plural import counted
 from agentmerge_hub.prompt import thought_of
+from agentmerge_hub.terminal_text import printable
 from agentmerge_hub.traces.files import Refused
 from agentmerge_hub.traces.observation.png import Png, read_png
 
@@ -135,14 +136,14 @@ def _contents(rows: ds.Dataset) -> Table:
         first = samples[0]
         tokens = sum(row["n_prompt_tokens"] + row[answer_tokens] for row in samples)
         thoughts = sum(row["cot"] for row in samples)
-        listing.add_row(
-            name, first["task"], str(first["seed"]), first["teacher"], str(len(samples)), str(thoughts), f"{tokens:,}"
-        )
+        shown = (
+            name, first["task"], str(first["seed"]), first["teacher"], str(len(samples)), str(thoughts), f"{tokens:,}",
+        )  # fmt: skip
+        listing.add_row(*map(_text, shown))
     return listing
 
 
 def _sample(sample: dict[str, Any], whole: bool) -> Group:
-    user = sample["prompt"][-1]["content"]
     pair = "chosen" in sample
     answer = sample["chosen" if pair else "completion"][0]["content"]
     answer_tokens = sample["n_chosen_tokens" if pair else "n_completion_tokens"]
@@ -155,16 +156,20 @@ def _sample(sample: dict[str, Any], whole: bool) -> Group:
     )
     if "label" in sample:
         facts += f"\n{'desirable' if sample['label'] else 'undesirable'}: {sample['origin']}"
-    page = user if whole else _shortened(user)
+    turns = ((turn["role"], turn["content"] if whole else _shortened(turn["content"])) for turn in sample["prompt"])
     return Group(
         Rule(style="bold"),
-        Text(facts, style="bold"),
-        Panel(Text(sample["prompt"][0]["content"]), title="system", title_align="left"),
-        Panel(Text(page), title="user", title_align="left"),
-        Panel(Text(thought_of(answer) or "(none)"), title="thought", title_align="left"),
-        Panel(Text(sample["action"], style="bold green"), title="action", title_align="left"),
+        _text(facts, style="bold"),
+        *(Panel(_text(content), title=_text(role), title_align="left") for role, content in turns),
+        Panel(_text(thought_of(answer) or "(none)"), title="thought", title_align="left"),
+        Panel(_text(sample["action"], style="bold green"), title="action", title_align="left"),
         *([_rejected(sample)] if pair else []),
     )
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Recorded text as it is: neither markup nor control characters have an effect."""
+    return Text(printable(text), style=style)
 
 
 def _reward(sample: dict[str, Any]) -> str:
@@ -180,7 +185,7 @@ def _screenshot(sample: dict[str, Any]) -> str:
 
 def _rejected(pair: dict[str, Any]) -> Panel:
     title = f"rejected: {pair['origin']}, {pair['n_rejected_tokens']} tokens"
-    return Panel(Text(pair["rejected"][0]["content"], style="red"), title=title, title_align="left")
+    return Panel(_text(pair["rejected"][0]["content"], style="red"), title=title, title_align="left")
 
 
 def _shortened(text: str, head: int = 60, tail: int = 25) -> str:

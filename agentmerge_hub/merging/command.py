@@ -7,6 +7,7 @@ import click
 
 from agentmerge_hub.errors import UserError, require
 from agentmerge_hub.plural import counted
+from agentmerge_hub.terminal_text import printable
 
 if TYPE_CHECKING:
     from agentmerge_hub.merging.merge_job import MergeSettings
@@ -245,6 +246,7 @@ def sweep(
 def _show(results: "list[SweepResult]") -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("folder", "checkpoint", "λ", "state", "score", "reply")
     for result in results:
@@ -252,7 +254,8 @@ def _show(results: "list[SweepResult]") -> None:
         value = f"{result.lambda_:g}" if result.lambda_ is not None else ""
         reply = "(nothing)" if result.reply == "" else result.reply or ""
         score = f"{result.score:g}" if result.score is not None else ""
-        table.add_row(str(result.out), checkpoint, value, result.state, score, reply)
+        cells = (str(result.out), checkpoint, value, result.state, score, reply)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     Console().print(table)
 
 

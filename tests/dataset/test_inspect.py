@@ -1,9 +1,12 @@
 """`agentmerge inspect` prints samples for reading."""
 
+import gzip
+import pickle
 from pathlib import Path
 
 import pytest
 from dataset_files import rows, run
+from made_traces import write_episode
 
 from agentmerge_hub.errors import UserError
 
@@ -26,3 +29,22 @@ def test_inspect_prints_goal_thought_action_and_token_counts(built: Path) -> Non
         run("inspect", built, "--split", "test")
     with pytest.raises(UserError, match=r"^there is no folder .*/nothing: "):
         run("inspect", built / "nothing")
+
+
+def test_recorded_text_is_shown_and_steers_nothing(tmp_path: Path, tokenizer_folder: Path) -> None:
+    odd = "[/red] \x1b[2J\x9b1m"
+    write_episode(tmp_path / "t", f"made.{odd}", 1, goal=f"Click it {odd}", model=odd)
+    run("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder, "--workers", 1)
+    for shown in (run("inspect", tmp_path / "out"), run("inspect", tmp_path / "out", "--row", 0)):
+        assert "[/red] \\x1b[2J\\x9b1m" in shown and "\x1b" not in shown and "\x9b" not in shown
+
+
+def test_every_turn_of_a_prompt_is_shown_with_its_role(tmp_path: Path, tokenizer_folder: Path) -> None:
+    folder = write_episode(tmp_path / "t", "miniwob.click-dialog", 1)
+    first = pickle.loads(gzip.decompress((folder / "step_0.pkl.gz").read_bytes()))
+    chat = first["agent_info"]["chat_messages"]["messages"]
+    chat[:2] = [{"role": "user", "content": "The first turn."}, *chat[1:2]]
+    (folder / "step_0.pkl.gz").write_bytes(gzip.compress(pickle.dumps(first)))
+    run("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder, "--workers", 1)
+    shown = run("inspect", tmp_path / "out", "--row", 0)
+    assert shown.count("─ user ─") == 2 and "system ─" not in shown and "The first turn." in shown

@@ -35,6 +35,8 @@ def _marked(character: str) -> str:
 
 
 def _visible(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(c for c in _BLANK.sub("", text) if c in _SPACES or unicodedata.category(c) not in ("Cf", "Cc"))
 
 
