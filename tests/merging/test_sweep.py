@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.command import _show
 from agentmerge_hub.merging.dry_run import estimate, most_on_disk
 from agentmerge_hub.merging.merge import merge_one
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
@@ -202,3 +203,9 @@ def test_only_the_best_merge_stays_and_scored_ones_are_not_made_again(spec: spec
     ((state, score),) = run([0.1], "false")
     assert state.startswith("not scored: --evaluate false: it failed") and score is None
     assert Path("grid/lambda-0.1").is_dir()
+
+
+def test_a_reply_of_a_merged_model_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    _show([SweepResult(Path("out/[a]"), None, 0.5, "made", reply="[/b] \x1b[2J")])
+    printed = capsys.readouterr().out
+    assert "out/[a]" in printed and "[/b] \\x1b[2J" in printed and "\x1b" not in printed

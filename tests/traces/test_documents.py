@@ -83,6 +83,13 @@ def test_a_trajectory_of_the_agent_data_protocol(tmp_path: Path) -> None:
     assert episode.unmapped == ()
 
 
+def test_rewards_of_single_items_are_no_outcome(tmp_path: Path) -> None:
+    content = [*ADP["content"][:3], ADP["content"][3] | {"reward": 1.0}]
+    (tmp_path / "std.json").write_text(json.dumps(ADP | {"content": content}))
+    (episode,) = episodes(tmp_path)
+    assert not episode.scored and episode.unmapped == ("rewards of single items, which do not say how the run ended",)
+
+
 def test_a_document_of_atif(tmp_path: Path) -> None:
     (tmp_path / "trajectory.json").write_text(json.dumps(ATIF))
     (episode,) = episodes(tmp_path)
@@ -124,6 +131,10 @@ def test_harbors_result_beside_a_document_says_how_it_ended(tmp_path: Path) -> N
     (episode,) = episodes(tmp_path)
     assert (episode.task, episode.benchmark, episode.reward) == ("walks.rome", "walks", 1.0)
     assert episode.terminated and episode.complete
+    result["verifier_result"] = {"rewards": {"style": 1.0, "tests": 0.0}}
+    (tmp_path / "trial" / "result.json").write_text(json.dumps(result))
+    (episode,) = episodes(tmp_path)
+    assert not episode.scored and "several rewards, none of which is the run's" in episode.unmapped
 
 
 def test_formats_are_told_apart_by_content_in_a_mixture(tmp_path: Path) -> None:

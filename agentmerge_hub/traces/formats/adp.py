@@ -60,6 +60,8 @@ def read(document: dict[str, Any], source: str, episode_id: str) -> Episode:
 
 def _add(item: dict[str, Any], turns: Turns, unmapped: set[str]) -> None:
     kind, content = as_text(item.get("class_")), as_text(item.get("content"))
+    if item.get("reward") is not None:
+        unmapped.add("rewards of single items, which do not say how the run ended")
     thoughts = (as_text(item.get(name)) for name in ("reasoning_content", "description"))
     thought = next(filter(None, (thought_of(text, has_action=False) for text in thoughts)), None)
     if kind == "text_observation":

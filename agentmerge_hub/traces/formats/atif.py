@@ -73,7 +73,9 @@ def read(document: dict[str, Any], source: str, episode_id: str, folder: Path) -
         unmapped.add("trajectories of subagents")
     result = _result(folder)
     rewards = as_dict(as_dict(result.get("verifier_result")).get("rewards"))
-    reward = rewards.get("reward", next(iter(rewards.values()), None))
+    reward = rewards.get("reward", next(iter(rewards.values())) if len(rewards) == 1 else None)
+    if reward is None and rewards:
+        unmapped.add("several rewards, none of which is the run's")
     task = (
         as_text(result.get("task_name"))
         or as_text(document.get("session_id"))
@@ -92,7 +94,7 @@ def read(document: dict[str, Any], source: str, episode_id: str, folder: Path) -
         truncated=False,
         error=first_line(as_dict(result.get("exception_info")).get("exception_message")),
         complete=reward is not None,
-        scored=bool(result),
+        scored=reward is not None or bool(result.get("exception_info")),
         date=date,
         steps=tuple(turns.steps),
         unmapped=tuple(sorted(unmapped)),
