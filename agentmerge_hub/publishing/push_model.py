@@ -18,6 +18,7 @@ from agentmerge_hub.publishing.publish_checks.file_types import MODEL_FILES
 from agentmerge_hub.publishing.publish_checks.files import check_files
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content
 from agentmerge_hub.publishing.published_manifest import published_manifest, published_spec
+from agentmerge_hub.publishing.review.summary import review_findings
 from agentmerge_hub.publishing.show import show_and_publish
 
 _MAJOR = 1
@@ -83,6 +84,7 @@ def push_model(
     findings += check_license(added, licenses, files)
     if benchmarks and not results:
         raise UserError("--benchmark names the dataset of scores: pass their folder with --results.")
+    struck = review_findings(traces) if traces else []
     if not findings:
         weights = weights_hash(folder)
         scores = scores_of(results, model_facts.evaluated_as(folder, files)) if results else []
@@ -103,7 +105,7 @@ def push_model(
             sees_screenshots=traces is not None and model_facts.has_screenshots(traces),
             tokenizer=model_facts.tokenizer_facts(files),
             gguf=model_facts.gguf_files(files),
-            example=example(splits_of(traces)) if traces else (),
+            example=example(splits_of(traces)) if traces and not struck else (),
         )
         if results:
             boards = parse_benchmarks(benchmarks, published_data, scores)
@@ -112,4 +114,4 @@ def push_model(
     files[manifest.NAME] = published_manifest(content, files, hub_ids)
     findings += check_files(files, MODEL_FILES, added.allowed)
     publication = Publication(repository, files, content["stage"], _MAJOR, private, collection or None, replace_edits)
-    show_and_publish(publication, findings, yes)
+    show_and_publish(publication, findings, yes, notes=[f"The card shows no row of {traces}: {row}." for row in struck])

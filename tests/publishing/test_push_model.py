@@ -14,6 +14,8 @@ from license_copies import license_copy
 
 from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.agents.weights import weights_hash
+from agentmerge_hub.publishing.review.decisions import STRUCK, Decisions
+from agentmerge_hub.publishing.review.rows import iterate_rows
 
 PUSH = ("push", "model", "merged", "--repo-id", "acme/tiny-agentmerge", "--base-model", "acme/tiny-base")
 MORE = ("--license", "apache-2.0", "--traces", "traces")
@@ -47,6 +49,7 @@ def test_the_card_tells_all_and_huggingface_hub_accepts_it(hub: Hub, run, merged
     outcomes |= {("cross_task", "u4", 0): "crashed", ("cross_task", "u4", 1): "missing"}
     stage_outputs.results(merged.parent / "results", weights_hash(merged), outcomes)
     run(*PUSH, *MORE, "--dataset", "acme/workarena-traces", "--results", "results", "--yes")
+    assert run("download", "acme/tiny-agentmerge", "-o", "copy").stderr == ""  # .eval_results is in the manifest
     files = hub.store.repos["model", "acme/tiny-agentmerge"].resolve("v1.0.0").files
     card = ModelCard(files["README.md"].content.decode())
     data = card.data.to_dict()
@@ -149,6 +152,15 @@ def test_teachers_terms_go_with_the_model(hub: Hub, run, merged: Path, tmp_path:
     files = hub.store.repos["model", "acme/tiny-agentmerge"].resolve("main").files
     data = ModelCard(files["README.md"].content.decode()).data
     assert (data.license, data.license_name, data.license_link) == ("other", "mistral-research-license", terms)
+
+
+def test_a_struck_row_is_no_example_of_the_card(run, merged: Path) -> None:
+    assert "## Prompt" in run(*PUSH, *MORE).stdout
+    traces = merged.parent / "traces"
+    Decisions(traces).record(next(row for row, _ in iterate_rows(traces)), STRUCK)
+    said = run(*PUSH, *MORE).stdout
+    assert "The card shows no row of traces: " in said and "rows that were struck are still in it" in said
+    assert "Press button" not in said
 
 
 def test_what_is_missing_is_asked_for(run, merged: Path) -> None:

@@ -20,6 +20,7 @@ from agentmerge_hub.parquet_reading import read_table
 from agentmerge_hub.publishing.publish_checks.dataset_folder import Splits, dataset_name, splits_of
 from agentmerge_hub.publishing.publish_checks.files import check_files, check_folder
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text, document_texts, read_bytes
+from agentmerge_hub.publishing.review.summary import review_findings
 
 STAGE = "demo-page"
 PAGE = "index.html"
@@ -34,10 +35,10 @@ def write_demo(dataset: Path, out: Path, repo_id: str | None, rows_per_task: int
         repo_id: of the dataset on the Hub, for links and the loading example.
 
     Raises:
-        UserError: if `dataset` is no finished dataset, a check finds a secret, or `out` cannot be written.
+        UserError: if `dataset` is no finished dataset, a check finds a secret or a struck row, or `out` cannot be written.
     """
     started = time.time()
-    findings = check_folder(dataset, ["build"])
+    findings = [*check_folder(dataset, ["build"]), *review_findings(dataset)]
     content = manifest.read(dataset)
     splits = splits_of(dataset)
     rows = sorted(_rows(splits, rows_per_task), key=lambda row: (row["task"], row["sample_id"]))

@@ -11,6 +11,8 @@ from click.testing import CliRunner
 
 from agentmerge_hub import manifest
 from agentmerge_hub.cli import agentmerge
+from agentmerge_hub.publishing.review.decisions import STRUCK, Decisions
+from agentmerge_hub.publishing.review.rows import iterate_rows
 
 HOSTILE = "</pre></details><script>document.title = 'changed'</script><img src=x onerror=\"document.title='changed'\">"
 TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter(
@@ -54,6 +56,13 @@ def test_a_secret_in_a_row_is_not_written(tmp_path: Path) -> None:
     stage_outputs.dataset(tmp_path / "traces", [stage_outputs.sample(0, prompt=[turn]), stage_outputs.sample(1)])
     done = CliRunner().invoke(agentmerge, ["demo-page", str(tmp_path / "traces"), "-o", str(tmp_path / "out")])
     assert "index.html holds" in str(done.exception) and not (tmp_path / "out").exists()
+
+
+def test_a_struck_row_is_not_written(tmp_path: Path) -> None:
+    traces = stage_outputs.dataset(tmp_path / "traces")
+    Decisions(traces).record(next(row for row, _ in iterate_rows(traces)), STRUCK)
+    done = CliRunner().invoke(agentmerge, ["demo-page", str(traces), "-o", str(tmp_path / "out")])
+    assert "rows that were struck are still in it" in str(done.exception) and not (tmp_path / "out").exists()
 
 
 def seen_in_chromium(page: str) -> dict:
