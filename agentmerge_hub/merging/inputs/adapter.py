@@ -34,8 +34,9 @@ _PEFT_MERGES = {
 """Settings beyond those that `merge_and_unload` applies exactly; tests compare each with PEFT."""
 
 OTHER_TYPES = (
-    "ADALORA", "BOFT", "C3A", "DELORA", "FOURIERFT", "GRALORA", "HRA", "IA3", "LN_TUNING", "LOHA", "LOKR", "MISS", "OFT",
-    "RANDLORA", "ROAD", "SHIRA", "TRAINABLE_TOKENS", "VBLORA", "VERA", "WAVEFT",
+    "ADALORA", "BOFT", "C3A", "DEFT", "DELORA", "FOURIERFT", "FROD", "GLORA", "GRALORA", "HIRA", "HRA", "IA3", "LN_TUNING",
+    "LOHA", "LOKR", "MISS", "OFT", "OSF", "PEANUT", "PSOFT", "PVERA", "RANDLORA", "ROAD", "SHIRA", "SUPERTUNING",
+    "TINYLORA", "TRAINABLE_TOKENS", "UNILORA", "VBLORA", "VERA", "WAVEFT",
 )  # fmt: skip
 """Types besides LORA that `merge_and_unload` applies exactly; a test compares each with PEFT."""
 
