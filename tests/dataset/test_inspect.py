@@ -37,6 +37,8 @@ def test_recorded_text_is_shown_and_steers_nothing(tmp_path: Path, tokenizer_fol
     run("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder, "--workers", 1)
     for shown in (run("inspect", tmp_path / "out"), run("inspect", tmp_path / "out", "--row", 0)):
         assert "[/red] \\x1b[2J\\x9b1m" in shown and "\x1b" not in shown and "\x9b" not in shown
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "made.[/red] \\x1b[2J" in card and all(letter >= " " for letter in card if letter != "\n")
 
 
 def test_every_turn_of_a_prompt_is_shown_with_its_role(tmp_path: Path, tokenizer_folder: Path) -> None:

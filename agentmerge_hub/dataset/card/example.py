@@ -15,11 +15,11 @@ _MAX_LETTERS = 12_000
 _CANDIDATES = 20
 _UNSUITABLE = re.compile(
     r"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|api.?key|credentials?)['\"]?\s*[:=]|(?:^|[\s'\"(=:])(?:/\w[\w.~-]*){2}"
-    r"|[A-Za-z]:\\|\\\\|~\w|<!--|\S{200}",
+    r"|[A-Za-z]:\\|\\\\|~\w|<!--|\S{200}|[\x00-\x08\x0b-\x1f]",
     re.IGNORECASE,
 )
-"""Texts that a card cannot hold: its checks take passwords and paths of recorded pages for those of the publisher, and words of
-hundreds of letters are no example."""
+"""Texts that a card cannot hold: its checks take passwords and paths of recorded pages for those of the publisher and refuse control
+characters, and words of hundreds of letters are no example."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from agentmerge_hub.manifest import write_text
 from agentmerge_hub.package_data import data_folder
 from agentmerge_hub.parquet_reading import read_schema
 from agentmerge_hub.records import IMAGE
+from agentmerge_hub.terminal_text import printable
 
 TEMPLATE = "card.md.jinja"
 PICTURE = "lengths.png"
@@ -90,7 +91,7 @@ def card_text(
 
 def _cell(name: str) -> str:
     """A recorded name as text of a table's cell: traces can hold any."""
-    return escape(" ".join(name.split()), quote=False).replace("|", "\\|").replace("`", "'")
+    return escape(printable(" ".join(name.split())), quote=False).replace("|", "\\|").replace("`", "'")
 
 
 def _terms(license: str) -> str:
