@@ -137,8 +137,9 @@ def _check_causal(name: str, settings: Any) -> None:
         raise UserError(
             f"{name} has an encoder and a decoder, and only decoders are trained: use a model such as a Llama"
         )
-    # BERT and its family attend in both directions unless is_decoder is set; XLNet and XLM always do.
-    if getattr(settings.get_text_config(), "is_decoder", None) is False or settings.model_type in ("xlnet", "xlm"):
+    # BERT and its family attend in both directions unless is_decoder is set; XLNet and XLM always do, GPT-NeoX never does.
+    encoder = getattr(settings.get_text_config(), "is_decoder", None) is False
+    if (encoder and not settings.model_type.startswith("gpt_neox")) or settings.model_type in ("xlnet", "xlm"):
         raise UserError(
             f"{name} is no causal language model: its attention sees later tokens; use a decoder such as a Llama"
         )

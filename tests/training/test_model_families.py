@@ -14,6 +14,7 @@ from transformers import (
     BertConfig,
     BloomConfig,
     GPT2Config,
+    GPTNeoXConfig,
     GptOssConfig,
     GraniteMoeConfig,
     Lfm2Config,
@@ -170,6 +171,12 @@ def test_a_configuration_that_no_model_can_be_made_of_is_refused(tmp_path: Path,
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"} | config))
     with pytest.raises(UserError, match=said):
         model_loading.load_config(str(tmp_path))
+
+
+def test_a_decoder_whose_configuration_says_that_it_is_none(tmp_path: Path) -> None:
+    """GPT-NeoX, as Pythia, has is_decoder from an encoder's configuration; its attention never sees later tokens."""
+    GPTNeoXConfig(architectures=["GPTNeoXForCausalLM"]).save_pretrained(tmp_path)
+    assert model_loading.load_config(str(tmp_path)).get_text_config().is_decoder is False
 
 
 def test_code_and_configurations_that_transformers_does_not_have(
