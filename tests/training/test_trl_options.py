@@ -94,6 +94,8 @@ def test_an_option_that_is_not_known_is_refused(
         ({"model_init_kwargs": '{"dtype": "bfloat16"}'}, "set dtype instead"),
         ({"early_stopping_patience": 2}, "needs load_best_model_at_end"),
         ({"enable_jit_checkpoint": True}, "would not be resumed from"),
+        ({"per_device_train_batch_size": 0}, "per_device_train_batch_size is 0: set it to 1 or more"),
+        ({"save_total_limit": 0}, "save_total_limit is 0: set it to 1 or more"),
         ({"hub_model_id": "a/b"}, "`agentmerge push` publishes"),
         ({"lora_r": 4}, "lora_r has no effect without use_peft"),
         ({"use_bnb_nested_quant": True}, "without load_in_4bit"),
