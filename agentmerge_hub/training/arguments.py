@@ -182,6 +182,9 @@ def _checked(
         raise UserError("output_dir is not set: name the run's folder, e.g. runs/tiny-base-all")
     if options.checkpoint_samples is not None and options.checkpoint_samples < 1:
         raise UserError(f"checkpoint_samples is {options.checkpoint_samples}: set it to at least 1")
+    target: Any = model.lora_target_modules
+    if isinstance(target, str) and target.isidentifier():
+        model.lora_target_modules = [target]  # TRL makes a text of one name, which PEFT would match with whole paths
     adapter = get_peft_config(model)
     if adapter:
         adapter.revision = model.model_revision  # of the base, as the adapter's own file names it

@@ -115,7 +115,8 @@ def empty_model(config: RunConfig) -> PreTrainedModel | PeftModel | PeftMixedMod
     except (ImportError, *_INVALID) as error:
         if "ParamWrapper" in str(error):
             raise UserError(
-                "lora_target_modules names the experts of a mixture, which PEFT adapts without dropout only: set lora_dropout to 0"
+                "lora_target_parameters, or experts of a mixture in lora_target_modules, are adapted by PEFT without dropout only: set "
+                "lora_dropout to 0"
             ) from error
         if "Unrecognized configuration class" in str(error):
             raise UserError(

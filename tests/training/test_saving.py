@@ -8,7 +8,7 @@ from runs import LORA, run_config, save_model
 from transformers import AutoTokenizer, GenerationConfig
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import finetune
+from agentmerge_hub.training import finetune, model_loading
 
 TEMPLATE = (
     "{{ style }}{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
@@ -31,6 +31,12 @@ def test_full_and_lora_runs_save_equal_configurations(tiny_model: Path, traces: 
     saved = json.loads((tmp_path / "full/config.json").read_text())
     assert saved["max_position_embeddings"] == 3000
     assert saved["use_cache"] is True  # transformers' trainer sets it to False
+
+
+def test_one_module_to_adapt_is_found_by_its_name(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    config = run_config(tiny_model, traces, tmp_path / "run", **LORA | {"lora_target_modules": "q_proj"})
+    trained = [name for name, each in model_loading.empty_model(config).named_parameters() if each.requires_grad]
+    assert trained and all(".q_proj.lora_" in name for name in trained)
 
 
 def test_an_adapter_on_a_tied_embedding_is_refused(tiny_model: Path, traces: Path, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def make_plan(
     answers = int(labels.max()) * math.ceil(len(lengths) / batches.items) * together
     checkpoints = SaveSchedule.of(config, batches).count(steps)
     needs, without = (
-        memory_estimate.estimate(model, config, largest * together, answers, checkpoints, checkpointing)
+        memory_estimate.estimate(model, config, together, largest, answers, checkpoints, checkpointing)
         for checkpointing in (sft.gradient_checkpointing, False)
     )
     return Plan(
