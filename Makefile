@@ -68,8 +68,8 @@ lock-cube: ## after a change of requirements-cube.in: resolve CUBE's packages an
 demo: setup ## run the whole pipeline on this machine's CPU, in demo-out/ (about 15 minutes); ARGS=--preferences adds DPO
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/demo.sh $(ARGS)
 
-test: setup ## run every test; make test ARGS="-k fit" runs some
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## run every test; make test ARGS="-k fit" runs some, ARGS=-n0 in one process
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: setup ## check style, formatting, import rules, types and generated pages
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache && $(BIN)/mypy && $(BIN)/python docs/generate.py --check

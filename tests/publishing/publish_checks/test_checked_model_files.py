@@ -40,7 +40,7 @@ WEIGHTS = {"a": np.zeros(2, np.float32)}
         ("merges.txt", f"a b\n{CANARY} c\n".encode()),
         ("config.json", f'{{"a": "{CANARY}", "a": 1}}'.encode()),
         ("config.json", json.dumps({CANARY: 1}).encode()),
-        ("config.json", gzip.compress(b"{}")),
+        ("config.json", gzip.compress(b"{}", mtime=0)),
         ("config.json", pickle.dumps(Evil())),
         ("tokenizer_config.json", json.dumps({"a": {"auto_map": {"AutoTokenizer": ["x--y.Z", None]}}}).encode()),
         ("README.md", CANARY.encode("utf-16")),
