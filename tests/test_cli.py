@@ -55,7 +55,7 @@ def test_an_operating_system_error_is_one_sentence_before_any_work(tmp_path: Pat
 @pytest.mark.parametrize("place", ["import", "callback"])
 def test_ctrl_c_while_modules_are_imported_is_one_sentence(tmp_path: Path, module: str, place: str) -> None:
     code = f"""
-import signal, sys
+import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 class Callback:
     def __del__(self):
@@ -64,6 +64,7 @@ class Interrupted:
     def find_spec(self, name, path=None, target=None):
         if name == {module!r} and {place!r} == "callback":
             Callback()
+            time.sleep(60)  # until it arrives
         elif name == {module!r}:
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupted())

@@ -13,6 +13,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Episode
 from agentmerge_hub.traces.episode import Unreadable, read_episode
 from agentmerge_hub.traces.find import find_episodes
+from agentmerge_hub.traces.formats.detection import NOT_READ
 
 TREE = "RootWebArea 'Map', focused, url='http://maps/'\n\t[149] link 'Directions'"
 LATER = "RootWebArea 'Directions', url='http://maps/directions'\n\t[158] textbox 'From'"
@@ -300,6 +301,7 @@ def test_a_link_to_a_document_is_named(tmp_path: Path) -> None:
 
 
 def test_public_files_of_every_format_are_read(wild_traces: Path) -> None:
-    read = [read_episode(found) for found in find_episodes([wild_traces])]
+    found = find_episodes([wild_traces])
+    read = [read_episode(one) for one in found if getattr(one, "format", "") not in NOT_READ]
     assert len(read) > 40 and sum(len(episode.steps) for episode in read) > 100
     assert sum(bool(step.action) for episode in read for step in episode.steps) > 60
