@@ -243,10 +243,12 @@ ROWS = {
     "pairs.jsonl": {"prompt": "a page", "response": "click(element_id='93')"},
     "rows.jsonl.gz": {"task_name": "x", "messages": [], "output": "an answer"},
     "pi.jsonl": {"type": "session", "version": 3, "id": "x", "cwd": "/"},
+    "shown.jsonl": {"type": "session", "harness": "agentmerge", "id": "x"},
 }
 REASONS = {
     "sft_agentlab.json": "holds training rows .* sample_std.json", "sample_raw.json": "sample_std.json", "pairs.jsonl": "a raw file.*sample_std.json",
     "rows.jsonl.gz": "a raw file.*sample_std.json", "pi.jsonl": "a session trace that this package did not export",
+    "shown.jsonl": "a session of a published dataset.* give the dataset's folder",
 }  # fmt: skip
 
 

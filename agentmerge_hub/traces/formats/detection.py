@@ -18,13 +18,15 @@ NOT_READ = {
     "training-rows": f"holds training rows (`conversations`) such as the Agent Data Protocol's SFT files: {_STANDARDIZED}",
     "raw": "holds what a converter of the Agent Data Protocol starts from (a raw file), which differs from dataset to dataset: "
     f"{_STANDARDIZED}",
+    "published-session": "is a session of a published dataset, which shows an episode and does not hold all of it: give the dataset's "
+    "folder, or an export of it",
     "session": "is a session trace that this package did not export, and such a file does not tell pages from other texts: give the "
     "trajectories that the agent's own program wrote",
 }
 """Kinds of files that hold traces in a form that is not read → the reason, as the second half of a sentence."""
 
 _SIGNS = {"atif": '"ATIF-v', "adp": '"class_"'}
-_SESSION_SIGNS = ('"session"', '"agentmerge"')
+_SESSION_SIGNS = ('"session"', '"agentmerge":')
 _OVERLAP = 16
 """Characters of the block before in which a sign may begin."""
 
@@ -71,7 +73,7 @@ def _format_of_texts(texts: Iterator[str], name: str) -> str:
 def _not_read(value: dict[str, Any], name: str) -> str:
     """A key of `NOT_READ` for the first object of a file and the file's name; nothing for another file."""
     if value.get("type") == "session":
-        return "session"
+        return "published-session" if value.get("harness") == "agentmerge" else "session"
     if isinstance(value.get("conversations"), list):
         return "training-rows"
     if _RAW_NAME.fullmatch(name) and value:
