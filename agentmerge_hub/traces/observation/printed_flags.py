@@ -9,7 +9,7 @@ from agentmerge_hub.prompt.tags import has_tag
 from agentmerge_hub.records import Observation
 from agentmerge_hub.traces.values import as_dict
 
-_HTML_COORDINATES = re.compile(r'<[\w:-]+ bid="[^"<>]*" (center|box)="\([^\s"]*\)"')
+_HTML_COORDINATES = re.compile(r'<[^<>]* (center|box)="\(-?\d+,[-\d,]+\)"')
 
 
 def tree_flags(page: Observation, recorded: Mapping[str, Any]) -> PageFlags:
