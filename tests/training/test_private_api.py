@@ -101,7 +101,7 @@ def test_models_with_a_state() -> None:
 
 
 def test_name_of_the_attention() -> None:
-    """packs.py names the attention in its refusal, and skips FlashAttention, which needs bfloat16."""
+    """packs.py names the attention in its refusal, and skips FlashAttention; memory_estimate.py counts eager's matrices."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(LlamaConfig(num_hidden_layers=1), attn_implementation="eager")
     assert model.config._attn_implementation == "eager"
