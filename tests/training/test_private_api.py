@@ -13,7 +13,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Trainer
 from transformers.modeling_utils import PreTrainedModel
 from transformers.trainer_pt_utils import get_length_grouped_indices
-from trl import DPOTrainer, KTOTrainer, SFTTrainer, TrlParser
+from trl import DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrainer, TrlParser
 from trl.trainer.utils import FusedCausalLMOutput, add_fused_lm_head
 
 from agentmerge_hub.training.preference import trainer as preference
@@ -39,6 +39,12 @@ def test_fused_output_layer() -> None:
 def test_loss_of_the_trainer(read: str) -> None:
     """completion_loss.py returns what SFTTrainer.compute_loss reads, and knows a router's loss by output_router_logits."""
     assert read in inspect.getsource(SFTTrainer.compute_loss)
+
+
+def test_message_of_an_unknown_loss() -> None:
+    """finetune.py makes a sentence of DPO's, which comes in the first step; other losses are refused when options are read."""
+    assert "Unknown loss type" in inspect.getsource(DPOTrainer)
+    assert all(config.__dataclass_fields__["loss_type"].metadata["choices"] for config in (SFTConfig, KTOConfig))
 
 
 def test_hook_on_the_decoder() -> None:
