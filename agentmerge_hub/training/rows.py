@@ -10,10 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, concatenate_datasets, get_dataset_config_names, get_dataset_split_names, load_dataset
+from datasets import config as datasets_config
 from datasets.exceptions import DatasetGenerationError
 from transformers import PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.content_hash import folder_hash
 from agentmerge_hub.errors import UserError, is_no_space
 from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.parquet_reading import readable
@@ -43,7 +45,7 @@ def load_split(
     """
     check_name(name, "dataset")
     try:
-        rows = load_dataset(name, config, split=split)
+        rows = load_dataset(name, config, split=split, cache_dir=_cache_of(name))
     except (DatasetGenerationError, pa.ArrowException, OSError, ValueError) as error:
         if is_no_space(error) or (isinstance(error, OSError) and error.errno not in (None, errno.ENOENT)):
             raise
@@ -64,6 +66,14 @@ def load_split(
     if not len(rows):
         raise UserError(f"{name}, config {config}, split {split} has no rows")
     return rows
+
+
+def _cache_of(name: str) -> str | None:
+    """Where `datasets` keeps the rows of a local folder, by their content. In its own cache, a folder with a card has the rows
+    that the first folder of this name had (datasets 5.2), also when it was built anew."""
+    if not Path(name).is_dir():
+        return None
+    return str(Path(datasets_config.HF_DATASETS_CACHE) / f"agentmerge-{folder_hash(Path(name))[:16]}")
 
 
 def _without_note(row: dict[str, list[dict[str, str]]]) -> dict[str, list[dict[str, str]]]:

@@ -142,3 +142,16 @@ def test_a_tokenizer_that_changes_an_answer_is_refused_in_every_stage(
     for stage in stages(changed):
         with pytest.raises((UserError, ValueError), match=says):
             stage()
+
+
+def test_a_folder_that_was_built_anew_gives_its_new_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its card and its name are the same, as are those of another user's folder."""
+    card = "---\nconfigs:\n- config_name: all\n  data_files:\n  - {split: train, path: train.parquet}\n---\n"
+    for place, answer in (("one", "first"), ("one", "second"), ("two", "third")):
+        folder = tmp_path / place / "workarena-traces"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "README.md").write_text(card)
+        pq.write_table(pa.table({"prompt": ["a"], "completion": [answer]}), folder / "train.parquet")
+        monkeypatch.chdir(folder.parent)
+        for name in ("workarena-traces", str(folder)):
+            assert rows.load_split(name, "all", "train")["completion"][:] == [answer]
