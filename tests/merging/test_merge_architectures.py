@@ -10,6 +10,7 @@ import yaml
 from mergekit.config import MergeConfiguration
 from mergekit.merge import run_merge
 from mergekit.options import MergeOptions
+from models_by_role import ROLES, save_roles
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForCausalLM,
@@ -28,7 +29,6 @@ from agentmerge_hub.merging.verify import verify
 from agentmerge_hub.package_data import data_folder
 
 RECIPES = data_folder("recipes") / "merge"
-ROLES = ("base", "agent", "instruct")
 
 
 def recipe(method: str) -> specs.Spec:
@@ -62,12 +62,7 @@ def make(config: PreTrainedConfig, tokenizer_folder: Path) -> None:
     config.vocab_size, config.eos_token_id = len(tokenizer), tokenizer.eos_token_id
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config)
-    for role in ROLES:
-        with torch.no_grad():
-            for weight in model.parameters():
-                weight.add_(0.01 * torch.randn_like(weight))
-        model.save_pretrained(role)
-        tokenizer.save_pretrained(role)
+    save_roles(model, tokenizer)
 
 
 def equal(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool:

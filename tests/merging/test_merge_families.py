@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from models_by_role import ROLES, save_roles
 from safetensors.torch import load_file
 from transformers import (
     AutoTokenizer,
@@ -28,7 +29,6 @@ from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.verify import verify
 from agentmerge_hub.package_data import data_folder
 
-ROLES = ("base", "agent", "instruct")
 LAYERS = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
 TEXT = LAYERS | {"num_key_value_heads": 1, "head_dim": 8}
 VISION = LAYERS | {"image_size": 28, "patch_size": 14}
@@ -44,12 +44,7 @@ def make(kind: type, config: PreTrainedConfig, tokenizer_folder: Path) -> None:
     torch.manual_seed(0)
     model = kind(config)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
-    for role in ROLES:
-        with torch.no_grad():
-            for weight in model.parameters():
-                weight.add_(0.01 * torch.randn_like(weight))
-        model.save_pretrained(role)
-        tokenizer.save_pretrained(role)
+    save_roles(model, tokenizer)
 
 
 def merge(recipe: str, *, reply: bool = False) -> dict[str, torch.Tensor]:
