@@ -15,12 +15,13 @@ from agentmerge_hub.errors import UserError, os_error_sentence, require
 
 def main() -> None:
     require("train", "torch", "trl", "accelerate", "datasets", "peft")
-    from agentmerge_hub.training import finetune
+    from agentmerge_hub.training import finetune, process_group
     from agentmerge_hub.training.preference.arguments import parse_preference_args
     from agentmerge_hub.training.preference.method import METHODS
 
     config = parse_preference_args()
     finetune.run(config, METHODS[config.sft.method])
+    process_group.leave()
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@ from agentmerge_hub.errors import UserError, os_error_sentence, require
 
 def main() -> None:
     require("train", "torch", "trl", "accelerate", "datasets", "peft")
-    from agentmerge_hub.training import arguments, finetune
+    from agentmerge_hub.training import arguments, finetune, process_group
 
     finetune.run(arguments.parse_args())
+    process_group.leave()
 
 
 def exit_with(sentence: str) -> None:

@@ -97,6 +97,8 @@ def likelihood(out: Path, **options: Any) -> None:
     """
     require("train", "torch", "transformers", "datasets", "peft", "accelerate")
     parse_settings(options["chat_template_kwargs"], "--chat-template-kwargs")
+    from agentmerge_hub.training import process_group
     from agentmerge_hub.training.likelihood.score_likelihood import LikelihoodArgs, score_likelihood
 
     score_likelihood(LikelihoodArgs(**options), out)
+    process_group.leave()

@@ -45,3 +45,4 @@ def init_watched(self: SFTTrainer, *arguments: object, callbacks: list, **option
 
 SFTTrainer.__init__ = init_watched
 runpy.run_path(str(Path(__file__).parents[2] / "recipes" / "sft.py"), run_name="__main__")
+assert not torch.distributed.is_initialized()
