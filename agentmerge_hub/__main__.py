@@ -1,6 +1,7 @@
 """Entry of `agentmerge` and `python -m agentmerge_hub`: Ctrl-C is one sentence, also while modules are imported."""
 
 import _thread
+import gc
 import sys
 import threading
 from typing import Any, NoReturn
@@ -18,6 +19,8 @@ def main() -> None:
         run()
     except KeyboardInterrupt:
         exit_interrupted()
+    finally:
+        gc.freeze()  # the process ends: to search torch's modules for garbage takes it half a second more
 
 
 def exit_interrupted() -> NoReturn:

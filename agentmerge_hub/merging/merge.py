@@ -17,6 +17,7 @@ from tqdm import tqdm
 from agentmerge_hub import content_hash, output_folder
 from agentmerge_hub.atomic_write import sync_path
 from agentmerge_hub.errors import UserError, is_no_space, os_errors_as_sentences
+from agentmerge_hub.garbage import collection_paused
 from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
 from agentmerge_hub.merging.merge_job import MergeJob, MergeResult, MergeRun, MergeSettings
 from agentmerge_hub.merging.outputs import model_card, model_checks, model_files, provenance
@@ -95,7 +96,8 @@ def _write(
             )
     inputs = {folder for run in _live(runs) for folder in run.opened.read_folders}
     input_hashes = pool.submit(_file_hashes, inputs)
-    from agentmerge_hub.merging.engine import mergekit_backend
+    with collection_paused():
+        from agentmerge_hub.merging.engine import mergekit_backend
 
     def finish(written: Sequence[MergeRun]) -> None:
         hashes = [(input_hashes, pool.submit(_weight_hashes, run), pool.submit(_flush, run.folder)) for run in written]

@@ -1,12 +1,14 @@
 """The hash of a file that is still being written, from its begin to its end: each part is read while it is in the page cache."""
 
 import hashlib
-import os
 import threading
+from io import FileIO
 from pathlib import Path
 
-_PIECE = 4 << 20
-"""Bytes that are hashed at once; Python's lock is free meanwhile."""
+from agentmerge_hub.atomic_write import sync_path
+
+_PIECE = 1 << 20
+"""Bytes that are hashed at once, which stay in the processor's cache; Python's lock is free meanwhile."""
 
 _SYNC = 256 << 20
 """Bytes after which what was written is brought to the disk."""
@@ -25,11 +27,16 @@ class ProgressiveHash:
 
     def advance(self, end: int) -> None:
         """Hash the bytes before `end`, which do not change any more. An error is raised by `hexdigest`."""
-        with self._lock:
-            try:
-                self._advance(end)
-            except OSError as error:
-                self._error = self._error or error
+        try:
+            with self._lock, self._path.open("rb", buffering=0) as file:
+                self._advance(file, end)
+                is_due = self._position - self._synced >= _SYNC
+                if is_due:
+                    self._synced = self._position
+            if is_due:  # without the lock: another thread hashes on
+                sync_path(self._path)
+        except OSError as error:
+            self._error = self._error or error
 
     def hexdigest(self) -> str:
         """sha256 of the whole file, which is finished.
@@ -42,15 +49,9 @@ class ProgressiveHash:
             raise self._error
         return self._digest.hexdigest()
 
-    def _advance(self, end: int) -> None:
-        if end <= self._position:
-            return
-        with self._path.open("rb", buffering=0) as file:
-            file.seek(self._position)
-            piece = memoryview(bytearray(min(_PIECE, end - self._position)))
-            while count := file.readinto(piece[: end - self._position]):
-                self._digest.update(piece[:count])
-                self._position += count
-            if self._position - self._synced >= _SYNC:
-                os.fdatasync(file.fileno())
-                self._synced = self._position
+    def _advance(self, file: FileIO, end: int) -> None:
+        file.seek(self._position)
+        piece = memoryview(bytearray(_PIECE))
+        while count := file.readinto(piece[: max(0, end - self._position)]):
+            self._digest.update(piece[:count])
+            self._position += count

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.garbage import collection_paused
 from agentmerge_hub.merging.inputs.architecture import Architecture, lookup
 from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER, default_template
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_FILES, config_of, read_json, tensors_of
@@ -127,7 +128,8 @@ def load_tokenizer(folder: Path) -> Any:
     Raises:
         UserError: if transformers cannot load it.
     """
-    from transformers import PreTrainedTokenizerFast
+    with collection_paused():
+        from transformers import PreTrainedTokenizerFast
 
     try:
         return PreTrainedTokenizerFast.from_pretrained(folder)

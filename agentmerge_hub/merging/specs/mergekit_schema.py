@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.garbage import collection_paused
 from agentmerge_hub.merging.specs.spec import Spec, is_model_place
 
 _SETTING = ("filter", "value")
@@ -15,9 +16,10 @@ def validate(spec: Spec, where: str) -> None:
 
     mergekit's classes ignore keys that they do not know (`weigth`): those are refused here, at every level.
     """
-    from mergekit import config as schema
-    from mergekit.merge_methods.registry import get
-    from mergekit.tokenizer.config import ModelTokenEmbedding, TokenEmbeddingConfig, TokenizerConfig, ZeroEmbedding
+    with collection_paused():
+        from mergekit import config as schema
+        from mergekit.merge_methods.registry import get
+        from mergekit.tokenizer.config import ModelTokenEmbedding, TokenEmbeddingConfig, TokenizerConfig, ZeroEmbedding
     from pydantic import ValidationError
 
     config = _with_plain_references(spec.config)
