@@ -68,7 +68,7 @@ def croissant(name: str, written: Iterable[WrittenSplit]) -> str:
         "citeAs": _citation(),
         "rai:dataCollection": "Web agents acted in benchmark tasks; steps of episodes that the task's own validation confirmed are kept.",
         "rai:dataLimitations": _limits(),
-        "rai:personalSensitiveInformation": "Addresses, hosts, keys, tokens, phone numbers, paths and account names are replaced.",
+        "rai:personalSensitiveInformation": "Addresses, hosts, keys, tokens, phone numbers, paths, account names and the names of persons in fields are replaced, as far as patterns find them.",
         "keywords": ["web agents", "BrowserGym", *benchmarks_of(written), "behavior cloning"],
         "distribution": [
             {

@@ -38,6 +38,8 @@ def placeholder(kind: str, value: str, original: str = "") -> str:
         value: the secret without escapes.
         original: the secret as the text holds it; an escaped ``@`` stays escaped.
     """
+    if kind == "person":  # a person that the menu names is the same one in a field
+        kind = "account"
     digest = hashlib.sha256(f"{kind}\0{_normalized(kind, value)}".encode()).hexdigest()[:3]
     if kind == "email":
         return f"user-{digest}{'%40' if '%40' in original else '@'}example.com"

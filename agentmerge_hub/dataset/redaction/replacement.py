@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from agentmerge_hub.dataset.redaction.escapes import decode_line
 from agentmerge_hub.dataset.redaction.finding import Finding
 from agentmerge_hub.dataset.redaction.private_keys import HINT, private_key_spans
+from agentmerge_hub.dataset.redaction.rules.persons import signed_names
 from agentmerge_hub.dataset.redaction.scanner import MAX_ROUNDS, LineScanner, find_secrets, replace_findings
 
-_ALWAYS_DISTINCTIVE = ("email", "host", "account", "phone", "number")
+_ALWAYS_DISTINCTIVE = ("email", "host", "account", "person", "phone", "number")
 
 
 class Replacer:
@@ -31,6 +32,10 @@ class Replacer:
         known = dict(known or {})
         self.secrets = {(kind, value) for value, kind in known.items() if any(value in text for text in texts)}
         for text in texts:
+            if not (scanner.allowlist and "person" in scanner.allowlist):
+                for name in signed_names(text):
+                    self.secrets.add(("person", name))
+                    known.setdefault(name, "person")
             if HINT in text:
                 self.secrets |= {("token", text[start:end]) for start, end in private_key_spans(text)}
         for line in sorted(found):
@@ -38,7 +43,7 @@ class Replacer:
                 self.secrets.add((finding.kind, finding.value))
                 if _is_distinctive(finding):
                     known.setdefault(finding.value, finding.kind)
-                if finding.kind == "account" and " " in finding.value:
+                if finding.kind in ("account", "person") and " " in finding.value:
                     known.setdefault(finding.value.replace(" ", "."), "account")
         self._known = _KnownValues(known)
         self._lines = self._replaced_lines(found)

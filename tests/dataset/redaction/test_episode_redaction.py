@@ -7,6 +7,7 @@ import pytest
 from planted_secrets import planted_secrets
 
 from agentmerge_hub.dataset.redaction.episode import path_role, redact_episode
+from agentmerge_hub.dataset.redaction.finding import parse_allow_options
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, find_secrets
 from agentmerge_hub.records import Episode, Observation, Step
 
@@ -27,7 +28,7 @@ def test_goal_page_and_answer_still_match() -> None:
         action="fill('2', 'jane.roe@corp.com')",
     )
     redacted, kinds = redact_episode(read, LineScanner())
-    assert kinds == {"email": 2, "account": 1, "host": 1}
+    assert kinds == {"email": 2, "account": 1, "person": 1, "host": 1}
     first, second = redacted.steps
     jane = first.action.split("'")[3]
     assert jane.endswith("@example.com") and jane != "jane.roe@corp.com"
@@ -37,6 +38,23 @@ def test_goal_page_and_answer_still_match() -> None:
     assert "joe@corp.com" not in first.observation.goal and first.observation.goal.count("@example.com") == 2
     assert second.observation.axtree.endswith("'https://instance.example.com/x'")
     assert redact_episode(read, LineScanner())[0] == redacted
+
+
+def test_a_person_in_a_field_or_below_a_sign_off_is_the_same_in_goal_page_and_answer() -> None:
+    goal = "Report for Jane Roe what Max Doe writes, and assign it to the Service Desk"
+    page = (
+        "[1] textbox 'Caller' value='Jane Roe'\n[2] textbox 'Assigned to' value='Service Desk'\n"
+        "[3] StaticText 'Kind regards,'\n[4] StaticText 'Max Doe'"
+    )
+    read = episode(page, goal=goal, action="fill('1', 'Jane Roe')")
+    redacted, kinds = redact_episode(read, LineScanner())
+    step = redacted.steps[0]
+    jane = step.action.split("'")[3]
+    assert kinds["person"] == 2 and jane.startswith("User ")
+    assert f"for {jane} what User " in step.observation.goal and f"value='{jane}'" in step.observation.axtree
+    assert "Service Desk" in step.observation.goal and "Max" not in str(redacted)
+    allowed = LineScanner(parse_allow_options(("person=made up by the benchmark",)))
+    assert redact_episode(read, allowed)[0].steps[0].observation.axtree == page
 
 
 def test_a_password_known_from_an_address_is_replaced_on_the_page_too() -> None:

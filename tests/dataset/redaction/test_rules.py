@@ -24,6 +24,10 @@ SECRETS = {
         "xoxb-" + "123456789012-abcdefghij",
     ],
     "account": ["[178] button 'Jessica Garner: available', expanded=False", "Jessica.Garner.8312", "on behalf of user Jessica Garner", "text 'User: Jessica Garner'", "<p>Hi Jessica Garner!</p>", "'Good morning, Jessica Garner'"],
+    "person": [
+        "Dear Jane Roe,", "'Dear Ms. Roe,'", "Caller: Jane Roe", "Assigned to: Roe, Jane", "Opened by Jane Roe", "textbox 'Caller' value='Jane Roe'", "Kind regards,\\nJane Roe.",
+        '"caller_id": "Jane Roe"', '"Assigned to" is "Jane Roe"', 'a value of "Jane Roe" for field "Requested for"', "<td>Manager</td><td>Jane Roe</td>", "Thanks,<br>Jane Roe<p>",
+    ],
     "home": [
         "file:///home/jane/miniwob/", "/Users/jane/.pyenv", "C:\\Users\\jane\\x", "C:/Users/jane", "path=%2Fhome%2Fjane%2Fx",
         "file%3A%2F%2F%2Fhome%2Fjane", "/mnt/c/Users/jane", "/mnt/nfs/home/jane", "/Volumes/Macintosh HD/Users/jane",
@@ -39,7 +43,7 @@ def test_each_kind_is_found_and_gone_after_redaction(kind: str, text: str) -> No
     redacted = redact_text(f"before {text} after")
     assert find_secrets(redacted) == []
     assert redacted.startswith("before ") and (redacted.endswith(" after") or "Cookie" in text)
-    for word in ("jane", "Garner", "hunter22", "aStrong", KEY[:30], "dev280094", "MIIEow", "10.3.4.5"):
+    for word in ("jane", "Roe", "Garner", "hunter22", "aStrong", KEY[:30], "dev280094", "MIIEow", "10.3.4.5"):
         assert word not in redacted
 
 
@@ -80,6 +84,8 @@ def test_each_kind_is_found_and_gone_after_redaction(kind: str, text: str) -> No
         "gridcell 'Phone 12 (128 GB)' and gridcell 'Mobile: 2024-11-21'",
         "cell '4155558722', +12 345 678 views",
         "PAN: Personal Area Network 802.15.4, SIN(30) = 0.5, RFC 12345",
+        "Dear Customer, Dear Hiring Manager, Dear Sir or Madam, Assigned to: Service Desk, Opened by System Administrator, Best, Fast Delivery",
+        "textbox 'Assigned to' value='Network Support', 'Owner: Best Buy Store', columnheader 'Owner' columnheader 'Last Updated', Regards, The Team",
         "Rating 4.5 at amazon.com, hosted at github.com",
         "commit-4f2a4f2a4f2a4f2a4f2a4f2a4f2a4f2a4f2a4f2a",
         "div class='as-macbtr-14inch-show main-es2015.0a9b8c7d6e5f4a3b2c1d.js'",

@@ -9,6 +9,7 @@ from agentmerge_hub.dataset.redaction.rules.hosts import HOST_RULES
 from agentmerge_hub.dataset.redaction.rules.labeled import LABELED_RULES
 from agentmerge_hub.dataset.redaction.rules.numbers import NUMBER_RULES
 from agentmerge_hub.dataset.redaction.rules.paths import PATH_RULES
+from agentmerge_hub.dataset.redaction.rules.persons import PERSON_RULES
 from agentmerge_hub.dataset.redaction.rules.phones import PHONE_RULES
 from agentmerge_hub.dataset.redaction.rules.rule import KINDS, Rule
 from agentmerge_hub.dataset.redaction.rules.tokens import TOKEN_RULES
@@ -24,6 +25,7 @@ RULES: tuple[Rule, ...] = (
     *PHONE_RULES,
     *EMAIL_RULES,
     *ACCOUNT_RULES,
+    *PERSON_RULES,
     *PATH_RULES,
 )
 """In the order of precedence: of findings with the same span, the first rule's counts."""

@@ -12,6 +12,7 @@ KINDS = {
     "session": "cookies and session keys",
     "token": "API tokens and private keys",
     "account": "names of accounts",
+    "person": "names of persons in fields, salutations and sign-offs",
     "home": "user names in paths",
     "phone": "phone numbers",
     "number": "card, bank, tax and identity numbers",
