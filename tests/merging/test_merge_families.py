@@ -17,12 +17,15 @@ from transformers import (
     Gemma3ForConditionalGeneration,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
+    MoshiConfig,
+    MoshiForCausalLM,
     PreTrainedConfig,
     Qwen3MoeConfig,
     Qwen3MoeForCausalLM,
 )
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.dry_run import estimate
 from agentmerge_hub.merging.merge import merge_one
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
@@ -95,6 +98,49 @@ def test_a_family_is_merged_as_plain_arithmetic_on_its_tensors(
             UserError, match=r"config\.json has text_config\.model_type gemma3_textx, and the inputs give"
         ):
             verify("lines", reply=False)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("kind", "config", "models", "message"),
+    [
+        (
+            Gemma3ForConditionalGeneration,
+            Gemma3Config(text_config=TEXT, vision_config=VISION, mm_tokens_per_image=4),
+            "slices: [{sources: [{model: ./instruct, layer_range: [0, 2]}, {model: ./agent, layer_range: [0, 2]}]}]",
+            "the spec has slices, and these models consist of .*: write the slices of each under `modules:`",
+        ),
+        (
+            MoshiForCausalLM,
+            MoshiConfig(**LAYERS, ffn_dim=24, head_dim=8),
+            "models: [{model: ./instruct}, {model: ./agent}]",
+            r"model\.embed_tokens\.weight has \d+ rows, .* mergekit, .*, would cut it: leave out tokenizer_source",
+        ),
+    ],
+    ids=["gemma3 in slices", "moshi"],
+)
+def test_what_mergekit_cannot_merge_is_refused_before_it_computes(
+    kind: type,
+    config: PreTrainedConfig,
+    models: str,
+    message: str,
+    tokenizer_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(kind, config, tokenizer_folder)
+    spec = specs.parse(
+        f"merge_method: slerp\nbase_model: ./instruct\n{models}\nparameters: {{t: 0.5}}\ndtype: bfloat16\n"
+        "tokenizer_source: ./instruct\n",
+        "spec",
+    )
+    with pytest.raises(UserError, match=message):
+        estimate(MergeJob(spec, Path("out"), "spec"), MergeSettings(), 500)
+    with pytest.raises(UserError, match=message):
+        merge_one(MergeJob(spec, Path("out"), "spec"), MergeSettings(reply=False))
+    assert {path.name for path in tmp_path.iterdir()} == set(ROLES)
+    merge("agentmerge")
 
 
 @pytest.mark.filterwarnings("ignore")

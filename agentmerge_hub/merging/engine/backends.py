@@ -24,7 +24,7 @@ def streaming_formula(spec: Spec, inputs: MergeInputs) -> Formula | None:
 
 def check_computable(spec: Spec, formula: Formula | None, inputs: MergeInputs) -> None:
     """Raise UserError if any parameter of a spec has values by layer and a tensor's layer cannot be found, or if mergekit,
-    which computes what has no formula, would leave tensors out or cannot merge a head."""
+    which computes what has no formula, would leave tensors out, cut them, or cannot merge a head."""
     if has_lists(spec.config):
         for name in inputs.shapes:
             inputs.architecture.depth(name)
@@ -33,6 +33,13 @@ def check_computable(spec: Spec, formula: Formula | None, inputs: MergeInputs) -
         raise UserError(
             f"an adapter of this merge has a head of its own, and {untied} uses its embeddings as the head "
             "(tie_word_embeddings), which mergekit cannot merge: use task_arithmetic or linear with dtype: float32"
+        )
+    unfitting = inputs.architecture.unfitting_embeddings
+    if formula is None and inputs.rows.trims and unfitting is not None:
+        raise UserError(
+            f"{unfitting} has {inputs.shapes[unfitting][0]} rows, another number than config.json's "
+            f"{inputs.architecture.vocabulary_key}, and mergekit, which computes this merge, would cut it: leave out "
+            "tokenizer_source, or use task_arithmetic or linear with dtype: float32"
         )
     if formula is None and inputs.architecture.lost_experts:
         raise UserError(

@@ -25,20 +25,22 @@ WAY_OUT = "task_arithmetic and linear with dtype: float32 and a model as tokeniz
 def problem(file: Path, lora_cache: str) -> str | None:
     """Why mergekit would not merge every tensor of its inputs; None if it would.
 
-    A configuration with slices leaves out layers on purpose, and is not judged.
+    A configuration with slices leaves out layers on purpose: mergekit plans it, which may raise, and it is not judged.
 
     Args:
         file: the configuration.
         lora_cache: folder of the models that mergekit makes of adapters.
     """
     config = MergeConfiguration.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    if not config.models or config.base_model is None:
-        return None
     options = MergeOptions(lora_merge_cache=lora_cache, lora_merge_dtype="float32", quiet=True)
     LoaderCache().setup(options=options)
     architecture = get_architecture_info(config, options)
-    planner = MergePlanner(config, architecture, options, config.base_model.config(trust_remote_code=False))
+    of_whole_models = bool(config.models and config.base_model)  # the planner makes slices of them
+    first = config.base_model or config.referenced_models()[0]
+    planner = MergePlanner(config, architecture, options, first.config(trust_remote_code=False))
     loads = list(_loads(planner.plan_to_disk(out_path="")))
+    if not of_whole_models:
+        return None
     for model in dict.fromkeys(load.model for load in loads):
         paths = LoaderCache().get(model).index
         folder, files = Path(paths.base_path), paths.tensor_paths

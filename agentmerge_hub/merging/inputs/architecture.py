@@ -74,6 +74,8 @@ class Architecture:
     """Whether mergekit writes some tensors in another type than the rest."""
     embeddings: str | None = field(default=None)
     """The token embeddings, to which a head may be tied."""
+    unfitting_embeddings: str | None = field(default=None)
+    """Token embeddings with another number of rows than config.json gives: Moshi's have a row for a token it never writes."""
 
     def layer(self, tensor: str) -> int | None:
         """A tensor's layer, by the first number in its name; None outside layers."""
@@ -134,6 +136,7 @@ def architecture_of(config: Mapping[str, Any], shapes: Shapes) -> Architecture:
         and _have_experts(shapes) not in (set(), _have_experts(shapes, all_layers=True)),
         forced_dtypes=any(match is not None and match[0].forced_dtype for match in matched.values()),
         embeddings=embeddings[0] if embeddings else None,
+        unfitting_embeddings=next((name for name in shapes if not embeddings and name.endswith(_EMBEDDINGS)), None),
     )
 
 

@@ -184,8 +184,12 @@ def sliced_layers(spec: Spec, layer_keys: Mapping[str, str]) -> dict[str, int]:
         layer_keys: module → key; a spec without `modules` has the same slices for all.
 
     Raises:
-        UserError: if it builds a module that the models do not have.
+        UserError: if it builds a module that the models do not have, or has slices of models of several modules.
     """
+    if spec.config.get("slices") and len(layer_keys) > 1:
+        raise UserError(
+            f"the spec has slices, and these models consist of {', '.join(layer_keys)}: write the slices of each under `modules:`"
+        )
     for module in spec.config.get("modules") or ():
         if module not in layer_keys:
             raise UserError(f"the spec builds a module {module!r}, and these models consist of {', '.join(layer_keys)}")
