@@ -5,14 +5,11 @@ from typing import Any
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training.arguments import RunArguments, RunConfig
+from agentmerge_hub.training.preflight.number_ranges import check_numbers
 from agentmerge_hub.training.preflight.option_effects import APPLIED, CONDITIONAL, REFUSED
 
 OWN = frozenset({field.name for field in fields(RunArguments)} | {"method", "reference_model"})
 """Options of this package."""
-_COUNTS = (
-    "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "dataset_num_proc",
-    "save_total_limit",
-)  # fmt: skip
 _OF_MODEL = {
     "revision": "model_revision",
     "dtype": "dtype",
@@ -45,10 +42,7 @@ def check_options(config: RunConfig) -> None:
                 f"model_init_kwargs sets {key}: set {_OF_MODEL[key]} instead, which holds for every stage of the run"
             )
     _check_conditions(config)
-    for option in _COUNTS:
-        value = getattr(config.sft, option)
-        if value is not None and value < 1:
-            raise UserError(f"{option} is {value}: set it to 1 or more")
+    check_numbers(config)
     if config.options.early_stopping_patience and not config.sft.load_best_model_at_end:
         raise UserError("early_stopping_patience needs load_best_model_at_end: true, which says what is better")
     if (config.model.load_in_4bit or config.model.load_in_8bit) and not config.peft:
