@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from models_by_role import ROLES, save_roles
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoTokenizer,
     BambaConfig,
@@ -17,6 +17,8 @@ from transformers import (
     Gemma3ForConditionalGeneration,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     MoshiConfig,
     MoshiForCausalLM,
     PreTrainedConfig,
@@ -56,6 +58,12 @@ def merge(recipe: str, *, reply: bool = False) -> dict[str, torch.Tensor]:
     spec = specs.parse(text.replace("out_dtype: bfloat16", "out_dtype: float32"), recipe)
     merge_one(MergeJob(spec, Path(recipe), recipe), MergeSettings(reply=reply))
     return load_file(f"{recipe}/model.safetensors")
+
+
+def slerp(models: str = "models: [{model: ./instruct}, {model: ./agent}]") -> specs.Spec:
+    """A merge that mergekit computes."""
+    settings = "parameters: {t: 0.5}\ndtype: bfloat16\ntokenizer_source: ./instruct\n"
+    return specs.parse(f"merge_method: slerp\nbase_model: ./instruct\n{models}\n{settings}", "spec")
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -130,17 +138,33 @@ def test_what_mergekit_cannot_merge_is_refused_before_it_computes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make(kind, config, tokenizer_folder)
-    spec = specs.parse(
-        f"merge_method: slerp\nbase_model: ./instruct\n{models}\nparameters: {{t: 0.5}}\ndtype: bfloat16\n"
-        "tokenizer_source: ./instruct\n",
-        "spec",
-    )
+    spec = slerp(models)
     with pytest.raises(UserError, match=message):
         estimate(MergeJob(spec, Path("out"), "spec"), MergeSettings(), 500)
     with pytest.raises(UserError, match=message):
         merge_one(MergeJob(spec, Path("out"), "spec"), MergeSettings(reply=False))
     assert {path.name for path in tmp_path.iterdir()} == set(ROLES)
     merge("agentmerge")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_lost_expert_of_a_mergekit_run_is_named(
+    tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(MixtralForCausalLM, MixtralConfig(**TEXT, num_local_experts=2), tokenizer_folder)
+    merge_one(MergeJob(slerp(), Path("slerp"), "spec"), MergeSettings(reply=False))
+    verify("slerp", reply=False)
+    Path("slerp/manifest.json").unlink()
+    for stored in ("slerp", "instruct"):  # experts in one tensor a layer, and each in its own
+        tensors = load_file(f"{stored}/model.safetensors")
+        lost = max(name for name in tensors if ".experts." in name)
+        del tensors[lost]
+        save_file(tensors, "slerp/model.safetensors", metadata={"format": "pt"})
+        capfd.readouterr()
+        with pytest.raises(UserError, match=f"{lost} is missing"):
+            verify("slerp", reply=False)
+        assert not capfd.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore")

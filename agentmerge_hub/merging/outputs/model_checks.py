@@ -35,7 +35,7 @@ def weight_findings(folder: Path, inputs: MergeInputs, *, by_mergekit: bool) -> 
         return [f"config.json has architectures {plain(named)}, and the inputs give {plain(expected)}"]
     tensors = tensors_of(folder)
     if by_mergekit and _stored_otherwise(tensors, inputs):
-        wrong = _not_loadable(folder)
+        wrong = _not_loadable(folder, tensors, inputs)
     else:
         wrong = _shapes(tensors, inputs.shapes)
     return [*wrong, *_rows(folder, tensors, inputs.architecture)]
@@ -56,12 +56,21 @@ def _shapes(found: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]
     ]
 
 
-def _not_loadable(folder: Path) -> list[str]:
+def _not_loadable(folder: Path, tensors: Mapping[str, Tensor], inputs: MergeInputs) -> list[str]:
     """Tensors that transformers misses or does not know when it loads the model; no weights are read."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)  # it reports what is said here
     try:
         _, info = model_class(folder).from_pretrained(folder, device_map="meta", output_loading_info=True)
     except (RuntimeError, ValueError, OSError, KeyError, AttributeError) as error:
-        return [f"transformers does not load it: {' '.join(str(error).split())[:200]}"]
+        same_layout = tensors.keys() <= inputs.shapes.keys() or tensors.keys() >= inputs.shapes.keys()
+        differences = _shapes(tensors, inputs.shapes) if same_layout else []
+        return differences or [f"transformers does not load it: {' '.join(str(error).split())[:200]}"]
+    finally:
+        logging.set_verbosity(verbosity)
     wrong = [f"{name} is missing" for name in sorted(info["missing_keys"])]
     wrong += [f"{name} is unknown to transformers" for name in sorted(info["unexpected_keys"])]
     return wrong + [f"{found[0]} has another shape" for found in info["mismatched_keys"]]
