@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from hub_routes import ROUTES
@@ -32,6 +33,8 @@ class Fault:
     """Seconds without an answer, after which the connection is cut."""
     lost: bool = False
     """Whether the request is carried out before its answer is replaced by the failure."""
+    answer: Any = None
+    """A JSON value to answer with."""
 
 
 class Hub:
@@ -143,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.connection.close()
         elif fault.status:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.json({"error": "Internal Error"}, fault.status)
+            self.json({"error": "Internal Error"} if fault.answer is None else fault.answer, fault.status)
         else:
             self.rfile.read(int(self.headers.get("Content-Length", 0)) // 2)
             self.close_connection = True

@@ -19,6 +19,7 @@ from agentmerge_hub.publishing.hub.download import download
 from agentmerge_hub.publishing.hub.planned_release import planned_tag
 from agentmerge_hub.publishing.hub.repository import Repository
 from agentmerge_hub.publishing.hub.state import HubState, Publication, obstacles, read_state
+from agentmerge_hub.publishing.hub.upload import publish
 from agentmerge_hub.publishing.hub.withdrawn import with_files
 from agentmerge_hub.publishing.hub.yank import yank
 
@@ -275,6 +276,41 @@ def test_a_broken_list_of_withdrawn_releases_is_never_an_empty_one(hub: Hub, api
         with pytest.raises(UserError, match="of the model acme/m was edited and is broken"):
             act()
     assert download("acme/m", "model", allow_withdrawn=True).n_files == len(FILES)
+
+
+@pytest.mark.parametrize("answer", [[], {}], ids=str)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/whoami-v2"), ("GET", "/api/models/acme/m"), ("GET", "/api/models/acme/m/refs"),
+        ("POST", "/api/models/acme/m/preupload/main"), ("POST", "/acme/m.git/info/lfs/objects/batch"),
+        ("POST", "/api/models/acme/m/commit/main"), ("POST", "/api/models/acme/m/tag/.*"),
+    ],
+)  # fmt: skip
+def test_an_answer_of_another_kind_is_one_sentence_and_a_second_run_makes_the_release(
+    hub: Hub, released: Repo, monkeypatch: pytest.MonkeyPatch, method: str, path: str, answer: object
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    changed = publication(config__json=b'{"new": 1}', model__safetensors=b"\2\0\0\0\0\0\0\0[]")
+    hub.faults.append(Fault(method, f"{path}$", 200, times=9, answer=answer))
+    with pytest.raises(UserError, match=r"look for a proxy between|run the same command again") as raised:
+        publish(changed)
+    assert "\n" not in str(raised.value)
+    hub.faults.clear()
+    assert publish(changed).tag in released.tags
+
+
+@pytest.mark.parametrize("name", [None, "copy"])
+def test_a_file_in_place_of_which_a_page_arrived_is_fetched_again(
+    hub: Hub, released: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path, name: str | None
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    out = name and tmp_path / name
+    hub.faults.append(Fault("GET", "/objects/", 200, times=9, answer={}))
+    with pytest.raises(UserError, match="A file arrived with another size than"):
+        download("acme/m", "model", out=out)
+    hub.faults.clear()
+    assert download("acme/m", "model", out=out).n_files == len(FILES)
 
 
 def test_a_tag_by_hand_is_no_release(hub: Hub, released: Repo) -> None:

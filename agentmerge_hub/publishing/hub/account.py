@@ -25,8 +25,12 @@ def check_account(api: HfApi, repository: Repository) -> bool:
     Returns:
         Whether the token may also create the repository.
     """
-    account = api.whoami()
-    name, namespace = str(account.get("name")), repository.namespace
+    account = _mapping(api.whoami())
+    if not (name := account.get("name")):
+        raise UserError(
+            f"{constants.ENDPOINT} does not say whose token this is: look for a proxy between, or a wrong HF_ENDPOINT."
+        )
+    namespace = repository.namespace
     token = _mapping(_mapping(account.get("auth")).get("accessToken"))
     change = f"make one with write access at {constants.ENDPOINT}/settings/tokens and set HF_TOKEN to it, or run `hf auth login`"
     if token.get("role") == "read":

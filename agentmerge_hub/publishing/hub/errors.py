@@ -2,6 +2,7 @@
 
 import errno
 import json
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ from agentmerge_hub.publishing.hub.repository import Repository
 
 FULL = (*NO_SPACE, errno.EFBIG)
 """Error numbers of a full disk, an exceeded quota and a file-size limit."""
+_OTHER_SERVER = "look for a proxy between, or a wrong HF_ENDPOINT"
 
 
 @contextmanager
@@ -36,7 +38,10 @@ def sentences(repository: Repository, then: str) -> Iterator[None]:
 
 def describe(error: BaseException, repository: Repository) -> str | None:
     """The sentence for an error or the first of its causes that has one, without a full stop."""
-    return next((sentence for cause in causes(error) if (sentence := _sentence(cause, repository))), None)
+    known = next((sentence for cause in causes(error) if (sentence := _sentence(cause, repository))), None)
+    if known is None and _was_raised_by_client(error):
+        return f"An answer of {constants.ENDPOINT} could not be used ({type(error).__name__}: {error}): {_OTHER_SERVER}"
+    return known
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -44,6 +49,12 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _was_raised_by_client(error: BaseException) -> bool:
+    """Whether an error comes from within huggingface_hub, which takes the Hub's answers for what they should be."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__", "").partition(".")[0] == "huggingface_hub" for frame, _ in frames)
 
 
 def is_unreachable(error: BaseException) -> bool:
@@ -77,11 +88,11 @@ def _sentence(error: BaseException, repository: Repository) -> str | None:
     if isinstance(error, errors.HFValidationError):
         return f"The Hub does not allow this name ({' '.join(str(error).split())[:200]})"
     if isinstance(error, json.JSONDecodeError):
-        return (
-            f"The answer of {constants.ENDPOINT} is not that of a Hub: look for a proxy between, or a wrong HF_ENDPOINT"
-        )
+        return f"The answer of {constants.ENDPOINT} is not that of a Hub: {_OTHER_SERVER}"
     if isinstance(error, OSError) and error.errno in FULL:
         return f"The disk is full ({error.strerror})"
+    if isinstance(error, OSError) and "Consistency check failed" in str(error):
+        return f"A file arrived with another size than {constants.ENDPOINT} announced: look for a proxy that changes it"
     if isinstance(error, ValueError) and "metadata in README.md" in str(error):
         return f"The Hub does not accept the card: {' '.join(str(error).split())}"
     if isinstance(error, OSError) and not isinstance(error, httpx.HTTPError):

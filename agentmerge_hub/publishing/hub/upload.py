@@ -186,8 +186,13 @@ def _tag(api: HfApi, publication: Publication, state: HubState, commit: str, tag
     files = files_on_hub(api, repository, commit)
     if foreign := [name for name in files if name not in publication.files and not _is_extra(name)]:
         raise UserError(f"{repository} has files that this package did not publish ({listed(foreign)}): remove them.")
+    failure: Exception | None = None
     try:
         api.create_tag(repository.id, tag=tag, revision=commit, repo_type=repository.kind)
-    except Exception:
-        if tags_on_hub(api, repository).get(tag) != commit:
-            raise
+    except Exception as error:
+        failure = error
+    if tags_on_hub(api, repository).get(tag) != commit:
+        raise failure or UserError(
+            f"The Hub does not show the tag {tag} of {repository} after its creation: the files are at {repository.url}; run the "
+            "same command again."
+        )
