@@ -56,6 +56,8 @@ class Fitted:
     """A prompt within its budget."""
 
     prompt: Prompt
+    text: str
+    """The prompt as the model reads it."""
     n_tokens: int
     truncated_lines: dict[str, int] = field(default_factory=dict)
     """Removed lines by block name, from the prompt's truncation markers; no entry where none was removed."""
@@ -78,14 +80,16 @@ def fit(prompt: Prompt, tokenizer: ChatTokenizer, max_tokens: int) -> Fitted:
         TemplateRefused: as ChatTokenizer.render.
     """
     prompt, escaped = _escape(_bounded(prompt, max_characters(max_tokens)), tokenizer)
-    n_tokens = tokenizer.count(tokenizer.render(prompt.messages()))
+    text = tokenizer.render(prompt.messages())
+    n_tokens = tokenizer.count(text)
     for name in TRUNCATION_ORDER:
         if n_tokens > max_tokens and prompt.block(name):
             prompt, n_tokens = _truncate(prompt, name, n_tokens, tokenizer, max_tokens)
+            text = tokenizer.render(prompt.messages())
     if n_tokens > max_tokens:
         raise DoesNotFit(f"{n_tokens} tokens without any line of the page; the budget is {max_tokens}")
     removed = {name: truncated_lines(prompt.block(name).rpartition("\n")[2]) for name in TRUNCATION_ORDER}
-    return Fitted(prompt, n_tokens, {name: n for name, n in removed.items() if n}, escaped)
+    return Fitted(prompt, text, n_tokens, {name: n for name, n in removed.items() if n}, escaped)
 
 
 def max_characters(max_tokens: int) -> int:

@@ -95,6 +95,7 @@ class ChatTokenizer:
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_truncation()
         self._backend.no_padding()
+        self._special_tokens = tokenizer.all_special_tokens
         self._patterns = segment_patterns(self._backend)
         self._pieces = piece_pattern(self._backend)
         added = (token.content for token in self._backend.get_added_tokens_decoder().values())
@@ -127,8 +128,10 @@ class ChatTokenizer:
         if self.template.end_of_turn in answer:
             raise ValueError(f"the answer holds the end-of-turn token {self.template.end_of_turn}")
         # A special token is split off before anything else, so that the text from the last one on has the same tokens alone.
-        start = max((prompt.rfind(token) for token in self._tokenizer.all_special_tokens), default=-1)
-        tail = prompt[max(start, 0) :]
+        start = 0
+        for token in self._special_tokens:
+            start = max(start, prompt.rfind(token, start))
+        tail = prompt[start:]
         encodings = [tail, tail + self.template.completion_text(answer)]
         before, whole = (self._backend.encode(text, add_special_tokens=False).ids for text in encodings)
         if problem := self.template.completion_problem(before, whole, answer):
@@ -188,7 +191,7 @@ class ChatTokenizer:
         """Texts that this tokenizer or its chat template uses to structure a conversation: special tokens, and markers such
         as ``<|user|>`` that the template writes around messages."""
         added = self._backend.get_added_tokens_decoder().values()
-        tokens = {token.content for token in added if token.special} | set(self._tokenizer.all_special_tokens)
+        tokens = {token.content for token in added if token.special} | set(self._special_tokens)
         tokens.add(self.template.end_of_turn)
         tokens.update(_MARKER.findall(self.render([Message(role=role, content="x") for role in ("system", "user")])))
         return frozenset(token for token in tokens if len(token) > 2)

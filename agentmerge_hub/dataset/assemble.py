@@ -71,10 +71,10 @@ class Assembled:
 
 def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) -> Assembled:
     """Write data/ and ledger.parquet for the given episodes."""
-    keys: dict[Path, set[str]] = defaultdict(set)
+    sources: dict[Path, set[str]] = defaultdict(set)
     for entry in entries:
-        keys[entry.part].add(entry.key)
-    rows = sorted(_rows(keys))
+        sources[entry.part].add(entry.status.source)
+    rows = sorted(_rows(sources))
     split_of = assign([(row.task, row.seed, row.goal_key) for row in rows], settings)
     split_rows, dropped = _assign_splits(rows, split_of, settings)
     kept = [
@@ -100,8 +100,8 @@ def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) ->
         written += paired + labeled
         dropped += unpairable + without_label
     episodes = {(row.source, row.episode_id): split for row, split in split_rows if row.success}
-    written += _copy_steps(keys, folder, episodes, with_step_image(STEP_SCHEMA, images=settings.has_screenshots))
-    ledger = _write_ledger(keys, folder, dropped, settings)
+    written += _copy_steps(sources, folder, episodes, with_step_image(STEP_SCHEMA, images=settings.has_screenshots))
+    ledger = _write_ledger(sources, folder, dropped, settings)
     return Assembled(
         written,
         {
@@ -123,12 +123,12 @@ def _origins(written: list[WrittenSplit]) -> dict[str, dict[str, dict[str, int]]
     return {config.CONFIG: origin_counts(written, config.CONFIG, config.ORIGINS) for config in (pairs, unpaired)}
 
 
-def _rows(keys: dict[Path, set[str]]) -> Iterator[Row]:
+def _rows(sources: dict[Path, set[str]]) -> Iterator[Row]:
     columns = [name for name in Row._fields if name not in ("no_cot", "part", "position")]
-    for part, table in part_cache.columns_of(keys, "samples", [*columns, "cot", "key"]):
-        for index, values in enumerate(zip(*(table[name] for name in columns), table["cot"], table["key"])):
-            row = dict(zip([*columns, "cot", "key"], values))
-            if row.pop("key") in keys[part]:
+    for part, table in part_cache.columns_of(sources, "samples", [*columns, "cot"]):
+        for index, values in enumerate(zip(*(table[name] for name in columns), table["cot"])):
+            row = dict(zip([*columns, "cot"], values))
+            if row["source"] in sources[part]:
                 yield Row(no_cot=not row.pop("cot"), part=part, position=index, **row)
 
 
@@ -181,13 +181,13 @@ def _copy_samples(
 
 
 def _copy_steps(
-    keys: dict[Path, set[str]], folder: Path, episodes: dict[tuple[str, str], str], schema: pa.Schema
+    sources: dict[Path, set[str]], folder: Path, episodes: dict[tuple[str, str], str], schema: pa.Schema
 ) -> list[WrittenSplit]:
     schema = loadable(schema)
     steps = []
-    for part, table in part_cache.columns_of(keys, "steps", ["source", "step", "episode_id", "n_bytes", "key"]):
-        for index, (source, step, episode, size, key) in enumerate(zip(*table.values())):
-            if key in keys[part] and (source, episode) in episodes:
+    for part, table in part_cache.columns_of(sources, "steps", ["source", "step", "episode_id", "n_bytes"]):
+        for index, (source, step, episode, size) in enumerate(zip(*table.values())):
+            if source in sources[part] and (source, episode) in episodes:
                 steps.append((source, step, episodes[source, episode], size, part, index))
     splits = split_names(episodes.values())
     writers = {split: SplitWriter(folder, "episodes", split, schema) for split in splits}
@@ -210,10 +210,10 @@ def _sizes_at_last_step(steps: list[tuple]) -> list[int]:
     return sizes
 
 
-def _write_ledger(keys: dict[Path, set[str]], folder: Path, dropped: list[Dropped], settings: Settings) -> pa.Table:
+def _write_ledger(sources: dict[Path, set[str]], folder: Path, dropped: list[Dropped], settings: Settings) -> pa.Table:
     rows = [vars(row) for row in dropped]
-    for part in keys:
-        rows += [row for row in part_cache.table(part, "ledger").to_pylist() if row.pop("key") in keys[part]]
+    for part in sources:
+        rows += [row for row in part_cache.table(part, "ledger").to_pylist() if row["source"] in sources[part]]
     rows.sort(key=lambda row: (row["source"], -1 if row["step"] is None else row["step"], row["rule"], row["detail"]))
     texts = [text for row in rows for text in (row["source"], row["detail"])]
     redact = Replacer(texts, LineScanner(Allowlist(settings.allow)), machine_names())

@@ -1,5 +1,6 @@
 """Worker processes: one episode that ends its process is set aside, and the others become rows."""
 
+import io
 import multiprocessing
 import os
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from made_traces import write_episode
 
@@ -30,6 +32,10 @@ class Deadly(Found):
         return super().__getattribute__(name)
 
 
+def table_of(part: partial_tables.PackedTables, name: str) -> pa.Table:
+    return pq.read_table(io.BytesIO(part.files[name]))
+
+
 def test_an_episode_that_kills_its_process_is_in_the_ledger_and_the_others_are_rows(
     tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -42,14 +48,16 @@ def test_an_episode_that_kills_its_process_is_in_the_ledger_and_the_others_are_r
         made = {tuple(one.source for one in read): part for read, part in run(config, batches, workers)}
         tables = [made[tuple(one.source for one in batch)] for batch in batches]
         assert [status.readable for status in tables[0].episodes] == [True, False, True]
-        assert [(row["source"], row["rule"]) for row in tables[0].ledger.to_pylist()] == [("bad", "unreadable")]
-    samples = pa.concat_tables(part.samples for part in tables)
-    here = pa.concat_tables(part.samples for _, part in run(config, [good], 1))
+        assert [(row["source"], row["rule"]) for row in table_of(tables[0], "ledger").to_pylist()] == [
+            ("bad", "unreadable")
+        ]
+    samples = pa.concat_tables(table_of(part, "samples") for part in tables)
+    here = pa.concat_tables(table_of(part, "samples") for _, part in run(config, [good], 1))
     assert samples.equals(here)
     monkeypatch.setattr(partial_tables, "PART_BYTES", 10_000)  # a batch that is too large becomes several parts
     parts = list(run(config, [good], 1))
     assert len(parts) > 1 and [one for read, _ in parts for one in read] == good
-    assert pa.concat_tables(part.samples for _, part in parts).equals(here)
+    assert pa.concat_tables(table_of(part, "samples") for _, part in parts).equals(here)
 
 
 def hold(lock: Path, seconds: float) -> None:

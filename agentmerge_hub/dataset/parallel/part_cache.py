@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,13 +20,11 @@ import pyarrow.parquet as pq
 
 from agentmerge_hub.atomic_write import temporary_name
 from agentmerge_hub.content_hash import combined_hash, file_hash, file_hashes
-from agentmerge_hub.dataset.parallel.partial_tables import EpisodeStatus, PartialTables
+from agentmerge_hub.dataset.parallel.partial_tables import EpisodeStatus, PackedTables
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.traces.files import MAX_BYTES
 from agentmerge_hub.traces.find import Found
 from agentmerge_hub.traces.limits import EPISODE_FILE_BYTES
-
-TABLES = ("samples", "steps", "ledger")
 
 _LATER_STAGES = ("training", "merging", "tuning", "agents", "analysis", "publishing")
 _NOT_READ = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4", ".webm", ".log")
@@ -106,7 +104,6 @@ def _is_read_with_screenshots(name: str) -> bool:
 class CacheEntry:
     """The part that holds the rows of an episode."""
 
-    key: str
     part: Path
     status: EpisodeStatus
 
@@ -143,28 +140,24 @@ class PartCache:
                 shutil.rmtree(part, ignore_errors=True)
                 continue
             for episode in episodes:
-                entries[episode["key"]] = CacheEntry(episode["key"], part, EpisodeStatus(**episode["status"]))
+                entries[episode["key"]] = CacheEntry(part, EpisodeStatus(**episode["status"]))
         return entries
 
-    def add(self, part: PartialTables, keys: Iterable[str]) -> None:
+    def add(self, part: PackedTables, keys: Sequence[str]) -> None:
         """Store a part, whole or not at all.
 
         Args:
             keys: of the part's episodes, in their order.
         """
-        key_of = {status.source: key for status, key in zip(part.episodes, keys)}
-        content = [{"key": key_of[status.source], "status": vars(status)} for status in part.episodes]
-        name = hashlib.sha256("".join(sorted(key_of.values())).encode()).hexdigest()[:24]
+        episodes = [{"key": key, "status": vars(status)} for status, key in zip(part.episodes, keys)]
+        name = hashlib.sha256("".join(sorted(keys)).encode()).hexdigest()[:24]
         with os_errors_as_sentences():
             partial = temporary_name(self.folder / name, "partial")
             partial.mkdir()
             try:
-                for table in TABLES:
-                    rows: pa.Table = getattr(part, table)
-                    of_rows = [key_of[source] for source in rows["source"].to_pylist()]
-                    rows = rows.append_column("key", pa.array(of_rows, pa.string()))
-                    pq.write_table(rows, partial / f"{table}.parquet", compression="zstd", compression_level=1)
-                (partial / "part.json").write_text(json.dumps(content), encoding="utf-8")
+                for table, content in part.files.items():
+                    (partial / f"{table}.parquet").write_bytes(content)
+                (partial / "part.json").write_text(json.dumps(episodes), encoding="utf-8")
                 target = self.folder / f"part-{name}"
                 if not target.exists():
                     with contextlib.suppress(FileExistsError, OSError):

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.dataset.parallel.partial_tables import PartialTables
+from agentmerge_hub.dataset.parallel.partial_tables import PackedTables
 from agentmerge_hub.dataset.parallel.workers import Batch, WorkerConfig
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.traces.limits import shared_bytes
 
 
-def run_on_ray(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tuple[Batch, PartialTables]]:
+def run_on_ray(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tuple[Batch, PackedTables]]:
     """As workers.run, on the Ray cluster at ``RAY_ADDRESS``, or on a local one of `workers` processes.
 
     Raises:
@@ -46,7 +46,7 @@ def run_on_ray(config: WorkerConfig, batches: list[Batch], workers: int) -> Iter
             ray.shutdown()
 
 
-def _process(config: WorkerConfig, batch: Batch) -> list[PartialTables] | str:
+def _process(config: WorkerConfig, batch: Batch) -> list[PackedTables] | str:
     """The partial tables of a batch, or an error message: Ray would wrap an exception in its traceback."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     worker = f"the Ray worker on {socket.gethostname()}"
@@ -57,7 +57,7 @@ def _process(config: WorkerConfig, batch: Batch) -> list[PartialTables] | str:
                 "as on a shared disk"
             )
     try:
-        return list(config.process(batch))
+        return [part.packed() for part in config.process(batch)]
     except UserError as error:
         return f"{worker}: {error}"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import connection, get_context
 from typing import Any
 
-from agentmerge_hub.dataset.parallel.partial_tables import PartialTables
+from agentmerge_hub.dataset.parallel.partial_tables import PackedTables
 from agentmerge_hub.dataset.parallel.workers import Batch, WorkerConfig, prepare_process
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.traces.limits import EPISODE_SECONDS, shared_bytes
@@ -43,10 +43,10 @@ class _State:
     deaths: dict[tuple[int, int | None], int] = field(default_factory=dict)
     """Batch and episode → how often a process ended there."""
     waiting: list[int] = field(default_factory=list)
-    arrived: list[tuple[Batch, PartialTables]] = field(default_factory=list)
+    arrived: list[tuple[Batch, PackedTables]] = field(default_factory=list)
 
 
-def run(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tuple[Batch, PartialTables]]:
+def run(config: WorkerConfig, batches: list[Batch], workers: int) -> Iterator[tuple[Batch, PackedTables]]:
     """Partial tables, each with its episodes, in any order: as they arrive, so that none wait in memory. A single worker is a
     process too, so that what an episode does to it does not end the build.
 
@@ -160,7 +160,7 @@ def _work(pipe: connection.Connection, config: WorkerConfig, inherited: list[con
             return
         try:
             for part in config.process(batch, failed, pipe.send):
-                pipe.send(part)
+                pipe.send(part.packed())
             pipe.send(None)
         except UserError as error:
             pipe.send(error)

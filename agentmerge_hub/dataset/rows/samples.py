@@ -12,7 +12,7 @@ from agentmerge_hub.dataset.preferences.rejected import PairKeys, pair_keys
 from agentmerge_hub.dataset.selection.drop_rules import Dropped
 from agentmerge_hub.dataset.selection.tasks import task
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.fit import DoesNotFit, fit, max_characters
+from agentmerge_hub.fit import DoesNotFit, Fitted, fit, max_characters
 from agentmerge_hub.prompt import Prompt, Turn, action_texts, answer, page_bids, render, split_recorded, thought_of
 from agentmerge_hub.records import Episode, Message, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer, TemplateRefused
@@ -64,11 +64,11 @@ def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer,
             continue
         for version in versions:
             try:
-                sample, prompt = _sample(episode, step, version, settings, tokenizer, successful)
+                sample, fitted = _sample(episode, step, version, settings, tokenizer, successful)
                 made.samples.append(sample)
                 if settings.preferences:
-                    count = partial(_rejected_tokens, tokenizer, tokenizer.render(sample.prompt), settings.answer)
-                    made.pair_keys[sample.sample_id] = pair_keys(episode, place, prompt, sample, count)
+                    count = partial(_rejected_tokens, tokenizer, fitted.text, settings.answer)
+                    made.pair_keys[sample.sample_id] = pair_keys(episode, place, fitted.prompt, sample, count)
             except _Drop as drop:
                 rule, detail = drop.args
                 name = "cot" if version.cot else "no_cot"
@@ -162,8 +162,8 @@ def _history(steps: tuple[Step, ...]) -> list[Turn]:
 
 def _sample(
     episode: Episode, step: Step, version: _Version, settings: Settings, tokenizer: ChatTokenizer, successful: bool
-) -> tuple[Sample, Prompt]:
-    """The sample of one version, and its fitted prompt in blocks."""
+) -> tuple[Sample, Fitted]:
+    """The sample of one version, and its fitted prompt."""
     window = settings.student_window()
     bids = {bid for call in version.calls for bid in call.bids} if successful else set()
     if bids and (lost := bids - page_bids(version.prompt)):
@@ -174,8 +174,7 @@ def _sample(
         raise _Drop("answer_too_long", f"{len(version.answer)} characters")
     try:
         fitted = fit(version.prompt, tokenizer, window.prompt)
-        messages = fitted.prompt.messages()
-        n_completion = tokenizer.count_completion(tokenizer.render(messages), version.answer)
+        n_completion = tokenizer.count_completion(fitted.text, version.answer)
     except DoesNotFit as error:
         raise _Drop("does_not_fit", str(error)) from None
     except TemplateRefused as error:
@@ -188,7 +187,7 @@ def _sample(
         raise _Drop("answer_too_long", f"{n_completion} tokens")
     name = "cot" if version.cot else "no_cot"
     sample = Sample(
-        prompt=messages,
+        prompt=fitted.prompt.messages(),
         completion=(Message(role="assistant", content=version.answer),),
         sample_id=short_id(f"{episode.episode_id}/{step.index}/{name}"),
         episode_id=episode.episode_id,
@@ -211,7 +210,7 @@ def _sample(
         escaped_control_tokens=fitted.escaped,
         screenshot=step.observation.screenshot if settings.has_screenshots else b"",
     )
-    return sample, fitted.prompt
+    return sample, fitted
 
 
 def _rejected_tokens(tokenizer: ChatTokenizer, prompt: str, max_tokens: int, answer: str) -> int:
