@@ -30,7 +30,7 @@ MODEL_FILES = (
 NOT_READ = ("README*", "LICENSE*", "NOTICE*", "manifest.json")
 """Files at the top of a folder that no stage reads as data; hidden files and folders are left out everywhere."""
 
-_PIECE = 1 << 20
+PIECE = 1 << 20
 """Bytes that are hashed at once: they stay in the processor's cache between reading and hashing."""
 
 _LARGE = 64 << 20
@@ -47,7 +47,7 @@ def file_hash(path: Path) -> str:
     """sha256 of a file, read in large pieces: Python's lock is free while one is read or hashed, and other threads work."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
-        piece = memoryview(bytearray(min(_PIECE, max(1, os.fstat(file.fileno()).st_size))))
+        piece = memoryview(bytearray(min(PIECE, max(1, os.fstat(file.fileno()).st_size))))
         while count := file.readinto(piece):
             digest.update(piece[:count])
     return digest.hexdigest()

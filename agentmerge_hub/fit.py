@@ -80,14 +80,15 @@ def fit(prompt: Prompt, tokenizer: ChatTokenizer, max_tokens: int) -> Fitted:
         TemplateRefused: as ChatTokenizer.render.
     """
     prompt, escaped = _escape(_bounded(prompt, max_characters(max_tokens)), tokenizer)
-    text = tokenizer.render(prompt.messages())
+    whole, text = prompt, tokenizer.render(prompt.messages())
     n_tokens = tokenizer.count(text)
     for name in TRUNCATION_ORDER:
         if n_tokens > max_tokens and prompt.block(name):
             prompt, n_tokens = _truncate(prompt, name, n_tokens, tokenizer, max_tokens)
-            text = tokenizer.render(prompt.messages())
     if n_tokens > max_tokens:
         raise DoesNotFit(f"{n_tokens} tokens without any line of the page; the budget is {max_tokens}")
+    if prompt is not whole:
+        text = tokenizer.render(prompt.messages())
     removed = {name: truncated_lines(prompt.block(name).rpartition("\n")[2]) for name in TRUNCATION_ORDER}
     return Fitted(prompt, text, n_tokens, {name: n for name, n in removed.items() if n}, escaped)
 

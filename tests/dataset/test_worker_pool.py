@@ -82,7 +82,7 @@ def build_beside_another(folder: Path, tokenizer: Path) -> tuple[list[bool], int
         time.sleep(0.01)
     (part,) = config.process(found, started=reported.append)
     other.join()
-    return [status.readable for status in part.episodes], part.samples.num_rows, reported
+    return [status.readable for status in part.episodes], table_of(part, "samples").num_rows, reported
 
 
 def test_an_episode_that_needs_much_memory_waits_for_the_others(tmp_path: Path, tokenizer_folder: Path) -> None:

@@ -57,7 +57,7 @@ def _process(config: WorkerConfig, batch: Batch) -> list[PackedTables] | str:
                 "as on a shared disk"
             )
     try:
-        return [part.packed() for part in config.process(batch)]
+        return list(config.process(batch))
     except UserError as error:
         return f"{worker}: {error}"
 

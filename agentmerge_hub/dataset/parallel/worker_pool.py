@@ -160,7 +160,7 @@ def _work(pipe: connection.Connection, config: WorkerConfig, inherited: list[con
             return
         try:
             for part in config.process(batch, failed, pipe.send):
-                pipe.send(part.packed())
+                pipe.send(part)
             pipe.send(None)
         except UserError as error:
             pipe.send(error)

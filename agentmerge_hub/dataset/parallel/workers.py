@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from agentmerge_hub.dataset.parallel.partial_tables import PartialTables, make_partial_tables
+from agentmerge_hub.dataset.parallel.partial_tables import PackedTables, make_partial_tables
 from agentmerge_hub.dataset.redaction.finding import Allowlist
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.dataset.settings import Settings
@@ -32,7 +32,7 @@ class WorkerConfig:
 
     def process(
         self, batch: Batch, failed: Mapping[int, str] | None = None, started: Callable[[int], object] | None = None
-    ) -> Iterator[PartialTables]:
+    ) -> Iterator[PackedTables]:
         """The partial tables of a batch, nearly always one part; see make_partial_tables."""
         scanner, tokenizer, first = _scanner(tuple(self.settings.allow.items())), self.load_tokenizer(), 0
         while first < len(batch):
@@ -47,7 +47,7 @@ class WorkerConfig:
                 max_bytes=self.max_bytes,
             )
             first += len(part.episodes)
-            yield part
+            yield part.packed()
 
     def load_tokenizer(self) -> ChatTokenizer:
         """The tokenizer, loaded once per process.

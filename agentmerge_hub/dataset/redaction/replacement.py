@@ -32,8 +32,8 @@ class Replacer:
         known = dict(known or {})
         self.secrets = {(kind, value) for value, kind in known.items() if any(value in text for text in texts)}
         for text in texts:
-            if not (scanner.allowlist and "person" in scanner.allowlist):
-                for name in signed_names(text):
+            for name in signed_names(text):
+                if not (scanner.allowlist and scanner.allowlist.permits(Finding("person", 0, len(name), name))):
                     self.secrets.add(("person", name))
                     known.setdefault(name, "person")
             if HINT in text:

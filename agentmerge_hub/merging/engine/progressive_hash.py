@@ -6,9 +6,7 @@ from io import FileIO
 from pathlib import Path
 
 from agentmerge_hub.atomic_write import sync_path
-
-_PIECE = 1 << 20
-"""Bytes that are hashed at once, which stay in the processor's cache; Python's lock is free meanwhile."""
+from agentmerge_hub.content_hash import PIECE
 
 _SYNC = 256 << 20
 """Bytes after which what was written is brought to the disk."""
@@ -51,7 +49,7 @@ class ProgressiveHash:
 
     def _advance(self, file: FileIO, end: int) -> None:
         file.seek(self._position)
-        piece = memoryview(bytearray(_PIECE))
+        piece = memoryview(bytearray(PIECE))
         while count := file.readinto(piece[: max(0, end - self._position)]):
             self._digest.update(piece[:count])
             self._position += count

@@ -12,6 +12,7 @@ from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.publishing.hub.errors import OTHER_SERVER
 from agentmerge_hub.publishing.hub.repository import Repository
 
 _WRITE = re.compile(r"repo\.(?:\w+\.)*write")
@@ -27,9 +28,7 @@ def check_account(api: HfApi, repository: Repository) -> bool:
     """
     account = _mapping(api.whoami())
     if not (name := account.get("name")):
-        raise UserError(
-            f"{constants.ENDPOINT} does not say whose token this is: look for a proxy between, or a wrong HF_ENDPOINT."
-        )
+        raise UserError(f"{constants.ENDPOINT} does not say whose token this is: {OTHER_SERVER}.")
     namespace = repository.namespace
     token = _mapping(_mapping(account.get("auth")).get("accessToken"))
     change = f"make one with write access at {constants.ENDPOINT}/settings/tokens and set HF_TOKEN to it, or run `hf auth login`"

@@ -15,7 +15,8 @@ from agentmerge_hub.publishing.hub.repository import Repository
 
 FULL = (*NO_SPACE, errno.EFBIG)
 """Error numbers of a full disk, an exceeded quota and a file-size limit."""
-_OTHER_SERVER = "look for a proxy between, or a wrong HF_ENDPOINT"
+OTHER_SERVER = "look for a proxy between, or a wrong HF_ENDPOINT"
+"""What to do where something that is no Hub answers."""
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def describe(error: BaseException, repository: Repository) -> str | None:
     """The sentence for an error or the first of its causes that has one, without a full stop."""
     known = next((sentence for cause in causes(error) if (sentence := _sentence(cause, repository))), None)
     if known is None and _was_raised_by_client(error):
-        return f"An answer of {constants.ENDPOINT} could not be used ({type(error).__name__}: {error}): {_OTHER_SERVER}"
+        return f"An answer of {constants.ENDPOINT} could not be used ({type(error).__name__}: {error}): {OTHER_SERVER}"
     return known
 
 
@@ -88,7 +89,7 @@ def _sentence(error: BaseException, repository: Repository) -> str | None:
     if isinstance(error, errors.HFValidationError):
         return f"The Hub does not allow this name ({' '.join(str(error).split())[:200]})"
     if isinstance(error, json.JSONDecodeError):
-        return f"The answer of {constants.ENDPOINT} is not that of a Hub: {_OTHER_SERVER}"
+        return f"The answer of {constants.ENDPOINT} is not that of a Hub: {OTHER_SERVER}"
     if isinstance(error, OSError) and error.errno in FULL:
         return f"The disk is full ({error.strerror})"
     if isinstance(error, OSError) and "Consistency check failed" in str(error):

@@ -55,6 +55,8 @@ def test_a_person_in_a_field_or_below_a_sign_off_is_the_same_in_goal_page_and_an
     assert "Service Desk" in step.observation.goal and "Max" not in str(redacted)
     allowed = LineScanner(parse_allow_options(("person=made up by the benchmark",)))
     assert redact_episode(read, allowed)[0].steps[0].observation.axtree == page
+    allowed = LineScanner(parse_allow_options(("Max Doe=the benchmark's author",)))
+    assert "StaticText 'Max Doe'" in redact_episode(read, allowed)[0].steps[0].observation.axtree
 
 
 def test_a_password_known_from_an_address_is_replaced_on_the_page_too() -> None:

@@ -3,9 +3,10 @@
 import re
 
 from agentmerge_hub.dataset.redaction.rules.rule import Rule
+from agentmerge_hub.dataset.redaction.rules.words import SURNAME_PARTICLE
 
 _CAPITAL = r"[^\W\d_a-z]"
-_NAME = rf"(?-i:(?P<value>{_CAPITAL}[\w'’.-]{{0,30}}(?:,? (?:{_CAPITAL}|(?:v[oa]n|de[rnl]?|da|di|du|la|le|el|al|bin|ibn|ter|ten)\b|\()[\w'’.(),-]{{0,30}}){{0,5}}))"
+_NAME = rf"(?-i:(?P<value>{_CAPITAL}[\w'’.-]{{0,30}}(?:,? (?:{_CAPITAL}|{SURNAME_PARTICLE}\b|\()[\w'’.(),-]{{0,30}}){{0,5}}))"
 _STATUS = (
     r"(?:available|away|busy|offline|online|do not disturb|be right back|invisible|out of office|verfügbar|abwesend|beschäftigt|nicht stören|disponible|absente?|occupée?"
     r"|ne pas déranger|ausente|ocupad[oa]|no molestar|disponibile|assente|occupato|non disturbare|disponível|não incomodar|beschikbaar|afwezig|bezet|niet storen"
@@ -28,7 +29,7 @@ _NO_NAME = (
     r"|Notifications|Preferences|Search|Favorites|Cart|Create|Update|Upload|Remove|Delete|Add|Register|Details|Dashboard|Skip|Header|Desktop|Mobile|Store|Shop|Order|Orders|Service|Support|Chat)\b)"
 )
 _WORD = rf"{_NO_NAME}{_CAPITAL}(?:[\w-]|['’.](?=\w)(?!s\b)){{0,30}}"
-_PERSON = rf"(?-i:{_WORD}(?:,? (?:{_WORD}|(?:v[oa]n|de[rnl]?|da|di|du|la|le|el|al|bin|ibn|ter|ten)\b)){{1,4}}(?<!,))"
+_PERSON = rf"(?-i:{_WORD}(?:,? (?:{_WORD}|{SURNAME_PARTICLE}\b)){{1,4}}(?<!,))"
 """First and last name, or last and first name with a comma."""
 
 _MENU = (

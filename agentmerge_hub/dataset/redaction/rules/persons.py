@@ -6,10 +6,10 @@ A name in free text is not found. Neither are first names alone, which are also 
 import re
 from collections.abc import Iterator
 
-from agentmerge_hub.dataset.redaction.rules.labeled import SIGN
+from agentmerge_hub.dataset.redaction.rules.labeled import SIGN, TAG
 from agentmerge_hub.dataset.redaction.rules.path_words import WEB_WORDS
 from agentmerge_hub.dataset.redaction.rules.rule import Rule, rule_after_label
-from agentmerge_hub.dataset.redaction.rules.words import spellings
+from agentmerge_hub.dataset.redaction.rules.words import SURNAME_PARTICLE, spellings
 
 _BY = (
     "caller", "caller id", "requested for", "requested by", "requester", "requestor", "opened by", "opened for", "closed by", "resolved by", "assigned to",
@@ -26,12 +26,12 @@ _TITLE = (
 )
 _CAPITAL = r"[^\W\d_a-z]"
 _WORD = rf"{_CAPITAL}(?:['’]?{_CAPITAL})?(?=[\w'’-]*[^\W\d_A-Z])(?:[^\W\d_]|['’-](?=\w)(?!s\b)){{1,30}}"
-_PART = r"(?:v[oa]n|de[rnl]?|da|di|du|la|le|el|al|bin|ibn|ter|ten)"
-_FULL = rf"(?:{_WORD}, {_WORD}(?: {_CAPITAL}\.)?|{_WORD}(?: (?:{_CAPITAL}\.|{_PART}))*(?: {_WORD}){{1,3}})"
-_PERSON = rf"(?-i:(?:{_TITLE} )?(?P<value>(?!{_TITLE} ){_FULL}|(?<=[a-z.] ){_WORD}))(?![\w@]|[.'’&/]\w|['’]s\b| (?:&|-) ?\w| (?-i:{_CAPITAL}))"
-"""The whole phrase: no part of a longer one in capitals, such as that of a group or a product."""
-_TITLED = rf"(?-i:{_TITLE} (?P<value>{_FULL}|{_WORD}))(?![\w@])"
-_FULL_NAME = _PERSON.replace(rf"|(?<=[a-z.] ){_WORD}", "")
+_FULL = rf"(?:{_WORD}, {_WORD}(?: {_CAPITAL}\.)?|{_WORD}(?: (?:{_CAPITAL}\.|{SURNAME_PARTICLE}))*(?: {_WORD}){{1,3}})"
+_END = rf"(?![\w@]|[.'’&/]\w|['’]s\b| (?:&|-) ?\w| (?-i:{_CAPITAL}))"
+"""Behind the whole phrase: no part of a longer one in capitals, such as that of a group or a product, is a name."""
+_FULL_NAME = rf"(?-i:(?:{_TITLE} )?(?P<value>(?!{_TITLE} ){_FULL})){_END}"
+_PERSON = rf"(?-i:(?:{_TITLE} )?(?P<value>(?!{_TITLE} ){_FULL}|(?<=[a-z.] ){_WORD})){_END}"
+"""A full name, or one word behind a title."""
 
 _GREETINGS = ("hi", "hello", "hey")
 _SALUTATIONS = ("dear", "sehr geehrte", "sehr geehrter", "liebe", "lieber", "cher", "chère", "estimado", "estimada", "querido", "querida",
@@ -85,7 +85,7 @@ PERSON_RULES = (
     rule_after_label(  # <td>Caller</td><td>Jane Roe</td>
         "person",
         spellings(_FIELDS),
-        rf"[\"'*]?:?\s?(?:</?[A-Za-z][\w:-]{{0,20}}[^<>\n]{{0,100}}>\s{{0,2}}){{1,4}}{_PERSON}(?=\s?</|$)",
+        rf"[\"'*]?:?\s?(?:{TAG}){{1,4}}{_PERSON}(?=\s?</|$)",
         _is_person,
     ),
     Rule(  # a value of "Jane Roe" for field "Caller"

@@ -26,6 +26,9 @@ PASSWORD_WORDS = (
     "पासवर्ड", "পাসওয়ার্ড", "கடவுச்சொல்", "รหัสผ่าน", "mật khẩu", "kata sandi", "kata laluan", "nenosiri",
 )  # fmt: skip
 
+SURNAME_PARTICLE = r"(?:v[oa]n|de[rnl]?|da|di|du|la|le|el|al|bin|ibn|ter|ten)"
+"""What stands in small letters within a name: Ludwig van Beethoven."""
+
 SECRET_WORDS = (
     "api key", "access key", "secret key", "license key", "auth key", "secret", "token",
     "schlüssel", "geheimnis", "clé", "jeton", "clave", "clave secreta", "ficha de acceso", "chave", "chiave", "segreto", "gettone",
