@@ -22,7 +22,14 @@ from transformers import (
 from trl import SFTTrainer, get_quantization_config
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.training import attention_kernel, completion_loss, model_loading, packs, special_tokens
+from agentmerge_hub.training import (
+    attention_kernel,
+    completion_loss,
+    frozen_weights,
+    model_loading,
+    packs,
+    special_tokens,
+)
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.preflight.batches import count_batches
 from agentmerge_hub.training.preflight.trl_options import evaluates
@@ -92,6 +99,7 @@ def new_trainer(
     model_loading.freeze(trained_model(trainer), config.options.freeze)
     if sft.packing or sft.padding_free or sft.eval_packing:
         packs.check(model, dataset["input_ids"][:2])
+    frozen_weights.store_in_bfloat16(trained_model(trainer), config)
     if sft.device.type == "cpu":
         completion_loss.skip_prompt_logits(model)
     else:

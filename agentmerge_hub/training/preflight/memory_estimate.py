@@ -8,10 +8,13 @@ from typing import Any
 
 import psutil
 import torch
+from peft.tuners.lora import LoraLayer
 from trl import SFTConfig
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.training import frozen_weights
 from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.process_group import is_sharded
 
 GB = 1e9
 _LOGITS = 2**28 * 4 * 4
@@ -51,14 +54,15 @@ def estimate(
     total, trained = sum(size for size, _ in sizes), sum(size for size, requires_grad in sizes if requires_grad)
     embedding = model.get_input_embeddings().weight
     width = 2 if config.model.dtype in ("bfloat16", "float16") else 4
-    held = _weights(model, config, total, width) + _moments(config, width) * trained
+    halved = sum(each.numel() for each in frozen_weights.bfloat16_weights(model, config))
+    held = _weights(model, config, total, width) - 2 * halved + _moments(config, width) * trained
     if not config.peft and getattr(config.sft, "loads_reference", False):  # of preference optimization
         held += width * total
     gradients = width * trained
     head = width * embedding.numel() if embedding.requires_grad else 0.0
-    copies = _autocast_copies(config, total - embedding.numel(), trained, checkpointing)
+    copies = _autocast_copies(config, total - embedding.numel() - halved, trained, checkpointing)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if any(os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true" for name in ("FSDP", "DEEPSPEED")):
+    if is_sharded():
         held, gradients, head, copies = (each / processes for each in (held, gradients, head, copies))
     elif processes > 1:
         held += gradients  # DistributedDataParallel's buckets
@@ -72,8 +76,10 @@ def estimate(
     saved = 12 * trained if config.peft else width * total + _moments(config, width) * trained
     # The adapter is merged into a second copy of the model, on the CPU in any case.
     merging = 4 * total if config.peft and config.sft.device.type == "cpu" else 0.0
+    training = held + max(backward_starts, backward_ends, merging)
+    loading = width * total if halved else 0.0  # they are converted where they are trained
     return Estimate(
-        memory=_RUNTIME + held + max(backward_starts, backward_ends, merging),
+        memory=_RUNTIME + max(training, loading),
         disk=kept * saved + 4 * total,
         checkpoints=kept,
     )
@@ -89,7 +95,7 @@ def _weights(model: Any, config: RunConfig, total: int, width: int) -> float:
 
 def _autocast_copies(config: RunConfig, body: int, trained: int, checkpointing: bool) -> float:
     """Bytes of the weights in the precision of the pass: autocast keeps those of trained weights until the forward pass ends,
-    and the backward pass needs those of frozen ones, unless it computes them again."""
+    and the backward pass needs those of frozen ones that are not stored in it, unless it computes them again."""
     if not (config.sft.bf16 or config.sft.fp16):
         return 0.0
     quantized = config.model.load_in_4bit or config.model.load_in_8bit
@@ -118,11 +124,20 @@ def _activations(model: Any, config: RunConfig, rows: int, length: int, checkpoi
         # gate, its activation, the other branch and their product. Within 3 % of a Llama of 1.2B parameters on an H100.
         gates = 2 if config.sft.use_liger_kernel else 4  # Liger computes the activation and the product again
         layer = 16 * hidden + width * (6 * hidden + attention + gates * mlp)
+        if config.peft:
+            # Frozen norms keep their inputs only; attention's output is there once more, as an adapter's input.
+            layer += (width - 8) * hidden + _dropout_masks(layers[0], config)
     layer += length * _attention_matrices(model, config)
     kept, tokens = len(layers) - _frozen_from_the_bottom(model, layers), rows * length
     if checkpointing:
         return tokens * layer, tokens * (layer + 4 * hidden * kept)
     return tokens * layer, tokens * layer * kept
+
+
+def _dropout_masks(layer: torch.nn.Module, config: RunConfig) -> int:
+    """Bytes of a token in the masks of the adapters' dropout on a GPU, one for each number that enters an adapter."""
+    adapted = (each for each in layer.modules() if isinstance(each, LoraLayer))
+    return sum(each.in_features or 0 for each in adapted) if config.model.lora_dropout else 0
 
 
 def _attention_matrices(model: Any, config: RunConfig) -> float:
