@@ -11,6 +11,7 @@ from transformers import AutoConfig, TrainerCallback
 
 from agentmerge_hub.training import model_loading, rows
 from agentmerge_hub.training.arguments import parse_args
+from agentmerge_hub.training.preflight import memory_estimate
 from agentmerge_hub.training.preflight.run_plan import make_plan
 from agentmerge_hub.training.trainer import new_trainer
 
@@ -44,9 +45,10 @@ def prepared(work: Path, name: str, toy: bool, **options: Any) -> tuple[Any, Any
     return config, tokenizer, rows.tokenize(split, tokenizer, template, None)
 
 
-def set_checkpointing(config: Any, on: bool) -> None:
-    """Whether activations are computed again: an option of two names since transformers 5.23, which reads the new one."""
-    config.sft.gradient_checkpointing = config.sft.activation_checkpointing = on
+def set_checkpointing(config: Any, layers: int) -> None:
+    """Compute the activations of the lowest layers again: an option of two names since transformers 5.23, which reads the new one."""
+    config.sft.gradient_checkpointing = config.sft.activation_checkpointing = layers > 0
+    config.options.recomputed_layers = layers or None
 
 
 def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
@@ -56,10 +58,11 @@ def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
     options = {"max_steps": warm + measured, "seed": 0} | SIDES[side] | adapter
     config, tokenizer, dataset = prepared(work, side, toy, **options)
     if side != "trl":
-        # Activations are computed again only where the estimate says that they do not fit.
-        available = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else float("inf")
-        kept = make_plan(dataset, config).memory_without_checkpointing
-        set_checkpointing(config, kept > 0.94 * available)
+        # Activations are computed again only in as many layers as the estimate says that they do not fit.
+        available, _ = memory_estimate.available_memory()
+        needed = make_plan(dataset, config).needs.memory_by_recomputed
+        fits = (count for count, each in enumerate(needed) if each <= 0.94 * available)
+        set_checkpointing(config, next(fits, len(needed) - 1))
     plan = make_plan(dataset, config)
     if side != "trl":
         trainer = new_trainer(config, tokenizer, dataset, [])
@@ -80,12 +83,16 @@ def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
     length, labels = len(dataset[0]["input_ids"]), sum(label != -100 for label in dataset[0]["labels"])
     speed = measured * length / (clock.ended - clock.started)
     result: dict[str, Any] = {
-        "tokens_per_s": speed, "row": length, "checkpointing": bool(trainer.args.gradient_checkpointing),
-        "estimate_gb": plan.needs.memory / 1e9,
+        "tokens_per_s": speed, "row": length, "recomputed_layers": plan.recomputed, "layers": plan.layers,
     }  # fmt: skip
+    estimated = side != "trl" or not lora  # TRL's frozen weights take twice the memory
+    if estimated:
+        result["estimate_gb"] = plan.needs.memory / 1e9
     if torch.cuda.is_available():
         name, peak = torch.cuda.get_device_name(), torch.cuda.max_memory_allocated() / 1e9
-        result |= {"peak_gb": peak, "estimate_error": plan.needs.memory / 1e9 / peak - 1}
+        result["peak_gb"] = peak
+        if estimated:
+            result["estimate_error"] = plan.needs.memory / 1e9 / peak - 1
         if limit := next((value for card, value in PEAK_FLOPS.items() if card in name), None):
             flops = flops_of_a_row(AutoConfig.from_pretrained(work / "model"), plan.parameters, length, labels, lora)
             result["mfu"] = flops * speed / length / limit
@@ -124,7 +131,7 @@ def lengths(work: Path, toy: bool) -> dict[str, Any]:
     """Steps a second on rows of about 8,192 tokens, each of another length, with cuDNN's attention and without it."""
     steps = 3 if toy else 9
     config, tokenizer, dataset = prepared(work, "lengths", toy, max_steps=2 * steps)
-    set_checkpointing(config, False)
+    set_checkpointing(config, 0)
     trainer = new_trainer(config, tokenizer, dataset, [])
     times: list[float] = []
 

@@ -66,6 +66,13 @@ class RunArguments:
         default=0,
         metadata={"help": "Rows of each held-out split whose expert likelihood is written into every checkpoint."},
     )
+    recomputed_layers: int | None = field(
+        default=None,
+        metadata={
+            "help": "Decoder layers, from the lowest, whose activations are computed again in the backward pass "
+            "(activation_checkpointing); those of the others are kept. All if not set; the preflight names the fewest that fit."
+        },
+    )
     text_only: bool = field(
         default=False, metadata={"help": "Use the texts of a dataset with screenshots without its screenshots."}
     )

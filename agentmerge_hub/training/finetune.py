@@ -167,7 +167,7 @@ def _warnings(config: RunConfig, plan: run_plan.Plan, template: ChatTemplate) ->
         built_template.compare(config, template),
         memory_estimate.memory_warning(plan.needs),
         memory_estimate.checkpointing_hint(
-            config, plan.memory_without_checkpointing, memory_estimate.available_memory()[0]
+            config, plan.recomputed, plan.needs.memory_by_recomputed, memory_estimate.available_memory()[0]
         ),
         memory_estimate.dtype_warning(config),
         memory_estimate.bfloat16_warning(config.sft, torch.backends.cpu.get_cpu_capability()),

@@ -26,6 +26,8 @@ _NO_EFFECT = frozenset(
         # what is kept, and where
         "output_dir", "save_total_limit", "save_on_each_node", "preflight", "likelihood_samples", "hub_token",
         "hub_private_repo", "hub_model_id", "hub_strategy", "hub_always_push", "hub_revision",
+        # what is kept for the backward pass, and what is computed again
+        "activation_checkpointing", "gradient_checkpointing", "recomputed_layers",
         # how rows are loaded, not which
         "dataset_num_proc", "dataloader_num_workers", "dataloader_pin_memory", "dataloader_persistent_workers",
         "dataloader_prefetch_factor", "dataloader_multiprocessing_context",

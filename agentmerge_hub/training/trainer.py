@@ -23,6 +23,7 @@ from trl import SFTTrainer, get_quantization_config
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import (
+    activation_checkpointing,
     attention_kernel,
     completion_loss,
     frozen_weights,
@@ -100,6 +101,7 @@ def new_trainer(
     if sft.packing or sft.padding_free or sft.eval_packing:
         packs.check(model, dataset["input_ids"][:2])
     frozen_weights.store_in_bfloat16(trained_model(trainer), config)
+    activation_checkpointing.leave_out_upper_layers(model, config)
     if sft.device.type == "cpu":
         completion_loss.skip_prompt_logits(model)
     else:

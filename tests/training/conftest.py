@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +56,21 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "  - {split: inter_task, path: data/inter_task.parquet}\n---\n"
     )
     return folder
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    """Forward passes for the backward pass of each layer's MLP, from the lowest."""
+    import torch
+    from transformers.models.llama.modeling_llama import LlamaMLP
+
+    counted: dict[int, int] = {}
+    forward = LlamaMLP.forward
+
+    def counting(self: LlamaMLP, *args: Any) -> Any:
+        if self.training and torch.is_grad_enabled():
+            counted[id(self)] = counted.get(id(self), 0) + 1
+        return forward(self, *args)
+
+    monkeypatch.setattr(LlamaMLP, "forward", counting)
+    return counted

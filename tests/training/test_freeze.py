@@ -87,9 +87,7 @@ def test_layers_below_all_trained_ones_keep_no_activations(tied_model: Path, tra
     def memory(tokens: int, *patterns: str) -> float:
         run = config(tied_model, traces, tmp_path / "out", *patterns)
         model = model_loading.empty_model(run)
-        return memory_estimate.estimate(
-            model, run, 10, tokens // 10, labels=1, checkpoints=1, checkpointing=False
-        ).memory
+        return memory_estimate.estimate(model, run, 10, tokens // 10, labels=1, checkpoints=1, recomputed=0).memory
 
     whole, upper = (
         memory(20_000, "embed_tokens", *more) - memory(10_000, "embed_tokens", *more)

@@ -106,6 +106,16 @@ def test_models_with_a_state() -> None:
     assert PreTrainedModel._is_stateful is False
 
 
+def test_switch_of_activation_checkpointing() -> None:
+    """activation_checkpointing.py leaves out the upper layers behind this method, by which each way of enabling it goes."""
+    for name in ("gradient_checkpointing_enable", "activation_checkpointing_enable"):
+        model = LlamaForCausalLM(LlamaConfig(vocab_size=8, hidden_size=4, intermediate_size=4, num_attention_heads=1))
+        called: list[bool] = []
+        model._set_gradient_checkpointing = lambda enable, called=called, **_: called.append(enable)  # type: ignore
+        getattr(model, name)()
+        assert called == [True]
+
+
 def test_name_of_the_attention() -> None:
     """packs.py names the attention in its refusal, and skips FlashAttention; memory_estimate.py counts eager's matrices."""
     with torch.device("meta"):

@@ -47,7 +47,11 @@ def test_the_gpu_benchmarks_sides_and_its_lines(
     for lora in (False, True):
         ours, trl = (training.one_side(side, tmp_path, toy=True, lora=lora) for side in ("ours", "trl"))
         assert ours["row"] == trl["row"] > 80 and ours["tokens_per_s"] > 0 and trl["tokens_per_s"] > 0
-        assert not ours["checkpointing"] and trl["checkpointing"] and ours["estimate_gb"] > 0
+        assert ours["recomputed_layers"] == 0 and trl["recomputed_layers"] == trl["layers"] == 2
+        assert ours["estimate_gb"] > 0 and ("estimate_gb" in trl) is not lora  # LoRA's is of weights in bfloat16
+    with monkeypatch.context() as small:
+        small.setattr(training.memory_estimate, "available_memory", lambda: (0.0, "GPU"))
+        assert training.one_side("ours", tmp_path, toy=True, lora=True)["recomputed_layers"] == 2
     packed = training.packed("sdpa", tmp_path, toy=True)
     assert ours["row"] < packed["pack"] <= 256 and packed["tokens_per_s"] > 0
 

@@ -134,6 +134,12 @@ def test_an_option_that_is_not_known_is_refused(
             {"activation_checkpointing_kwargs": '{"use_reentrant": true}', "activation_checkpointing": False},
             "set activation_chec",
         ),
+        (
+            {"activation_checkpointing_kwargs": '{"every_n_layers": 2}', "activation_checkpointing": True},
+            "set recomputed_layers",
+        ),
+        ({"recomputed_layers": 1}, "recomputed_layers has no effect without activation_checkpointing"),
+        ({"recomputed_layers": 0, "activation_checkpointing": True}, "recomputed_layers is 0: set it to 1 or more"),
         ({"assistant_only_loss": True, "completion_only_loss": False}, "contradict each other"),
         ({"lr_scheduler_type": "constant", "warmup_steps": 3}, "set constant_with_warmup"),
         (
@@ -167,6 +173,10 @@ def test_options_without_effect_are_refused(
         ({"report_to": "mlflow"}, "pip install mlflow"),
         ({"attn_implementation": "flash_attention_2"}, "doesn't seem to be installed"),
         ({"model_init_kwargs": '{"max_positions": 9}'}, "max_positions, which the configuration of .* does not have"),
+        (
+            {"activation_checkpointing": True, "recomputed_layers": 3},
+            "recomputed_layers is 3 and the model has 2 layers: lower it",
+        ),
         (LORA | {"lora_modules_to_save": "lm_heed"}, "'lm_heed' is no module of the model"),
     ],
 )  # fmt: skip

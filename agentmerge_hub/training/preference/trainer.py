@@ -7,7 +7,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase, Trainer, TrainerCallback
 from trl import DPOTrainer, KTOTrainer, get_quantization_config
 
-from agentmerge_hub.training import attention_kernel, frozen_weights, model_loading
+from agentmerge_hub.training import activation_checkpointing, attention_kernel, frozen_weights, model_loading
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.completion_loss import skip_prompt_logits
 from agentmerge_hub.training.preference import labeled, pairs
@@ -93,6 +93,7 @@ def _new_trainer(
     restore_configuration(base_model(trainer), config)
     model_loading.freeze(trained_model(trainer), config.options.freeze)
     frozen_weights.store_in_bfloat16(trained_model(trainer), config)
+    activation_checkpointing.leave_out_upper_layers(base_model(trainer), config)
     if settings.device.type == "cpu":
         for model in filter(None, (base_model(trainer), trainer.ref_model)):
             skip_prompt_logits(model, by_row=True)

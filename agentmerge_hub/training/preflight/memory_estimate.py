@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from trl import SFTConfig
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import frozen_weights
+from agentmerge_hub.training.activation_checkpointing import decoder_layers
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.process_group import is_sharded
 
@@ -31,13 +33,15 @@ class Estimate:
 
     memory: float
     """Of one process: weights, gradients, optimizer state, activations of the largest batch, logits."""
+    memory_by_recomputed: tuple[float, ...]
+    """The same, if the activations of 0, 1, … all decoder layers are computed again."""
     disk: float
     checkpoints: int
     """Number of checkpoints that are kept."""
 
 
 def estimate(
-    model: Any, config: RunConfig, rows: int, length: int, labels: int, checkpoints: int, checkpointing: bool
+    model: Any, config: RunConfig, rows: int, length: int, labels: int, checkpoints: int, recomputed: int
 ) -> Estimate:
     """Estimate what a run needs.
 
@@ -48,7 +52,7 @@ def estimate(
         length: tokens of each, padding included.
         labels: largest number of trained tokens in such a batch.
         checkpoints: that the run writes.
-        checkpointing: whether activations are computed again in the backward pass.
+        recomputed: decoder layers, from the lowest, whose activations are computed again in the backward pass.
     """
     sizes = [(each.numel(), each.requires_grad) for each in model.parameters()]
     total, trained = sum(size for size, _ in sizes), sum(size for size, requires_grad in sizes if requires_grad)
@@ -60,26 +64,38 @@ def estimate(
         held += width * total
     gradients = width * trained
     head = width * embedding.numel() if embedding.requires_grad else 0.0
-    copies = _autocast_copies(config, total - embedding.numel() - halved, trained, checkpointing)
+    frozen_copies, trained_copies = _autocast_copies(config, total - embedding.numel() - halved, trained)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if is_sharded():
-        held, gradients, head, copies = (each / processes for each in (held, gradients, head, copies))
+        held, gradients, head, frozen_copies, trained_copies = (
+            each / processes for each in (held, gradients, head, frozen_copies, trained_copies)
+        )
     elif processes > 1:
         held += gradients  # DistributedDataParallel's buckets
     logits = min(16 * labels * embedding.shape[0], _LOGITS)
-    layer, all_layers = _activations(model, config, rows, length, checkpointing)
+    layers = decoder_layers(model)
+    below = _frozen_from_the_bottom(model, layers)
+    layer, its_input = _activations(model, config, layers[0], rows, length)
     # Gradients appear while activations go; those of earlier batches of a step are there from the start.
     present = gradients if config.sft.gradient_accumulation_steps > 1 else min(head, gradients)
-    backward_starts = present + copies + all_layers + logits
-    backward_ends = gradients + layer
-    kept = min(checkpoints, config.sft.save_total_limit or checkpoints)
-    saved = 12 * trained if config.peft else width * total + _moments(config, width) * trained
     # The adapter is merged into a second copy of the model, on the CPU in any case.
     merging = 4 * total if config.peft and config.sft.device.type == "cpu" else 0.0
-    training = held + max(backward_starts, backward_ends, merging)
-    loading = width * total if halved else 0.0  # they are converted where they are trained
+    loading = width * total if halved else 0.0  # weights are halved where they are trained
+
+    def memory(count: int) -> float:
+        whole, inputs = len(layers) - max(count, below), max(count - below, 0)
+        # A layer is computed again after those above it are through: with any of these kept, it takes the place of one.
+        activations = layer * max(whole, min(inputs, 1)) + its_input * inputs
+        copies = trained_copies + frozen_copies * (1 - count / len(layers))
+        backward_starts, backward_ends = present + copies + activations + logits, gradients + layer
+        return _RUNTIME + max(held + max(backward_starts, backward_ends, merging), loading)
+
+    by_recomputed = tuple(map(memory, range(len(layers) + 1)))
+    kept = min(checkpoints, config.sft.save_total_limit or checkpoints)
+    saved = 12 * trained if config.peft else width * total + _moments(config, width) * trained
     return Estimate(
-        memory=_RUNTIME + max(training, loading),
+        memory=by_recomputed[recomputed],
+        memory_by_recomputed=by_recomputed,
         disk=kept * saved + 4 * total,
         checkpoints=kept,
     )
@@ -93,14 +109,13 @@ def _weights(model: Any, config: RunConfig, total: int, width: int) -> float:
     return width * sum(plain.values()) + quantized * (total - sum(plain.values()))
 
 
-def _autocast_copies(config: RunConfig, body: int, trained: int, checkpointing: bool) -> float:
-    """Bytes of the weights in the precision of the pass: autocast keeps those of trained weights until the forward pass ends,
-    and the backward pass needs those of frozen ones that are not stored in it, unless it computes them again."""
+def _autocast_copies(config: RunConfig, body: int, trained: int) -> tuple[float, float]:
+    """Bytes of the weights in the precision of the pass: of frozen ones that are not stored in it, which the backward pass needs
+    unless it computes them again, and of trained ones, which autocast keeps until the forward pass ends."""
     if not (config.sft.bf16 or config.sft.fp16):
-        return 0.0
+        return 0.0, 0.0
     quantized = config.model.load_in_4bit or config.model.load_in_8bit
-    frozen = 0 if checkpointing or quantized else max(body - trained, 0)
-    return 2.0 * (trained + frozen)
+    return 0.0 if quantized else 2.0 * max(body - trained, 0), 2.0 * trained
 
 
 def _moments(config: RunConfig, width: int) -> int:
@@ -111,11 +126,11 @@ def _moments(config: RunConfig, width: int) -> int:
     return 2 if "8bit" in name else 2 * width
 
 
-def _activations(model: Any, config: RunConfig, rows: int, length: int, checkpointing: bool) -> tuple[float, float]:
-    """Bytes kept for the backward pass: of one layer, and of all, or only their inputs if activations are computed again."""
+def _activations(model: Any, config: RunConfig, first: torch.nn.Module, rows: int, length: int) -> tuple[float, float]:
+    """Bytes that a layer, such as the first, keeps for the backward pass, and those of its input."""
     text, width = model.config.get_text_config(), 2 if config.sft.bf16 or config.sft.fp16 else 4
-    hidden, layers = text.hidden_size, _layers(model)
-    attention, mlp = _attention_width(text), _mlp_width(layers[0], text)
+    hidden = text.hidden_size
+    attention, mlp = _attention_width(text), _mlp_width(first, text)
     if config.sft.device.type == "cpu":
         # Fitted to the memory of a Llama of 33M parameters.
         layer = 32 * hidden + 6 * width * (attention + mlp + hidden)
@@ -126,12 +141,9 @@ def _activations(model: Any, config: RunConfig, rows: int, length: int, checkpoi
         layer = 16 * hidden + width * (6 * hidden + attention + gates * mlp)
         if config.peft:
             # Frozen norms keep their inputs only; attention's output is there once more, as an adapter's input.
-            layer += (width - 8) * hidden + _dropout_masks(layers[0], config)
+            layer += (width - 8) * hidden + _dropout_masks(first, config)
     layer += length * _attention_matrices(model, config)
-    kept, tokens = len(layers) - _frozen_from_the_bottom(model, layers), rows * length
-    if checkpointing:
-        return tokens * layer, tokens * (layer + 4 * hidden * kept)
-    return tokens * layer, tokens * layer * kept
+    return rows * length * layer, rows * length * 4 * hidden
 
 
 def _dropout_masks(layer: torch.nn.Module, config: RunConfig) -> int:
@@ -152,12 +164,6 @@ def _attention_matrices(model: Any, config: RunConfig) -> float:
     return (12.0 if dropout else 4.0) * (
         getattr(text, "num_attention_heads", None) or 0
     )  # weights, mask and their product
-
-
-def _layers(model: Any) -> torch.nn.ModuleList:
-    """The model's longest list of modules; the whole model as one layer if it has none."""
-    lists = (each for each in model.modules() if isinstance(each, torch.nn.ModuleList) and len(each))
-    return max(lists, key=len, default=torch.nn.ModuleList([model]))
 
 
 def _attention_width(text: Any) -> int:
@@ -213,19 +219,27 @@ def memory_warning(needed: Estimate) -> str | None:
     )
 
 
-def checkpointing_hint(config: RunConfig, without: float, available: float) -> str | None:
-    """A sentence if activations are computed again on a GPU that could keep them.
+def checkpointing_hint(
+    config: RunConfig, recomputed: int, memory_by_recomputed: Sequence[float], available: float
+) -> str | None:
+    """A sentence if a GPU could keep activations that are computed again.
 
     Args:
         config: the run's settings.
-        without: bytes of one process that keeps its activations.
+        recomputed: layers whose activations are computed again.
+        memory_by_recomputed: bytes of one process if those of 0, 1, … all layers are.
         available: bytes of the GPU.
     """
-    if not config.sft.gradient_checkpointing or config.sft.device.type == "cpu" or without > 0.9 * available:
+    fewest = next((count for count, needed in enumerate(memory_by_recomputed) if needed <= 0.9 * available), recomputed)
+    if fewest >= recomputed or config.sft.device.type == "cpu":
         return None
+    setting = f"recomputed_layers: {fewest}" if fewest else "activation_checkpointing: false"
+    # Twice as many operations as weights in a forward pass, and in a backward pass for each of inputs and weights.
+    layers, passes = len(memory_by_recomputed) - 1, 2 if config.peft else 3
+    saved = (recomputed - fewest) / (passes * layers + recomputed)
     return (
-        f"Note: activation_checkpointing: false would take about {without / GB:.0f} of the GPU's {available / GB:.0f} GB and save "
-        "a quarter of the operations"
+        f"Note: {setting} would take about {memory_by_recomputed[fewest] / GB:.0f} of the GPU's {available / GB:.0f} GB and save "
+        f"{saved:.0%} of the operations"
     )
 
 

@@ -7,7 +7,7 @@ from agentmerge_hub.training.arguments import RunConfig
 
 _COUNTS = (
     "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "dataset_num_proc",
-    "save_total_limit", "max_length", "pad_to_multiple_of",
+    "save_total_limit", "max_length", "pad_to_multiple_of", "recomputed_layers",
 )  # fmt: skip
 _ABOVE_0 = (
     "learning_rate", "num_train_epochs", "logging_steps", "save_steps", "eval_steps", "neftune_noise_alpha", "ddp_timeout",

@@ -15,6 +15,7 @@ from trl import SFTConfig, pack_dataset
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.plural import counted
 from agentmerge_hub.training import model_loading
+from agentmerge_hub.training.activation_checkpointing import decoder_layers, recomputed_layers
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.preflight import memory_estimate
 from agentmerge_hub.training.preflight.batches import Batches, count_batches
@@ -41,8 +42,10 @@ class Plan:
     parameters: int
     trained_parameters: int
     needs: memory_estimate.Estimate
-    memory_without_checkpointing: float
-    """Bytes of one process if no activation is computed again."""
+    layers: int
+    """Decoder layers."""
+    recomputed: int
+    """Of these, the layers whose activations are computed again in the backward pass."""
     rows_sha256: str
     """Over the token ids and labels of all rows, in order: identifies them wherever the dataset came from."""
 
@@ -88,10 +91,7 @@ def make_plan(
     largest = sft.max_length if sft.packing and sft.max_length else int(lengths.max())
     answers = int(labels.max()) * math.ceil(len(lengths) / batches.items) * together
     checkpoints = SaveSchedule.of(config, batches).count(steps)
-    needs, without = (
-        memory_estimate.estimate(model, config, together, largest, answers, checkpoints, checkpointing)
-        for checkpointing in (sft.gradient_checkpointing, False)
-    )
+    recomputed = recomputed_layers(model, config)
     return Plan(
         model=config.model_name,
         rows=len(lengths),
@@ -104,8 +104,9 @@ def make_plan(
         padding=_padding(lengths, sft),
         parameters=sum(each.numel() for each in parameters),
         trained_parameters=sum(each.numel() for each in parameters if each.requires_grad),
-        needs=needs,
-        memory_without_checkpointing=without.memory,
+        needs=memory_estimate.estimate(model, config, together, largest, answers, checkpoints, recomputed),
+        layers=len(decoder_layers(model)),
+        recomputed=recomputed,
         rows_sha256=hashlib.sha256(b"".join(row.astype("<i4").tobytes() for row in (*ids, *all_labels))).hexdigest(),
     )
 
@@ -180,13 +181,15 @@ def describe(plan: Plan) -> str:
     packs = f" in {counted(plan.batches.items, 'pack')}" if plan.batches.items != plan.rows else ""
     dropped = plan.batches.items - plan.batches.items_per_epoch
     item = "pack" if packs else "sample"
+    part = 0 < plan.recomputed < plan.layers
+    recomputed = f", the activations of {plan.recomputed} of {plan.layers} layers computed again" if part else ""
     return (
         f"Preflight: {counted(plan.rows, 'row')}{replayed}, {counted(plan.tokens, 'token')}{packs}, {plan.trained_tokens:,} of them "
         f"trained; the longest row has {plan.longest:,}; {counted(plan.steps, 'step')} of {counted(plan.batches.batch, item)}, "
         f"{counted(plan.batches.samples_seen(plan.steps), 'sample')} in all"
         + (f" (dataloader_drop_last drops {dropped} an epoch)" if dropped else "")
         + f", {plan.padding:.0%} padding; {plan.trained_parameters / 1e6:,.1f}M of {plan.parameters / 1e6:,.1f}M parameters "
-        f"are trained; about {plan.needs.memory / memory_estimate.GB:.1f} GB of memory a process and "
+        f"are trained{recomputed}; about {plan.needs.memory / memory_estimate.GB:.1f} GB of memory a process and "
         f"{plan.needs.disk / memory_estimate.GB:.1f} GB of disk for {counted(plan.needs.checkpoints, 'checkpoint')} and the model. Every "
         "completion is whole and ends its turn."
     )

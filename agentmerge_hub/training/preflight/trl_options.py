@@ -41,6 +41,10 @@ def check_options(config: RunConfig) -> None:
             raise UserError(
                 f"model_init_kwargs sets {key}: set {_OF_MODEL[key]} instead, which holds for every stage of the run"
             )
+    if "every_n_layers" in (config.sft.gradient_checkpointing_kwargs or {}):
+        raise UserError(
+            "activation_checkpointing_kwargs sets every_n_layers: set recomputed_layers instead, which preflight's memory counts"
+        )
     _check_conditions(config)
     check_numbers(config)
     if config.options.early_stopping_patience and not config.sft.load_best_model_at_end:
@@ -85,7 +89,8 @@ def _check_conditions(config: RunConfig) -> None:
         "f_divergence_type alpha_divergence": _value(getattr(sft, "f_divergence_type", "")) == "alpha_divergence",
         "replay_dataset": bool(config.options.replay_dataset),
     }
-    for condition, options in (*CONDITIONAL.items(), ("replay_dataset", ("replay_ratio",))):
+    own = {"replay_dataset": ("replay_ratio",), "activation_checkpointing": ("recomputed_layers",)}
+    for condition, options in (*CONDITIONAL.items(), *own.items()):
         without_effect = [option for option in options if option in config.explicit]
         if without_effect and not holds[condition]:
             raise UserError(

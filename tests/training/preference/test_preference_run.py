@@ -136,6 +136,16 @@ def test_an_adapter_is_trained_and_merged(recipe: str, tiny_model: Path, prefere
     assert reference == f"{tiny_model.name} without the adapter"
 
 
+def test_a_pass_of_the_reference_does_not_switch_all_layers_on(
+    tiny_model: Path, preferences: Path, tmp_path: Path, passes: dict[int, int]
+) -> None:
+    options = settings(tiny_model, preferences, tmp_path / "run") | {"max_steps": 2, "likelihood_samples": 0}
+    options |= {"use_peft": "true", "lora_r": 2, "lora_target_modules": "all-linear", "warmup_steps": 0}
+    run("agent.yaml", **options, activation_checkpointing="true", recomputed_layers=1)
+    low, *upper = passes.values()
+    assert upper and all(count == low / 2 for count in upper)
+
+
 @pytest.mark.parametrize(
     ("config", "says"),
     [("preferences", "mean margin copied_example"), ("unpaired", "failed_episode"), ("other", "has no config 'other'")],
