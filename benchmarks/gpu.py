@@ -4,7 +4,8 @@
     python benchmarks/gpu.py --out toy.jsonl --toy          # the same parts at toy size on a CPU, to see that they run
     python benchmarks/gpu.py --out gpu.jsonl --part full-1b --part full-3b
 
-Parts: `correct` (loss on the GPU = on the CPU, packed = apart, killed and resumed = uninterrupted), `full-1b`, `full-3b` and
+Parts: `correct` (loss on the GPU = on the CPU, packed = apart, killed and resumed = uninterrupted), `lora-exact` (LoRA's losses
+and gradient norms with frozen weights in float32, in bfloat16, and with a layer computed again), `full-1b`, `full-3b` and
 `lora-8b` (rows of 8,192 tokens, the `--sides` TRL's defaults, this package's settings, these with Liger, which needs
 liger-kernel, or with torch_compile; all but TRL's compute as few layers again as the preflight says that the GPU needs:
 tokens/s, MFU, peak memory against the preflight's estimate), `packs` (short rows packed to 8,192 tokens, by attention),
@@ -33,7 +34,18 @@ from typing import Any
 from gpu_inputs import SIDES, write_model, write_rows
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("correct", "full-1b", "full-3b", "lora-8b", "packs", "attention", "lengths", "likelihood", "merge")
+PARTS = (
+    "correct",
+    "lora-exact",
+    "full-1b",
+    "full-3b",
+    "lora-8b",
+    "packs",
+    "attention",
+    "lengths",
+    "likelihood",
+    "merge",
+)
 
 
 def sft_command(model: Path, data: Path, out: Path, **options: Any) -> list[str]:
@@ -52,6 +64,12 @@ def run_part(name: str, work: Path, toy: bool, names: list[str]) -> dict[str, An
     match name:
         case "correct":
             return correct(work, toy)
+        case "lora-exact":
+            from gpu_training import lora_exact
+
+            write_model(work / "model", "toy")
+            write_rows(work, 200, 40, 8, spread=True)
+            return lora_exact(work, toy)
         case "full-1b" | "full-3b" | "lora-8b":
             return speed(work, shape, toy, lora=name.startswith("lora"), names=names)
         case "packs":

@@ -1,15 +1,18 @@
 """Training for benchmarks/gpu.py: one side of a comparison, or one way of attention, in this process."""
 
+import os
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from gpu_inputs import SIDES
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoConfig, TrainerCallback
 
-from agentmerge_hub.training import model_loading, rows
+from agentmerge_hub.training import frozen_weights, model_loading, rows
 from agentmerge_hub.training.arguments import parse_args
 from agentmerge_hub.training.preflight import memory_estimate
 from agentmerge_hub.training.preflight.run_plan import make_plan
@@ -17,6 +20,7 @@ from agentmerge_hub.training.trainer import new_trainer
 
 PEAK_FLOPS = {"H100": 989e12, "H200": 989e12}
 """bfloat16, dense, by NVIDIA's data sheets."""
+ADAPTER = {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear"}
 
 
 class Clock(TrainerCallback):
@@ -54,8 +58,7 @@ def set_checkpointing(config: Any, layers: int) -> None:
 def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
     """Train some steps; the first ones are not measured."""
     warm, measured = (1, 2) if toy else (3, 8)
-    adapter = {"use_peft": True, "lora_r": 16, "lora_target_modules": "all-linear"} if lora else {}
-    options = {"max_steps": warm + measured, "seed": 0} | SIDES[side] | adapter
+    options = {"max_steps": warm + measured, "seed": 0} | SIDES[side] | (ADAPTER if lora else {})
     config, tokenizer, dataset = prepared(work, side, toy, **options)
     if side != "trl":
         # Activations are computed again only in as many layers as the estimate says that they do not fit.
@@ -97,6 +100,30 @@ def one_side(side: str, work: Path, toy: bool, lora: bool) -> dict[str, Any]:
             flops = flops_of_a_row(AutoConfig.from_pretrained(work / "model"), plan.parameters, length, labels, lora)
             result["mfu"] = flops * speed / length / limit
     return result
+
+
+def lora_exact(work: Path, toy: bool) -> dict[str, Any]:
+    """Losses and gradient norms of four steps of LoRA with frozen weights in float32, in bfloat16, and in bfloat16 with the
+    activations of one layer computed again: by torch's kernels, and by Liger's where they are."""
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # with the next line: sums in the same order each time
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    stored = frozen_weights.bfloat16_weights
+    ways = {"float32": (lambda *_: (), 0), "bfloat16": (stored, 0), "recomputed": (stored, 1)}
+    found: dict[str, Any] = {}
+    for liger in (False, True) if torch.cuda.is_available() and find_spec("liger_kernel") else (False,):
+        logs = {}
+        for name, (weights, layers) in ways.items():
+            options = {"max_steps": 4, "logging_steps": 1, "use_liger_kernel": liger, "learning_rate": 1e-2, "seed": 0}
+            config, tokenizer, dataset = prepared(work, name, toy, **options | ADAPTER)
+            set_checkpointing(config, layers)
+            with mock.patch.object(frozen_weights, "bfloat16_weights", weights):
+                trainer = new_trainer(config, tokenizer, dataset, [])
+            trainer.train()
+            logs[name] = [(log["loss"], log["grad_norm"]) for log in trainer.state.log_history if "loss" in log]
+        equal = {f"{name}_equal": logs[name] == logs["float32"] for name in ("bfloat16", "recomputed")}
+        found["liger" if liger else "torch"] = logs | equal
+    torch.use_deterministic_algorithms(False)
+    return found
 
 
 def flops_of_a_row(model: Any, parameters: int, length: int, labels: int, lora: bool) -> float:

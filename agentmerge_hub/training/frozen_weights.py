@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel
 
 from agentmerge_hub.training.arguments import RunConfig
@@ -41,6 +42,12 @@ def bfloat16_weights(model: Any, config: RunConfig) -> Iterator[torch.nn.Paramet
 
 def store_in_bfloat16(model: PreTrainedModel | PeftModel, config: RunConfig) -> None:
     """Convert them in place. Call it when nothing computes outside of autocast any more."""
-    for parameter in bfloat16_weights(model, config):
+    parameters = list(bfloat16_weights(model, config))
+    for parameter in parameters:
         parameter.data = parameter.data.to(torch.bfloat16)
     torch.cuda.empty_cache()  # blocks of float32 weights fit no activations
+    if parameters and not config.model.lora_dropout:
+        for module in model.modules():
+            if isinstance(module, LoraLayer):
+                # PEFT would make float32 of a bfloat16 input, which dropout may need, and autocast bfloat16 again of that.
+                module.cast_input_dtype_enabled = False

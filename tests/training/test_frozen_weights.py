@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import load_dataset
+from peft.tuners.lora import LoraLayer
 from runs import LORA, SIZES, run_config, save_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, Gemma3TextConfig, LlamaConfig, PretrainedConfig, Qwen3Config
@@ -34,22 +35,27 @@ def what_it_wrote(run: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "dtype", "settings"),
+    ("architecture", "dtype", "dropout", "settings"),
     [
-        (LlamaConfig, torch.bfloat16, {"tie_word_embeddings": False, "attention_bias": True}),
-        (Qwen3Config, torch.float32, {"tie_word_embeddings": True, "head_dim": 8}),
-        (Gemma3TextConfig, torch.bfloat16, {"head_dim": 8, "sliding_window": 64}),
+        (LlamaConfig, torch.bfloat16, 0.0, {"tie_word_embeddings": False, "attention_bias": True}),
+        (Qwen3Config, torch.float32, 0.0, {"tie_word_embeddings": True, "head_dim": 8}),
+        (Gemma3TextConfig, torch.bfloat16, 0.1, {"head_dim": 8, "sliding_window": 64}),
     ],
-    ids=["llama", "qwen3", "gemma3"],
+    ids=["llama", "qwen3", "gemma3 with dropout"],
 )
 def test_a_run_is_the_one_with_float32_weights(
-    architecture: type[PretrainedConfig], dtype: torch.dtype, settings: dict[str, Any],
+    architecture: type[PretrainedConfig], dtype: torch.dtype, dropout: float, settings: dict[str, Any],
     tiny_model: Path, traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     config = architecture(vocab_size=len(AutoTokenizer.from_pretrained(tiny_model)), **SIZES, **settings)
     model = save_model(tmp_path / "model", tiny_model, config)
     stored_as(model, dtype)
-    options = BF16 | {"eval_strategy": "steps", "eval_steps": 1, "dataset_test_split": "inter_task"}
+    options = BF16 | {
+        "lora_dropout": dropout,
+        "eval_strategy": "steps",
+        "eval_steps": 1,
+        "dataset_test_split": "inter_task",
+    }
     finetune.run(run_config(model, traces, tmp_path / "bfloat16", likelihood_samples=2, **options))
     monkeypatch.setattr(frozen_weights, "bfloat16_weights", lambda *_: ())
     finetune.run(run_config(model, traces, tmp_path / "float32", likelihood_samples=2, **options))
@@ -63,13 +69,14 @@ def test_a_run_is_the_one_with_float32_weights(
     ("options", "in_bfloat16"),
     [
         (BF16, {"q_proj.base_layer", "k_proj.base_layer", "down_proj.base_layer", "lm_head"}),
+        (BF16 | {"lora_dropout": 0.0}, {"q_proj.base_layer", "lm_head"}),
         (BF16 | {"lora_target_modules": "q_proj", "freeze": "lora_A"}, {"q_proj.base_layer", "k_proj", "lm_head"}),
         (BF16 | {"bf16": False}, set()),
         (BF16 | {"use_dora": True}, set()),
         (BF16 | {"dtype": "bfloat16"}, None),
         ({"bf16": True}, set()),
     ],
-    ids=["all", "some", "no autocast", "dora", "all weights in bfloat16", "no adapter"],
+    ids=["all", "no dropout", "some", "no autocast", "dora", "all weights in bfloat16", "no adapter"],
 )
 def test_what_is_kept_in_bfloat16(
     options: dict[str, Any], in_bfloat16: set[str] | None, tiny_model: Path, traces: Path, tmp_path: Path
@@ -89,3 +96,5 @@ def test_what_is_kept_in_bfloat16(
         assert bool(of_type[torch.bfloat16]) == bool(in_bfloat16)
         for module in in_bfloat16:
             assert any(name.endswith(f"{module}.weight") for name in of_type[torch.bfloat16]), module
+    casts = {each.cast_input_dtype_enabled for each in model.modules() if isinstance(each, LoraLayer)}
+    assert casts == ({options.get("lora_dropout") != 0.0} if config.peft else set())

@@ -52,6 +52,8 @@ def test_the_gpu_benchmarks_sides_and_its_lines(
     with monkeypatch.context() as small:
         small.setattr(training.memory_estimate, "available_memory", lambda: (0.0, "GPU"))
         assert training.one_side("ours", tmp_path, toy=True, lora=True)["recomputed_layers"] == 2
+    exact = training.lora_exact(tmp_path, toy=True)["torch"]
+    assert exact["bfloat16_equal"] and exact["recomputed_equal"] and len(exact["float32"]) == 4
     packed = training.packed("sdpa", tmp_path, toy=True)
     assert ours["row"] < packed["pack"] <= 256 and packed["tokens_per_s"] > 0
 
