@@ -9,13 +9,13 @@ and gradient norms with frozen weights in float32, in bfloat16, and with a layer
 `lora-8b` (rows of 8,192 tokens, the `--sides` TRL's defaults, this package's settings, these with Liger, which needs
 liger-kernel, or with torch_compile; all but TRL's compute as few layers again as the preflight says that the GPU needs:
 tokens/s, MFU, peak memory against the preflight's estimate), `packs` (short rows packed to 8,192 tokens, by attention),
-`attention` (kernels), `lengths` (rows of different lengths, with cuDNN's attention and without), `likelihood`, `merge` (1B).
-Every part runs in processes of its own and is written when it ends, so that a limit on time loses one part at most; a side
-takes 30 to 60 seconds. TRL's side keeps its defaults but for one row a device, as 8 rows of 8,192 tokens fit nowhere, and no
-truncation. No network: models have random weights. Without `pip install`, put this repository on PYTHONPATH, and beside torch,
-transformers, accelerate, peft, pandas and pyarrow the wheels of trl, datasets, dill, multiprocess, xxhash, filelock, pydantic,
-pydantic_core, annotated_types, typing_inspection, rich, click, psutil and mergekit (12 MB; of mergekit only the version is
-read). About 40 GB of disk. benchmarks/README.md has what was measured.
+`attention` (kernels), `lengths` (rows of different lengths: with cuDNN's attention, without it, and with it on rows padded to
+multiples of 512), `likelihood`, `merge` (1B). Every part runs in processes of its own and is written when it ends, so that a
+limit on time loses one part at most; a side takes 30 to 60 seconds. TRL's side keeps its defaults but for one row a device, as
+8 rows of 8,192 tokens fit nowhere, and no truncation. No network: models have random weights. Without `pip install`, put this
+repository on PYTHONPATH, and beside torch, transformers, accelerate, peft, pandas and pyarrow the wheels of trl, datasets,
+dill, multiprocess, xxhash, filelock, pydantic, pydantic_core, annotated_types, typing_inspection, rich, click, psutil and
+mergekit (12 MB; of mergekit only the version is read). About 40 GB of disk. benchmarks/README.md has what was measured.
 """
 
 import argparse

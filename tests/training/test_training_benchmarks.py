@@ -54,6 +54,8 @@ def test_the_gpu_benchmarks_sides_and_its_lines(
         assert training.one_side("ours", tmp_path, toy=True, lora=True)["recomputed_layers"] == 2
     exact = training.lora_exact(tmp_path, toy=True)["torch"]
     assert exact["bfloat16_equal"] and exact["recomputed_equal"] and len(exact["float32"]) == 4
+    speeds = training.lengths(tmp_path, toy=True)
+    assert min(speeds["cudnn"], speeds["without"], speeds["padded"]) > 0 and len(speeds["lengths"]) > 1
     packed = training.packed("sdpa", tmp_path, toy=True)
     assert ours["row"] < packed["pack"] <= 256 and packed["tokens_per_s"] > 0
 
