@@ -203,6 +203,12 @@ def test_cudnn_attends_only_where_lengths_repeat() -> None:
 
 def test_a_run_that_nearly_fills_a_gpu_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_estimate, "available_memory", lambda: (85.0e9, "GPU"))
-    nearly = memory_estimate.Estimate(82.6e9, (), disk=0.0, checkpoints=0)  # this run ended in "out of memory"
-    assert "lower per_device_train_batch_size" in str(memory_estimate.memory_warning(nearly))
+    nearly = memory_estimate.Estimate(
+        82.6e9, (82.6e9, 82e9), disk=0.0, checkpoints=0
+    )  # this run ended in "out of memory"
+    assert "85.0 GB: lower per_device_train_batch_size" in str(memory_estimate.memory_warning(nearly))
+    fits = memory_estimate.Estimate(99e9, (99e9, 87e9, 75e9, 63e9), disk=0.0, checkpoints=0)
+    assert "set activation_checkpointing: true and recomputed_layers: 2, lower" in str(
+        memory_estimate.memory_warning(fits)
+    )
     assert memory_estimate.memory_warning(memory_estimate.Estimate(44.4e9, (), disk=0.0, checkpoints=0)) is None

@@ -213,10 +213,17 @@ def memory_warning(needed: Estimate) -> str | None:
     available, device = available_memory()
     if needed.memory <= 0.95 * available:
         return None
+    fewest = _fewest_recomputed(needed.memory_by_recomputed, available)
+    again = "" if fewest is None else f"set activation_checkpointing: true and recomputed_layers: {fewest}, "
     return (
         f"Warning: the run takes about {needed.memory / GB:.1f} GB of memory a process and the {device} has "
-        f"{available / GB:.1f} GB: lower per_device_train_batch_size, set activation_checkpointing, or shard over more devices"
+        f"{available / GB:.1f} GB: {again}lower per_device_train_batch_size, or shard over more devices"
     )
+
+
+def _fewest_recomputed(memory_by_recomputed: Sequence[float], available: float) -> int | None:
+    """The smallest number of layers that are computed again in a run that fits with a tenth to spare; None if none does."""
+    return next((count for count, needed in enumerate(memory_by_recomputed) if needed <= 0.9 * available), None)
 
 
 def checkpointing_hint(
@@ -230,8 +237,8 @@ def checkpointing_hint(
         memory_by_recomputed: bytes of one process if those of 0, 1, … all layers are.
         available: bytes of the GPU.
     """
-    fewest = next((count for count, needed in enumerate(memory_by_recomputed) if needed <= 0.9 * available), recomputed)
-    if fewest >= recomputed or config.sft.device.type == "cpu":
+    fewest = _fewest_recomputed(memory_by_recomputed, available)
+    if fewest is None or fewest >= recomputed or config.sft.device.type == "cpu":
         return None
     setting = f"recomputed_layers: {fewest}" if fewest else "activation_checkpointing: false"
     # Twice as many operations as weights in a forward pass, and in a backward pass for each of inputs and weights.
