@@ -1,6 +1,7 @@
 """LoRA with its frozen linear layers in bfloat16: the run is the one in float32, bit for bit."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +99,14 @@ def test_what_is_kept_in_bfloat16(
             assert any(name.endswith(f"{module}.weight") for name in of_type[torch.bfloat16]), module
     casts = {each.cast_input_dtype_enabled for each in model.modules() if isinstance(each, LoraLayer)}
     assert casts == ({options.get("lora_dropout") != 0.0} if config.peft else set())
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    config = run_config(save_model(tmp_path / "model", tiny_model), traces, tmp_path / "run", **BF16)
+    finetune.run(config)
+    whole = what_it_wrote(tmp_path / "run")
+    for name in ("checkpoint-4", "adapter"):
+        shutil.rmtree(tmp_path / "run" / name)
+    (tmp_path / "run/manifest.json").unlink()
+    finetune.run(run_config(tmp_path / "model", traces, tmp_path / "run", **BF16))
+    torch.testing.assert_close(what_it_wrote(tmp_path / "run"), whole, rtol=0, atol=0)
