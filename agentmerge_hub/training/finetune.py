@@ -29,6 +29,7 @@ from agentmerge_hub.training.likelihood import results, scoring
 from agentmerge_hub.training.method import Method
 from agentmerge_hub.training.preflight import built_template, memory_estimate, run_plan, stored_weights, trl_options
 from agentmerge_hub.training.preflight.save_schedule import SaveSchedule
+from agentmerge_hub.training.preflight.token_counts import largest_id, row_lengths
 from agentmerge_hub.training.trainer import initialize_weights, new_trainer, set_stop_token, trained_model
 
 _ENDING_ROWS = 16
@@ -75,9 +76,9 @@ def _run(config: RunConfig, method: Method) -> None:
             )
         ending = _ending_rows(config, method, tokenizer, template, split)
         scored = _likelihood_rows(config, method, tokenizer, template)
-    extents = [(max(map(len, each["input_ids"])), _largest_id(each)) for each in (ending, *scored)]
+    extents = [(int(row_lengths(each).max()), largest_id(each)) for each in (ending, *scored)]
     if held_out:
-        extents.append((method.longest(held_out), _largest_id(held_out)))
+        extents.append((method.longest(held_out), largest_id(held_out)))
     plan = run_plan.make_plan(
         dataset, config, replayed, method.longest(dataset), extents, int(tokenizer.pad_token_id or 0)
     )
@@ -190,10 +191,6 @@ def _load_rows(config: RunConfig, method: Method) -> tuple[Dataset, int]:
     return mixed, len(mixed) - len(split)
 
 
-def _largest_id(tokenized: Dataset) -> int:
-    return max(map(max, tokenized["input_ids"]))
-
-
 def _ending_rows(
     config: RunConfig, method: Method, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, trained: Dataset
 ) -> Dataset:
@@ -286,7 +283,7 @@ SFT = Method(
     columns=("prompt", "completion"),
     expert_rows=lambda rows_: rows_,
     tokenize=_tokenize,
-    longest=lambda dataset: max(map(len, dataset["input_ids"])),
+    longest=lambda dataset: int(row_lengths(dataset).max()),
     settings=lambda config: {
         "method": "sft",
         "completion_only_loss": config.sft.completion_only_loss is not False,

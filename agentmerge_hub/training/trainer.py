@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow.compute as pc
 from accelerate.utils import extract_model_from_parallel
 from datasets import Dataset
 from peft import PeftModel
@@ -33,6 +32,7 @@ from agentmerge_hub.training import (
 )
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.preflight.batches import count_batches
+from agentmerge_hub.training.preflight.token_counts import row_lengths
 from agentmerge_hub.training.preflight.trl_options import evaluates
 
 _SAMPLING = ("temperature", "top_k", "top_p", "top_h", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
@@ -105,7 +105,7 @@ def new_trainer(
     if sft.device.type == "cpu":
         completion_loss.skip_prompt_logits(model)
     else:
-        lengths = pc.list_value_length(dataset.with_format("arrow")["input_ids"]).to_pylist()
+        lengths = row_lengths(dataset).tolist()
         batches = count_batches(len(lengths), len(lengths), sft).steps(sft) * sft.gradient_accumulation_steps
         attention_kernel.choose(lengths, batches, int(sft.pad_to_multiple_of or 1))
     return trainer

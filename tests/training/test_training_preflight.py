@@ -1,19 +1,23 @@
 """The preflight: padding as the trainer makes it, packs, memory and disk; and what is replayed."""
 
+import hashlib
 import json
 import re
+import struct
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import Dataset
 from huggingface_hub import ModelCard
 from transformers import AutoTokenizer
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import arguments, finetune, model_card, model_loading, rows
-from agentmerge_hub.training.preflight import built_template, memory_estimate, run_plan
+from agentmerge_hub.training.preflight import built_template, memory_estimate, run_plan, token_counts
+from agentmerge_hub.training.rows import IGNORED
 from agentmerge_hub.training.trainer import new_trainer
 
 RECIPE = Path(__file__).parents[2] / "recipes/sft/tiny/base-all.yaml"
@@ -41,6 +45,17 @@ def test_padding_is_what_the_trainer_pads(tiny_model: Path, traces: Path, tmp_pa
         tokens += int(batch["attention_mask"].sum())
     # The trainer shuffles with another generator; in order it is exact.
     assert expected == pytest.approx(1 - tokens / seen, abs=1e-9 if strategy == "sequential" else 0.03)
+
+
+def test_tokens_are_counted_in_the_order_of_the_rows() -> None:
+    ids = [[1, 2, 3], [7], [4, 9, 5, 6], [2, 2]]
+    labels = [[IGNORED, 2, 3], [IGNORED], [IGNORED, IGNORED, 5, 6], [2, 2]]
+    order = [2, 0, 3, 1]
+    counts = token_counts.count_tokens(Dataset.from_dict({"input_ids": ids, "labels": labels}).select(order))
+    assert counts.lengths.tolist() == [4, 3, 2, 1] and counts.trained.tolist() == [2, 2, 2, 0]
+    assert counts.largest_id == 9
+    values = [value for column in (ids, labels) for row in order for value in column[row]]
+    assert counts.sha256 == hashlib.sha256(struct.pack(f"<{len(values)}i", *values)).hexdigest()
 
 
 def test_packed_rows_are_counted_as_samples(

@@ -6,6 +6,7 @@ run's seed.
 
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
@@ -13,6 +14,7 @@ from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import rows
 from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.preflight.token_counts import row_lengths
 from agentmerge_hub.training.rows import IGNORED
 
 TRAINED = ("prompt_ids", "completion_ids", "KL_completion_ids", "label")
@@ -55,9 +57,10 @@ def tokenize(
 
 def longest(dataset: Dataset) -> int:
     """Tokens of the longest prompt with its answer or with that of the other row."""
-    return max(
-        len(row["prompt_ids"]) + max(len(row["completion_ids"]), len(row["KL_completion_ids"])) for row in dataset
+    prompts, answers, others = (
+        row_lengths(dataset, name) for name in ("prompt_ids", "completion_ids", "KL_completion_ids")
     )
+    return int((prompts + np.maximum(answers, others)).max())
 
 
 def desirable(labeled: Dataset) -> Dataset:

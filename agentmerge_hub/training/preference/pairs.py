@@ -3,12 +3,14 @@
 A row that breaks the rule of `agentmerge_hub.chat_template` is refused here, as in supervised fine-tuning.
 """
 
+import numpy as np
 from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.training import rows
 from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.preflight.token_counts import row_lengths
 from agentmerge_hub.training.rows import IGNORED
 
 ANSWERS = ("chosen", "rejected")
@@ -43,7 +45,8 @@ def tokenize(pairs: Dataset, tokenizer: PreTrainedTokenizerBase, template: ChatT
 
 def longest(dataset: Dataset) -> int:
     """Tokens of the longest prompt with one of its answers."""
-    return max(len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"])) for row in dataset)
+    prompts, chosen, rejected = (row_lengths(dataset, name) for name in ("prompt_ids", "chosen_ids", "rejected_ids"))
+    return int((prompts + np.maximum(chosen, rejected)).max())
 
 
 def _pair(row: dict[str, list[int]]) -> dict[str, list[int]]:

@@ -1,6 +1,5 @@
 """What a run will do, found out before its first step: rows, tokens, steps, memory, disk."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from agentmerge_hub.training.preflight import memory_estimate
 from agentmerge_hub.training.preflight.batches import Batches, count_batches
 from agentmerge_hub.training.preflight.optimizer import check_optimizer
 from agentmerge_hub.training.preflight.save_schedule import SaveSchedule
-from agentmerge_hub.training.rows import IGNORED
+from agentmerge_hub.training.preflight.token_counts import count_tokens
 
 
 @dataclass(frozen=True)
@@ -72,14 +71,12 @@ def make_plan(
         UserError: for a way of packing that cuts rows, rows that the model cannot take, or a model that does not exist.
     """
     sft = config.sft
-    arrow = dataset.with_format("numpy")
-    ids, all_labels = arrow["input_ids"], arrow["labels"]
-    lengths = np.array([len(row) for row in ids])
-    labels = np.array([int((row != IGNORED).sum()) for row in all_labels])
+    counts = count_tokens(dataset)
+    lengths = counts.lengths
     batches = count_batches(len(lengths), _items(dataset, sft), sft)
     steps = batches.steps(sft)
     model = model_loading.empty_model(config)
-    model_loading.check_rows(model, longest or int(lengths.max()), max(int(row.max()) for row in ids))
+    model_loading.check_rows(model, longest or int(lengths.max()), counts.largest_id)
     for held_out_longest, largest_id in held_out:
         model_loading.check_rows(model, held_out_longest, largest_id)
     model_loading.check_padding(model, pad_token_id)
@@ -89,7 +86,7 @@ def make_plan(
     parameters = list(model.parameters())
     together = min(sft.per_device_train_batch_size, batches.items)
     largest = sft.max_length if sft.packing and sft.max_length else int(lengths.max())
-    answers = int(labels.max()) * math.ceil(len(lengths) / batches.items) * together
+    answers = int(counts.trained.max()) * math.ceil(len(lengths) / batches.items) * together
     checkpoints = SaveSchedule.of(config, batches).count(steps)
     recomputed = recomputed_layers(model, config)
     return Plan(
@@ -97,7 +94,7 @@ def make_plan(
         rows=len(lengths),
         replayed=replayed,
         tokens=int(lengths.sum()),
-        trained_tokens=int(labels.sum()),
+        trained_tokens=int(counts.trained.sum()),
         longest=longest or int(lengths.max()),
         batches=batches,
         steps=steps,
@@ -107,7 +104,7 @@ def make_plan(
         needs=memory_estimate.estimate(model, config, together, largest, answers, checkpoints, recomputed),
         layers=len(decoder_layers(model)),
         recomputed=recomputed,
-        rows_sha256=hashlib.sha256(b"".join(row.astype("<i4").tobytes() for row in (*ids, *all_labels))).hexdigest(),
+        rows_sha256=counts.sha256,
     )
 
 
