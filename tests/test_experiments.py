@@ -1,7 +1,9 @@
 """The experiments: no tuning on what is reported, scripts that do what their first lines say, and pages that match the data."""
 
 import csv
+import importlib.util
 import json
+import random
 import re
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from agentmerge_hub.analysis import episodes as episode_tables
 from agentmerge_hub.analysis.common_episodes import shared_episodes
 from agentmerge_hub.analysis.report.verdicts import p_text, points
 from agentmerge_hub.package_data import data_folder
+from agentmerge_hub.prompt import parse, tree_bids
 from agentmerge_hub.records import RESULT_SCHEMA
 from agentmerge_hub.training import arguments
 
@@ -50,11 +53,32 @@ def test_nothing_is_chosen_on_what_is_reported_or_collected() -> None:
     assert {task for task, _ in chosen | reported} <= {task for task, _ in collected}
 
 
+def test_pages_made_by_chance_have_the_elements_that_their_answers_name() -> None:
+    spec = importlib.util.spec_from_file_location("grounding", PREPARED / "grounding.py")
+    assert spec and spec.loader
+    grounding = importlib.util.module_from_spec(spec)
+    sys.modules["grounding"] = grounding  # for its dataclasses
+    spec.loader.exec_module(grounding)
+    words = [f"word{letter}" for letter in "abcdefghijklmnop"]
+    rows, again = (
+        [grounding.make_row(draw, words) for _ in range(200)] for draw in (random.Random(3), random.Random(3))
+    )
+    assert rows == again
+    with_history = 0
+    for row in rows:
+        page = row["prompt"][-1]["content"].partition("# Action space")[0]
+        calls = parse(row["completion"][0]["content"], grounding.FLAGS).action.splitlines()
+        named = {match[1] for call in calls if (match := re.match(r"\w+\('(\d+)'", call))}
+        assert named <= set(tree_bids(page)) and (named or calls == ["noop()"])
+        with_history += "## Step 0" in page
+    assert 10 < with_history < 60
+
+
 def test_the_prepared_experiment_chooses_and_trains_on_nothing_that_it_will_report() -> None:
     gate, chosen = episodes(PREPARED / "gate.yaml"), episodes(PREPARED / "validation.yaml")
     instruct, agent = (episodes(PREPARED / f"collect-{name}.yaml") for name in ("instruct", "agent"))
     unseen = {task for task, seed in gate if seed == 900}
-    assert (len(unseen), len(instruct), len(agent)) == (63, 1800, 2080)
+    assert (len(unseen), len(instruct), len(agent)) == (63, 1360, 1600)
     assert not unseen & {task for task, _ in instruct | agent | chosen}
     assert not {task for task, _ in instruct} & {task for task, _ in agent}
     assert not (gate | chosen) & (instruct | agent)

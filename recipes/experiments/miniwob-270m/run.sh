@@ -3,8 +3,8 @@
 #   pip install --no-deps -r recipes/experiments/miniwob-270m/requirements.txt
 #   INSTRUCTIONS="a.json b.jsonl" recipes/experiments/miniwob-270m/run.sh WORK [STAGE …]
 # Without a stage all of them run, in this order; each can be stopped and started again: it continues.
-#   data       instructions, 3,880 episodes of the scripted expert, the base model, both datasets     45 min on two cores
-#   instruct   the instruct model                                                                     4 min on a GPU
+#   data       instructions, 2,960 episodes of the scripted expert, the base model, both datasets     20 min on two cores
+#   instruct   the instruct model                                                                     5 min on a GPU
 #   gate       93 episodes of the instruct model                                                      6 min on two cores
 #   rates      the instruct model fine-tuned at three learning rates, and episodes that choose one
 # The stages of a GPU can run on another machine: copy WORK/models, WORK/instruct-data and WORK/agent-traces there and WORK/deltas
@@ -41,10 +41,11 @@ stage_data() {
   python "$here/instructions.py" instructions ${INSTRUCTIONS:?name JSON files of instruction, input and output}
   agentmerge collect "$here/collect-instruct.yaml" -o traces-instruct
   agentmerge collect "$here/collect-agent.yaml" -o traces-agent
+  python "$here/grounding.py" grounding instructions/train.parquet
   python "$here/gemma.py" models/base instructions/train.parquet
   build traces-instruct instruct-traces
   build traces-agent agent-traces
-  python "$here/mix.py" instruct-data instructions/train.parquet instruct-traces
+  python "$here/mix.py" instruct-data instructions/train.parquet grounding/train.parquet instruct-traces
 }
 
 stage_instruct() {
