@@ -24,11 +24,17 @@ def recomputed_layers(model: Any, config: RunConfig) -> int:
     """How many of the decoder layers a run computes again.
 
     Raises:
-        UserError: if `recomputed_layers` is more than the model has, or its layers have no switch of their own.
+        UserError: if the model cannot compute layers again, `recomputed_layers` is more than it has, or its layers have no
+            switch of their own.
     """
     layers, wanted = decoder_layers(model), config.options.recomputed_layers
     if not config.sft.gradient_checkpointing:
         return 0
+    if not model.supports_gradient_checkpointing:
+        raise UserError(
+            f"activation_checkpointing cannot be applied to {model.config.model_type}, whose layers cannot be computed again: set it to "
+            "false"
+        )
     if wanted is None:
         return len(layers)
     if not isinstance(layers[0], GradientCheckpointingLayer):

@@ -31,14 +31,16 @@ from agentmerge_hub.training import (
     special_tokens,
 )
 from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.checkpoint_weights import CheckpointWeights
 from agentmerge_hub.training.preflight.batches import count_batches
 from agentmerge_hub.training.preflight.token_counts import row_lengths
 from agentmerge_hub.training.preflight.trl_options import evaluates
 
 _SAMPLING = ("temperature", "top_k", "top_p", "top_h", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
+_ROUTER_LOSS = ("output_router_logits", "router_aux_loss_coef")
 
 
-class _Trainer(SFTTrainer):
+class _Trainer(CheckpointWeights, SFTTrainer):
     def create_model_card(self, *_args: object, **_kwargs: object) -> None:
         """Nothing: the run writes its own card at its end."""
 
@@ -95,7 +97,7 @@ def new_trainer(
             callbacks=callbacks,
         )
     model = base_model(trainer)
-    restore_configuration(model, config)
+    restore_configuration(trainer, config)
     initialize_weights(model, tokenizer, config)
     model_loading.freeze(trained_model(trainer), config.options.freeze)
     if sft.packing or sft.padding_free or sft.eval_packing:
@@ -176,10 +178,12 @@ def initialize_weights(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
         )
 
 
-def restore_configuration(model: PreTrainedModel, config: RunConfig) -> None:
-    """Undo what transformers changes in the configurations that are saved: its trainer sets use_cache to False, and loading
-    with model_init_kwargs puts the keys of the model's configuration into the generation configuration too."""
-    loaded = model_loading.load_config(config.model_name, config.model.model_revision)
+def restore_configuration(trainer: CheckpointWeights, config: RunConfig) -> None:
+    """Undo what transformers and TRL change in the configurations that are saved: use_cache is set to False, loading with
+    model_init_kwargs puts the keys of the model's configuration into the generation configuration too, and the keys of a
+    router's loss are set as the run needs them."""
+    model = base_model(trainer)
+    loaded: Any = model_loading.load_config(config.model_name, config.model.model_revision)
     for key in set(config.config_overrides) - set(GenerationConfig().to_dict()):
         if hasattr(model.generation_config, key):
             delattr(model.generation_config, key)
@@ -187,6 +191,8 @@ def restore_configuration(model: PreTrainedModel, config: RunConfig) -> None:
         model.config.use_cache = loaded.use_cache
     elif hasattr(model.config, "use_cache"):
         del model.config.use_cache
+    text = loaded.get_text_config()
+    trainer.saved_config = {key: getattr(text, key) for key in _ROUTER_LOSS if hasattr(text, key)}
 
 
 def set_stop_token(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> None:

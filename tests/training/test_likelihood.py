@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset, load_dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, RwkvConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, RecurrentGemmaConfig, RwkvConfig
 
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.training.likelihood import scoring
@@ -73,11 +73,21 @@ def test_memory_is_in_proportion_to_answers_and_the_end_of_turn_is_the_last_toke
     assert [row["mean_logprob"] for row in alone] == pytest.approx([row["mean_logprob"] for row in table], abs=1e-4)
 
 
-def test_a_model_that_ignores_the_mask_of_padding_is_scored_row_by_row(tiny_model: Path, traces: Path) -> None:
+@pytest.mark.parametrize(
+    "config",
+    [
+        RwkvConfig(hidden_size=16, attention_hidden_size=16, num_hidden_layers=2, context_length=2048),
+        RecurrentGemmaConfig(hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, lru_width=16),
+    ],
+    ids=["rwkv", "recurrent_gemma"],
+)  # fmt: skip
+def test_a_model_that_ignores_the_mask_of_padding_is_scored_row_by_row(
+    tiny_model: Path, traces: Path, config: PretrainedConfig
+) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     torch.manual_seed(0)
-    settings = {"attention_hidden_size": 16, "num_hidden_layers": 2, "context_length": 2048}
-    model = AutoModelForCausalLM.from_config(RwkvConfig(vocab_size=len(tokenizer), hidden_size=16, **settings))
+    config.vocab_size = len(tokenizer)
+    model = AutoModelForCausalLM.from_config(config)
     rows = load_dataset(str(traces), "all", split="inter_task")
     alone, together = (
         scoring.score(model, tokenizer, ChatTemplate(tokenizer), rows, "inter_task", batch=batch)["mean_logprob"]

@@ -13,6 +13,7 @@ from transformers import (
     BartConfig,
     BertConfig,
     BloomConfig,
+    CTRLConfig,
     GPT2Config,
     GPTNeoXConfig,
     GptOssConfig,
@@ -46,6 +47,36 @@ def test_a_mixture_of_experts_trains_with_its_routers_loss(tiny_model: Path, tra
     (first, _) = logged(tmp_path / "run-0.5", "aux_loss")
     assert first > 0.9  # balanced experts give 1, or 2 with two of them a token
     assert losses[0.5] - losses[0.0] == pytest.approx(0.5 * first, rel=0.05)
+
+
+def test_a_mixture_of_experts_resumes_and_ends_with_the_best_model(
+    tiny_model: Path, traces: Path, tmp_path: Path
+) -> None:
+    """Files hold its experts one by one, and the model in one tensor."""
+    vocabulary = len(AutoTokenizer.from_pretrained(tiny_model))
+    experts = MixtralConfig(vocab_size=vocabulary, **SIZES, num_local_experts=2, num_experts_per_tok=1)
+    model, run = save_model(tmp_path / "model", tiny_model, experts), tmp_path / "run"
+    options = {
+        "max_steps": 3, "learning_rate": 30.0, "checkpoint_samples": None, "save_steps": 1, "eval_strategy": "steps", "eval_steps": 1,
+        "dataset_test_split": "inter_task", "load_best_model_at_end": True, "router_aux_loss_coef": 0.5,
+    }  # fmt: skip
+    finetune.run(run_config(model, traces, run, **options))
+    saved = {folder: (folder / "model.safetensors").read_bytes() for folder in (run, *run.glob("checkpoint-*"))}
+    assert saved[run] == saved[run / "checkpoint-1"] != saved[run / "checkpoint-3"]
+    configuration = json.loads((run / "config.json").read_text())
+    assert not configuration["output_router_logits"] and configuration["router_aux_loss_coef"] == 0.001  # the base's
+    for path in (run, run / "checkpoint-3"):
+        (path / "manifest.json").unlink()
+    finetune.run(run_config(model, traces, run, **options))
+    assert {folder: (folder / "model.safetensors").read_bytes() for folder in saved} == saved
+
+
+def test_a_model_whose_layers_cannot_be_computed_again(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    vocabulary = len(AutoTokenizer.from_pretrained(tiny_model))
+    config = CTRLConfig(vocab_size=vocabulary, n_positions=2048, n_embd=16, dff=16, n_layer=1, n_head=1)
+    model = save_model(tmp_path / "model", tiny_model, config)
+    with pytest.raises(UserError, match="set it to false"):
+        finetune.run(run_config(model, traces, tmp_path / "run", preflight=True, activation_checkpointing=True))
 
 
 def test_gpt2_whose_configuration_has_other_names_trains(tiny_model: Path, traces: Path, tmp_path: Path) -> None:

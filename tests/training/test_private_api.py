@@ -59,6 +59,9 @@ def test_hook_on_the_decoder() -> None:
     ("ours", "theirs", "name"),
     [
         (_Trainer, SFTTrainer, "create_model_card"),
+        (_Trainer, SFTTrainer, "_load_from_checkpoint"),
+        (_Trainer, SFTTrainer, "_load_best_model"),
+        (_Trainer, SFTTrainer, "_save"),
         (preference._DPOTrainer, DPOTrainer, "create_model_card"),
         (preference._DPOTrainer, DPOTrainer, "_prepare_dataset"),
         (preference._KTOTrainer, KTOTrainer, "create_model_card"),
@@ -66,7 +69,7 @@ def test_hook_on_the_decoder() -> None:
     ],
 )
 def test_overridden_methods(ours: type, theirs: type, name: str) -> None:
-    """The run writes its own card; pairs are tokenized already."""
+    """The run writes its own card; pairs are tokenized already; checkpoints are loaded and saved in checkpoint_weights.py."""
     assert callable(getattr(theirs, name)) and getattr(ours, name) is not getattr(theirs, name)
 
 

@@ -25,8 +25,8 @@ from agentmerge_hub.training.likelihood.answer_spans import SPANS, span_at, span
 from agentmerge_hub.training.likelihood.results import SCHEMA
 from agentmerge_hub.training.rows import check_completion, render_row
 
-_ROUNDING = 0.05
-"""Share of the logits' standard deviation by which they differ at most between batches, in bfloat16 too."""
+_ROUNDING, _ROUNDING_BFLOAT16 = 1e-3, 0.05
+"""Share of the logits' standard deviation by which they differ at most between batches, in float32 and in bfloat16."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,16 @@ def _encode(index: int, row: dict, tokenizer: PreTrainedTokenizerBase, template:
 
 @torch.no_grad()
 def _padding_changes(model: torch.nn.Module, short: _Sample, long: _Sample) -> bool:
-    """Whether a model takes notice of padding on the left though it is masked, as RWKV does. One that takes positions does not."""
-    if len(short.ids) == len(long.ids) or model_loading.accepted_options(model, position_ids=None):
+    """Whether a model takes notice of padding on the left though it is masked, as RWKV and the convolutions of RecurrentGemma
+    do. One that takes positions and has no state does not."""
+    stateful = getattr(model_loading.unwrapped(model), "_is_stateful", False)
+    takes_positions = model_loading.accepted_options(model, position_ids=None)
+    if len(short.ids) == len(long.ids) or (takes_positions and not stateful):
         return False
     (alone,) = answer_logits(model, [(short.ids, len(short.spans))])
     _, padded = answer_logits(model, [(sample.ids, len(sample.spans)) for sample in (long, short)])
-    return bool((alone - padded).abs().max() > _ROUNDING * alone.std())
+    narrow = torch.is_autocast_enabled(alone.device.type) or next(model.parameters()).dtype != torch.float32
+    return bool((alone - padded).abs().max() > (_ROUNDING_BFLOAT16 if narrow else _ROUNDING) * alone.std())
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from trl import DPOTrainer, KTOTrainer, get_quantization_config
 
 from agentmerge_hub.training import activation_checkpointing, attention_kernel, frozen_weights, model_loading
 from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.checkpoint_weights import CheckpointWeights
 from agentmerge_hub.training.completion_loss import skip_prompt_logits
 from agentmerge_hub.training.preference import labeled, pairs
 from agentmerge_hub.training.preflight.trl_options import evaluates
@@ -32,11 +33,11 @@ class _TokenizedRows:
         return dataset
 
 
-class _DPOTrainer(_TokenizedRows, DPOTrainer):
+class _DPOTrainer(_TokenizedRows, CheckpointWeights, DPOTrainer):
     pass
 
 
-class _KTOTrainer(_TokenizedRows, KTOTrainer):
+class _KTOTrainer(_TokenizedRows, CheckpointWeights, KTOTrainer):
     pass
 
 
@@ -90,7 +91,7 @@ def _new_trainer(
             quantization_config=get_quantization_config(config.model),
             callbacks=callbacks,
         )
-    restore_configuration(base_model(trainer), config)
+    restore_configuration(trainer, config)
     model_loading.freeze(trained_model(trainer), config.options.freeze)
     frozen_weights.store_in_bfloat16(trained_model(trainer), config)
     activation_checkpointing.leave_out_upper_layers(base_model(trainer), config)
