@@ -12,7 +12,7 @@ from agentmerge_hub.merging.engine import backends
 from agentmerge_hub.merging.inputs.merge_inputs import open_inputs
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
-from agentmerge_hub.merging.preparation import located_folders, written_bytes
+from agentmerge_hub.merging.preparation import check_filters, located_folders, written_bytes
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.scratch import scratch_folder
 
@@ -75,6 +75,7 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
     inputs = open_inputs(spec, None, settings.adapter_base)
     formula = backends.streaming_formula(spec, inputs)
     backends.check_computable(spec, formula, inputs)
+    check_filters(spec, job.where, inputs)
     references = formula.references if formula else list(inputs.models)
     read = sum(tensor.size for reference in references for tensor in inputs.models[reference].tensors.values())
     adapted = [model for model in inputs.models.values() if model.is_adapter]

@@ -14,7 +14,7 @@ from agentmerge_hub.merging.inputs.safetensors_header import DTYPE_BYTES
 from agentmerge_hub.merging.merge_job import MergeRun, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.specs import mergekit_schema
-from agentmerge_hub.merging.specs.formula import OUT_DTYPES, formula_of
+from agentmerge_hub.merging.specs.formula import OUT_DTYPES, filters_of, formula_of
 from agentmerge_hub.merging.specs.spec import Spec, donor_of, layer_ranges, references_of
 
 
@@ -40,8 +40,24 @@ def open_runs(runs: Sequence[MergeRun], settings: MergeSettings, scratch: Path) 
             if run.formula is None:
                 mergekit_schema.validate(spec, where)
             backends.check_computable(spec, run.formula, run.inputs)
+            check_filters(spec, where, run.inputs)
         except UserError as error:
             run.fail(str(error))
+
+
+def check_filters(spec: Spec, where: str, inputs: MergeInputs) -> None:
+    """Raise UserError if a filter fits no tensor, e.g. `embed_tokens` where the embeddings are `wte`: its value would be ignored.
+    Where mergekit has other names than the files, they are not compared."""
+    architecture = inputs.architecture
+    if not architecture.same_names or architecture.separate_experts:
+        return
+    names = [*inputs.shapes, "lm_head.weight"]  # a head that is tied to the embeddings is not stored
+    for found in filters_of(spec.config):
+        if found != "*" and not any(found in name for name in names):
+            raise UserError(
+                f"{where}: the filter {found!r} fits no tensor of {architecture.name}: it is a part of names such as "
+                f"{architecture.embeddings or names[0]} and {names[len(names) // 2]}"
+            )
 
 
 def located_folders(spec: Spec) -> list[Path]:

@@ -5,13 +5,16 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.merge import merge, merge_one
@@ -22,10 +25,12 @@ from agentmerge_hub.package_data import data_folder
 LOCAL = {"base": "./base", "agent": "./agent", "instruct": "./instruct"}
 
 
-def run(method: str = "agentmerge", out: Path = Path("out"), text: str | None = None) -> MergeResult:
+def run(
+    method: str = "agentmerge", out: Path = Path("out"), text: str | None = None, *, reply: bool = False
+) -> MergeResult:
     spec = specs.parse(text, "spec") if text else specs.read(data_folder("recipes") / "merge" / f"{method}.yml")
     spec = specs.with_values(spec, {name: LOCAL[name] for name in spec.names if name in LOCAL}, "spec")
-    return merge_one(MergeJob(spec, out, "spec"), MergeSettings(reply=False))
+    return merge_one(MergeJob(spec, out, "spec"), MergeSettings(reply=reply))
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +64,32 @@ def test_another_size(llama: Callable[..., Path]) -> None:
     configure("agent", num_hidden_layers=3)
     with pytest.raises(UserError, match="its num_hidden_layers is 3, not 2"):
         run()
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_another_number_of_layers_than_are_stored(layers: int) -> None:
+    for folder in LOCAL:
+        configure(folder, num_hidden_layers=layers)
+    with pytest.raises(
+        UserError, match=rf"config\.json of \./base says {layers} layers?, and 2 are stored: correct it"
+    ):
+        run()
+
+
+@pytest.mark.parametrize(
+    ("values", "lost", "said"),
+    [
+        ({}, "model.layers.1.self_attn.q_proj.weight", r"random values: model\.layers\.1\.self_attn\.q_proj\.weight is missing"),
+        ({"intermediate_size": 96}, None, r"layers\.0\.mlp\.down_proj\.weight is \[32, 64\], and config\.json gives \[32, 96\]"),
+        ({"architectures": ["LlamaConfig"]}, None, "transformers has no model class LlamaConfig, which config.json names"),
+    ],
+)  # fmt: skip
+def test_what_no_input_has_and_transformers_needs(values: dict, lost: str | None, said: str) -> None:
+    for folder in LOCAL:
+        configure(folder, **values)
+        change(folder, lambda weights: weights.pop(lost, None))
+    with pytest.raises(UserError, match=said):
+        run(reply=True)
 
 
 def test_a_missing_tensor() -> None:
@@ -213,6 +244,14 @@ def test_a_shard_that_is_missing() -> None:
         (("merge_method: task_arithmetic", "merge_method: tasks"), "Unimplemented merge method tasks"),
         (("out_dtype", "out_type"), "'out_type' is unknown: a spec takes"),
         (("models:", "models: ["), "is not YAML"),
+        (
+            ("  - model: &instruct", "  - model: ./base\n  - model: ./base\n  - model: &instruct"),
+            "lists ./base twice: leave one",
+        ),
+        (
+            ("0.5 # lambda", "[{filter: self_atn, value: 0.1}, {value: 0.5}]"),
+            r"the filter 'self_atn' fits no tensor of LlamaForCausalLM: it is a part of names such as model\.embed_tokens",
+        ),
     ],
 )
 def test_a_spec_with_a_mistake(wrong: tuple[str, str], said: str) -> None:
@@ -255,6 +294,30 @@ def test_a_disk_that_fills_up(small_disk: Callable[[int], Path]) -> None:
     disk = small_disk(weights + copied + (8 << 10))
     with pytest.raises(UserError, match="no space is left on the disk"):
         run(out=disk / "out")
+    assert list(disk.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_while_mergekit_writes(small_disk: Callable[[int], Path]) -> None:
+    weights = sum(tensor.numel() * 2 for tensor in load_file("base/model.safetensors").values())
+    copied = sum(path.stat().st_size for path in Path("instruct").iterdir() if "safetensors" not in path.name)
+    disk = small_disk(weights + copied + (8 << 10))
+    with pytest.raises(UserError, match="mergekit could not merge: no space is left on the disk: free some"):
+        run("slerp", out=disk / "out")
+    assert list(disk.iterdir()) == []
+
+
+def test_a_temporary_folder_that_cannot_take_an_adapter_is_named(
+    small_disk: Callable[[int], Path], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = tmp_path_factory.mktemp("dora")
+    config = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM", use_dora=True)
+    get_peft_model(AutoModelForCausalLM.from_pretrained("base"), config).save_pretrained(adapter)
+    disk = small_disk(64 << 10)
+    monkeypatch.setattr(tempfile, "tempdir", str(disk))
+    recipe = specs.read(data_folder("recipes") / "merge" / "agentmerge.yml")
+    spec = specs.with_values(recipe, LOCAL | {"agent": f"./base+{adapter}"}, "spec")
+    with pytest.raises(UserError, match=rf"{disk}/agentmerge-adapters-\w+/adapter-0: no space is left on the disk"):
+        merge_one(MergeJob(spec, Path("out"), "spec"), MergeSettings(reply=False))
     assert list(disk.iterdir()) == []
 
 

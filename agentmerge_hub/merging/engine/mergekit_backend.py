@@ -1,6 +1,5 @@
 """Runs mergekit on a spec, in a process of its own (`mergekit_process`), and checks that the result is finite."""
 
-import errno
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import torch
 import yaml
 
-from agentmerge_hub.errors import UserError
+from agentmerge_hub.errors import UserError, is_no_space, os_error_sentence
 from agentmerge_hub.merging.engine.mergekit_process import LORA_CACHE, NOT_WHOLE, PLAN_ONLY, run_command
 from agentmerge_hub.merging.engine.streaming import is_finite
 from agentmerge_hub.merging.inputs.adapter import AdaptedTensor
@@ -82,9 +81,11 @@ def _refusal(code: int, printed: str) -> UserError:
     if code < 0:
         lines.append(f"it was stopped by signal {-code}, which the system sends where memory is short")
     last = lines[-1].strip() if lines else "no message"
+    cause = RuntimeError(last)
+    if is_no_space(cause):
+        last = os_error_sentence(cause) or last
     error = UserError(f"mergekit could not merge: {last}")
-    if "No space left on device" in last:
-        error.__cause__ = OSError(errno.ENOSPC, "mergekit's disk is full")
+    error.__cause__ = cause
     return error
 
 

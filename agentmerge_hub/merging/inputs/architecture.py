@@ -7,7 +7,7 @@ not imported, which takes seconds. Where mergekit defines no architecture, layer
 import functools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,6 +70,8 @@ class Architecture:
     """Whether experts are stored one by one, which mergekit fuses before it merges."""
     lost_experts: bool
     """Whether mergekit would leave experts out: it infers the layers, and only some of them have experts."""
+    other_layers: tuple[int, int] | None
+    """Number of layers by config.json, and of those that are stored, where mergekit's definition shows that these differ."""
     forced_dtypes: bool
     """Whether mergekit writes some tensors in another type than the rest."""
     embeddings: str | None = field(default=None)
@@ -112,9 +114,8 @@ def architecture_of(config: Mapping[str, Any], shapes: Shapes) -> Architecture:
     if lookup(config, key) is None:
         key = _vocabulary_key(config)
     inferred = _inferred_depths(config, shapes)
-    depths = {
-        tensor: inferred[tensor] if match is None or match[1] is None else match[1] for tensor, match in matched.items()
-    }
+    defined = {tensor: _depth(*match) if match else None for tensor, match in matched.items()}
+    depths = {tensor: inferred[tensor] if depth is None else depth for tensor, depth in defined.items()}
     size = lookup(config, key)
     vocabulary = {
         tensor
@@ -134,6 +135,7 @@ def architecture_of(config: Mapping[str, Any], shapes: Shapes) -> Architecture:
         separate_experts=any(_EXPERT.search(tensor) for tensor in shapes),
         lost_experts=definition is None
         and _have_experts(shapes) not in (set(), _have_experts(shapes, all_layers=True)),
+        other_layers=_other_layers(matched.values(), config),
         forced_dtypes=any(match is not None and match[0].forced_dtype for match in matched.values()),
         embeddings=embeddings[0] if embeddings else None,
         unfitting_embeddings=next((name for name in shapes if not embeddings and name.endswith(_EMBEDDINGS)), None),
@@ -223,18 +225,38 @@ def _weight(weight: Mapping[str, Any], prefix: str, layers: int | None, *, in_la
     )
 
 
-def _match(tensor: str, weights: list[_Weight]) -> tuple[_Weight, float | None] | None:
-    """The line of the definition that a tensor matches, and its depth where the definition gives it."""
+def _match(tensor: str, weights: list[_Weight]) -> tuple[_Weight, int | None] | None:
+    """The line of the definition that a tensor matches, and the layer that its name gives."""
     for weight in weights:
-        match = weight.pattern.fullmatch(tensor)
-        if match is None:
-            continue
-        index = next((group for group in match.groups() if group is not None), None)
-        if index is None:
-            return weight, None if weight.layers is not None else 0.0
-        if weight.layers is None or int(index) >= weight.layers:
-            return weight, None
-        return weight, int(index) / (weight.layers - 1) if weight.layers > 1 else 1.0
+        if match := weight.pattern.fullmatch(tensor):
+            index = next((group for group in match.groups() if group is not None), None)
+            return weight, None if index is None else int(index)
+    return None
+
+
+def _depth(weight: _Weight, index: int | None) -> float | None:
+    """The depth of a tensor, where the definition gives it."""
+    if weight.layers is None:
+        return 0.0 if index is None else None
+    if index is None or index >= weight.layers:
+        return None
+    return index / (weight.layers - 1) if weight.layers > 1 else 1.0
+
+
+def _other_layers(
+    matched: Iterable[tuple[_Weight, int | None] | None], config: Mapping[str, Any]
+) -> tuple[int, int] | None:
+    """Number of layers by config.json, and of those that are stored, where these differ; beyond them a model may have layers that
+    predict further tokens."""
+    stored: dict[int, set[int]] = {}
+    for weight, index in filter(None, matched):
+        if weight.layers is not None and index is not None:
+            stored.setdefault(weight.layers, set()).add(index)
+    more = config.get("num_nextn_predict_layers")
+    more = more if isinstance(more, int) else 0
+    for count, found in stored.items():
+        if sum(index < count for index in found) < count or max(found) >= count + more:
+            return count, len(found)
     return None
 
 

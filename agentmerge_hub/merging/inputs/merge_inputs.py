@@ -32,6 +32,7 @@ from agentmerge_hub.merging.inputs.tied_heads import (
 from agentmerge_hub.merging.inputs.tokenizer_block import TokenizedModel
 from agentmerge_hub.merging.inputs.vocabulary import Rows, rows_of
 from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of, sliced_layers, tokenizer_source_of
+from agentmerge_hub.plural import counted
 
 FLOATS = ("BF16", "F16", "F32", "F64")
 
@@ -135,6 +136,11 @@ def open_inputs(spec: Spec, scratch: Path | None, adapter_base: str | None = Non
     check_heads(spec, models, architecture)
     for reference in references:
         _check_tensors(models[reference], models[base], architecture, rows)
+    if architecture.other_layers:
+        said, stored = architecture.other_layers
+        raise UserError(
+            f"the config.json of {base} says {counted(said, 'layer')}, and {stored} are stored: correct it, or complete the weights"
+        )
     shapes = {name: _shape(tensor, architecture, rows) for name, tensor in models[base].tensors.items()}
     architecture = architecture_of(configs[base], {name: tensor.shape for name, tensor in models[base].tensors.items()})
     if rows.aligned_by_mergekit:

@@ -16,9 +16,10 @@ def model_class(folder: Path) -> Any:
     import transformers
 
     name = (config_of(folder).get("architectures") or ["unknown"])[0]
-    if name not in dir(transformers):
-        raise UserError(f"{folder}: transformers has no class {name}, which config.json names")
-    return getattr(transformers, name)
+    found = getattr(transformers, name) if name in dir(transformers) else None
+    if not isinstance(found, type) or not issubclass(found, transformers.PreTrainedModel):
+        raise UserError(f"{folder}: transformers has no model class {name}, which config.json names")
+    return found
 
 
 def missing_tensors(folder: Path) -> list[str]:

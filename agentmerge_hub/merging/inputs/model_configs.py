@@ -4,6 +4,7 @@ transformers reads each file first, so that a setting written in two ways, or le
 differ is an allow-list. No code of a model is ever run.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -37,7 +38,7 @@ _MISSING = object()
 
 
 def check_one(config: Mapping[str, Any], name: str) -> None:
-    """Raise UserError if a config.json names no model class, or its model is quantized; `name` is for messages."""
+    """Raise UserError if a config.json names no model class, holds NaN, or its model is quantized; `name` is for messages."""
     found = config.get("architectures")
     if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], str):
         raise UserError(f"the config.json of {name} names no model class: its architectures is {plain(found)}")
@@ -45,6 +46,8 @@ def check_one(config: Mapping[str, Any], name: str) -> None:
         raise UserError(
             f"the config.json of {name} has a quantization_config: merging needs the weights before quantization"
         )
+    if key := next(_not_numbers(config), None):
+        raise UserError(f"the config.json of {name} has NaN as its {key}: correct it")
 
 
 def check_same(configs: Mapping[str, Mapping[str, Any]], base: str) -> None:
@@ -80,6 +83,18 @@ def has_own_code(config: Mapping[str, Any]) -> bool:
 
     known = set(dir(transformers))
     return not all(name in known for name in config.get("architectures") or ["unknown"])
+
+
+def _not_numbers(value: Any, key: str = "") -> Iterator[str]:
+    """Dotted key of everything that is NaN."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _not_numbers(inner, f"{key}.{name}" if key else name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _not_numbers(inner, key)
+    elif isinstance(value, float) and math.isnan(value):
+        yield plain(key)
 
 
 def _differences(
@@ -158,7 +173,7 @@ def _config_class(config: Mapping[str, Any], name: str) -> Any:
 def plain(value: Any) -> str:
     """A value for a message."""
     if value is _MISSING:
-        return "not set"
+        return "unset"
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     text = text if text.isprintable() else repr(text)
     return text if len(text) <= 120 else f"{text[:120]}…"

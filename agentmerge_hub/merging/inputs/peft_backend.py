@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.errors import UserError
+from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.merging.inputs.adapter import weights_of
 from agentmerge_hub.merging.inputs.architecture import is_buffer, is_head
 from agentmerge_hub.merging.inputs.checkpoint import tensors_of
@@ -46,7 +46,8 @@ def merge_adapter(adapter: Path, base: Path, scratch: Path) -> Path:
                 f"the adapter {adapter} does not fit {base}: {sorted(stored ^ loaded)[0]} is in one of them only"
             )
         expected = _answers(adapted, inputs)
-        adapted.merge_and_unload(safe_merge=True).save_pretrained(out)
+        with os_errors_as_sentences(out):
+            adapted.merge_and_unload(safe_merge=True).save_pretrained(out)
         del model, adapted
         found = _answers(kind.from_pretrained(out, dtype=torch.float32), inputs)
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError) as error:
@@ -60,7 +61,8 @@ def merge_adapter(adapter: Path, base: Path, scratch: Path) -> Path:
     for name in _TOKENIZER_FILES:
         source = next((folder / name for folder in (adapter, base) if (folder / name).is_file()), None)
         if source is not None:
-            shutil.copyfile(source, out / name)
+            with os_errors_as_sentences(out):
+                shutil.copyfile(source, out / name)
     return out
 
 

@@ -58,22 +58,36 @@ def _shapes(found: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]
 
 def _not_loadable(folder: Path, tensors: Mapping[str, Tensor], inputs: MergeInputs) -> list[str]:
     """Tensors that transformers misses or does not know when it loads the model; no weights are read."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.CRITICAL)  # it reports what is said here
     try:
-        _, info = model_class(folder).from_pretrained(folder, device_map="meta", output_loading_info=True)
+        _, info = _load(folder, device_map="meta")
     except (RuntimeError, ValueError, OSError, KeyError, AttributeError) as error:
         same_layout = tensors.keys() <= inputs.shapes.keys() or tensors.keys() >= inputs.shapes.keys()
         differences = _shapes(tensors, inputs.shapes) if same_layout else []
         return differences or [f"transformers does not load it: {' '.join(str(error).split())[:200]}"]
+    return [*_not_loaded(info), *(f"{name} is unknown to transformers" for name in sorted(info["unexpected_keys"]))]
+
+
+def _load(folder: Path, **options: Any) -> tuple[Any, Mapping[str, Any]]:
+    """A model, and what transformers found when it loaded it, which it does not print itself."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)
+    try:
+        return model_class(folder).from_pretrained(
+            folder, ignore_mismatched_sizes=True, output_loading_info=True, **options
+        )
     finally:
         logging.set_verbosity(verbosity)
-    wrong = [f"{name} is missing" for name in sorted(info["missing_keys"])]
-    wrong += [f"{name} is unknown to transformers" for name in sorted(info["unexpected_keys"])]
-    return wrong + [f"{found[0]} has another shape" for found in info["mismatched_keys"]]
+
+
+def _not_loaded(info: Mapping[str, Any]) -> list[str]:
+    """The tensors that transformers would fill with random values, a sentence each."""
+    mismatched = sorted(info["mismatched_keys"])
+    wrong = [f"{name} is {list(found)}, and config.json gives {list(expected)}" for name, found, expected in mismatched]
+    others = info["missing_keys"] - {name for name, *_ in mismatched}
+    return wrong + [f"{name} is missing" for name in sorted(others)]
 
 
 def _rows(folder: Path, tensors: Mapping[str, Tensor], architecture: Architecture) -> list[str]:
@@ -159,22 +173,24 @@ def reply(folder: Path) -> str:
     """The model's answer to a greeting, at most 16 tokens: it loads and generates.
 
     Raises:
-        UserError: if it cannot be loaded or run.
+        UserError: if it cannot be loaded whole, or run.
     """
     import torch
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
     tokenizer = load_tokenizer(folder)
     try:
-        model = model_class(folder).from_pretrained(folder, dtype="auto").eval()
+        model, info = _load(folder, dtype="auto")
+        if wrong := _not_loaded(info):
+            raise UserError(f"transformers would fill weights of {folder} with random values: {'; '.join(wrong[:3])}")
         inputs = tokenizer.apply_chat_template(
             _QUESTION, add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
         with torch.inference_mode():
-            tokens = model.generate(
+            tokens = model.eval().generate(
                 **inputs, max_new_tokens=_REPLY_TOKENS, do_sample=False, temperature=None, top_p=None, top_k=None
             )
+    except UserError:
+        raise
     except Exception as error:  # classes of transformers raise what they like, e.g. TypeError where an image is missing
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise UserError(f"{folder} cannot answer a greeting ({reason}): --no-reply leaves this out") from error

@@ -6,7 +6,7 @@ interpolated from the first layer to the last) follows mergekit 0.1.5.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,6 +200,19 @@ def has_lists(config: Any) -> bool:
     return any(_is_by_layer(value) for value in own) or any(
         has_lists(value) for key, value in config.items() if key != "parameters"
     )
+
+
+def filters_of(config: Any) -> Iterator[str]:
+    """Every filter of a mergekit configuration, at any level."""
+    if isinstance(config, list):
+        for entry in config:
+            yield from filters_of(entry)
+    elif isinstance(config, Mapping):
+        for key, value in config.items():
+            if key == "filter" and isinstance(value, str):
+                yield value
+            else:
+                yield from filters_of(value)
 
 
 def differing_parameter(config: Any, one: str, other: str) -> str | None:

@@ -84,6 +84,10 @@ def validate(spec: Spec, where: str) -> None:
             if isinstance(source, Mapping):
                 kind = ModelTokenEmbedding if source.get("kind") == "model_token" else ZeroEmbedding
                 _check_keys(source, kind.model_fields, f"a token's source of kind {source.get('kind')}", where)
+    for part in (spec.config, *(spec.config.get("modules") or {}).values()):
+        models = [str(entry["model"]) for entry in part.get("models") or ()]
+        if twice := [model for index, model in enumerate(models) if model in models[:index]]:
+            raise UserError(f"{where} lists {twice[0]} twice: leave one of them")
     if not config.get("base_model"):
         raise UserError(f"{where} names no base_model: without one the configuration comes from any of the models")
 

@@ -48,6 +48,13 @@ def test_a_layer_that_cannot_be_found_is_an_error_not_a_zero(missing: str) -> No
         architecture.depth(missing)
 
 
+def test_layers_that_predict_further_tokens_are_beyond_those_of_the_config() -> None:
+    config = {"architectures": ["Glm4MoeForCausalLM"], "model_type": "glm4_moe", "num_hidden_layers": 2}
+    shapes = {f"model.layers.{layer}.input_layernorm.weight": (4,) for layer in range(3)}
+    assert architecture_of(config, shapes).other_layers == (2, 3)
+    assert architecture_of(config | {"num_nextn_predict_layers": 1}, shapes).other_layers is None
+
+
 def test_the_vocabulary_tensors_are_found_where_the_config_says() -> None:
     assert architecture_of(GPT2, {"transformer.wte.weight": (50, 4)}).vocabulary == {"transformer.wte.weight"}
     gemma = architecture_of(GEMMA3, {"language_model.model.embed_tokens.weight": (50, 4), "other.weight": (50, 4)})

@@ -1,5 +1,7 @@
 """Configs must agree in what shapes the forward pass; names, versions, training settings and ways of writing may differ."""
 
+import math
+
 import pytest
 from transformers import LlamaConfig, MptConfig, Qwen2Config
 
@@ -85,6 +87,7 @@ def test_a_window_counts_only_where_it_is_used() -> None:
         ),
         ({"hidden_size": "wide"}, "not accepted by transformers"),
         ({"num_attention_heads": 0}, "not accepted by transformers"),
+        ({"rope_parameters": {"rope_theta": math.nan}}, "has NaN as its rope_parameters.rope_theta"),
         ({"architectures": 5}, "names no model class: its architectures is 5"),
         ({"architectures": ["OtherForCausalLM"]}, "architectures is OtherForCausalLM, not LlamaForCausalLM"),
     ],
