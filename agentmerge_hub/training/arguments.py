@@ -148,6 +148,8 @@ def parse_args(args: Sequence[str] | None = None, trainer_config: type = SFTConf
                 "no recipe is named: add --config FILE, e.g. --config recipes/sft/tiny/base-all.yaml; `agentmerge recipes ls` "
                 "lists the recipes"
             )
+        if str(given.get("eval_steps")) in ("0", "0.0"):  # transformers would take logging_steps
+            raise UserError("eval_steps is 0: set it to a number above 0, or remove it to evaluate every logging_steps")
         if _is_true(given.get("use_cpu")) and "bf16" not in given:  # TRL's default is bfloat16 everywhere
             args += ["--bf16", str(has_fast_bfloat16()).lower()]
         script, sft, model, options = parser.parse_args_and_config(args)

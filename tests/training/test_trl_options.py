@@ -109,6 +109,7 @@ def test_an_option_that_is_not_known_is_refused(
         ({"lora_r": 4}, "lora_r has no effect without use_peft"),
         ({"use_bnb_nested_quant": True}, "without load_in_4bit"),
         ({"eval_steps": 2}, "eval_steps has no effect without eval_strategy"),
+        ({"eval_steps": 0, "eval_strategy": "steps"}, "eval_steps is 0: set it to a number above 0"),
         ({"do_eval": True}, "do_eval has no effect without eval_strategy"),
         ({"replay_ratio": 0.1}, "without replay_dataset"),
         ({"packing_strategy": "bfd"}, "without packing"),
