@@ -44,7 +44,10 @@ class TuneSettings:
             raise UserError("--instructions and --keep-weight 0 exclude each other: with 0 no instructions are used")
         if not 0 < self.held_out < 1:
             raise UserError(f"--held-out {self.held_out}: it takes a share between 0 and 1")
-        if self.learning_rate <= 0:
+        for name, least in (("rows", 8), ("steps", 1), ("batch", 1), ("seed", 0)):
+            if not least <= (value := getattr(self, name)) < 2**32:
+                raise UserError(f"--{name} {value}: it takes a whole number from {least} to {2**32 - 1}")
+        if not 0 < self.learning_rate < float("inf"):
             raise UserError(f"--learning-rate {self.learning_rate}: it takes a number above 0")
         if not self.grid or not all(0 <= value <= 1 for value in self.grid):
             raise UserError("--grid: it takes values of λ from 0 to 1, e.g. 0:1:0.1")

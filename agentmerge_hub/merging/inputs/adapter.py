@@ -13,7 +13,7 @@ from typing import Any
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.checkpoint import read_json
-from agentmerge_hub.merging.inputs.safetensors_header import Tensor, header_of
+from agentmerge_hub.merging.inputs.safetensors_header import FLOATS, Tensor, header_of
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -127,15 +127,15 @@ def is_plain(config: Mapping[str, Any]) -> bool:
 def has_plain_weights(folder: Path, config: Mapping[str, Any], base: Mapping[str, Tensor]) -> bool:
     """Whether W + s·B·A can be computed on the tensors of the base as they are stored.
 
-    Not where the adapter stores embeddings or copies of its base's layers, or factors that its settings do not name; where a
-    class of transformers has other names in memory, which are the adapter's, than in files; and where the base stores matrices
+    Not where the adapter stores embeddings or copies of its base's layers, or other factors than its settings name; where a class of transformers has other names in memory, which are the adapter's, than in files; and where the base stores matrices
     transposed (`_has_transposed`).
     """
     stored = weights_of(folder)
     if not all(re.search(r"\.lora_[AB]\.weight$", name) for name in stored) or _has_transposed(base):
         return False
     modules = {name.removeprefix(_PREFIX).rpartition(".lora_")[0] for name in stored}
-    return all(f"{module}.weight" in base and _is_target(module, config, folder) for module in modules)
+    matrices = {name.removesuffix(".weight") for name, tensor in base.items() if len(tensor.shape) == 2}
+    return modules == {module for module in matrices if _is_target(module, config, folder)}
 
 
 def _is_target(module: str, config: Mapping[str, Any], folder: Path) -> bool:
@@ -230,6 +230,8 @@ def check_fits(folder: Path, base: Mapping[str, Tensor], base_name: str) -> dict
     for name, (a, b) in factors.items():
         if a.shape[0] != rank or b.shape[1] != rank:
             raise UserError(f"{folder} stores {name} with rank {a.shape[0]}, and its {CONFIG} says r = {rank}")
+        if integers := [one.dtype for one in (a, b) if one.dtype not in FLOATS]:
+            raise UserError(f"{folder} stores {name} as {integers[0]}: merging needs floating point")
         if name not in base or base[name].shape[order] != (b.shape[0], a.shape[1]):
             raise UserError(
                 f"{folder} adapts {name} as {b.shape[0]} × {a.shape[1]}, and {base_name} has no such tensor"

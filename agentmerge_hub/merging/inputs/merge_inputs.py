@@ -22,7 +22,7 @@ from agentmerge_hub.merging.inputs.adapter import (
 from agentmerge_hub.merging.inputs.architecture import Architecture, architecture_of, is_buffer, is_head, lookup
 from agentmerge_hub.merging.inputs.chat_templates import template_of
 from agentmerge_hub.merging.inputs.checkpoint import TOKENIZER_FILES, config_of, locate, read_json, tensors_of
-from agentmerge_hub.merging.inputs.safetensors_header import Tensor
+from agentmerge_hub.merging.inputs.safetensors_header import FLOATS, Tensor
 from agentmerge_hub.merging.inputs.tied_heads import (
     check_heads,
     head_equals_embeddings,
@@ -33,8 +33,6 @@ from agentmerge_hub.merging.inputs.tokenizer_block import TokenizedModel
 from agentmerge_hub.merging.inputs.vocabulary import Rows, rows_of
 from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of, sliced_layers, tokenizer_source_of
 from agentmerge_hub.plural import counted
-
-FLOATS = ("BF16", "F16", "F32", "F64")
 
 Table = dict[str, Tensor | AdaptedTensor]
 

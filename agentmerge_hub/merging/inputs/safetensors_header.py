@@ -14,6 +14,9 @@ from agentmerge_hub.errors import UserError
 
 DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
+FLOATS = ("BF16", "F16", "F32", "F64")
+"""Types that can be merged."""
+
 _FIELDS = {"dtype", "shape", "data_offsets"}
 
 

@@ -13,10 +13,10 @@ from agentmerge_hub.garbage import collection_paused
 from agentmerge_hub.merging.inputs.architecture import Architecture, lookup
 from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER, default_template
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_FILES, config_of, read_json, tensors_of
-from agentmerge_hub.merging.inputs.merge_inputs import FLOATS, MergeInputs
+from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.model_class import model_class
 from agentmerge_hub.merging.inputs.model_configs import plain
-from agentmerge_hub.merging.inputs.safetensors_header import Tensor
+from agentmerge_hub.merging.inputs.safetensors_header import FLOATS, Tensor
 from agentmerge_hub.merging.inputs.vocabulary import vocabulary
 
 _QUESTION = [{"role": "user", "content": "Say hello."}]

@@ -14,7 +14,7 @@ from mergekit.merge import run_merge
 from mergekit.options import MergeOptions
 from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel, PeftType, get_peft_model
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForCausalLM,
     Gemma3Config,
@@ -288,6 +288,33 @@ def configure(lora: Path, **values: object) -> None:
 )
 def test_an_adapter_that_cannot_be_merged_exactly_is_refused(lora: Path, values: dict, said: str) -> None:
     configure(lora, **values)
+    with pytest.raises(UserError, match=said):
+        merge_one(MergeJob(spec_of("agentmerge", "./lora"), Path("out"), "spec"), MergeSettings(reply=False))
+    assert not Path("out").exists()
+
+
+def _lose_a_layer(factors: dict[str, torch.Tensor]) -> None:
+    for name in [name for name in factors if ".layers.1." in name]:
+        del factors[name]
+
+
+def _round(factors: dict[str, torch.Tensor]) -> None:
+    factors.update({name: factor.int() for name, factor in factors.items()})
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (_lose_a_layer, r"does not fit base: .*layers\.1\..*lora_A\.weight is in one of them only"),
+        (dict.clear, "does not fit base: .* is in one of them only"),
+        (_round, r"stores model\.layers\.0\..* as I32: merging needs floating point"),
+    ],
+    ids=["a layer lost", "no factors", "whole numbers"],
+)
+def test_an_adapter_with_other_factors_than_it_says_is_refused(lora: Path, edit: Callable, said: str) -> None:
+    factors = load_file(lora / "adapter_model.safetensors")
+    edit(factors)
+    save_file(factors, lora / "adapter_model.safetensors")
     with pytest.raises(UserError, match=said):
         merge_one(MergeJob(spec_of("agentmerge", "./lora"), Path("out"), "spec"), MergeSettings(reply=False))
     assert not Path("out").exists()
