@@ -155,7 +155,7 @@ def parse_args(args: Sequence[str] | None = None, trainer_config: type = SFTConf
         script, sft, model, options = parser.parse_args_and_config(args)
     except FileNotFoundError as error:
         raise UserError(f"no recipe at {error.filename}: `agentmerge recipes ls` lists the recipes") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ImportError) as error:
         raise UserError(_explain(error, kinds)) from error
     return _checked(script, sft, model, options, frozenset(given))
 

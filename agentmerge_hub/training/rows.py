@@ -13,6 +13,7 @@ from datasets import Dataset, concatenate_datasets, get_dataset_config_names, ge
 from datasets import config as datasets_config
 from datasets.exceptions import DatasetGenerationError
 from transformers import PreTrainedTokenizerBase
+from yaml import YAMLError
 
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.content_hash import folder_hash
@@ -46,10 +47,10 @@ def load_split(
     check_name(name, "dataset")
     try:
         rows = load_dataset(name, config, split=split, cache_dir=_cache_of(name))
-    except (DatasetGenerationError, pa.ArrowException, OSError, ValueError) as error:
+    except (DatasetGenerationError, pa.ArrowException, YAMLError, OSError, ValueError) as error:
         if is_no_space(error) or (isinstance(error, OSError) and error.errno not in (None, errno.ENOENT)):
             raise
-        damaged = isinstance(error, DatasetGenerationError | pa.ArrowException)
+        damaged = isinstance(error, DatasetGenerationError | pa.ArrowException | YAMLError)
         if damaged or (isinstance(error, OSError) and Path(name).is_dir()):
             raise UserError(_not_readable(name, config, error)) from error
         raise UserError(_not_found(name, config, split, error)) from error
@@ -175,9 +176,13 @@ def render_row(index: int, prompt: list, completion: list, template: ChatTemplat
     Raises:
         UserError: if the completion is not one assistant turn, or the template cannot keep the rule for this row.
     """
+    if any(not turns or not all(turns) for turns in (prompt, completion)):
+        raise UserError(f"row {index}: the prompt or the completion has no turns, or an empty one: mend the dataset")
     if len(completion) != 1 or completion[0]["role"] != "assistant":
         raise UserError(f"row {index}: the completion is not one turn of the assistant: mend the dataset")
     for message in (*prompt, *completion):
+        if not message["role"]:
+            raise UserError(f"row {index}: a turn has no role: mend the dataset")
         if not isinstance(message["content"], str):
             raise UserError(f"row {index}: the content of a {message['role']} turn is no text: mend the dataset")
     try:

@@ -124,6 +124,18 @@ def test_held_out_rows_and_the_padding_token_are_checked_before_the_first_step(
     rows["inter_task"][0]["completion"][0]["content"] = "click('7')<|end|>"
     with pytest.raises(UserError, match="the token that ends a turn"):
         finetune.run(run_config(model, write_dataset(tmp_path / "ended", rows), tmp_path / "run", preflight=True))
+    for broken, says in (
+        ({"prompt": None}, "has no turns, or an empty one"),
+        ({"prompt": [None, *rows["train"][3]["prompt"]]}, "has no turns, or an empty one"),
+        ({"prompt": [{"role": None, "content": "x"}]}, "a turn has no role"),
+    ):
+        changed = [*rows["train"][:3], rows["train"][3] | broken, *rows["train"][4:]]
+        data = write_dataset(tmp_path / f"broken-{len(list(tmp_path.iterdir()))}", rows | {"train": changed})
+        with pytest.raises(UserError, match=f"row 3: .*{says}"):
+            finetune.run(run_config(model, data, tmp_path / "run", preflight=True))
+    (data / "README.md").write_text("---\nconfigs: [\n---\n")
+    with pytest.raises(UserError, match="is not readable"):
+        finetune.run(run_config(model, data, tmp_path / "run", preflight=True))
     rows["train"][3]["prompt"][1]["content"] = None
     with pytest.raises(UserError, match="row 3: the content of a user turn is no text"):
         finetune.run(run_config(model, write_dataset(tmp_path / "none", rows), tmp_path / "run", preflight=True))

@@ -60,6 +60,7 @@ CONDITIONAL: dict[str, tuple[str, ...]] = {
     ),
     "load_in_4bit": ("bnb_4bit_quant_type", "use_bnb_nested_quant", "bnb_4bit_quant_storage"),
     "packing": ("packing_strategy",),
+    "dataloader_num_workers": ("dataloader_persistent_workers", "dataloader_multiprocessing_context"),
     "activation_checkpointing": ("activation_checkpointing_kwargs", "gradient_checkpointing_kwargs"),
     "use_liger_kernel": ("liger_kernel_config",),
     "precompute_ref_log_probs": ("precompute_ref_batch_size",),
@@ -91,7 +92,7 @@ APPLIED = frozenset(
         "bf16", "fp16", "tf32", "activation_checkpointing", "gradient_checkpointing", "activation_offloading",
         "torch_compile", "torch_compile_backend", "torch_compile_mode", "torch_empty_cache_steps", "use_liger_kernel", "use_cache",
         "use_cpu", "accelerator_config", "dataloader_drop_last", "dataloader_num_workers", "dataloader_pin_memory",
-        "dataloader_persistent_workers", "dataloader_prefetch_factor", "dataloader_multiprocessing_context", "dataloader_in_order",
+        "dataloader_prefetch_factor", "dataloader_in_order",
         "local_rank", "ddp_backend", "ddp_timeout", "ddp_bucket_cap_mb", "ddp_find_unused_parameters", "ddp_broadcast_buffers",
         "ddp_static_graph", "fsdp", "fsdp_config", "deepspeed",
         # evaluation and checkpoints

@@ -75,6 +75,7 @@ def make_plan(
     lengths = counts.lengths
     batches = count_batches(len(lengths), _items(dataset, sft), sft)
     steps = batches.steps(sft)
+    _check_evaluation(sft, steps)
     model = model_loading.empty_model(config)
     model_loading.check_rows(model, longest or int(lengths.max()), counts.largest_id)
     for held_out_longest, largest_id in held_out:
@@ -120,6 +121,18 @@ def _check_packing(model: Any, sft: SFTConfig) -> None:
             f"packing and padding_free cannot be applied to {model.config.model_type}: some of its layers are no attention and "
             "would carry one row's state into the next; remove them"
         )
+
+
+def _check_evaluation(sft: SFTConfig, steps: int) -> None:
+    """Refuse an evaluation that is after the run's last step."""
+    if getattr(sft.eval_strategy, "value", sft.eval_strategy) != "steps":
+        return
+    for option in ("eval_steps", "eval_delay"):
+        if (getattr(sft, option) or 0) > steps:
+            raise UserError(
+                f"{option} is {getattr(sft, option):g} and the run has {counted(steps, 'step')}, so that it would never evaluate: "
+                f"lower {option}"
+            )
 
 
 def _set_router_loss(model: Any, sft: SFTConfig) -> None:

@@ -78,6 +78,7 @@ def _check_conditions(config: RunConfig) -> None:
         "load_best_model_at_end": best,
         "use_peft": config.model.use_peft,
         "load_in_4bit": config.model.load_in_4bit,
+        "dataloader_num_workers": sft.dataloader_num_workers > 0,
         "packing": sft.packing or bool(sft.eval_packing),
         "activation_checkpointing": sft.gradient_checkpointing,
         "use_liger_kernel": sft.use_liger_kernel,
@@ -100,6 +101,8 @@ def _check_conditions(config: RunConfig) -> None:
         raise UserError(
             f"metric_for_best_model is {metric!r}: set it to eval_loss, as the evaluation computes the loss only"
         )
+    if best and sft.greater_is_better:
+        raise UserError("greater_is_better is true and the metric is a loss, of which the lowest is best: remove it")
     if sft.assistant_only_loss and sft.completion_only_loss is False:
         raise UserError(
             "assistant_only_loss and completion_only_loss: false contradict each other: the first excludes prompts from the loss, the "
