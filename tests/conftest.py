@@ -1,6 +1,8 @@
 """Real parts for the tests: a tokenizer trained here, the real traces where they are."""
 
 import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,19 @@ def wild_traces() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no trajectories at {folder}: set AGENTMERGE_WILD_TRACES")
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
+    """A function that mounts a real file system of so many bytes, and files and folders."""
+    place = tmp_path_factory.mktemp("disk")
+
+    def mount(size: int, files: int = 1000) -> Path:
+        options = f"size={size},nr_inodes={files}"
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True)
+        if done.returncode:
+            pytest.skip("mounting a small file system takes root")
+        return place
+
+    yield mount
+    subprocess.run(["umount", str(place)], capture_output=True)

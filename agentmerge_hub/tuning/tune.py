@@ -16,7 +16,7 @@ from datasets.utils.logging import disable_progress_bar
 from transformers.utils import logging
 
 from agentmerge_hub import __version__, content_hash, locks, manifest
-from agentmerge_hub.atomic_write import write_text
+from agentmerge_hub.atomic_write import temporary_name, write_text
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
@@ -270,5 +270,10 @@ def _write(
             config["instructions_sha256"] = content_hash.file_hash(Path(settings.instructions))
         manifest.write(scratch, STAGE, inputs=inputs, config=config, counts=counts, started=started, known=hashes)
         content = (scratch / manifest.NAME).read_text(encoding="utf-8")
-    write_text(record, content)
-    write_text(out, text)
+    partial = temporary_name(out, "partial")
+    try:
+        write_text(partial, text)  # before the manifest appears: the disk takes both, or the earlier ones stay
+        write_text(record, content)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -265,22 +265,6 @@ def test_a_folder_that_is_not_a_merge() -> None:
         run(out=Path("base"))
 
 
-@pytest.fixture
-def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
-    """A function that mounts a real file system of so many bytes, and files and folders."""
-    place = tmp_path_factory.mktemp("disk")
-
-    def mount(size: int, files: int = 1000) -> Path:
-        options = f"size={size},nr_inodes={files}"
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True)
-        if done.returncode:
-            pytest.skip("mounting a small file system takes root")
-        return place
-
-    yield mount
-    subprocess.run(["umount", str(place)], capture_output=True)
-
-
 def test_a_disk_too_small(small_disk: Callable[[int], Path]) -> None:
     disk = small_disk(64 << 10)
     with pytest.raises(UserError, match=r"has 0\.0 GB free, and the merge takes"):

@@ -3,6 +3,7 @@
 import calendar
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,6 +166,13 @@ def test_a_tied_head_has_the_lambda_of_the_embeddings(
     merge(Path("tuned.yml"), Path("ours"), settings=MergeSettings(reply=False))
     ours, theirs = load_file("ours/model.safetensors"), by_mergekit(Path("tuned.yml"), "theirs")
     assert "lm_head.weight" not in ours and all(ours[name].equal(theirs[name]) for name in ours)
+
+
+def test_a_disk_that_takes_one_file_keeps_neither(here: Path, small_disk: Callable[..., Path]) -> None:
+    disk = small_disk(1 << 20, files=4)  # the disk's folder, the state, and two more
+    with pytest.raises(UserError, match="no space is left on the disk"):
+        tune(spec(here), "workarena-traces", disk / "tuned.yml", settings=SMALL)
+    assert [path.name for path in disk.iterdir()] == [".tuned.yml.state.json"]
 
 
 @pytest.mark.parametrize(
