@@ -16,6 +16,7 @@ from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from agentmerge_hub import atomic_write, content_hash, manifest
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.training.preflight.save_schedule import SaveSchedule
 from agentmerge_hub.training.run_dir import Lineage
 
@@ -113,6 +114,18 @@ def _complete(run_dir: Path) -> list[Path]:
 def latest_complete(run_dir: Path) -> Path | None:
     """The newest complete checkpoint, None if there is none."""
     return max(_complete(run_dir), key=lambda folder: int(folder.name.split("-")[1]), default=None)
+
+
+def check_whole(checkpoint: Path) -> None:
+    """Check that a checkpoint has the files that were saved: without the optimizer's state a resumed run would be another one.
+
+    Raises:
+        UserError: if one is missing or was changed.
+    """
+    if problems := manifest.verify(checkpoint, manifest.read(checkpoint)["outputs"]):
+        raise UserError(
+            f"{checkpoint}: {problems[0]}: restore it, or delete this folder to go on from the checkpoint before"
+        )
 
 
 def has_results(run_dir: Path) -> bool:

@@ -109,6 +109,8 @@ def _run(config: RunConfig, method: Method) -> None:
             checkpoints.remove_incomplete(folder)
         PartialState().wait_for_everyone()
         latest = checkpoints.latest_complete(folder)
+        if main and latest:
+            checkpoints.check_whole(latest)
         trainer.train(resume_from_checkpoint=str(latest) if latest else None)
         _save(config, trainer, tokenizer, ending, plan, schedule, lineage, started)
 

@@ -57,6 +57,20 @@ def test_another_run_is_never_mixed_in(
     assert (finished / "model.safetensors").stat().st_mtime_ns == before
 
 
+def test_a_checkpoint_without_what_was_saved_is_not_resumed_from(
+    finished: Path, model: Path, traces: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "manifest.json").unlink()
+    (run / "checkpoint-4" / "optimizer.pt").unlink()
+    with pytest.raises(UserError, match=r"checkpoint-4: optimizer\.pt is missing: .* delete this folder"):
+        finetune.run(run_config(model, traces, run))
+    shutil.rmtree(run / "checkpoint-4")
+    (run / "checkpoint-2" / "notes.txt").write_text("a file of the user's")
+    finetune.run(run_config(model, traces, run))
+    assert (run / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
+
+
 def test_what_changes_no_result_may_differ(
     finished: Path, model: Path, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
