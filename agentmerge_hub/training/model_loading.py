@@ -113,10 +113,11 @@ def empty_model(config: RunConfig) -> PreTrainedModel | PeftModel | PeftMixedMod
                 model = get_peft_model(model, config.peft)
                 _check_tied_embedding(model)
     except (ImportError, *_INVALID) as error:
-        if "ParamWrapper" in str(error):
+        if "ParamWrapper does not work with" in str(error):
+            option = "use_dora to false" if "dora" in str(error).lower() else "lora_dropout to 0"
             raise UserError(
-                "lora_target_parameters, or experts of a mixture in lora_target_modules, are adapted by PEFT without dropout only: set "
-                "lora_dropout to 0"
+                "lora_target_parameters, or experts of a mixture in lora_target_modules, are adapted by PEFT without dropout and DoRA "
+                f"only: set {option}"
             ) from error
         if "Unrecognized configuration class" in str(error):
             raise UserError(

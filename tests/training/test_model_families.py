@@ -264,8 +264,12 @@ def test_configurations_of_no_model_and_experts_with_dropout(tiny_model: Path, t
             model_loading.empty_model(run_config(model, traces, tmp_path / "run"))
     experts = MixtralConfig(vocab_size=vocabulary, **SIZES, num_local_experts=2, num_experts_per_tok=1)
     model = save_model(tmp_path / "experts", tiny_model, experts)
-    with pytest.raises(UserError, match="without dropout only: set lora_dropout to 0"):
-        model_loading.empty_model(run_config(model, traces, tmp_path / "run", **LORA))
+    for changed, says in (
+        ({}, "set lora_dropout to 0"),
+        ({"lora_dropout": 0, "use_dora": True}, "set use_dora to false"),
+    ):
+        with pytest.raises(UserError, match=f"without dropout and DoRA only: {says}"):
+            model_loading.empty_model(run_config(model, traces, tmp_path / "run", **LORA, **changed))
     finetune.run(run_config(model, traces, tmp_path / "run", lora_dropout=0, max_steps=1, warmup_steps=None, **LORA))
     merged, info = AutoModelForCausalLM.from_pretrained(tmp_path / "run", output_loading_info=True)
     assert not any(info.values())
