@@ -23,6 +23,7 @@ from agentmerge_hub.agents.study.plan import plan
 from agentmerge_hub.analysis import comparison_table, selection
 from agentmerge_hub.analysis import episodes as episode_tables
 from agentmerge_hub.analysis.common_episodes import shared_episodes
+from agentmerge_hub.analysis.planning import plan_file
 from agentmerge_hub.analysis.report.verdicts import p_text, points
 from agentmerge_hub.package_data import data_folder
 from agentmerge_hub.prompt import parse, tree_bids
@@ -31,6 +32,14 @@ from agentmerge_hub.training import arguments
 
 HERE = data_folder("recipes") / "experiments" / "miniwob-cpu"
 PREPARED = HERE.with_name("miniwob-270m")
+NO_DATA = {
+    f"miniwob.{task}"
+    for task in (
+        "click-collapsible-2", "click-collapsible-2-nodelay", "click-shades", "identify-shape", "multi-layouts",
+        "multi-orderings", "navigate-tree", "search-engine",
+    )
+}  # fmt: skip
+"""Tasks that λ and the learning rate are chosen on, and nothing else is."""
 
 
 def episodes(path: Path) -> set[tuple[str, int]]:
@@ -82,7 +91,71 @@ def test_the_prepared_experiment_chooses_and_trains_on_nothing_that_it_will_repo
     assert not unseen & {task for task, _ in instruct | agent | chosen}
     assert not {task for task, _ in instruct} & {task for task, _ in agent}
     assert not (gate | chosen) & (instruct | agent)
+    reported = [episodes(PREPARED / f"{name}.yaml") for name in ("primary", "others", "kept")]
+    assert reported[0] == reported[1] == {(task, seed) for task in unseen for seed in (1000, 1001)}
+    assert {task for task, _ in reported[2]} == {task for task, _ in gate | chosen} - unseen - NO_DATA
+    assert not (reported[0] | reported[2]) & (gate | chosen | instruct | agent)
+    assert episodes(PREPARED / "lambda.yaml") == chosen
     subprocess.run(["bash", "-n", str(PREPARED / "run.sh")], check=True)
+
+
+def test_the_prepared_experiment_has_one_agent_and_the_plan_of_its_episodes() -> None:
+    studies = [
+        yaml.safe_load((PREPARED / f"{name}.yaml").read_text(encoding="utf-8"))
+        for name in ("gate", "validation", "lambda", "primary", "others", "kept")
+    ]
+    settings = [{key: study[key] for key in study.keys() - {"name", "candidates", "episodes"}} for study in studies]
+    assert all(one == settings[0] for one in settings)
+    registered = plan_file.read(PREPARED / "plan.yml")
+    assert (registered.tasks * registered.seeds, registered.runs) == (len(episodes(PREPARED / "primary.yaml")), 8)
+
+
+def published_results(path: Path, rows: list[dict]) -> Path:
+    empty = dict.fromkeys(RESULT_SCHEMA.names)
+    pq.write_table(pa.Table.from_pylist([empty | row for row in rows], RESULT_SCHEMA), path)
+    return path
+
+
+def run_script(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    script = [sys.executable, str(PREPARED / name), *map(str, arguments)]
+    return subprocess.run(script, capture_output=True, text=True)
+
+
+def test_the_gate_stops_the_experiment_unless_both_shares_are_reached(tmp_path: Path) -> None:
+    def rows(own: int, unseen: int) -> list[dict]:
+        solved = [("inter_task", number < own) for number in range(10)]
+        solved += [("cross_task", number < unseen) for number in range(20)]
+        return [{"split": split, "status": "done", "reward": float(is_solved)} for split, is_solved in solved]
+
+    assert run_script("gate.py", published_results(tmp_path / "a.parquet", rows(6, 3))).returncode == 0
+    for own, unseen in ((5, 3), (6, 2)):
+        refused = run_script("gate.py", published_results(tmp_path / "b.parquet", rows(own, unseen)))
+        assert refused.returncode == 1 and "the gate is not passed" in refused.stderr
+        assert f"cross_task: {unseen} of 20 episodes" in refused.stdout
+
+
+def test_the_best_setting_counts_crashes_as_unsolved_and_a_tie_goes_to_the_safer_one(tmp_path: Path) -> None:
+    rows = [
+        {"learning_rate": rate, "merge_lambda": value, "status": status, "reward": reward}
+        for rate, value, status, reward in (
+            (1e-4, 0.5, "done", 1.0),
+            (1e-4, 0.5, "crashed", None),
+            (3e-5, 0.7, "done", 1.0),
+            (3e-5, 0.7, "done", 0.0),
+        )
+    ]
+    table = published_results(tmp_path / "results.parquet", rows)
+    chosen = [run_script("choose.py", table, setting).stdout for setting in ("learning_rate", "merge_lambda")]
+    assert chosen == ["0.00003\n", "0.5\n"]
+
+
+@pytest.mark.parametrize(
+    ("p", "high", "decision"), [(0.001, 0.1, "stop: p"), (0.3, 0.02, "stop for futility"), (0.03, 0.1, "go on")]
+)
+def test_the_interim_look_follows_its_rule(tmp_path: Path, p: float, high: float, decision: str) -> None:
+    comparisons = tmp_path / "comparisons.csv"
+    comparisons.write_text(f"split,p,high\ncross_task,{p},{high}\n")
+    assert run_script("look.py", comparisons, PREPARED / "plan.yml").stdout.startswith(decision)
 
 
 def test_what_a_run_changed_is_stored_in_four_bits(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Up to the gate: the data, the base and instruct models, and what the instruct model can do before anything is compared.
+# The whole experiment: data, models, gate, training runs of every method, merges, episodes, the report that plan.yml judges.
 #   pip install --no-deps -r recipes/experiments/miniwob-270m/requirements.txt
 #   INSTRUCTIONS="a.json b.jsonl" recipes/experiments/miniwob-270m/run.sh WORK [STAGE …]
 # Without a stage all of them run, in this order; each can be stopped and started again: it continues.
@@ -7,6 +7,12 @@
 #   instruct   the instruct model                                                                     5 min on a GPU
 #   gate       93 episodes of the instruct model                                                      6 min on two cores
 #   rates      the instruct model fine-tuned at three learning rates, and episodes that choose one
+#   arms       the training runs of every method: eight seeds of three models                         minutes on a GPU
+#   merges     AgentMerge, WiSE-FT and soups of the runs, and λ chosen by validation episodes
+#   primary    the contrast that plan.yml names: after four runs a look, then the other four
+#   others     the other methods, and what every model keeps of what it could do
+#   report     analyse, with the plan
+# Nothing after the gate is run if the gate is not passed.
 # The stages of a GPU can run on another machine: copy WORK/models, WORK/instruct-data and WORK/agent-traces there and WORK/deltas
 # back.
 set -euo pipefail
@@ -17,6 +23,8 @@ export OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 TOKENIZERS_PARALLELISM=true HF_H
 export PATH="$here:$PATH" # for llama-server
 
 rates="0.00003 0.0001 0.0003"
+seeds="0 1 2 3 4 5 6 7"
+lambdas=0.3,0.5,0.7
 at_once=${AT_ONCE:-4} # training runs that share the GPU
 
 say() { printf '\n\033[1m%s  %s\033[0m\n' "$(date +%H:%M:%S)" "$*"; }
@@ -31,7 +39,15 @@ sft() {
 # train NAME MODEL RATE SEED [OPTIONS]: fine-tunes models/MODEL on the traces.
 train() { sft "$1-lr$3-seed$4" "$2" --config "$here/sft.yaml" --model_name_or_path "models/$2" --learning_rate "$3" --seed "$4" "${@:5}"; }
 # Pages of the easiest tasks are equal at many seeds: 20 equal samples are kept, so that no task is lost.
-build() { [[ -d $2 ]] || agentmerge build "$1" -o "$2" --tokenizer models/base --window 2048 --answer 128 --inter-share 0.03 --keep-duplicates 20; }
+build() {
+  [[ -d $2 ]] || agentmerge build "$1" -o "$2" --tokenizer models/base --window 2048 --answer 128 --inter-share 0.03 \
+    --keep-duplicates 20 "${@:3}"
+}
+# decode MODEL DELTA…: makes models/NAME of what deltas/NAME.safetensors changed in models/MODEL.
+decode() { for name in "${@:2}"; do python "$here/deltas.py" decode "models/$1" "deltas/$name.safetensors" "models/$name"; done; }
+# merge SPEC OUT OPTIONS: a merge of recipes/merge, kept if it is there.
+merge() { [[ -d $2 ]] || agentmerge merge "$recipes/merge/$1.yml" -o "$2" --quick "${@:3}"; }
+parallel() { xargs -P "$at_once" -I{} bash -euo pipefail -c "{}"; }
 export -f sft train
 export here recipes
 
@@ -44,7 +60,9 @@ stage_data() {
   python "$here/grounding.py" grounding instructions/train.parquet
   python "$here/gemma.py" models/base instructions/train.parquet
   build traces-instruct instruct-traces
-  build traces-agent agent-traces
+  # λ is tuned on tasks that no model is trained on.
+  build traces-agent agent-traces --validation-task miniwob.choose-date --validation-task miniwob.choose-date-easy \
+    --validation-task miniwob.choose-date-medium --validation-task miniwob.choose-date-nodelay
   python "$here/mix.py" instruct-data instructions/train.parquet grounding/train.parquet instruct-traces
 }
 
@@ -59,18 +77,86 @@ stage_gate() {
   say "gate: what the instruct model can do"
   python "$here/to_gguf.py" models/base models/instruct
   agentmerge evaluate "$here/gate.yaml" -o gate
+  python "$here/gate.py" gate/results.parquet
 }
 
 stage_rates() {
   say "rates: the instruct model fine-tuned at $rates"
-  for rate in $rates; do echo "train instruct instruct $rate 100"; done | xargs -P "$at_once" -I{} bash -euo pipefail -c "{}"
-  for rate in $rates; do
-    python "$here/deltas.py" decode models/instruct "deltas/instruct-lr$rate-seed100.safetensors" "models/instruct-lr$rate-seed100"
-  done
-  python "$here/to_gguf.py" models/base models/instruct-lr*
+  mkdir -p runs deltas
+  for rate in $rates; do echo "train instruct instruct $rate 100"; done | parallel
+  for rate in $rates; do decode instruct "instruct-lr$rate-seed100"; done
+  python "$here/to_gguf.py" models/base models/instruct-lr*-seed100
   agentmerge evaluate "$here/validation.yaml" -o validation
+  python "$here/choose.py" validation/results.parquet learning_rate > rate.part && mv rate.part rate
 }
 
-for stage in "${@:-data instruct gate rates}"; do
+stage_arms() {
+  rate=$(cat rate)
+  say "arms: three models of each of the seeds $seeds at learning rate $rate"
+  for seed in $seeds; do
+    echo "train agent base $rate $seed"
+    echo "train instruct instruct $rate $seed"
+    echo "train replay instruct $rate $seed --replay_dataset instruct-data --replay_ratio 0.25"
+  done | parallel
+}
+
+stage_merges() {
+  rate=$(cat rate)
+  mkdir -p tuned
+  say "merges: of the runs at learning rate $rate"
+  for seed in $seeds; do
+    run=lr$rate-seed$seed
+    decode base "agent-$run"
+    decode instruct "instruct-$run" "replay-$run"
+    pair=(--set base=./models/base --set instruct=./models/instruct --set "agent=./models/agent-$run")
+    agentmerge sweep "$recipes/merge/agentmerge.yml" -o "merged/agentmerge-seed$seed" --lambda "$lambdas" --quick "${pair[@]}"
+    merge wise_ft "merged/wise-ft-seed$seed" --set instruct=./models/instruct --set "tuned=./models/instruct-$run"
+    [[ -f tuned/seed$seed.yml ]] || agentmerge tune "$recipes/merge/agentmerge.yml" --data agent-traces -o "tuned/seed$seed.yml" \
+      --device "${DEVICE:-cpu}" "${pair[@]}"
+    [[ -d merged/tuned-seed$seed ]] || agentmerge merge "tuned/seed$seed.yml" -o "merged/tuned-seed$seed" --quick
+    # Disjoint pairs: soups that share no run.
+    if ((seed % 2)); then
+      merge model_soup "merged/soup-$((seed / 2))" --set "first=./models/instruct-lr$rate-seed$((seed - 1))" \
+        --set "second=./models/instruct-$run"
+    fi
+  done
+  python "$here/to_gguf.py" models/base models/*-lr"$rate"-seed* merged/{wise-ft,tuned,soup}-* merged/agentmerge-*/lambda-*
+  agentmerge evaluate "$here/lambda.yaml" -o lambda-validation
+  python "$here/choose.py" lambda-validation/results.parquet merge_lambda > lambda.part && mv lambda.part lambda
+}
+
+stage_primary() {
+  say "primary: AgentMerge at λ ½ against instruct-fine-tuned on the 63 test tasks, four runs"
+  agentmerge evaluate "$here/primary.yaml" -o primary
+  agentmerge analyse primary -o report/look-1 --plan "$here/plan.yml" --traces 0
+  decision=$(python "$here/look.py" report/look-1/comparisons.csv "$here/plan.yml")
+  echo "$decision"
+  if [[ $decision == "go on"* ]]; then
+    say "primary: the other four runs"
+    sed -e 's/\[0-3\]/[4-7]/' -e 's/^name: primary$/name: primary-2/' "$here/primary.yaml" > primary-2.yaml
+    agentmerge evaluate primary-2.yaml -o primary-2
+    agentmerge analyse primary primary-2 -o report/primary --plan "$here/plan.yml"
+  fi
+}
+
+stage_others() {
+  say "others: the other methods on the test tasks, and every method on the tasks of both groups"
+  lambda=$(cat lambda)
+  for study in others kept; do # at λ ½ the chosen models are AgentMerge's
+    sed -e "s/lambda-CHOSEN/lambda-$lambda/" -e '/agentmerge-chosen.*lambda-0\.5"/d' "$here/$study.yaml" > "$study.yaml"
+  done
+  agentmerge evaluate others.yaml -o others
+  agentmerge evaluate kept.yaml -o kept
+  python "$here/forgetting.py" forgetting.csv instructions models/instruct models/{instruct,replay}-lr"$(cat rate)"-seed* \
+    merged/{wise-ft,tuned,soup}-* merged/agentmerge-*/lambda-*
+}
+
+stage_report() {
+  say "report"
+  agentmerge analyse primary* others kept -o report/all
+  say "done: $PWD/report/all/report.html, and $PWD/report/primary or $PWD/report/look-1 for the plan"
+}
+
+for stage in "${@:-data instruct gate rates arms merges primary others report}"; do
   for name in $stage; do "stage_$name"; done
 done
