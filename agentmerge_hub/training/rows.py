@@ -185,6 +185,10 @@ def render_row(index: int, prompt: list, completion: list, template: ChatTemplat
             raise UserError(f"row {index}: a turn has no role: mend the dataset")
         if not isinstance(message["content"], str):
             raise UserError(f"row {index}: the content of a {message['role']} turn is no text: mend the dataset")
+    if not completion[0]["content"].strip():
+        raise UserError(
+            f"row {index}: the answer is empty, so that only the end of a turn would be trained: mend the dataset"
+        )
     try:
         return template.prompt_text(prompt), template.completion_text(completion[0]["content"])
     except UserError as error:

@@ -128,6 +128,7 @@ def test_held_out_rows_and_the_padding_token_are_checked_before_the_first_step(
         ({"prompt": None}, "has no turns, or an empty one"),
         ({"prompt": [None, *rows["train"][3]["prompt"]]}, "has no turns, or an empty one"),
         ({"prompt": [{"role": None, "content": "x"}]}, "a turn has no role"),
+        ({"completion": [{"role": "assistant", "content": " \n"}]}, "the answer is empty"),
     ):
         changed = [*rows["train"][:3], rows["train"][3] | broken, *rows["train"][4:]]
         data = write_dataset(tmp_path / f"broken-{len(list(tmp_path.iterdir()))}", rows | {"train": changed})

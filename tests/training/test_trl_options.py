@@ -170,6 +170,7 @@ def test_options_without_effect_are_refused(
             "among the checkpoints of TRL's save_strategy",
         ),
         ({"eval_strategy": "steps", "eval_steps": 5, "dataset_test_split": "inter_task"}, "eval_steps is 5 and the run has 4 steps"),
+        ({"warmup_steps": 4}, "warmup_steps is 4 and the run has 4 steps"),
         ({"optim": "paged_adamw_8bit"}, "need to install `bitsandbytes`"),
         ({"optim_args": "foo=1"}, "'foo=1' has no effect with optim adamw_torch_fused"),
         ({"optim": "sgd", "adam_beta2": 0.99}, "adam_beta2 0.99 has no effect with optim sgd"),

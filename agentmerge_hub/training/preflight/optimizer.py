@@ -25,6 +25,11 @@ def check_optimizer(sft: SFTConfig, model: Any, steps: int, explicit: Collection
     Raises:
         UserError: if a package is missing, an argument is not accepted, or an option has no effect with this optimizer.
     """
+    if sft.warmup_steps >= max(1, steps):
+        raise UserError(
+            f"warmup_steps is {sft.warmup_steps:g} and the run has {steps} steps, so that the learning rate never reaches learning_rate: "
+            "lower it, or set a part of the steps, such as 0.05"
+        )
     try:
         kind, arguments = Trainer.get_optimizer_cls_and_kwargs(sft, model)
         for option in _OF_OPTIMIZER:
