@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -115,6 +115,21 @@ def combined_hash(hashes: Mapping[str, str]) -> str:
     """One sha256 for hashes by name."""
     lines = (os.fsencode(name) + b"\0" + sha.encode() + b"\n" for name, sha in sorted(hashes.items()))
     return hashlib.sha256(b"".join(lines)).hexdigest()
+
+
+def program_hash(without: Collection[str] = ()) -> str:
+    """sha256 of this package's code and tables, for caches that no other version of it may use.
+
+    Args:
+        without: sub-packages that are left out.
+    """
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*")):
+        name = path.relative_to(package)
+        if name.parts[0] not in without and path.suffix in (".py", ".csv"):
+            digest.update(name.as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def short_id(text: str) -> str:

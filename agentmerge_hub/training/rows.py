@@ -21,6 +21,7 @@ from agentmerge_hub.errors import UserError, is_no_space
 from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.parquet_reading import readable
 from agentmerge_hub.prompt import without_screenshot_note
+from agentmerge_hub.training.cached_map import cached_map
 
 IGNORED = -100
 """Label of a token without loss, as in torch.nn.functional.cross_entropy."""
@@ -63,7 +64,7 @@ def load_split(
                 f"{name} has screenshots (column {pictures[0]}), and only text is trained and scored here: build it without "
                 "--screenshots, set text_only to use its texts alone, or train a vision model with `trl sft`, which reads these rows"
             )
-        rows = rows.remove_columns(pictures).map(_without_note, desc="Leaving out the screenshots")
+        rows = cached_map(rows.remove_columns(pictures), _without_note, desc="Leaving out the screenshots")
     if not len(rows):
         raise UserError(f"{name}, config {config}, split {split} has no rows")
     return rows
@@ -126,7 +127,8 @@ def tokenize(
     Raises:
         UserError: names the first row whose text would be cut, not be trained, or be trained in another form.
     """
-    return rows.map(
+    return cached_map(
+        rows,
         _encode,
         batched=True,
         batch_size=1000,

@@ -17,7 +17,7 @@ from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.dataset.rows.image_columns import loadable, with_image
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.tokenizer import ChatTokenizer
-from agentmerge_hub.training import rows
+from agentmerge_hub.training import cached_map, rows
 from agentmerge_hub.training.likelihood import scoring
 from agentmerge_hub.training.preflight.batches import Batches
 
@@ -31,6 +31,21 @@ def test_only_the_completion_is_trained_and_all_of_it(tiny_model: Path, traces: 
         assert tokenizer.decode(trained) == row["completion"][0]["content"] + tokenizer.eos_token
         whole = tokenizer.apply_chat_template(row["prompt"] + row["completion"], tokenize=False)
         assert tokenizer.decode(made["input_ids"]) == whole
+
+
+def test_rows_are_tokenized_anew_by_another_version_of_the_program(
+    tiny_model: Path, traces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """datasets keeps what a map made by the name of its function, whose checks may be stricter now."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    split = load_dataset(str(traces), "all", split="train")
+
+    def made(program: str) -> tuple[str, str]:
+        monkeypatch.setattr(cached_map, "_program_hash", lambda: program)
+        tokenized = rows.tokenize(split, tokenizer, ChatTemplate(tokenizer), 1024)
+        return tokenized._fingerprint, tokenized.cache_files[0]["filename"]
+
+    assert made("a") == made("a") != made("b")
 
 
 def test_replay_mixes_at_its_ratio_and_repeats_nothing(traces: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from agentmerge_hub import content_hash
 from agentmerge_hub.atomic_write import temporary_name
 from agentmerge_hub.content_hash import combined_hash, file_hash, file_hashes
 from agentmerge_hub.dataset.parallel.partial_tables import EpisodeStatus, PackedTables
@@ -32,13 +33,7 @@ _NOT_READ = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4", ".webm", ".log")
 
 def program_hash() -> str:
     """Hash of the code that makes parts: a changed program never uses old parts."""
-    package = Path(__file__).parents[2]
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*")):
-        name = path.relative_to(package)
-        if name.parts[0] not in _LATER_STAGES and path.suffix in (".py", ".csv"):
-            digest.update(name.as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+    return content_hash.program_hash(_LATER_STAGES)
 
 
 def episode_key(found: Found, *, screenshots: bool = False) -> str:

@@ -14,6 +14,7 @@ from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import rows
 from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.cached_map import cached_map
 from agentmerge_hub.training.preflight.token_counts import row_lengths
 from agentmerge_hub.training.rows import IGNORED
 
@@ -45,7 +46,8 @@ def tokenize(
         config.sft.max_length,
         num_proc=config.sft.dataset_num_proc,
     )
-    return encoded.map(
+    return cached_map(
+        encoded,
         _with_exchanged_answers,
         batched=True,
         batch_size=config.sft.per_device_train_batch_size,

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.training import rows
 from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.cached_map import cached_map
 from agentmerge_hub.training.preflight.token_counts import row_lengths
 from agentmerge_hub.training.rows import IGNORED
 
@@ -40,7 +41,7 @@ def tokenize(pairs: Dataset, tokenizer: PreTrainedTokenizerBase, template: ChatT
         [one.rename_columns({name: f"{answer}_{name}" for name in one.column_names}) for answer, one in zip(ANSWERS, (chosen, rejected))],
         axis=1,
     )  # fmt: skip
-    return both.map(_pair, remove_columns=both.column_names, desc="Pairing")
+    return cached_map(both, _pair, remove_columns=both.column_names, desc="Pairing")
 
 
 def longest(dataset: Dataset) -> int:
