@@ -153,7 +153,7 @@ stage_others() {
 
 stage_report() {
   say "report"
-  agentmerge analyse primary* others kept -o report/all
+  agentmerge analyse primary*/ others kept -o report/all
   say "done: $PWD/report/all/report.html, and $PWD/report/primary or $PWD/report/look-1 for the plan"
 }
 
