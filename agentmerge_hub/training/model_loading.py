@@ -10,8 +10,7 @@ import torch
 import transformers
 from accelerate.utils import extract_model_from_parallel
 from huggingface_hub.errors import StrictDataclassError
-from peft import PeftConfig, PeftMixedModel, PeftModel, get_peft_model
-from peft.tuners.tuners_utils import BaseTunerLayer
+from peft import PeftMixedModel, PeftModel, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template import ChatTemplate
@@ -19,6 +18,7 @@ from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.tokenizer import fast_tokenizer
+from agentmerge_hub.training import lora_targets
 from agentmerge_hub.training.arguments import RunConfig
 
 
@@ -109,9 +109,9 @@ def empty_model(config: RunConfig) -> PreTrainedModel | PeftModel | PeftMixedMod
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(model_config, attn_implementation=attention)
             if config.peft:
-                _check_modules_to_save(model, config.peft)
+                lora_targets.check_modules_to_save(model, config.peft)
                 model = get_peft_model(model, config.peft)
-                _check_tied_embedding(model)
+                lora_targets.check_tied_embedding(model)
     except (ImportError, *_INVALID) as error:
         if "ParamWrapper does not work with" in str(error):
             option = "use_dora to false" if "dora" in str(error).lower() else "lora_dropout to 0"
@@ -129,6 +129,8 @@ def empty_model(config: RunConfig) -> PreTrainedModel | PeftModel | PeftMixedMod
         raise UserError(
             f"transformers cannot make a model of config.json of {config.model_name}: {_first_line(error)}"
         ) from error
+    if config.peft:
+        lora_targets.check_forward_passes(model)
     freeze(model, config.options.freeze)
     return model
 
@@ -149,27 +151,6 @@ def _check_causal(name: str, settings: Any) -> None:
     if hasattr(transformers, named) and not re.search(r"(ForCausalLM|LMHeadModel|ForConditionalGeneration)$", named):
         raise UserError(
             f"config.json of {name} names the class {named}, which is no causal language model: use the model with its output layer"
-        )
-
-
-def _check_modules_to_save(model: PreTrainedModel, adapter: PeftConfig) -> None:
-    """Refuse names of lora_modules_to_save that no module has; PEFT ignores them."""
-    names = [name for name, _ in model.named_modules()]
-    for wanted in getattr(adapter, "modules_to_save", None) or ():
-        if not any(name == wanted or name.endswith(f".{wanted}") for name in names):
-            raise UserError(
-                f"lora_modules_to_save: {wanted!r} is no module of the model: modules have names like {names[-1]!r}"
-            )
-
-
-def _check_tied_embedding(model: PeftModel | PeftMixedModel) -> None:
-    """Refuse an adapter on an embedding that is also the output layer: the merged model would differ from the trained one."""
-    base: Any = model.get_base_model()
-    embedding = base.get_input_embeddings()
-    if base.config.get_text_config().tie_word_embeddings and isinstance(embedding, BaseTunerLayer):
-        raise UserError(
-            "lora_target_modules names the embedding, which is tied to the output layer, so that merging the adapter would change "
-            "both: name it in lora_modules_to_save instead"
         )
 
 

@@ -38,5 +38,6 @@ def run_config(model: Path, traces: Path, out: Path, **options: Any) -> argument
     recipe = out.parent / f"{out.name}.yaml"
     lines = [line for line in RECIPE.read_text().splitlines() if line.partition(":")[0] not in settings]
     recipe.write_text("\n".join(line for line in lines if not line.startswith("checkpoint_samples")) + "\n")
-    words = [word for key, value in settings.items() if value is not None for word in (f"--{key}", str(value))]
+    given = {key: value if isinstance(value, list) else [value] for key, value in settings.items() if value is not None}
+    words = [word for key, values in given.items() for word in (f"--{key}", *map(str, values))]
     return arguments.parse_args(["--config", str(recipe), *words])

@@ -1,0 +1,103 @@
+"""Which modules LoRA can adapt so that the model with the merged adapter is the one that was trained; the others are refused."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from peft import PeftConfig
+from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
+from transformers import PreTrainedModel
+
+from agentmerge_hub.errors import UserError
+
+
+def check_modules_to_save(model: PreTrainedModel, adapter: PeftConfig) -> None:
+    """Refuse names of lora_modules_to_save that no module has; PEFT ignores them."""
+    names = [name for name, _ in model.named_modules()]
+    for wanted in getattr(adapter, "modules_to_save", None) or ():
+        if not any(name == wanted or name.endswith(f".{wanted}") for name in names):
+            raise UserError(
+                f"lora_modules_to_save: {wanted!r} is no module of the model: modules have names like {names[-1]!r}"
+            )
+
+
+def check_tied_embedding(model: Any) -> None:
+    """Refuse an adapter on an embedding that is also the output layer: the merged model would differ from the trained one."""
+    base = model.get_base_model()
+    embedding = base.get_input_embeddings()
+    if base.config.get_text_config().tie_word_embeddings and isinstance(embedding, BaseTunerLayer):
+        raise UserError(
+            "lora_target_modules names the embedding, which is tied to the output layer, so that merging the adapter would change "
+            "both: name it in lora_modules_to_save instead"
+        )
+
+
+def check_forward_passes(model: Any) -> None:
+    """Refuse an adapter on a module that computes something else than a product with its weights, such as a router's choice.
+
+    PEFT adds the adapter's product to what the module returns. Only if that is the product with the module's own weights,
+    adding the adapter to the weights gives the same.
+
+    Args:
+        model: with its adapter; without weights (``meta``) too.
+
+    Raises:
+        UserError: names the module, and those that can be adapted.
+    """
+    adapted = [
+        (name.removeprefix("base_model.model."), layer.get_base_layer())
+        for name, layer in model.named_modules()
+        if isinstance(layer, LoraLayer)
+    ]
+    products: dict[type, bool] = {}
+    for _, layer in adapted:
+        if type(layer) not in products:
+            products[type(layer)] = _is_product(layer)
+    for name, layer in adapted:
+        if not products[type(layer)]:
+            others = [other for other, each in adapted if products[type(each)]]
+            raise UserError(
+                f"lora_target_modules adapts {name} ({type(layer).__name__}), which computes more than a product with its weights, "
+                f"so that an adapter cannot be merged into it: {_instead(name, others)}"
+            )
+
+
+def _is_product(layer: nn.Module) -> bool:
+    """Whether a linear layer or an embedding with a forward pass of its own computes what the plain one does."""
+    kind = next((each for each in (nn.Linear, nn.Embedding) if isinstance(layer, each)), None)
+    if kind is None or type(layer).forward is kind.forward:
+        return True
+    draws = torch.Generator().manual_seed(0)
+    tensors = (*layer.named_parameters(), *layer.named_buffers())
+    weights = {name: _random(each, layer, draws) for name, each in tensors}
+    if kind is nn.Embedding:
+        given = torch.tensor([0, 1])
+        scale: Any = weights.get("embed_scale", getattr(layer, "embed_scale", 1.0))  # PEFT's adapters apply it too
+        expected = nn.functional.embedding(given, weights["weight"]) * scale
+    else:
+        given = torch.randn(2, weights["weight"].shape[1], generator=draws)
+        expected = nn.functional.linear(given, weights["weight"], weights.get("bias"))
+    try:
+        with torch.no_grad():
+            found = torch.func.functional_call(layer, weights, (given,))
+    except (RuntimeError, TypeError, ValueError, IndexError):
+        return False
+    same_shape = isinstance(found, torch.Tensor) and found.shape == expected.shape
+    return same_shape and torch.allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def _random(tensor: torch.Tensor, layer: nn.Module, draws: torch.Generator) -> torch.Tensor:
+    """Random numbers in place of a tensor; an embedding's rows are all the same, so that a large one takes no memory."""
+    if isinstance(layer, nn.Embedding) and tensor.dim() == 2:
+        return torch.randn(1, tensor.shape[1], generator=draws).expand(tensor.shape)
+    return torch.randn(tensor.shape, generator=draws)
+
+
+def _instead(refused: str, others: Sequence[str]) -> str:
+    """What to do: name the modules that can be adapted by the last part of their names."""
+    names = sorted({other.rpartition(".")[2] for other in others} - {refused.rpartition(".")[2]})
+    if not names:
+        return "name linear layers instead"
+    return f"set lora_target_modules to modules without it, [{', '.join(names)}] or some of them"

@@ -1,0 +1,79 @@
+"""LoRA adapts what it can be merged into; a module that returns something else than a product with its weights is refused."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from runs import LORA, SIZES, run_config, save_model
+from safetensors.torch import load_file
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    FalconConfig,
+    Gemma3TextConfig,
+    InklingTextConfig,
+    Llama4TextConfig,
+    PhimoeConfig,
+    PretrainedConfig,
+)
+
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.training import finetune, lora_targets
+
+EXPERTS = SIZES | {"num_local_experts": 2}
+
+
+def vocabulary(tokenizer_from: Path) -> int:
+    return len(AutoTokenizer.from_pretrained(tokenizer_from))
+
+
+@pytest.mark.parametrize(
+    ("config", "module"),
+    [
+        (
+            Llama4TextConfig(**EXPERTS, intermediate_size_mlp=32, head_dim=8, interleave_moe_layer_step=1),
+            "model.layers.0.feed_forward.router (Llama4Router)",
+        ),
+        (PhimoeConfig(**EXPERTS), "model.layers.0.mlp.router (PhimoeTopKRouter)"),
+    ],
+    ids=["llama4_text", "phimoe"],
+)
+def test_a_router_is_refused_and_the_modules_named_instead_train(
+    tiny_model: Path, traces: Path, tmp_path: Path, config: PretrainedConfig, module: str
+) -> None:
+    config.vocab_size, config.pad_token_id = vocabulary(tiny_model), 0
+    model = save_model(tmp_path / "model", tiny_model, config)
+    options = LORA | {"lora_dropout": 0, "max_steps": 1, "router_aux_loss_coef": 0, "warmup_steps": None}
+    with pytest.raises(UserError, match=rf"adapts {re.escape(module)}, .*set lora_target_modules to \w+") as refused:
+        finetune.run(run_config(model, traces, tmp_path / "none", preflight=True, **options))
+    assert not (tmp_path / "none").exists()
+    instead = re.search(r"\[(.*)\]", str(refused.value))[1].split(", ")
+    finetune.run(run_config(model, traces, tmp_path / "run", **options | {"lora_target_modules": instead}))
+    before, after = load_file(model / "model.safetensors"), load_file(tmp_path / "run/model.safetensors")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert changed and not any("router" in name for name in changed)
+    assert all(any(name in each for each in changed) for name in instead)
+
+
+@pytest.mark.parametrize(
+    ("config", "modules", "refused"),
+    [
+        (FalconConfig(**SIZES, vocab_size=64), "all-linear", None),
+        (Gemma3TextConfig(**SIZES, vocab_size=64), ["embed_tokens"], None),
+        (InklingTextConfig(**SIZES, vocab_size=64), ["embed_tokens"], r"embed_tokens \(InklingNormedEmbedding\).*name linear layers"),
+    ],
+    ids=["falcon", "gemma3_text", "inkling_text"],
+)  # fmt: skip
+def test_forward_passes_of_their_own(config: PretrainedConfig, modules: str | list[str], refused: str | None) -> None:
+    """Falcon's linear layers and Gemma's scaled embedding compute what PEFT merges, Inkling's normalized embedding does not."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+        adapted = get_peft_model(model, LoraConfig(r=2, target_modules=modules, task_type="CAUSAL_LM"))
+    if refused is None:
+        lora_targets.check_forward_passes(adapted)
+    else:
+        with pytest.raises(UserError, match=refused):
+            lora_targets.check_forward_passes(adapted)
