@@ -21,11 +21,11 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import TemplateError
-
+from agentmerge_hub.chat_template_limits import excess
 from agentmerge_hub.chat_template_settings import settings_read, settings_source
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
+from agentmerge_hub.traces.limits import LimitExceeded, time_limit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _SYSTEM, _USER, _ANSWER = "Rules of the probe.", "Question of the probe?", "Answer of the probe!"
 _USE_ANOTHER = "use another with --chat-template FILE, in a recipe chat_template_path"
 _DATE = "Date of the probe"
+_RENDER_SECONDS = 60
+"""A prompt takes milliseconds; a template that is slow with some texts is stopped."""
 _RANDOM = re.compile(r"\|\s*random\b|\blipsum\(")
 _EMPTY_THOUGHT = re.compile(r"\s*(<think>\s*</think>\s*)?")
 _EMPTY_THOUGHT_AT_END = re.compile(r"<think>\s*</think>\s*$")
@@ -79,7 +81,8 @@ class ChatTemplate:
                 reasoning models do, is accepted, and settings that it does not read are ignored.
 
         Raises:
-            UserError: if there is no template, it does not read a setting, it raises, or it cannot keep the rule.
+            UserError: if there is no template, it does not read a setting, it raises, it takes too much time or memory, or it
+                cannot keep the rule.
         """
         self._tokenizer = tokenizer
         self.settings = dict(settings or {})
@@ -89,9 +92,12 @@ class ChatTemplate:
             source = source.get("default")
         if not source:
             raise UserError(f"the tokenizer of {self.name!r} has no chat template: use the instruct model's tokenizer")
+        self._check_limits(source)
         self._original_sha256 = hashlib.sha256(source.encode()).hexdigest()
         preamble = settings_source(source, self.settings, self.name, ignore_unread=prompts_only)
         self.source, self.folds_system = preamble + source if preamble else source, False
+        if preamble:
+            self._check_limits(self.source)
         problem = self._problem()
         if problem:
             self.source, self.folds_system = f"{preamble.rstrip()}{_FOLD_SYSTEM}\n{source}", True
@@ -173,23 +179,22 @@ class ChatTemplate:
             return f"the tokenizer does not keep the answer {answer[:80]!r} as it is: its tokens are read as {decoded[-80:]!r}"
         return None
 
+    def _check_limits(self, source: str) -> None:
+        if reason := excess(source):
+            raise UserError(f"the chat template of {self.name!r} {reason}: {_USE_ANOTHER}")
+
     def _render(self, messages: Sequence[Message], *, answered: bool = False, before: str = "") -> str:
         try:
-            rendered = self._tokenizer.apply_chat_template(
-                [{"role": message["role"], "content": message["content"]} for message in messages],
-                chat_template=before + self.source,
-                tokenize=False,
-                add_generation_prompt=not answered,
-            )
-        except (
-            TemplateError,
-            TypeError,
-            ValueError,
-            LookupError,
-            ArithmeticError,
-            AttributeError,
-            RecursionError,
-        ) as error:
+            with time_limit(_RENDER_SECONDS):
+                rendered = self._tokenizer.apply_chat_template(
+                    [{"role": message["role"], "content": message["content"]} for message in messages],
+                    chat_template=before + self.source,
+                    tokenize=False,
+                    add_generation_prompt=not answered,
+                )
+        except LimitExceeded as error:
+            raise UserError(f"the chat template of {self.name!r} {error} to render a conversation") from None
+        except Exception as error:  # templates raise what they like, SyntaxError too
             raise UserError(
                 f"the chat template of {self.name!r} raises an error: {' '.join(str(error).split())}"
             ) from error

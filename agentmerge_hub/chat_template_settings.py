@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import TemplateError, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from agentmerge_hub.chat_template_limits import environment
 from agentmerge_hub.errors import UserError
 
 _GIVEN = {
@@ -16,8 +16,6 @@ _GIVEN = {
     "pad_token", "unk_token", "raise_exception", "strftime_now", "namespace", "dict", "range",
 }  # fmt: skip
 """Variables that transformers sets."""
-_GENERATION = re.compile(r"\{%[-+]?\s*(?:end)?generation\s*[-+]?%\}")
-"""Tags of transformers' own Jinja extension."""
 _SETTING = re.compile(r"\{% set (\w+) = (.+?) %\}")
 """A setting that is written into a saved template."""
 
@@ -72,10 +70,9 @@ def settings_source(source: str, settings: Mapping[str, Any], name: str, *, igno
 
 def settings_read(source: str, name: str) -> set[str]:
     """Names of the variables that a template reads and transformers does not set."""
-    environment = ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"])
     try:
-        return meta.find_undeclared_variables(environment.parse(_GENERATION.sub("", source))) - _GIVEN
-    except TemplateError as error:
+        return meta.find_undeclared_variables(environment().parse(source)) - _GIVEN
+    except (TemplateError, RecursionError) as error:
         raise UserError(f"the chat template of {name!r} is not valid Jinja: {error}") from error
 
 

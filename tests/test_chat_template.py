@@ -92,6 +92,28 @@ REFUSED = {
     + KEPT["plain"],
 }
 
+LOOPS = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}"
+EXCESSIVE = {
+    "loops in loops on a long page": (
+        "{% if messages[-1].content | length > 100000 %}" + LOOPS + "{% endif %}",
+        "takes more than 5 s of processor time",
+    ),
+    "a text repeated": ("{{ 'x' * 10**10 }}", "takes more than 1 GiB of memory"),
+    "a constant that is computed and not used": (
+        "{% if messages | length > 999 %}{{ 'x' * 10**10 }}{% endif %}", "takes more than 1 GiB of memory"
+    ),
+    "a text doubled": (
+        "{% set n = namespace(x='x') %}{% for i in range(64) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+        "takes more than 1 GiB of memory",
+    ),
+    "a wide field": ("{{ messages[0].role | center(10**10 * messages | length) }}", "takes more than 1 GiB of memory"),
+    "a long list": ("{% generation %}{{ [0] * 10**10 }}{% endgeneration %}", "takes more than 1 GiB of memory"),
+    "a setting": ("{% if x is defined %}{{ x * 10**10 }}{% endif %}", "takes more than 1 GiB of memory"),
+    "loops in loops in loops": ("{% for m in messages %}" * 25 + "{% endfor %}" * 25, "raises an error: too many statically"),
+    "brackets in brackets": ("{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", "is not valid Jinja: maximum recursion"),
+    "half a character": ("\ud800", "is not text"),
+}  # fmt: skip
+
 
 @pytest.fixture
 def tokenizer(tokenizer_folder: Path) -> PreTrainedTokenizerFast:
@@ -166,6 +188,24 @@ def test_a_template_that_cannot_keep_the_rule_is_refused(
     folder = with_template(tokenizer, source, tmp_path)
     with pytest.raises(UserError, match=says):
         ChatTokenizer(folder)
+
+
+@pytest.mark.parametrize(("source", "says"), EXCESSIVE.values(), ids=EXCESSIVE)
+def test_a_template_that_takes_too_much_is_refused(tokenizer: PreTrainedTokenizerFast, source: str, says: str) -> None:
+    tokenizer.chat_template = source + "{{ x }}" + KEPT["plain"]
+    with pytest.raises(UserError, match=f"^the chat template of '.*' {says}"):
+        ChatTemplate(tokenizer, {"x": "x"})
+
+
+def test_a_template_that_is_slow_with_one_text_is_stopped(
+    tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer.chat_template = "{% if 'xyzzy' in messages[-1].content %}" + LOOPS + "{% endif %}" + KEPT["plain"]
+    template = ChatTemplate(tokenizer)
+    monkeypatch.setattr("agentmerge_hub.chat_template._RENDER_SECONDS", 0.1)
+    assert PROMPT[1]["content"] in template.prompt_text(PROMPT)
+    with pytest.raises(UserError, match=r"takes longer than 0\.1 s to render a conversation"):
+        template.prompt_text([Message(role="user", content="xyzzy")])
 
 
 def test_settings_are_written_into_the_template(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:

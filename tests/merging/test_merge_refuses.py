@@ -146,6 +146,15 @@ def test_a_template_that_no_model_can_chat_with(template: str, sentence: str) ->
         run()
 
 
+def test_a_template_that_fills_the_memory() -> None:
+    for folder in ("agent", "instruct"):
+        Path(folder, "chat_template.jinja").write_text("{{ messages[0].role * 10**10 }}")
+    with pytest.raises(
+        UserError, match=r"^the chat template of instruct takes more than 1 GiB of memory .*: replace it"
+    ):
+        run()
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("method", ["agentmerge", "ties"])
 def test_values_that_are_not_finite(value: float, method: str) -> None:

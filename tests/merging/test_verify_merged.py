@@ -104,6 +104,13 @@ def test_a_lost_chat_template_is_found(merged: Path) -> None:
         verify(merged, {})
 
 
+def test_a_chat_template_that_fills_the_memory_is_refused(merged: Path) -> None:
+    for folder in (Path("agent"), Path("instruct"), merged):
+        (folder / "chat_template.jinja").write_text("{{ messages[0].role * 10**10 }}")
+    with pytest.raises(UserError, match="the chat template of instruct takes more than 1 GiB of memory"):
+        verify(merged)
+
+
 @pytest.mark.parametrize("method", ["ties", "dare_ties"])
 def test_other_methods_are_proven_too(here: Path, method: str) -> None:
     recipe = specs.read(data_folder("recipes") / "merge" / f"{method}.yml")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from agentmerge_hub.chat_template_limits import excess
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs import model_configs, peft_backend, tokenizer_block
 from agentmerge_hub.merging.inputs.adapter import (
@@ -273,6 +274,8 @@ def _check_templates(models: Mapping[str, ModelInput], donor: str, base: str, ch
         raise UserError(
             f"{donor} has no chat template, and gives the tokenizer: set tokenizer_source to the instruct model"
         )
+    if reason := excess(expected):
+        raise UserError(f"the chat template of {models[donor].folder} {reason}: replace it, or use another model")
     if chosen not in (None, "auto") and chosen.strip() != expected:
         raise UserError(
             f"the spec's chat_template {chosen[:40]!r} is not that of {donor}, which the models were trained with: leave it out"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agentmerge_hub.chat_template_limits import excess
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.garbage import collection_paused
 from agentmerge_hub.merging.inputs.architecture import Architecture, lookup
@@ -104,8 +105,11 @@ def tokenizer_findings(folder: Path, inputs: MergeInputs) -> list[str]:
     donor, tokenizer = inputs.donor, load_tokenizer(folder)
     if _tokenizer_files(folder) != _tokenizer_files(donor) and (wrong := _differences(folder, tokenizer, inputs)):
         return wrong
-    if not default_template(tokenizer.chat_template):
+    template = default_template(tokenizer.chat_template)
+    if not template:
         return [f"{donor}, which gives the tokenizer, has no chat template"]
+    if reason := excess(template):
+        return [f"its chat template {reason}"]
     try:
         turn = tokenizer.apply_chat_template([*_QUESTION, _ANSWER], tokenize=False)
     except Exception as error:  # templates raise what they like: raise_exception, jinja2 errors, TypeError
