@@ -1,4 +1,4 @@
-"""Checkpoints are loaded as transformers loads a model, and saved with the base's configuration, in every way of training.
+"""Checkpoints are loaded as transformers loads a model, and saved with the base's configuration if all weights are numbers.
 
 transformers' trainer copies tensors by the names that they have in a checkpoint's files. Where a model holds them in another
 form, such as the experts of a mixture in one tensor, it leaves them out without an error: a resumed run, and the best model at
@@ -12,6 +12,7 @@ from peft import PeftModel
 from transformers import Trainer
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.training import divergence
 
 
 class CheckpointWeights(Trainer):
@@ -33,13 +34,18 @@ class CheckpointWeights(Trainer):
         else:
             _load(self.model, str(self.state.best_model_checkpoint))
 
-    def _save(self, *args: Any, **kwargs: Any) -> None:
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         model: Any = self.model
+        trained_weights = ((name, each) for name, each in model.named_parameters() if each.requires_grad)
+        # Of sharded weights, one process has all.
+        name = divergence.not_finite(trained_weights if state_dict is None else state_dict.items())
+        if name:
+            raise divergence.diverged(f"{name} holds a NaN or an infinity", self.state.global_step, self.args, model)
         settings = model.config.get_text_config()
         trained = {key: getattr(settings, key) for key in self.saved_config}
         vars(settings).update(self.saved_config)
         try:
-            super()._save(*args, **kwargs)
+            super()._save(output_dir, state_dict)
         finally:
             vars(settings).update(trained)
 

@@ -18,6 +18,7 @@ from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.plural import counted
 from agentmerge_hub.training import (
     checkpoints,
+    divergence,
     model_card,
     model_loading,
     rows,
@@ -263,6 +264,9 @@ def _merge_adapter(trainer: Trainer, config: RunConfig, tokenizer: PreTrainedTok
         base = model_loading.load_model(config.model_name, config.model.model_revision, config.config_overrides)
         initialize_weights(base, tokenizer, config)
         merged = PeftModel.from_pretrained(base, folder / "adapter").merge_and_unload()
+        if name := divergence.not_finite(merged.named_parameters()):
+            what = f"{name} of the merged model holds a NaN or an infinity"
+            raise divergence.diverged(what, trainer.state.global_step, trainer.args, trained_model(trainer))
         set_stop_token(merged, tokenizer)
         merged.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

@@ -32,6 +32,7 @@ from agentmerge_hub.training import (
 )
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.checkpoint_weights import CheckpointWeights
+from agentmerge_hub.training.divergence import DivergenceCallback
 from agentmerge_hub.training.preflight.batches import count_batches
 from agentmerge_hub.training.preflight.token_counts import row_lengths
 from agentmerge_hub.training.preflight.trl_options import evaluates
@@ -146,7 +147,9 @@ def prepare(
     }
     given = sft.model_init_kwargs
     sft.model_init_kwargs = init | (given if isinstance(given, dict) else {})
-    callbacks = [*callbacks, _StopTokens(tokenizer)]
+    if "logging_nan_inf_filter" not in config.explicit:
+        sft.logging_nan_inf_filter = False  # the log says it, and no step waits for the GPU to compare its loss
+    callbacks = [*callbacks, _StopTokens(tokenizer), DivergenceCallback(config.model_name)]
     if config.options.early_stopping_patience:
         sft.restore_callback_states_from_checkpoint = True
         callbacks.append(EarlyStoppingCallback(config.options.early_stopping_patience))

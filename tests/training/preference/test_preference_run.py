@@ -104,6 +104,15 @@ def test_kto_separates_desirable_from_undesirable_answers(kto_run: Path, tiny_mo
     assert gap(kto_run) > gap(tiny_model)
 
 
+def test_a_run_that_diverges(tiny_model: Path, preferences: Path, tmp_path: Path) -> None:
+    options = settings(tiny_model, preferences, tmp_path / "run") | {"learning_rate": 1e38, "logging_strategy": "no"}
+    with pytest.raises(
+        UserError, match=r"the training diverged: after step 3 \S+ holds a NaN or an infinity: lower learning_rate"
+    ):
+        run("agent.yaml", **options)
+    assert not list((tmp_path / "run").glob("*/*.safetensors"))
+
+
 @pytest.mark.parametrize(("recipe", "finished"), [("agent.yaml", "dpo_run"), ("merged-kto.yaml", "kto_run")])
 def test_a_run_resumes_to_the_same_weights_and_finishes_once(
     recipe: str, finished: str, tiny_model: Path, preferences: Path, tmp_path: Path,
