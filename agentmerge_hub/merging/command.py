@@ -292,7 +292,7 @@ def verify(merged: Path, values: dict[str, str], reply: bool, adapter_base: str 
     MERGED is a folder that mergekit-yaml or `agentmerge merge` wrote, or a downloaded one; its mergekit_config.yml names
     its inputs. Every tensor is compared to the bit; config.json, generation_config.json, tokenizer, chat template and the
     manifest's claims are compared with what the inputs give, and files that could hold code are refused. What is compared
-    with nothing, such as the card, is listed. A folder without a manifest gets its manifest.json, and generation_config.json
+    with nothing, such as the card or a GGUF file, is listed. A folder without a manifest gets its manifest.json, and generation_config.json
     from the instruct model where mergekit left it out.
 
     \b

@@ -163,7 +163,7 @@ def test_a_merge_brings_what_its_inputs_have_beside_the_weights(here: Path) -> N
         for name in ("config.json", "tokenizer_config.json", "preprocessor_config.json"):
             assert "auto_map" not in json.loads(Path(method, name).read_text())
         assert len(list(Path(method).glob("*.safetensors"))) > 1
-        assert template_of(Path(method)) == template.strip()
+        assert template_of(Path(method)) == template
         verify(Path(method), {}, reply=False)
     index = Path("agentmerge/model.safetensors.index.json")
     for lie, said in (({"total_size": 5}, "says total_size 5, and the"), ({"license": "mit"}, "has license in its")):

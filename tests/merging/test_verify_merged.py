@@ -283,6 +283,45 @@ def test_further_templates_are_merged_and_compared(here: Path) -> None:
         verify(Path("merged"), reply=False)
 
 
+def test_a_template_may_lack_the_line_break_that_jinja_leaves_out(merged: Path) -> None:
+    template = merged / "chat_template.jinja"
+    text = template.read_text().rstrip("\n")
+    for end, before in (("", "\n"), ("\n", "")):
+        Path("instruct/chat_template.jinja").write_text(text + before)
+        Path("agent/chat_template.jinja").write_text(text + end)
+        template.write_text(text + end)
+        assert verify(merged, reply=False).first
+        (merged / manifest.NAME).unlink()
+    for other in (f"{text}\n\n", f"{text} ", f"\n{text}"):  # these are in every prompt
+        template.write_text(other)
+        with pytest.raises(UserError, match="its chat template is not that of instruct"):
+            verify(merged, reply=False)
+    template.write_text(text)
+    Path("agent/chat_template.jinja").write_text(f"{text}\n\n")
+    with pytest.raises(UserError, match=r"the chat template of \./agent is not that of \./instruct"):
+        verify(merged, reply=False)
+
+
+def test_a_gguf_file_is_not_checked_and_has_to_be_in_the_manifest(merged: Path) -> None:
+    gguf = merged / "model-bf16.gguf"
+    gguf.write_bytes(b"GGUF")
+    with pytest.raises(
+        UserError, match=r"model-bf16\.gguf is in no manifest: remove it, and make it with `agentmerge gguf`"
+    ):
+        verify(merged, reply=False)
+    gguf.unlink()
+    verify(merged, reply=False)
+    gguf.write_bytes(b"GGUF")
+    with pytest.raises(UserError, match="is in no manifest"):
+        verify(merged, reply=False)
+    manifest.update_output(merged, gguf.name)  # as `agentmerge gguf` does
+    unchecked = verify(merged, reply=False).unchecked
+    assert "model-bf16.gguf (`agentmerge push model` compares its weights)" in unchecked
+    gguf.write_bytes(b"other")
+    with pytest.raises(UserError, match=r"model-bf16\.gguf was changed since it was written"):
+        verify(merged, reply=False)
+
+
 def test_what_the_manifest_claims_is_compared(merged: Path) -> None:
     verify(merged, {}, reply=False)
     content = manifest.read(merged)

@@ -18,13 +18,17 @@ def template_of(folder: Path) -> str | None:
     """
     try:
         if (folder / FILE).is_file():
-            return (folder / FILE).read_text(encoding="utf-8").strip()
+            return (folder / FILE).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{folder / FILE} cannot be read: {error}") from error
     if not (folder / "tokenizer_config.json").is_file():
         return None
-    found = default_template(read_json(folder / "tokenizer_config.json").get("chat_template"))
-    return found.strip() if found else None
+    return default_template(read_json(folder / "tokenizer_config.json").get("chat_template"))
+
+
+def is_same_template(one: str | None, other: str | None) -> bool:
+    """Whether two templates render the same: Jinja leaves out one line break at a template's end."""
+    return (one or "").removesuffix("\n") == (other or "").removesuffix("\n")
 
 
 def default_template(value: Any) -> str | None:

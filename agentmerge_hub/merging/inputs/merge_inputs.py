@@ -21,7 +21,7 @@ from agentmerge_hub.merging.inputs.adapter import (
     is_plain,
 )
 from agentmerge_hub.merging.inputs.architecture import Architecture, architecture_of, is_buffer, is_head, lookup
-from agentmerge_hub.merging.inputs.chat_templates import template_of
+from agentmerge_hub.merging.inputs.chat_templates import is_same_template, template_of
 from agentmerge_hub.merging.inputs.checkpoint import TOKENIZER_FILES, config_of, locate, read_json, tensors_of
 from agentmerge_hub.merging.inputs.safetensors_header import FLOATS, Tensor
 from agentmerge_hub.merging.inputs.tied_heads import (
@@ -276,11 +276,11 @@ def _check_templates(models: Mapping[str, ModelInput], donor: str, base: str, ch
         )
     if reason := excess(expected):
         raise UserError(f"the chat template of {models[donor].folder} {reason}: replace it, or use another model")
-    if chosen not in (None, "auto") and chosen.strip() != expected:
+    if chosen not in (None, "auto") and not is_same_template(chosen, expected):
         raise UserError(
             f"the spec's chat_template {chosen[:40]!r} is not that of {donor}, which the models were trained with: leave it out"
         )
     for reference, model in models.items():
         template = template_of(model.folder)
-        if template and template != expected and reference != base:
+        if template and not is_same_template(template, expected) and reference != base:
             raise UserError(f"the chat template of {reference} is not that of {donor}: it was trained on other prompts")

@@ -35,6 +35,9 @@ _HARMLESS = {
 }  # fmt: skip
 """Types of files that are read by people, or as data."""
 
+_GGUF = ".gguf"
+"""Made of the merged weights by `agentmerge gguf`, which compares them and adds the file to the manifest."""
+
 _CODE = (".py", ".pyc", ".so")
 
 _LOADED = {
@@ -76,6 +79,9 @@ def unchecked_files(folder: Path, inputs: MergeInputs) -> list[str]:
     known = _known(folder, inputs)
     others = [path.relative_to(folder) for path in _files(folder) if path.relative_to(folder).as_posix() not in known]
     names = [f"{path.parts[0]}/" if path.parts[0].startswith(".") and path.parts[1:] else str(path) for path in others]
+    names = [
+        f"{name} (`agentmerge push model` compares its weights)" if name.endswith(_GGUF) else name for name in names
+    ]
     index = read_json(folder / INDEX).get("metadata") if (folder / INDEX).is_file() else None
     claimed = index.get("mergekit_version") if isinstance(index, dict) else None
     claims = [f"{INDEX}: mergekit_version {plain(claimed)}"] if claimed not in (None, version("mergekit")) else []
@@ -161,11 +167,15 @@ def _files(folder: Path) -> list[Path]:
 def _unexplained_files(folder: Path, inputs: MergeInputs) -> Iterator[str]:
     """Files that belong to no merge and can hold code or other weights."""
     known = _known(folder, inputs)
+    recorded = manifest.read(folder)["outputs"] if (folder / manifest.NAME).is_file() else {}
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
         if name in known:
             continue
         elif name in _LOADED:
             yield f"{name} makes loaders look for {_LOADED[name]}: remove it"
+        elif path.suffix == _GGUF and not is_hidden(name):
+            if name not in recorded:
+                yield f"{plain(name)} is in no manifest: remove it, and make it with `agentmerge gguf` once this is verified"
         elif path.suffix.lower() in _CODE or (not is_hidden(name) and path.suffix.lower() not in _HARMLESS):
             yield f"{plain(name)} belongs to no merge: a file of this type can hold code or other weights, remove it"

@@ -12,7 +12,7 @@ from agentmerge_hub.chat_template_limits import excess
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.garbage import collection_paused
 from agentmerge_hub.merging.inputs.architecture import Architecture, lookup
-from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER, default_template
+from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER, default_template, is_same_template
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_FILES, config_of, read_json, tensors_of
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.model_class import model_class
@@ -138,7 +138,7 @@ def _differences(folder: Path, tokenizer: Any, inputs: MergeInputs) -> list[str]
         return [f"its vocabulary is not that of {donor}"]
     source = load_tokenizer(donor)
     template, source_template = default_template(tokenizer.chat_template), default_template(source.chat_template)
-    if source_template and template != source_template:
+    if source_template and not is_same_template(template, source_template):
         return [f"its chat template is not that of {donor}"]
     if not union and _named(tokenizer.chat_template) != _named(source.chat_template):
         return [f"its further chat templates are not those of {donor}"]
@@ -146,7 +146,7 @@ def _differences(folder: Path, tokenizer: Any, inputs: MergeInputs) -> list[str]
 
 
 def _named(templates: Any) -> dict[str, str]:
-    return {name: text.strip() for name, text in templates.items()} if isinstance(templates, dict) else {}
+    return {name: text.removesuffix("\n") for name, text in templates.items()} if isinstance(templates, dict) else {}
 
 
 def load_tokenizer(folder: Path) -> Any:

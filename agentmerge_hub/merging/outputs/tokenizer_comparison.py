@@ -67,7 +67,8 @@ def _differences(folder: Path, source: Path, donor: Path) -> Iterator[str]:
 
 
 def _content(path: Path) -> Any:
-    """A file to compare: a JSON object as one, without how it was loaded."""
+    """A file to compare: a JSON object as one, without how it was loaded; a template without the line break that Jinja leaves
+    out at its end."""
     if not path.is_file():
         return None
     if path.suffix == ".json":
@@ -75,4 +76,4 @@ def _content(path: Path) -> Any:
         return {
             key: found[key] for key in found.keys() - NAMES if key not in _HOW_LOADED or type(found[key]) is not bool
         }
-    return path.read_bytes()
+    return path.read_bytes().removesuffix(b"\n") if path.suffix == ".jinja" else path.read_bytes()
