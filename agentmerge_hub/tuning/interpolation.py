@@ -5,19 +5,21 @@ evaluation; in training they are kept for one layer at a time where activations 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch.nn.utils import parametrize
-from transformers import AutoConfig, PreTrainedModel
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.inputs.architecture import architecture_of
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.model_class import model_class
 from agentmerge_hub.merging.inputs.model_configs import decoded
 from agentmerge_hub.merging.inputs.tensor_reader import TensorReader
 from agentmerge_hub.merging.outputs.model_files import config_of_merge
-from agentmerge_hub.tuning.endpoints import Endpoints, Mixture, read_mixture
+from agentmerge_hub.tuning.endpoints import Endpoints, read_mixture
 from agentmerge_hub.tuning.lambda_groups import LambdaGroups
 
 _RECOMPUTED_FROM = 100_000_000
@@ -59,23 +61,41 @@ class _Interpolation(torch.nn.Module):
         return _Mix.apply(self.lambdas.values[self.group], first, self.delta)
 
 
+def as_loaded(inputs: MergeInputs) -> MergeInputs:
+    """Inputs with the tensors' names and shapes as transformers' parameters, and mergekit's filters, have them: experts that are
+    stored one by one are one parameter a layer. Its tensors cannot be read."""
+    if not inputs.architecture.separate_experts:
+        return inputs
+    config = _config(inputs, torch.float32)
+    with torch.device("meta"):
+        model = model_class(inputs.models[inputs.base].base_folder)._from_config(config)
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    architecture = architecture_of(inputs.models[inputs.base].config, shapes)
+    return replace(inputs, shapes=shapes, architecture=architecture)
+
+
+def _config(inputs: MergeInputs, dtype: torch.dtype) -> PreTrainedConfig:
+    content = config_of_merge(inputs, "F32") | {"dtype": str(dtype).removeprefix("torch.")}
+    return AutoConfig.for_model(**decoded(content))
+
+
 def load_model(
-    mixture_of: Callable[[str], Mixture], inputs: MergeInputs, dtype: torch.dtype, device: torch.device
+    tensor_of: Callable[[str], torch.Tensor], inputs: MergeInputs, dtype: torch.dtype, device: torch.device
 ) -> PreTrainedModel:
-    """The model whose tensors are given mixtures, without dropout and without gradients of its weights.
+    """The model with given tensors, without dropout and without gradients of its weights.
+
+    Args:
+        tensor_of: name of a stored tensor → its values.
 
     Raises:
         UserError: if transformers' class has other parameters than the inputs' files.
     """
-    content = config_of_merge(inputs, "F32") | {"dtype": str(dtype).removeprefix("torch.")}
-    config = AutoConfig.for_model(**decoded(content))
-    with TensorReader() as reader:
-        state = {name: read_mixture(name, mixture_of(name), inputs, reader).to(dtype) for name in inputs.shapes}
-    kind = model_class(inputs.models[inputs.base].base_folder)
+    state = {name: tensor_of(name).to(dtype) for name in inputs.shapes}
+    kind, config = model_class(inputs.models[inputs.base].base_folder), _config(inputs, dtype)
     model, info = kind.from_pretrained(None, config=config, state_dict=state, dtype=dtype, output_loading_info=True)
     wrong = sorted([*info["missing_keys"], *info["unexpected_keys"]])
     names = {name for name, _ in model.named_parameters()}
-    wrong += sorted(names ^ state.keys())
+    wrong += sorted(names ^ as_loaded(inputs).shapes.keys())
     if wrong:
         raise UserError(
             f"{inputs.base} stores {'other tensors than' if wrong[0] in names else wrong[0] + ', which is not among'} the "
@@ -98,24 +118,26 @@ def interpolated_model(
     Raises:
         UserError: as `load_model`.
     """
-    model = load_model(endpoints.first.__getitem__, inputs, dtype, device)
+    with TensorReader() as reader:
+
+        def first(name: str) -> torch.Tensor:
+            return read_mixture(name, endpoints.first[name], inputs, reader)
+
+        def delta(name: str) -> torch.Tensor:
+            return read_mixture(name, endpoints.second[name], inputs, reader) - first(name)
+
+        model = load_model(first, inputs, dtype, device)
+        # Loaded like the model: what transformers does to tensors, such as joining experts, it does to differences alike.
+        deltas = dict(load_model(delta, inputs, dtype, device).named_parameters())
     if sum(parameter.numel() for parameter in model.parameters()) >= _RECOMPUTED_FROM:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     lambdas = Lambdas(len(groups.names), device)
-    deltas: dict[str, torch.Tensor] = {}
-    with TensorReader() as reader:
-        for module in list(model.modules()):
-            for key, parameter in list(module.named_parameters(recurse=False)):
-                name = names[id(parameter)]
-                if name not in groups.of:
-                    continue
-                if name not in deltas:  # a head that is tied to the embeddings shares theirs
-                    ends = (
-                        read_mixture(name, end[name], inputs, reader) for end in (endpoints.second, endpoints.first)
-                    )
-                    deltas[name] = torch.sub(*ends).to(dtype).to(device)
+    for module in list(model.modules()):
+        for key, parameter in list(module.named_parameters(recurse=False)):
+            name = names[id(parameter)]
+            if name in groups.of:  # a head that is tied to the embeddings shares theirs
                 parametrize.register_parametrization(
-                    module, key, _Interpolation(lambdas, groups.of[name], deltas[name]), unsafe=True
+                    module, key, _Interpolation(lambdas, groups.of[name], deltas[name].data), unsafe=True
                 )
     return model, lambdas

@@ -23,6 +23,7 @@ from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.merging import api
 from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, open_inputs
+from agentmerge_hub.merging.inputs.tensor_reader import TensorReader
 from agentmerge_hub.merging.inputs.tied_heads import check_heads
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.specs import mergekit_schema
@@ -31,12 +32,12 @@ from agentmerge_hub.scratch import scratch_folder
 from agentmerge_hub.training.model_loading import check_rows, tokenizer_at
 from agentmerge_hub.training.rows import tokenize
 from agentmerge_hub.tuning import validation_rows
-from agentmerge_hub.tuning.endpoints import Endpoints, endpoints_of, mixtures_of
+from agentmerge_hub.tuning.endpoints import Endpoints, endpoints_of, mixtures_of, read_mixture
 from agentmerge_hub.tuning.fit import Fit, fit
 from agentmerge_hub.tuning.fit_state import FitStateFile
 from agentmerge_hub.tuning.generated_instructions import generate
 from agentmerge_hub.tuning.instructions import load_instructions
-from agentmerge_hub.tuning.interpolation import interpolated_model, load_model
+from agentmerge_hub.tuning.interpolation import as_loaded, interpolated_model, load_model
 from agentmerge_hub.tuning.lambda_groups import LambdaGroups, lambda_groups
 from agentmerge_hub.tuning.objective import Objective, RowSet, Sample, samples_of
 from agentmerge_hub.tuning.settings import TuneSettings
@@ -106,7 +107,8 @@ def tune(
         ):
             inputs = open_inputs(parsed, scratch, settings.adapter_base)
             endpoints = endpoints_of(parsed, where, inputs)
-            groups = lambda_groups(endpoints.varying, inputs.architecture, settings.by)
+            loaded = _loaded(inputs, settings)
+            groups = lambda_groups(endpoints_of(parsed, where, loaded).varying, loaded.architecture, settings.by)
             tokenizer = tokenizer_at(str(inputs.donor))
             template = ChatTemplate(tokenizer, parse_settings(settings.chat_template_kwargs))
 
@@ -133,10 +135,27 @@ def tune(
             )  # fmt: skip
             about = (f"Data: {data}, config {settings.config}, split {settings.split}.", *rows.about, _shown(settings))
             text = tuned_text(parsed, where, groups, found, about)
-            _check_text(text, out, endpoints, groups, found, inputs)
+            _check_text(text, out, endpoints_of(parsed, where, loaded), groups, found, loaded)
             _write(text, out, record, settings, data, folders, hashes, groups, found, started)
             state_file.remove()
     return Tuned(out, groups, found)
+
+
+def _loaded(inputs: MergeInputs, settings: TuneSettings) -> MergeInputs:
+    """The inputs with the names by which λ is grouped.
+
+    Raises:
+        UserError: if mergekit, which merges such a model by filters, may have other names.
+    """
+    loaded = as_loaded(inputs)
+    if loaded is inputs or settings.by == "constant":
+        return loaded
+    if not (inputs.architecture.defined and loaded.architecture.same_names):
+        raise UserError(
+            f"the experts of {inputs.architecture.name} are stored one by one, and mergekit has no definition of it by which λ could "
+            "differ between its layers: use --by constant"
+        )
+    return loaded
 
 
 def _identity(spec: str, settings: TuneSettings, hashes: Mapping[Path, Mapping[str, str]], rows: _Rows) -> str:
@@ -209,7 +228,8 @@ def _objective(
     instruct = {inputs.donor_reference: 1.0}
     reference = model
     if settings.keep_weight and any(mixture != instruct for mixture in endpoints.first.values()):
-        reference = load_model(lambda name: instruct, inputs, dtype, device)
+        with TensorReader() as reader:
+            reference = load_model(lambda name: read_mixture(name, instruct, inputs, reader), inputs, dtype, device)
     return Objective(model, lambdas, reference, settings.keep_weight)
 
 

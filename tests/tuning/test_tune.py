@@ -15,9 +15,18 @@ from mergekit.config import MergeConfiguration
 from mergekit.merge import run_merge
 from mergekit.options import MergeOptions
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    MixtralConfig,
+    MixtralForCausalLM,
+    OlmoeConfig,
+    OlmoeForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
 
-from agentmerge_hub import MergeSettings, TuneSettings, UserError, merge, tune
+from agentmerge_hub import MergeSettings, TuneSettings, UserError, merge, tune, verify
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.package_data import data_folder
@@ -56,6 +65,16 @@ def by_mergekit(file: Path, out: str) -> dict[str, torch.Tensor]:
     return load_file(Path(out) / "model.safetensors")
 
 
+def held_out_nll(folder: str, data: str) -> float:
+    """As `agentmerge likelihood` scores a merged model on all held-out rows."""
+    rows = load_validation(data, "all", "validation")
+    _, held, _ = hold_out(rows, SETTINGS.held_out, SETTINGS.seed)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    table = score(model, tokenizer, ChatTemplate(tokenizer), rows.select(held), "validation")
+    return -sum(table["mean_logprob"].to_pylist()) / table.num_rows
+
+
 def test_the_tuned_spec_is_the_merge_that_was_scored(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     tuned = tune(spec(here), "workarena-traces", Path("tuned.yml"), settings=SETTINGS, report=said.append)
@@ -69,13 +88,7 @@ def test_the_tuned_spec_is_the_merge_that_was_scored(here: Path, monkeypatch: py
     ours, theirs = load_file("ours/model.safetensors"), by_mergekit(Path("tuned.yml"), "theirs")
     assert ours.keys() == theirs.keys() and all(ours[name].equal(theirs[name]) for name in ours)
 
-    rows = load_validation("workarena-traces", "all", "validation")
-    _, held, _ = hold_out(rows, SETTINGS.held_out, SETTINGS.seed)
-    tokenizer = AutoTokenizer.from_pretrained("ours")
-    model = AutoModelForCausalLM.from_pretrained("ours", dtype=torch.float32)
-    table = score(model, tokenizer, ChatTemplate(tokenizer), rows.select(held), "validation")
-    mean = sum(table["mean_logprob"].to_pylist()) / table.num_rows
-    assert -mean == pytest.approx(last.held_out.nll, abs=1e-4)
+    assert last.held_out.nll == pytest.approx(held_out_nll("ours", "workarena-traces"), abs=1e-4)
 
     text = Path("tuned.yml").read_text()
     assert text.startswith("# agentmerge_tuned: base + λ·(agent − base)") and "learned, step 6" in text
@@ -166,6 +179,51 @@ def test_a_tied_head_has_the_lambda_of_the_embeddings(
     merge(Path("tuned.yml"), Path("ours"), settings=MergeSettings(reply=False))
     ours, theirs = load_file("ours/model.safetensors"), by_mergekit(Path("tuned.yml"), "theirs")
     assert "lm_head.weight" not in ours and all(ours[name].equal(theirs[name]) for name in ours)
+
+
+EXPERTS = {
+    "mixtral": (MixtralForCausalLM, MixtralConfig, {"num_local_experts": 2}),
+    "qwen3_moe": (Qwen3MoeForCausalLM, Qwen3MoeConfig, {"num_experts": 2, "moe_intermediate_size": 16, "head_dim": 8}),
+    "olmoe": (OlmoeForCausalLM, OlmoeConfig, {"num_experts": 2}),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("kind", "by"), [("mixtral", "layer-and-block"), ("qwen3_moe", "layer"), ("olmoe", "constant")]
+)
+def test_experts_that_are_stored_one_by_one(
+    here: Path, kind: str, by: By, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_class, config_class, sizes = EXPERTS[kind]
+    tokenizer = AutoTokenizer.from_pretrained(here / "base")
+    torch.manual_seed(0)
+    config = config_class(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=256, num_experts_per_tok=1, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, **sizes,
+    )  # fmt: skip
+    model = model_class(config)
+    first = {name: weight.clone() for name, weight in model.state_dict().items()}
+    for role, size in (("base", 0.0), ("agent", 0.1), ("instruct", 0.1)):
+        model.load_state_dict({key: weight + size * torch.randn_like(weight) for key, weight in first.items()})
+        model.save_pretrained(tmp_path / role)
+        tokenizer.save_pretrained(tmp_path / role)
+    data = str(here / "workarena-traces")
+    monkeypatch.chdir(tmp_path)
+    file = spec(tmp_path)
+    settings = TuneSettings(keep_weight=0, rows=16, steps=2, batch=4, grid=(0.5,), learning_rate=0.5, by=by)
+    tuned = tune(file, data, Path("tuned.yml"), settings=settings)
+    assert len(set(tuned.fit.values)) == len(tuned.groups.names)
+    merge(Path("tuned.yml"), Path("ours"), settings=MergeSettings(reply=False))
+    verify(Path("ours"), reply=False)
+    if by == "constant":
+        with pytest.raises(UserError, match=r"mergekit has no definition of it .*: use --by constant"):
+            tune(file, data, Path("other.yml"), settings=replace(settings, by="layer"))
+    else:
+        ours, theirs = load_file("ours/model.safetensors"), by_mergekit(Path("tuned.yml"), "theirs")
+        assert ours.keys() == theirs.keys() and all(ours[name].equal(theirs[name]) for name in ours)
+    assert tuned.fit.curve[-1].held_out.nll == pytest.approx(held_out_nll("ours", data), abs=1e-4)
 
 
 def test_a_disk_that_takes_one_file_keeps_neither(here: Path, small_disk: Callable[..., Path]) -> None:
