@@ -1,8 +1,10 @@
 """The processes of a distributed run."""
 
+import gc
 import os
 
 from accelerate import PartialState
+from torch.distributed.device_mesh import DeviceMesh
 
 
 def is_sharded() -> bool:
@@ -11,5 +13,13 @@ def is_sharded() -> bool:
 
 
 def leave() -> None:
-    """Leave the group, as the last thing a process does: threads of gloo that outlive the interpreter abort it."""
+    """Leave the group, as the last thing a process does: threads of gloo that outlive the interpreter abort it.
+
+    They end with the last reference to their group. A sharded model has some in cycles, and its meshes, which torch never
+    takes out of the caches of its operations, have others.
+    """
+    gc.collect()
+    for each in gc.get_objects():
+        if type(each) is DeviceMesh:
+            getattr(each, "_pg_registry", {}).clear()
     PartialState().destroy_process_group()
