@@ -33,12 +33,6 @@ def fixed_task_error(values: ArrayLike, tasks: ArrayLike, seeds: ArrayLike) -> f
     Episodes of one (task, seed) count as one unit. A task with a single seed takes the mean variance of the others;
     NaN if every task has a single seed. (Cochran, Sampling Techniques, 1977, §5.6 and §5A.12.)
     """
-    variance, _ = _stratified(values, tasks, seeds)
-    return float(np.sqrt(variance))
-
-
-def _stratified(values: ArrayLike, tasks: ArrayLike, seeds: ArrayLike) -> tuple[float, float]:
-    """Variance of the mean and its degrees of freedom."""
     values = np.asarray(values, float)
     variances, units = [], []
     for rows in groups_of(tasks):
@@ -49,12 +43,9 @@ def _stratified(values: ArrayLike, tasks: ArrayLike, seeds: ArrayLike) -> tuple[
     parts, counts = np.array(variances), np.array(units)
     known = ~np.isnan(parts)
     if not known.any():
-        return NAN, NAN
+        return NAN
     per_unit = parts[known].sum() / counts[known].sum()
-    total = parts[known].sum() + per_unit * counts[~known].sum()
-    spread = (parts[known] ** 2 / (counts[known] - 1)).sum()
-    freedom = parts[known].sum() ** 2 / spread if spread > 0 else NAN
-    return float(total / len(values) ** 2), float(freedom)
+    return float(np.sqrt(parts[known].sum() + per_unit * counts[~known].sum()) / len(values))
 
 
 def new_task_error(values: ArrayLike, tasks: ArrayLike) -> float:

@@ -46,6 +46,12 @@ def test_two_runs_on_the_same_seeds_count_as_one_unit() -> None:
     assert statistics.binomial_error(np.tile(REWARDS, 2)) < 0.8 * statistics.binomial_error(REWARDS)
 
 
+def test_a_task_with_one_seed_takes_the_mean_variance_of_the_others() -> None:
+    """By hand: squares of .5 each, times 2 and 3/2, are 1.75 for five seeds; the sixth adds a fifth of that."""
+    found = statistics.fixed_task_error([1, 0, 0.5, -0.5, 0, 1], [0, 0, 1, 1, 1, 2], [0, 1, 0, 1, 2, 0])
+    assert found == pytest.approx(np.sqrt(0.5 * 2 + 0.5 * 1.5 + 1.75 / 5) / 6)
+
+
 def test_what_the_data_cannot_give_is_nan() -> None:
     assert np.isnan(statistics.new_task_error(REWARDS[:5], TASKS[:5]))
     assert np.isnan(statistics.fixed_task_error([1, 0, 1], [0, 1, 2], [0, 0, 0]))
