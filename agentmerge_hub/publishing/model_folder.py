@@ -12,7 +12,7 @@ from agentmerge_hub.agents.weights import weights_hash
 from agentmerge_hub.content_hash import file_hash
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs import adapter
-from agentmerge_hub.merging.inputs.checkpoint import tensors_of
+from agentmerge_hub.merging.inputs.checkpoint import tensors_of, weight_files
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.plural import counted
 from agentmerge_hub.publishing.cards.model_card import Input
@@ -210,6 +210,12 @@ def check_weights(folder: Path, files: Sequence[str]) -> list[str]:
             adapter.factors_of(folder)
         elif not tensors_of(folder):
             findings.append("its weights hold no tensor")
+        loaded = {folder / adapter.WEIGHTS} if adapter.is_adapter(folder) else set(weight_files(folder))
+        findings += [
+            f"{name} is beside the weights, and no loader would read it: remove it"
+            for name in files
+            if name.endswith(".safetensors") and name not in stray and folder / name not in loaded
+        ]
         weights_hash(folder)
         for name in files:
             if name.endswith(".gguf"):

@@ -204,3 +204,32 @@ def test_a_server_that_does_not_recover_is_an_error_without_address_or_key(chat_
     with pytest.raises(endpoint.EndpointError) as error:
         make_agent().get_action(obs())
     assert chat_server.address not in str(error.value) and KEY not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (400, {"object": "error", "message": "This model's maximum context length is 512 tokens.", "code": 400}, "longer than the context"),
+        (400, {"error": {"message": "exceeds the available context size", "code": 400}}, "longer than the context"),
+        (422, {"error": "`inputs` tokens + `max_new_tokens` must be <= 512.", "error_type": "validation"}, "longer than the context"),
+        (400, {"error": {"message": "Too long: " + KEY, "code": "context_length_exceeded"}}, "longer than the context"),
+        (400, {"error": {"message": KEY, "code": "unsupported_value", "param": "temperature"}}, "HTTP 400 (unsupported_value, temperature)"),
+        (400, {"error": {"message": KEY, "code": f"see {KEY} at", "param": 3}}, "HTTP 400"),
+    ],
+)  # fmt: skip
+def test_why_an_endpoint_refuses_a_request_is_told(
+    chat_server, make_agent, status: int, body: dict, reason: str
+) -> None:
+    chat_server.answer = lambda messages: (status, json.dumps(body))
+    with pytest.raises(endpoint.EndpointError) as error:
+        make_agent().get_action(obs())
+    assert reason in str(error.value) and KEY not in str(error.value)
+
+
+def test_a_model_that_takes_no_max_tokens_gets_its_limit_under_the_other_name(chat_server, make_agent) -> None:
+    refusal = {"error": {"message": "Unsupported parameter", "code": "unsupported_parameter", "param": "max_tokens"}}
+    replies = iter([(400, json.dumps(refusal)), answer("click('a1')")])
+    chat_server.answer = lambda messages: next(replies)
+    assert make_agent().get_action(obs())[0] == "click('a1')"
+    first, second = chat_server.requests
+    assert first["max_tokens"] == second["max_completion_tokens"] == 128 and "max_tokens" not in second

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import stage_outputs
+from safetensors.numpy import save_file
 
 from agentmerge_hub import manifest
 from agentmerge_hub.publishing.cards.model_card import Input
@@ -121,6 +123,16 @@ def test_an_adapter_beside_a_full_model_is_refused(tmp_path: Path, name: str) ->
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / name).write_text("{}")
     assert f"{name} is beside a full model, and transformers would load that adapter" in check_weights(tmp_path, [])[0]
+
+
+def test_weights_that_no_loader_reads_are_refused(tmp_path: Path) -> None:
+    names = ["model.safetensors", "model-00001-of-00002.safetensors"]
+    (tmp_path / "config.json").write_text("{}")
+    for name in names:
+        save_file({"head": np.zeros(2, np.float32)}, tmp_path / name)
+    assert check_weights(tmp_path, names[:1]) == []
+    (finding,) = check_weights(tmp_path, names)
+    assert finding == "model-00001-of-00002.safetensors is beside the weights, and no loader would read it: remove it"
 
 
 @pytest.mark.parametrize(

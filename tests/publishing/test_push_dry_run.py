@@ -9,6 +9,7 @@ from hub_server import Hub
 from hub_store import File
 from PIL import Image, PngImagePlugin
 
+from agentmerge_hub import manifest
 from agentmerge_hub.traces.observation.png import read_png
 
 PUSH = ("push", "dataset", "traces", "--repo-id", "acme/workarena-traces")
@@ -65,3 +66,10 @@ def test_screenshots_are_published_only_after_a_person_looked_at_them(hub: Hub, 
     stage_outputs.dataset(tmp_path / "traces", png=buffer.getvalue())
     found = run(*PUSH, "--screenshots-reviewed", ok=False).stdout
     assert "column image.bytes holds" in found and hub.store.repos == {}
+
+
+def test_a_damaged_parquet_file_is_one_sentence(run, traces: Path) -> None:
+    (traces / "ledger.parquet").write_bytes(b"PAR1")
+    manifest.update_output(traces, "ledger.parquet")
+    assert "ledger.parquet is not readable Parquet" in (failed := run(*PUSH, ok=False)).stderr
+    assert failed.stderr.count("\n") == 1

@@ -2,9 +2,10 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from agentmerge_hub.agents.backends import activity
@@ -22,6 +23,17 @@ SECONDS = 300.0
 
 _CONTEXT_KEYS = ("max_model_len", "context_length", "context_window", "max_context_length")
 """Where a model list gives the context length: vLLM and SGLang, OpenRouter, Groq, Mistral."""
+
+
+_TOO_LONG = re.compile(
+    r"context[_ -]?(?:length|size|window)|`max_new_tokens` must be|(?:prompt|input) is too long|too many (?:input )?tokens",
+    re.IGNORECASE,
+)
+"""How vLLM, SGLang, llama.cpp, Ollama, TGI, OpenAI and Anthropic say that a request does not fit into a model's context."""
+
+_CODE = re.compile(r"[A-Za-z][\w.-]{0,60}")
+_NO_MAX_TOKENS = ("unsupported_parameter", "max_tokens")
+"""Code and parameter with which OpenAI's reasoning models ask for `max_completion_tokens` instead."""
 
 
 class EndpointError(Exception):
@@ -92,17 +104,17 @@ def complete(
     import openai
 
     extra = {"chat_template_kwargs": dict(chat_template_kwargs)} if chat_template_kwargs else None
+    sent = [dict(message) for message in messages]
     for _ in range(2):
+        client = _client(os.environ[ADDRESS], os.environ[KEY], os.getpid())
+        create = partial(client.chat.completions.with_raw_response.create, model=model, messages=sent, extra_body=extra)
         try:
-            response = _client(
-                os.environ[ADDRESS], os.environ[KEY], os.getpid()
-            ).chat.completions.with_raw_response.create(
-                model=model,
-                messages=[dict(message) for message in messages],
-                max_tokens=max_tokens,
-                temperature=temperature,
-                extra_body=extra,
-            )
+            try:
+                response = create(max_tokens=max_tokens, temperature=temperature)
+            except openai.BadRequestError as error:
+                if (error.code, error.param) != _NO_MAX_TOKENS:
+                    raise
+                response = create(max_completion_tokens=max_tokens, temperature=temperature)
         except openai.OpenAIError as error:
             raise EndpointError(f"the endpoint gave no completion: {_reason(error)}") from None
         with contextlib.suppress(ValueError, RecursionError):
@@ -123,6 +135,15 @@ def _client(address: str, key: str, process: int) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Status or class of an error, without its text, which may quote the request."""
-    status = getattr(error, "status_code", None)
-    return f"HTTP {status}" if status else type(error).__name__
+    """Status or class of an error and its code, without its text, which may quote the request."""
+    import openai
+
+    if not isinstance(error, openai.APIStatusError):
+        return type(error).__name__
+    if _TOO_LONG.search(error.message):
+        return (
+            f"HTTP {error.status_code}, because prompt and answer are longer than the context of the served model: set the recipe's "
+            "window to that length"
+        )
+    details = [text for text in (error.code, error.param) if isinstance(text, str) and _CODE.fullmatch(text)]
+    return f"HTTP {error.status_code}" + (f" ({', '.join(details)})" if details else "")

@@ -75,7 +75,7 @@ def _tool_calls(message: dict) -> list:
 def _call_text(function: Any) -> str:
     """A tool call as a Python call, e.g. ``click(bid='a51')``; empty if its arguments are not a JSON object."""
     name, arguments = _dict(function).get("name"), _dict(function).get("arguments")
-    if isinstance(arguments, str):
+    if arguments is None or isinstance(arguments, str):  # a call without arguments may come with null
         try:
             arguments = json.loads(arguments or "{}")
         except (ValueError, RecursionError):

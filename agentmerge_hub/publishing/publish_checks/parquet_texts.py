@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from pyarrow import types
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.parquet_reading import readable
 from agentmerge_hub.publishing.publish_checks.encodings import texts_in_bytes, texts_of_codes
 from agentmerge_hub.publishing.publish_checks.png_texts import png_texts
 from agentmerge_hub.publishing.publish_checks.text_extraction import LONG_NUMBER, Content, Text
@@ -130,13 +131,18 @@ def _texts_of_bytes(path: str, value: bytes) -> Iterator[str]:
 
 
 def count_pictures(paths: Iterable[Path]) -> int:
-    """Number of values of binary columns of Parquet files, which hold pictures."""
+    """Number of values of binary columns of Parquet files, which hold pictures.
+
+    Raises:
+        UserError: if a file is damaged.
+    """
     n = 0
     for path in paths:
-        file = pq.ParquetFile(path)
-        columns = [field.name for field in file.schema_arrow if _has_bytes(field.type)]
-        for batch in file.iter_batches(_ROWS, columns=columns) if columns else ():
-            n += sum(len(values) - values.null_count for column in batch.columns for values in _binary(column))
+        with readable(path):
+            file = pq.ParquetFile(path)
+            columns = [field.name for field in file.schema_arrow if _has_bytes(field.type)]
+            for batch in file.iter_batches(_ROWS, columns=columns) if columns else ():
+                n += sum(len(values) - values.null_count for column in batch.columns for values in _binary(column))
     return n
 
 

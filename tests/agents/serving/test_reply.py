@@ -46,8 +46,9 @@ def test_tool_calls_become_an_action() -> None:
     assert reply and reply.text == (
         "<think>\nI fill the field.\n</think>\n\n<action>\nfill(bid='13', value=\"it's\")\nclick(bid='14')\n</action>"
     )
-    legacy = read_reply(body(content=None, function_call={"name": "noop", "arguments": ""}))
-    assert legacy and legacy.text == "<action>\nnoop()\n</action>"
+    for arguments in ("", None):
+        legacy = read_reply(body(content=None, function_call={"name": "noop", "arguments": arguments}))
+        assert legacy and legacy.text == "<action>\nnoop()\n</action>"
 
 
 def test_usage_is_optional() -> None:
