@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import isfinite
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ NEEDED = ("benchmark", "task", "seed", "split", "method", "status", "reward")
 STATUSES = ("done", "crashed", "missing")
 UNTRAINED = ("base", "instruct")
 """Methods that are one given model: no training run of the study made them."""
+
+SETTINGS = ("learning_rate", "samples_seen", "merge_lambda", "run_seed")
+"""Settings of a training run, null where there is none."""
 
 Row = dict[str, Any]
 """One episode, keys as in RESULT_SCHEMA, and ``folder``: where its row was read."""
@@ -127,8 +130,14 @@ def _read(folder: Path) -> list[Row]:
         raise UserError(f"{path} has no row: the study planned no episode")
     rows = [{**dict.fromkeys(RESULT_SCHEMA.names), **row, "folder": folder} for row in table.to_pylist()]
     for row in rows:
+        row |= {name: _setting(row[name]) for name in SETTINGS}
         row["method"] = labels.canonical(row["method"] or "unnamed")
         where = f"{path}: {row['method']} on {row['task']} seed {row['seed']}"
+        if not row["task"] or row["seed"] is None:
+            absent = "seed" if row["task"] else "task"
+            raise UserError(
+                f"{where} has no {absent}, which tells episodes apart: remove the row or evaluate this study again"
+            )
         if row["status"] not in STATUSES:
             raise UserError(f"{where} has status {row['status']!r}: expected one of {', '.join(STATUSES)}")
         if row["status"] == "done" and (row["reward"] is None or not isfinite(row["reward"])):
@@ -139,6 +148,13 @@ def _read(folder: Path) -> list[Row]:
         if row["method"] == "instruct":  # a given model: how it was made is no setting of this study
             row |= {"learning_rate": None, "samples_seen": None, "run_seed": None}
     return rows
+
+
+def _setting(value: float | None) -> float | None:
+    """A setting as `evaluate` writes it: a table that pandas wrote has NaN for none, and counts as decimal numbers."""
+    if value is None or isnan(value):
+        return None
+    return int(value) if value > 1 and value == int(value) else value
 
 
 def _unconfirmed(folder: Path) -> str:
@@ -176,12 +192,17 @@ def _without_repeats(rows: list[Row]) -> tuple[list[Row], list[str]]:
     """Drop rows that describe an episode again: the same candidate, run, task and seed. A finished one is kept.
 
     Raises:
-        UserError: if two finished rows of one episode have different rewards.
+        UserError: if two rows of one episode have different splits, or two finished ones different rewards.
     """
     kept: dict[tuple, Row] = {}
     for row in rows:
         key = (*candidate_in(row), row["run_seed"], row["task"], row["seed"])
         old = kept.get(key)
+        if old and old["split"] != row["split"]:
+            raise UserError(
+                f"{row['folder'] / FILE}: {row['method']} on {row['task']} seed {row['seed']} is in the splits {old['split']} and "
+                f"{row['split']}: an episode has one split; analyse the studies apart, or evaluate again"
+            )
         if old is None or (old["status"] != "done" and row["status"] == "done"):
             kept[key] = row
         elif old["status"] == row["status"] == "done" and old["reward"] != row["reward"]:

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import simulated_results as simulated
 from scipy import stats
@@ -213,3 +214,35 @@ def test_undeclared_models_of_one_method_are_not_put_together(tmp_path: Path, di
     with pytest.raises(UserError, match=r"different models of agentmerge.*declare their merge_lambda"):
         read(tmp_path, rows + other)
     assert read(tmp_path / "two", rows + [{**row, "run_seed": 1} for row in other])
+
+
+def test_an_episode_in_two_splits_stops_the_analysis(tmp_path: Path) -> None:
+    rows = simulated.study({"agentmerge": 0.0, "instruct_finetuned": 0.0}, splits={"cross_task": 3})
+    with pytest.raises(UserError, match="in the splits cross_task and inter_task"):
+        read(tmp_path, rows + [{**row, "split": "inter_task"} for row in rows])
+
+
+@pytest.mark.parametrize("name", ["task", "seed"])
+def test_an_episode_without_a_task_or_seed_stops_the_analysis(tmp_path: Path, name: str) -> None:
+    rows = simulated.study({"agentmerge": 0.0, "instruct_finetuned": 0.0}, splits={"cross_task": 3})
+    rows[0][name] = None
+    with pytest.raises(UserError, match=f"has no {name}"):
+        read(tmp_path, rows)
+
+
+def test_a_table_that_pandas_wrote_has_the_same_candidates(tmp_path: Path) -> None:
+    rows = simulated.study(
+        {"agentmerge": 0.0},
+        splits={"cross_task": 3},
+        learning_rate=1e-5,
+        samples_seen=5120,
+        merge_lambda=0.5,
+        run_seed=1,
+    )
+    rows += simulated.study({"instruct": 0.0}, splits={"cross_task": 3})
+    folder = simulated.write(tmp_path / "results", rows)
+    expected = set(episodes.read([folder]).by_candidate())
+    table = pq.read_table(folder / "results.parquet").to_pandas()
+    table.to_parquet(folder / "results.parquet")
+    assert set(episodes.read([folder]).by_candidate()) == expected
+    assert {type(one.samples_seen) for one in episodes.read([folder]).by_candidate()} == {int, type(None)}

@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 
 from agentmerge_hub.analysis import labels
+from agentmerge_hub.analysis.episodes import Results
 from agentmerge_hub.plural import counted
+
+_CLAIMS = {"cross_task": "new tasks", "inter_task": "the training tasks with new seeds"}
+"""What the comparison of a split speaks of."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +31,13 @@ def verdicts(comparisons: list[dict], focus: str) -> list[Verdict]:
     return [_verdict(row, focus) for row in ordered]
 
 
-def answer(comparisons: list[dict], focus: str) -> str:
+def answer(comparisons: list[dict], focus: str, results: Results) -> str:
     """The result of the comparisons with the paper's baseline (with all methods where it is absent), in one sentence."""
     rows = [row for row in comparisons if row["method_b"] == labels.BASELINE] or comparisons
     rows = [row for row in rows if row["pairs"]]
     if not rows:
-        return "There is nothing to compare: " + (
-            "no two methods have finished episodes in common." if comparisons else "the results hold one method only."
-        )
+        why = "no two methods have finished episodes in common" if comparisons else _no_rival(focus, results)
+        return f"There is nothing to compare: {why}."
     if len(rows) <= 2:
         text = "; ".join(_short_answer(row, focus) for row in rows)
         return text[0].upper() + text[1:] + "."
@@ -54,9 +57,17 @@ def answer(comparisons: list[dict], focus: str) -> str:
     return f"{mine} against {others}: {', '.join(parts)} of {len(rows)} comparisons."
 
 
+def _no_rival(focus: str, results: Results) -> str:
+    if len({row["method"] for row in results.rows}) == 1:
+        return "the results hold one method only"
+    if results.splits == ["validation"]:
+        return "every episode is of the split validation, which only chooses λ and checkpoint"
+    return f"no other method was evaluated with the agent of {labels.method(focus)}"
+
+
 def _short_answer(row: dict, focus: str) -> str:
     mine, other = labels.method(focus), labels.method(row["method_b"])
-    where = "on " + ("new tasks" if row["claim"] == "new tasks" else "the training tasks with new seeds")
+    where = "on " + _CLAIMS.get(row["split"], f"the same tasks ({labels.split(row['split'])})")
     where += "".join(f" {part}" for part in [f"({', '.join(_settings(row))})"] if _settings(row))
     numbers = f"{points(row['difference'])} points"
     if row["low"] is not None:
@@ -78,7 +89,10 @@ def _who(row: dict) -> str:
 
 
 def _settings(row: dict) -> list[str]:
-    settings = [f"lr {labels.rate(row['learning_rate_a'])}"] if row["learning_rate_a"] is not None else []
+    rate, other = row["learning_rate_a"], row["learning_rate_b"]
+    settings = [f"lr {labels.rate(rate)}"] if rate is not None else []
+    if settings and other is not None and other != rate:
+        settings[0] += f" against {labels.rate(other)}"
     return settings + ([f"λ {row['merge_lambda_a']:g}"] if row["merge_lambda_a"] is not None else [])
 
 

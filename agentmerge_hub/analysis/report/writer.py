@@ -105,7 +105,7 @@ def write(evaluations: Sequence[str | Path], out: str | Path, options: Options |
     notes += chosen.notes + unequal
     compared = comparison_table.table(results, chosen.candidates, focus, shared, draws=options.draws, seed=options.seed)
     outcome = plan_file.compare(plan, compared) if plan else None
-    answer = verdicts.answer(compared, focus)
+    answer = verdicts.answer(compared, focus, results)
     nodes = lineage.tree(folders)
     with output_folder.new_folder(out, STAGE, inputs.values()) as folder:
         pages = trace_pages.write(folder, results.rows, options.traces)

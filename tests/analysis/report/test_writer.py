@@ -158,7 +158,18 @@ def test_wrong_results_are_refused_in_a_sentence(tmp_path: Path, case: str, says
     [
         (simulated.study(METHODS, splits={"cross_task": 1}), "one task"),
         (simulated.study(dict.fromkeys(METHODS, -50.0)), ("No method solved any of its", ">no spread<", "No spread: all rewards are equal")),
-        (simulated.study({"agentmerge": 0.0}), "nothing to compare"),
+        (simulated.study({"agentmerge": 0.0}), "nothing to compare: the results hold one method only"),
+        (simulated.study(METHODS, splits={"validation": 3}), "nothing to compare: every episode is of the split validation"),
+        (
+            simulated.study({"agentmerge": 0.0}, agent="basic") + simulated.study({"instruct": 0.0}, agent="advanced"),
+            "nothing to compare: no other method was evaluated with the agent of AgentMerge",
+        ),
+        (simulated.study({"agentmerge": 0.0, "instruct": 0.4}, splits={"train": 3}), "on the same tasks (train)"),
+        (
+            simulated.study({"agentmerge": 0.0}, splits={"cross_task": 3}, learning_rate=1e-5)
+            + simulated.study({"instruct_finetuned": 0.0}, splits={"cross_task": 3}, learning_rate=5e-6),
+            "(lr 1e-5 against 5e-6)",
+        ),
         (simulated.study(METHODS, seeds=1), "p "),
         (
             simulated.study({"agentmerge": 0.0}) + [{**r, "seed": r["seed"] + 50} for r in simulated.study({"instruct": 0.0})],
@@ -166,7 +177,7 @@ def test_wrong_results_are_refused_in_a_sentence(tmp_path: Path, case: str, says
         ),
         (simulated.study({"agent": 0.0, "instruct": 0.0}), "There is no method"),
     ],
-    ids=["one task", "no success", "one method", "one seed", "no pair", "no AgentMerge"],
+    ids=["one task", "no success", "one method", "validation only", "two agents", "another split", "two rates", "one seed", "no pair", "no AgentMerge"],
 )  # fmt: skip
 def test_thin_results_are_reported_plainly(tmp_path: Path, rows: list[dict], says: str | tuple[str, ...]) -> None:
     writer.write([simulated.write(tmp_path / "results", rows)], tmp_path / "report", OPTIONS)
