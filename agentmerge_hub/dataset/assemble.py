@@ -4,6 +4,7 @@ Rows are sorted by source, step and version. Neither the order nor the file boun
 same traces and settings give the same bytes.
 """
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from agentmerge_hub.dataset.redaction.machine_names import machine_names
 from agentmerge_hub.dataset.redaction.replacement import Replacer
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.dataset.rows.image_columns import loadable, with_image, with_step_image
+from agentmerge_hub.dataset.rows.prompt_flags import shared_flags
 from agentmerge_hub.dataset.rows.step_rows import STEP_SCHEMA
 from agentmerge_hub.dataset.selection.balance import SampleKey, balance
 from agentmerge_hub.dataset.selection.drop_rules import Dropped
@@ -51,6 +53,8 @@ class Row(NamedTuple):
     rendered: bool
     earlier_thought: bool
     """Whether the recorded prompt shows a thought of an earlier step."""
+    prompt_flags: str
+    """The prompt's flags as JSON."""
     n_bytes: int
     part: Path
     position: int
@@ -62,11 +66,13 @@ SplitRow = tuple[Row, str]
 
 @dataclass(frozen=True)
 class Assembled:
-    """The written splits, the counts of the dataset, and its ledger."""
+    """What was written of the dataset."""
 
     written: list[WrittenSplit]
     counts: dict
     ledger: pa.Table
+    prompt_flags: dict[str, dict]
+    """Config → the flags that its prompts share, as `shared_flags`."""
 
 
 def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) -> Assembled:
@@ -115,7 +121,25 @@ def assemble(entries: Iterable[CacheEntry], folder: Path, settings: Settings) ->
         }
         | ({"origins": _origins(written)} if settings.preferences else {}),
         ledger,
+        _prompt_flags(split_rows, members) | (_flags_of_pairs(split_rows) if settings.preferences else {}),
     )
+
+
+def _prompt_flags(split_rows: list[SplitRow], members: dict[str, set[str]]) -> dict[str, dict]:
+    return {
+        config: shared_flags(row.prompt_flags for row, _ in split_rows if row.sample_id in ids)
+        for config, ids in members.items()
+        if ids
+    }
+
+
+def _flags_of_pairs(split_rows: list[SplitRow]) -> dict[str, dict]:
+    """Of the samples that pairs and labeled answers are made of."""
+    successful = (row.prompt_flags for row, _ in split_rows if row.success)
+    return {
+        pairs.CONFIG: shared_flags(successful),
+        unpaired.CONFIG: shared_flags(row.prompt_flags for row, _ in split_rows),
+    }
 
 
 def _origins(written: list[WrittenSplit]) -> dict[str, dict[str, dict[str, int]]]:
@@ -129,6 +153,7 @@ def _rows(sources: dict[Path, set[str]]) -> Iterator[Row]:
         for index, values in enumerate(zip(*(table[name] for name in columns), table["cot"])):
             row = dict(zip([*columns, "cot"], values))
             if row["source"] in sources[part]:
+                row["prompt_flags"] = sys.intern(row["prompt_flags"])  # few are distinct
                 yield Row(no_cot=not row.pop("cot"), part=part, position=index, **row)
 
 

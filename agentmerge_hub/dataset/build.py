@@ -104,7 +104,7 @@ def build(
             raise UserError(_nothing_left_message(counts, assembled.ledger, folders, settings.min_reward))
         scanner = LineScanner(Allowlist(settings.allow))
         measure_and_scan(assembled.written, scanner)
-        config = _published_config(worker_config, scanner)
+        config = _published_config(worker_config, scanner) | {"prompt_flags": assembled.prompt_flags}
         title = redact_text(out.resolve().name, scanner.allowlist)
         write_card(folder, title, assembled.written, counts, config)
         scan_other_files(folder, scanner)

@@ -41,6 +41,7 @@ KEYS = pa.schema(
         ("success", pa.bool_()),
         ("rendered", pa.bool_()),
         ("earlier_thought", pa.bool_()),
+        ("prompt_flags", pa.string()),
         ("n_bytes", pa.int64()),
         ("page_key", pa.string()),
         ("calls_key", pa.string()),
@@ -217,6 +218,7 @@ def _process(
     rows.samples += [
         _sample_row(sample, episode, key, drop is None)
         | {"rendered": sample.step not in recorded, "earlier_thought": sample.step in with_thought}
+        | {"prompt_flags": made.prompt_flags[sample.sample_id]}
         | _pair_columns(made.pair_keys.get(sample.sample_id))
         for sample in made.samples
     ]

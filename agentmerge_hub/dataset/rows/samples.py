@@ -1,6 +1,7 @@
 """One episode → its samples: each step's prompt, recorded or rendered, is fitted and checked; what is dropped has a rule."""
 
 import itertools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any
 from agentmerge_hub.actions import ACTION_SPACES, ActionError, Call, parse_calls
 from agentmerge_hub.content_hash import short_id
 from agentmerge_hub.dataset.preferences.rejected import PairKeys, pair_keys
+from agentmerge_hub.dataset.rows.prompt_flags import recorded_flags
 from agentmerge_hub.dataset.selection.drop_rules import Dropped
 from agentmerge_hub.dataset.selection.tasks import task
 from agentmerge_hub.dataset.settings import Settings
@@ -25,6 +27,8 @@ class Made:
 
     samples: list[Sample] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    prompt_flags: dict[str, str] = field(default_factory=dict)
+    """Flags of the prompt as JSON, by sample id."""
     pair_keys: dict[str, PairKeys] = field(default_factory=dict)
     """By sample id; empty unless preference pairs are wanted."""
 
@@ -43,6 +47,8 @@ class _Version:
     action: str
     calls: tuple[Call, ...]
     cot: bool
+    flags: dict[str, Any]
+    """Fields of `Flags`; of a recorded prompt those that its trace says."""
 
 
 def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer, *, successful: bool = True) -> Made:
@@ -66,6 +72,7 @@ def make_samples(episode: Episode, settings: Settings, tokenizer: ChatTokenizer,
             try:
                 sample, fitted = _sample(episode, step, version, settings, tokenizer, successful)
                 made.samples.append(sample)
+                made.prompt_flags[sample.sample_id] = json.dumps(version.flags, sort_keys=True)
                 if settings.preferences:
                     count = partial(_rejected_tokens, tokenizer, fitted.text, settings.answer)
                     made.pair_keys[sample.sample_id] = pair_keys(episode, place, fitted.prompt, sample, count)
@@ -107,7 +114,7 @@ def _versions(episode: Episode, place: int, settings: Settings, shown: dict[str,
     if settings.has_screenshots and not step.observation.screenshot:
         raise _Drop("no_screenshot", step.no_screenshot)
     if keeps_recorded_prompt(step, settings):
-        yield _recorded(step, step.action)
+        yield _recorded(step, step.action, recorded_flags(episode.flags) | _pictures(episode, settings))
         return
     if not step.observation.goal:
         raise _Drop("no_goal")
@@ -130,17 +137,24 @@ def _versions(episode: Episode, place: int, settings: Settings, shown: dict[str,
         except ActionError as error:
             raise _Drop("outside_action_space", str(error)) from None
         text = answer(step.action, step.thought if thinking else None)
-        yield _Version(render(step.observation, history, flags), text, step.action, calls, thinking)
+        prompt = render(step.observation, history, flags)
+        yield _Version(prompt, text, step.action, calls, thinking, flags.model_dump())
 
 
-def _recorded(step: Step, action: str) -> _Version:
+def _pictures(episode: Episode, settings: Settings) -> dict[str, bool]:
+    """Flags of the screenshot that is beside a recorded prompt, whatever its agent was shown."""
+    return {"use_screenshot": False, "use_som": False} | settings.screenshot_flags(episode.flags)
+
+
+def _recorded(step: Step, action: str, flags: dict[str, Any]) -> _Version:
     calls = parse_calls(action)
     if calls not in [_calls(text) for text in action_texts(step.answer)]:
         raise _Drop("answer_mismatch", f"executed {action[:80]!r}")
     prompt = split_recorded(step.messages, step.observation)
     if not (prompt.block("axtree") or prompt.block("html")):
         raise _Drop("page_not_found")
-    return _Version(prompt, step.answer, action, calls, thought_of(step.answer) is not None)
+    cot = thought_of(step.answer) is not None
+    return _Version(prompt, step.answer, action, calls, cot, flags | {"use_thinking": cot})
 
 
 def _calls(text: str) -> tuple[Call, ...]:
