@@ -16,7 +16,7 @@ _GIVEN = {
     "pad_token", "unk_token", "raise_exception", "strftime_now", "namespace", "dict", "range",
 }  # fmt: skip
 """Variables that transformers sets."""
-_SETTING = re.compile(r"\{% set (\w+) = (.+?) %\}")
+_SETTING = re.compile(r"\s*\{% set (\w+) = (.+?) %\}")
 """A setting that is written into a saved template."""
 
 

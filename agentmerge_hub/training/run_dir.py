@@ -13,6 +13,7 @@ from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.preflight.run_plan import Plan
+from agentmerge_hub.training.prompt_settings import prompt_settings
 
 SETTINGS = "run.json"
 
@@ -112,6 +113,7 @@ def lineage(
             "dtype": config.model.dtype,
             "trained_parameters": plan.trained_parameters,
             "chat_template": template.manifest | {"end_of_turn": template.end_of_turn},
+            "prompts": prompt_settings(config, template),
             **options,
             **method,
         },

@@ -1,7 +1,7 @@
 """Which models a merge was made from, by role, and what its manifest records of it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,14 @@ from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, split_refere
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.specs.spec import Spec, references_of
 from agentmerge_hub.package_data import data_folder
+from agentmerge_hub.traces.values import as_dict, as_texts
 
 STAGE = "merge"
 
 _TRAINED = ("learning_rate", "samples_seen", "seed")
+
+_PROMPTS = "prompts"
+"""Key of what a run records of the prompts that it was trained on."""
 
 
 def roles_of(spec: Spec) -> dict[str, str]:
@@ -135,7 +139,7 @@ def counts_of(folder: Path) -> dict[str, int]:
 
 def training_of(spec: Spec, inputs: MergeInputs) -> dict[str, Any]:
     """How the agent, or every other trained input, was trained, as far as they agree: the axes of a merge's score.
-    (An instruct model that was made here is a run too.)"""
+    (An instruct model that was made here is a run too.) Of their prompts, every setting and flag on which they agree."""
     folders = input_folders(spec, inputs)
     configs = []
     for path in [folders[role] for role in (["agent"] if "agent" in folders else roles_of(spec))]:
@@ -144,7 +148,23 @@ def training_of(spec: Spec, inputs: MergeInputs) -> dict[str, Any]:
                 config = manifest.read(path)["config"]
             except UserError:
                 continue  # another program's manifest
-            if "samples_seen" in config:
+            if config.keys() & {"samples_seen", _PROMPTS}:
                 configs.append(config)
-    values = {key: {config[key] for config in configs if key in config} for key in _TRAINED}
-    return {key: found.pop() for key, found in values.items() if len(found) == 1}
+    trained = {key: value for key, value in _agreed(configs).items() if key in _TRAINED}
+    prompts = _prompts_of([as_dict(config.get(_PROMPTS)) for config in configs])
+    return trained | ({_PROMPTS: prompts} if prompts else {})
+
+
+def _prompts_of(recorded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The settings of prompts on which inputs agree, flag by flag; what one of them was trained on in several ways is different."""
+    agreed, flags = _agreed(recorded), [as_dict(each.get("flags")) for each in recorded]
+    several = {name for each in recorded for name in as_texts(each.get("different_flags"))}
+    shared = {name: value for name, value in _agreed(flags).items() if name not in several}
+    different = several.union(*flags) - shared.keys()
+    return agreed | ({"flags": shared, "different_flags": sorted(different)} if shared or different else {})
+
+
+def _agreed(recorded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The entries that no two mappings have with different values."""
+    each = {key: value for one in recorded for key, value in one.items()}
+    return {key: value for key, value in each.items() if all(one.get(key, value) == value for one in recorded)}
