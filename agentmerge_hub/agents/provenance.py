@@ -19,7 +19,7 @@ def provenance_columns(candidate: Candidate) -> dict[str, Any]:
     Raises:
         UserError: if the recipe and the manifest differ.
     """
-    recorded = _recorded(Path(candidate.path)) if candidate.path else {}
+    recorded = recorded_config(Path(candidate.path)) if candidate.path else {}
     columns: dict[str, Any] = {"method": candidate.method or recorded.get("method") or candidate.name}
     for column, key in _KEYS.items():
         declared, value = getattr(candidate, column), recorded.get(key)
@@ -39,5 +39,6 @@ def served_columns(candidate: Candidate, info: StudyInfo) -> dict[str, str | Non
     return {"engine": ", ".join(engines) or None, "number_format": ", ".join(formats) or None}
 
 
-def _recorded(folder: Path) -> dict[str, Any]:
+def recorded_config(folder: Path) -> dict[str, Any]:
+    """The settings in the manifest of a model folder; empty if it has none."""
     return manifest.read(folder)["config"] if (folder / manifest.NAME).is_file() else {}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from agentmerge_hub.agents.action_sets import default_action_space, lacking_calls
 from agentmerge_hub.agents.study.plan import Plan
+from agentmerge_hub.agents.study.trained_prompts import list_differences
 
 SPLITS = ("train", "inter_task", "cross_task", "validation")
 """The splits that the reports of `analyse` and the dataset know."""
@@ -14,12 +15,12 @@ FIRST_EVALUATION_SEED = 1000
 
 
 def list_warnings(planned: Plan, verb: str = "evaluate") -> list[str]:
-    """Warnings about agent configs whose action space lacks calls that tasks of the benchmark need, unknown splits, and, in
-    a study of `collect`, seeds that are reserved for evaluation."""
+    """Warnings about agent configs whose action space lacks calls that tasks of the benchmark need, unknown splits; in a study
+    of `collect`, seeds that are reserved for evaluation; in one of `evaluate`, prompts that a model was not trained on."""
     return [
         *_lacking_calls(planned),
         *_unknown_splits(planned),
-        *(_reserved_seeds(planned) if verb == "collect" else ()),
+        *(_reserved_seeds(planned) if verb == "collect" else list_differences(planned)),
     ]
 
 

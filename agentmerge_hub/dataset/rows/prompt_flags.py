@@ -1,5 +1,4 @@
-"""Flags of a recorded prompt, as far as its trace says them, and the flags that many prompts share: a model is evaluated with
-those that it was trained with."""
+"""Flags of one prompt, and those that many prompts share: a model is evaluated with the flags that it was trained with."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -8,10 +7,21 @@ from typing import Any, get_args
 from agentmerge_hub.actions import ACTION_SPACES
 from agentmerge_hub.prompt import Flags
 from agentmerge_hub.prompt.flags import Coordinates
+from agentmerge_hub.records import Observation
 from agentmerge_hub.traces.values import as_dict
 
 _TEXTS = {"action_space": tuple(ACTION_SPACES), "extract_coords": get_args(get_args(Coordinates)[0])}
 """Flags whose values are texts; those of all others are true or false."""
+
+
+def rendered_flags(flags: Flags, page: Observation) -> dict[str, Any]:
+    """The flags of a rendered prompt: off for what the page does not have. Without open tabs it is the same whatever use_tabs is,
+    which is then left out."""
+    found = flags.model_dump()
+    found["use_ax_tree"] &= bool(page.axtree)
+    found["use_html"] &= bool(page.html)
+    found["use_focused_element"] &= page.focused_bid is not None
+    return found if page.tabs else {name: value for name, value in found.items() if name != "use_tabs"}
 
 
 def recorded_flags(recorded: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from agentmerge_hub.actions import ACTION_SPACES, ActionError, Call, parse_calls
 from agentmerge_hub.content_hash import short_id
 from agentmerge_hub.dataset.preferences.rejected import PairKeys, pair_keys
-from agentmerge_hub.dataset.rows.prompt_flags import recorded_flags
+from agentmerge_hub.dataset.rows.prompt_flags import recorded_flags, rendered_flags
 from agentmerge_hub.dataset.selection.drop_rules import Dropped
 from agentmerge_hub.dataset.selection.tasks import task
 from agentmerge_hub.dataset.settings import Settings
@@ -137,8 +137,7 @@ def _versions(episode: Episode, place: int, settings: Settings, shown: dict[str,
         except ActionError as error:
             raise _Drop("outside_action_space", str(error)) from None
         text = answer(step.action, step.thought if thinking else None)
-        prompt = render(step.observation, history, flags)
-        yield _Version(prompt, text, step.action, calls, thinking, flags.model_dump())
+        yield _Version(render(page, history, flags), text, step.action, calls, thinking, rendered_flags(flags, page))
 
 
 def _pictures(episode: Episode, settings: Settings) -> dict[str, bool]:
