@@ -54,6 +54,43 @@ def test_a_plain_merge_is_proven_and_gets_its_lineage(merged: Path) -> None:
     assert not verify(merged, {}).first
 
 
+def record_run(folder: str, **prompts: object) -> None:
+    """The manifest of a run of 640 samples, on prompts with these settings."""
+    manifest.write(Path(folder), "sft", config={"samples_seen": 640, "prompts": prompts})
+
+
+def test_the_prompt_settings_of_the_training_are_carried_and_compared(merged: Path) -> None:
+    prompts = {"window": 2048, "flags": {"use_html": True}, "different_flags": [], "packages": {"agentlab": "0.4.2"}}
+    record_run("agent", **prompts)
+    record_run("instruct", window=512)  # which was not trained on traces
+    assert verify(merged, {}, reply=False).first
+    content = manifest.read(merged)
+    assert content["config"]["prompts"] == prompts and not verify(merged, {}, reply=False).first
+    changed = content["config"] | {"prompts": prompts | {"flags": {"use_html": False}}}
+    (merged / manifest.NAME).write_text(json.dumps(content | {"config": changed}))
+    with pytest.raises(UserError, match=r"its manifest says prompts = .*, and the manifest of what was merged"):
+        verify(merged, {}, reply=False)
+    del changed["prompts"]
+    (merged / manifest.NAME).write_text(json.dumps(content | {"config": changed}))
+    with pytest.raises(UserError, match="its manifest does not say prompts, and the manifest of what was merged says"):
+        verify(merged, {}, reply=False)
+
+
+def test_a_soup_carries_what_its_runs_agree_on(here: Path) -> None:
+    flags = {"use_html": True, "use_tabs": False, "use_som": False}
+    record_run("agent", window=2048, answer=64, flags=flags | {"use_thinking": True}, different_flags=["use_tabs"])
+    record_run("instruct", window=2048, answer=128, flags=flags | {"use_thinking": False}, different_flags=[])
+    recipe = specs.read(data_folder("recipes") / "merge" / "model_soup.yml")
+    runs = {name: f"./{run}" for name, run in zip(recipe.names, ("agent", "instruct", "agent"))}
+    merge_one(MergeJob(specs.with_values(recipe, runs, "recipe"), Path("soup"), "spec"), MergeSettings(reply=False))
+    assert manifest.read(Path("soup"))["config"]["prompts"] == {
+        "window": 2048,
+        "flags": {"use_html": True, "use_som": False},
+        "different_flags": ["use_tabs", "use_thinking"],
+    }
+    verify(Path("soup"), reply=False)
+
+
 def test_a_changed_value_is_found_and_named(merged: Path) -> None:
     weights = load_file(merged / "model.safetensors")
     weights["model.norm.weight"][3] += 0.5

@@ -68,7 +68,9 @@ def test_what_is_saved_beside_the_weights(tiny_model: Path, traces: Path, tmp_pa
     messages = [{"role": "system", "content": "Rules."}, {"role": "user", "content": "Go."}]
     rendered = saved_tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     assert rendered == "<|bos|><|user|>Rules.\n\nGo.<|end|><|assistant|>"
-    manifest = json.loads((tmp_path / "run/manifest.json").read_text())["config"]["chat_template"]
+    recorded = json.loads((tmp_path / "run/manifest.json").read_text())["config"]
+    assert recorded["prompts"] == {"chat_template_kwargs": {"style": "<|bos|>"}}  # the rows have no manifest
+    manifest = recorded["chat_template"]
     assert manifest["settings"] == {"style": "<|bos|>"} and manifest["system_in_user_turn"]
     assert manifest["end_of_turn"] == "<|end|>"
     if options:
