@@ -7,7 +7,7 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from agentmerge_hub.chat_template import ChatTemplate
-from agentmerge_hub.chat_template_settings import parse_settings
+from agentmerge_hub.chat_template_settings import fixed_settings, parse_settings
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
 from agentmerge_hub.tokenizer import ChatTokenizer
@@ -241,3 +241,8 @@ def test_mistakes_in_settings(tokenizer: PreTrainedTokenizerFast, tmp_path: Path
     with pytest.raises(UserError, match=says):
         ChatTokenizer(folder, chat_template_kwargs=text)
     assert parse_settings(None) == {}
+
+
+def test_the_settings_of_a_template_that_was_saved_twice_are_read() -> None:
+    saved = '{% set style = "short" %}\n{% set enable_thinking = false %}\n{{ style }}{% set other = true %}'
+    assert fixed_settings(saved) == {"style": "short", "enable_thinking": False}
