@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agentmerge_hub import manifest
-from agentmerge_hub.agents.provenance import provenance_columns
+from agentmerge_hub.agents.provenance import provenance_columns, recorded_config
 from agentmerge_hub.agents.recipes.recipe import Candidate
 from agentmerge_hub.errors import UserError
 
@@ -15,6 +15,21 @@ def test_an_endpoints_model_is_declared_in_the_recipe() -> None:
     candidate = Candidate.model_validate({"name": "m", "model": "m", "method": "agentmerge"} | declared)
     assert provenance_columns(candidate) == {"method": "agentmerge"} | declared
     assert provenance_columns(Candidate(name="m", model="m")) == {"method": "m"} | dict.fromkeys(declared)
+
+
+def test_the_adapter_of_a_run_has_the_runs_values(tmp_path: Path) -> None:
+    adapter = tmp_path / "run/adapter"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_config.json").write_text("{}")
+    candidate = Candidate(name="a", path=str(adapter))
+    assert provenance_columns(candidate)["samples_seen"] is None
+    (tmp_path / "run/manifest.json").write_text("[]")  # another program's
+    assert provenance_columns(candidate)["samples_seen"] is None
+    manifest.write(tmp_path / "run", "sft", config={"samples_seen": 640, "prompts": {"window": 2048}})
+    assert provenance_columns(candidate)["samples_seen"] == 640
+    assert recorded_config(adapter)["prompts"] == {"window": 2048}
+    manifest.write(tmp_path / "run", "evaluate", config={"samples_seen": 640})
+    assert recorded_config(adapter) == {}
 
 
 def test_a_folder_has_its_manifests_values_and_none_that_differ(tmp_path: Path) -> None:

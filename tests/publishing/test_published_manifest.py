@@ -41,5 +41,6 @@ def test_a_folder_without_a_slash_is_published_as_its_role_and_other_settings_st
     stay = {
         "model": "org/base", "reference_model": "agentmerge before this training", "targets": ".*\\.(q_proj|v_proj)", "seed": 0,
         "note": "either / or", "template": "{{ a/b }}", "api": "https://example.org/v1", "mergekit": "0.1.5", "layers": "model.layers.\\d+.mlp",
+        "prompts": {"window": 2048, "flags": {"action_space": "workarena++", "use_html": True}, "different_flags": ["use_tabs"]},
     }  # fmt: skip
     assert published_config(stay) == stay

@@ -96,7 +96,10 @@ def test_mergekit_gives_the_same_for_model_plus_adapter(lora: Path) -> None:
 
 
 def test_a_graft_is_the_sum_with_both_vectors_whole(lora: Path, llama: Callable[..., Path]) -> None:
+    prompts = {"flags": {"use_html": True}}
+    manifest.write(lora, "sft", config={"prompts": prompts})
     graft(lora, "./instruct", Path("graft"))
+    assert manifest.read(Path("graft"))["config"]["prompts"] == prompts
     assert sum(path.stat().st_size for path in Path("graft").glob("*.safetensors")) < 50_000
     loaded = AutoPeftModelForCausalLM.from_pretrained("graft", dtype=torch.float32).merge_and_unload().state_dict()
     text = spec_of("agentmerge_sum", "./lora").text.replace("out_dtype: bfloat16", "out_dtype: float32")
