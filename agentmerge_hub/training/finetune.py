@@ -19,6 +19,7 @@ from agentmerge_hub.plural import counted
 from agentmerge_hub.training import (
     checkpoints,
     divergence,
+    lora_targets,
     model_card,
     model_loading,
     rows,
@@ -263,7 +264,10 @@ def _merge_adapter(trainer: Trainer, config: RunConfig, tokenizer: PreTrainedTok
     if trainer.is_world_process_zero():
         base = model_loading.load_model(config.model_name, config.model.model_revision, config.config_overrides)
         initialize_weights(base, tokenizer, config)
-        merged = PeftModel.from_pretrained(base, folder / "adapter").merge_and_unload()
+        adapted = PeftModel.from_pretrained(base, folder / "adapter")
+        if warning := lora_targets.untrained_warning(adapted):
+            print(warning)
+        merged = adapted.merge_and_unload()
         if name := divergence.not_finite(merged.named_parameters()):
             what = f"{name} of the merged model holds a NaN or an infinity"
             raise divergence.diverged(what, trainer.state.global_step, trainer.args, trained_model(trainer))

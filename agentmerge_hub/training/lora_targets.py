@@ -1,4 +1,5 @@
-"""Which modules LoRA can adapt so that the model with the merged adapter is the one that was trained; the others are refused."""
+"""Which modules LoRA can adapt so that the model with the merged adapter is the one that was trained: the others are refused, and
+those that had no part in the training are reported."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.plural import counted
 
 
 def check_modules_to_save(model: PreTrainedModel, adapter: PeftConfig) -> None:
@@ -27,7 +29,8 @@ def check_tied_embedding(model: Any) -> None:
     """Refuse an adapter on an embedding that is also the output layer: the merged model would differ from the trained one."""
     base = model.get_base_model()
     embedding = base.get_input_embeddings()
-    if base.config.get_text_config().tie_word_embeddings and isinstance(embedding, BaseTunerLayer):
+    tied = getattr(base.config.get_text_config(), "tie_word_embeddings", False)
+    if tied and isinstance(embedding, BaseTunerLayer):
         raise UserError(
             "lora_target_modules names the embedding, which is tied to the output layer, so that merging the adapter would change "
             "both: name it in lora_modules_to_save instead"
@@ -101,3 +104,23 @@ def _instead(refused: str, others: Sequence[str]) -> str:
     if not names:
         return "name linear layers instead"
     return f"set lora_target_modules to modules without it, [{', '.join(names)}] or some of them"
+
+
+def untrained_warning(model: Any) -> str | None:
+    """A sentence if adapters are as they began, None if none is: some models read the weights of a layer and never call it.
+
+    Args:
+        model: with its trained adapter, not merged yet.
+    """
+    factors = {
+        name.removeprefix("base_model.model."): layer.lora_B
+        for name, layer in model.named_modules()
+        if isinstance(layer, LoraLayer) and layer.lora_B
+    }
+    unchanged = [name for name, each in factors.items() if not any(bool(p.any()) for p in each.parameters())]
+    if not unchanged:
+        return None
+    return (
+        f"Warning: {len(unchanged)} of {counted(len(factors), 'adapter')} had no part in the training, such as that of {unchanged[0]}: the "
+        "model never calls the layer, or no token reached it; the merged model has the base's weights there"
+    )

@@ -15,6 +15,7 @@ from transformers import (
     Gemma3TextConfig,
     InklingTextConfig,
     Llama4TextConfig,
+    LongcatFlashConfig,
     PhimoeConfig,
     PretrainedConfig,
 )
@@ -75,5 +76,25 @@ def test_forward_passes_of_their_own(config: PretrainedConfig, modules: str | li
     if refused is None:
         lora_targets.check_forward_passes(adapted)
     else:
+        lora_targets.check_tied_embedding(adapted)  # Inkling's configuration says nothing of tied embeddings
         with pytest.raises(UserError, match=refused):
             lora_targets.check_forward_passes(adapted)
+
+
+def test_an_adapter_that_the_model_never_calls_is_reported(
+    tiny_model: Path, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """LongCat-Flash multiplies with the weights of its router's linear layer, and never calls the layer."""
+    config = LongcatFlashConfig(
+        vocab_size=vocabulary(tiny_model), hidden_size=16, ffn_hidden_size=32, num_layers=1, num_attention_heads=2, q_lora_rank=8,
+        kv_lora_rank=8, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=8, head_dim=8, moe_topk=2, n_routed_experts=4, expert_ffn_hidden_size=8,
+    )  # fmt: skip
+    model = save_model(tmp_path / "model", tiny_model, config)
+    finetune.run(
+        run_config(model, traces, tmp_path / "run", **LORA | {"lora_dropout": 0, "max_steps": 1, "warmup_steps": None})
+    )
+    said = capsys.readouterr().out
+    assert re.search(
+        r"Warning: 1 of \d+ adapters had no part in the training, such as that of model\.layers\.0\.mlp\.router\.classifier: ",
+        said,
+    )

@@ -14,6 +14,7 @@ from transformers import (
     BertConfig,
     BloomConfig,
     CTRLConfig,
+    Gemma4TextConfig,
     GPT2Config,
     GPTNeoXConfig,
     GptOssConfig,
@@ -145,6 +146,23 @@ def test_held_out_rows_and_the_padding_token_are_checked_before_the_first_step(
     tokenizer.save_pretrained(model)
     with pytest.raises(UserError, match="set padding_token to a token that the model has"):
         finetune.run(run_config(model, traces, tmp_path / "run", preflight=True))
+
+
+def test_layers_whose_configurations_differ(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    """Gemma 4's heads are wider in layers of full attention, and its configuration refuses to name one width."""
+    vocabulary = len(AutoTokenizer.from_pretrained(tiny_model))
+    narrow = {
+        "vocab_size_per_layer_input": vocabulary,
+        "hidden_size_per_layer_input": 8,
+        "head_dim": 8,
+        "global_head_dim": 16,
+    }
+    layers = {"layer_types": ["sliding_attention", "full_attention"], "num_kv_shared_layers": 0}
+    config = Gemma4TextConfig(vocab_size=vocabulary, **SIZES, **narrow, **layers)
+    assert config.is_heterogeneous
+    model = save_model(tmp_path / "model", tiny_model, config)
+    finetune.run(run_config(model, traces, tmp_path / "run", max_steps=2))
+    assert len(logged(tmp_path / "run", "loss")) == 2
 
 
 def test_layers_that_are_no_attention_cannot_be_packed(tiny_model: Path, traces: Path, tmp_path: Path) -> None:

@@ -161,18 +161,27 @@ def _attention_matrices(model: Any, config: RunConfig) -> float:
     )
     if not eager and not (dropout and config.sft.device.type == "cpu"):
         return 0.0
-    return (12.0 if dropout else 4.0) * (
-        getattr(text, "num_attention_heads", None) or 0
-    )  # weights, mask and their product
+    heads = max(getattr(each, "num_attention_heads", None) or 0 for each in _layer_configs(text))
+    return (12.0 if dropout else 4.0) * heads  # weights, mask and their product
+
+
+def _layer_configs(text: Any) -> Sequence[Any]:
+    """The configuration of each layer where they differ, as Gemma 4's; it refuses to give what differs as the whole model's."""
+    return text.per_layer_config if getattr(text, "is_heterogeneous", False) else [text]
 
 
 def _attention_width(text: Any) -> int:
-    """Width of queries, keys and values together; of three times the hidden state where the configuration has no heads."""
-    heads = getattr(text, "num_attention_heads", None)
+    """Width of queries, keys and values together, of the widest layer; of three times the hidden state where the configuration
+    has no heads."""
+    return max(_layer_attention_width(each) for each in _layer_configs(text))
+
+
+def _layer_attention_width(layer: Any) -> int:
+    heads = getattr(layer, "num_attention_heads", None)
     if not isinstance(heads, int) or not heads:
-        return 3 * text.hidden_size
-    head = getattr(text, "head_dim", None) or text.hidden_size // heads
-    key_values = getattr(text, "num_key_value_heads", None)
+        return 3 * layer.hidden_size
+    head = getattr(layer, "head_dim", None) or layer.hidden_size // heads
+    key_values = getattr(layer, "num_key_value_heads", None)
     return head * (heads + 2 * (key_values if isinstance(key_values, int) and key_values else heads))
 
 
