@@ -119,6 +119,48 @@ def test_another_vocabulary() -> None:
         run()
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda content: content["model"]["merges"].reverse(),
+        lambda content: content.update(normalizer={"type": "Lowercase"}),
+        lambda content: content.update(pre_tokenizer=content["pre_tokenizer"] | SLOW_PATTERN),
+    ],
+    ids=["merges", "lower case", "a pattern that fails"],
+)
+def test_a_tokenizer_that_splits_text_otherwise(edit: Callable[[dict], object]) -> None:
+    """Its ids are those of the instruct model. A base model may have such a tokenizer."""
+    change_tokenizer("base", edit)
+    run()
+    shutil.rmtree("out")
+    change_tokenizer("agent", edit)
+    with pytest.raises(
+        UserError, match=r"the tokenizer of \./agent splits text into other tokens than that of \./instruct"
+    ):
+        run()
+
+
+def test_a_tokenizer_that_splits_text_alike() -> None:
+    """What a training writes into it, how its merges are written, and what it adds around a text are no difference."""
+    change_tokenizer("agent", lambda content: content.update(truncation=TRUNCATION, post_processor=None))
+    change_tokenizer(
+        "agent", lambda content: content["model"].update(merges=[*map(" ".join, content["model"]["merges"])])
+    )
+    run()
+    shutil.rmtree("out")
+
+
+SLOW_PATTERN = {"type": "Split", "pattern": {"Regex": "(.+.+)+§"}, "behavior": "Isolated", "invert": False}
+TRUNCATION = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
+
+
+def change_tokenizer(folder: str, edit: Callable[[dict], object]) -> None:
+    path = Path(folder, "tokenizer.json")
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
 def test_another_chat_template() -> None:
     path = Path("agent/chat_template.jinja")
     path.write_text(path.read_text() + "{{ 'more' }}")

@@ -122,7 +122,7 @@ def open_inputs(spec: Spec, scratch: Path | None, adapter_base: str | None = Non
         raise UserError(
             f"{base} needs code of its own (auto_map in config.json), which is never run: it cannot be merged and checked"
         )
-    rows = rows_of(spec, {reference: model.folder for reference, model in models.items()}, donor)
+    rows = rows_of(spec, {reference: model.folder for reference, model in models.items()}, donor, base)
     if tokenizer_source_of(spec.config) == "union" and not template_of(models[donor].folder):
         # mergekit builds a union on the base model's tokenizer; turns are those of a model that has a template.
         donor = next((name for name, model in models.items() if template_of(model.folder)), donor)

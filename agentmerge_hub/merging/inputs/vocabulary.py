@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.inputs.token_splits import different_split
 from agentmerge_hub.merging.specs.spec import Spec, tokenizer_source_of
 
 _FILE = "tokenizer.json"
@@ -37,28 +40,32 @@ def vocabulary(folder: Path) -> dict[str, int]:
     Raises:
         UserError: if it has no tokenizer.json, or a damaged one.
     """
-    from tokenizers import Tokenizer
+    return _tokenizer(folder).get_vocab(with_added_tokens=True)
 
+
+def _tokenizer(folder: Path) -> Tokenizer:
     path = folder / _FILE
     if not path.is_file():
         raise UserError(f"{folder} has no tokenizer.json: a merge takes its tokenizer from there")
     try:
-        return Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True)
+        return Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises plain Exception
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
 
 
-def rows_of(spec: Spec, folders: Mapping[str, Path], donor: str) -> Rows:
+def rows_of(spec: Spec, folders: Mapping[str, Path], donor: str, base: str) -> Rows:
     """The rows of a merge, after comparing the inputs' vocabularies; a folder without a tokenizer is taken to share it.
 
     Args:
         folders: reference → folder.
         donor: reference of the model that gives the tokenizer.
+        base: reference of the model whose turns and tokens need not be the donor's.
 
     Raises:
-        UserError: if an input has other ids, or lacks tokens and the spec has no `tokenizer:` block.
+        UserError: if an input has other ids, splits text otherwise, or lacks tokens and the spec has no `tokenizer:` block.
     """
-    expected = vocabulary(folders[donor])
+    tokenizer = _tokenizer(folders[donor])
+    expected = tokenizer.get_vocab(with_added_tokens=True)
     trims = tokenizer_source_of(spec.config) is not None
     block: Any = spec.config.get("tokenizer")
     multiple = block.get("pad_to_multiple_of") if isinstance(block, dict) else None
@@ -75,9 +82,15 @@ def rows_of(spec: Spec, folders: Mapping[str, Path], donor: str) -> Rows:
         path = folder / _FILE
         if not path.is_file() or path.read_bytes() == text:
             continue
-        other = vocabulary(folder)
+        own = _tokenizer(folder)
+        other = own.get_vocab(with_added_tokens=True)
         if not any(other.get(token) != id for token, id in expected.items()):
             if trims or len(other) == len(expected):
+                if reference != base and (split := different_split(folders[donor], tokenizer, folder, own)) is not None:
+                    raise UserError(
+                        f"the tokenizer of {reference} splits text into other tokens than that of {donor}, e.g. {split[:60]!r}: "
+                        f"it was trained on other tokens, train it with the tokenizer of {donor}"
+                    )
                 continue
             raise UserError(
                 f"{reference} has {len(other)} tokens, {donor} {len(expected)}: set tokenizer_source to the model whose "
