@@ -50,6 +50,9 @@ def terms_of(
             findings.append(f"the license of {model} is not known here: name it with --license, as the Hub writes it")
         else:
             terms.setdefault(known, []).append(model)
+    if declared and base_models and declared not in terms and not findings:
+        known = ", ".join(f"{model}: {license_of(model)}" for model in base_models)
+        findings.append(f"--license {declared} contradicts the licenses that are known here ({known}): leave it out")
     trained_on = {entry["sha256"]: entry["name"] for entry in _lineage(content) if entry.get("stage") == "build"}
     if traces is None and (unread := sorted(set(trained_on.values())) or _unknown_data(content, inputs)):
         findings.append(
@@ -64,6 +67,8 @@ def terms_of(
                     f"rows of {traces} by {teacher or 'no teacher'} have no license: build it with --license"
                 )
             terms.setdefault(known, []).append(f"{_ANSWERS}{teacher}")
+    if replayed_under and not _replayed(content):
+        findings.append("--replay-license is given, and it was trained without replayed instructions: leave it out")
     for name in _replayed(content):
         if replayed_under:
             terms.setdefault(replayed_under, []).append(f"{_ANSWERS}{name}")

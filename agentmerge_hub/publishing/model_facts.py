@@ -9,6 +9,7 @@ from typing import Any
 
 from agentmerge_hub.agents.weights import served_hash, weights_hash
 from agentmerge_hub.content_hash import file_hash
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs import adapter
 from agentmerge_hub.parquet_reading import read_schema
 from agentmerge_hub.publishing.cards.model_card import GgufFile, Loading
@@ -55,7 +56,11 @@ def gguf_files(files: Mapping[str, Content]) -> list[GgufFile]:
 
 
 def loading_of(files: Mapping[str, Content]) -> Loading:
-    """How transformers loads the model, from its configuration; an adapter's base model is looked at if it is a local folder."""
+    """How transformers loads the model, from its configuration; an adapter's base model is looked at if it is a local folder.
+
+    Raises:
+        UserError: if config.json does not name the architecture as transformers writes it.
+    """
     config = _json(files.get("config.json"))
     if adapter.CONFIG in files and not config:
         settings = _json(files[adapter.CONFIG])
@@ -63,7 +68,12 @@ def loading_of(files: Mapping[str, Content]) -> Loading:
         config = _json(base) if base.is_file() else {}
         if not config and settings.get("task_type") == "CAUSAL_LM":
             return Loading("", "AutoModelForCausalLM", "AutoTokenizer", "text-generation")
-    architecture = next(iter(config.get("architectures") or ()), "")
+    architectures = config.get("architectures") or [""]
+    if not (isinstance(architectures, list) and isinstance(architectures[0], str)):
+        raise UserError(
+            f"config.json has the architectures {architectures!r}: write a list of names, as transformers does."
+        )
+    architecture = architectures[0]
     if "vision_config" in config:
         return Loading(architecture, "AutoModelForImageTextToText", "AutoProcessor", "image-text-to-text")
     causal = architecture.endswith("ForCausalLM")

@@ -42,13 +42,13 @@ def relation_of(folder: Path, stage: str) -> str:
     return "merge" if stage == "merge" else "finetune"
 
 
-def files_to_publish(folder: Path, content: Mapping[str, Any]) -> list[str]:
+def files_to_publish(content: Mapping[str, Any]) -> list[str]:
     """Names of the files to publish; of a training run the final model only, without checkpoints and trainer state."""
     names = sorted(content["outputs"])
     if content["stage"] in TRAINED:
         names = [name for name in names if "/" not in name and not name.startswith("rng_state")]
         names = [name for name in names if name not in _OF_TRAINING and not name.endswith(".parquet")]
-    return [name for name in names if (folder / name).is_file()]
+    return names
 
 
 def read_model_manifest(folder: Path) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def read_model_manifest(folder: Path) -> dict[str, Any]:
 
 
 def check_unchanged(folder: Path, content: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    """Findings on files that a stage did not write as they are now.
+    """Findings on files that are missing, or that a stage did not write as they are now.
 
     Args:
         content: of `read_model_manifest`.
@@ -80,8 +80,13 @@ def check_unchanged(folder: Path, content: Mapping[str, Any], names: Sequence[st
     if content["stage"] not in STAGES:
         accepted = " or ".join(f"`{stage}`" for stage in STAGES)
         raise UserError(f"{folder} was written by `{content['stage']}`: only output of {accepted} can be published.")
-    changed = [name for name in names if file_hash(folder / name) != content["outputs"][name]["sha256"]]
-    return [f"{name} was changed since it was written: run the stage again, or restore the file" for name in changed]
+    found = []
+    for name in names:
+        if not (folder / name).is_file():
+            found.append(f"{name} is missing: run the stage again, or restore the file")
+        elif file_hash(folder / name) != content["outputs"][name]["sha256"]:
+            found.append(f"{name} was changed since it was written: run the stage again, or restore the file")
+    return found
 
 
 def inputs_of(folder: Path, content: Mapping[str, Any]) -> list[Input]:
@@ -130,14 +135,19 @@ def base_models_of(
     on_hub = {entry.role: entry.name for entry in inputs if entry.role not in _NO_BASE and entry.on_hub}
     known = list(dict.fromkeys([*on_hub.values(), *recorded.values()]))
     extra = [name for name in named if name not in known]
-    unnamed = _models_without_id(content, {*on_hub, *recorded})
+    folders, runs = _models_without_id(content, {*on_hub, *recorded})
     findings = []
-    if len(extra) > unnamed:
+    if len(extra) > folders + runs:
         parts = [f"names {', '.join(known)}"] if known else []
-        parts += [f"has {counted(unnamed, 'model')} without a Hub id"] if unnamed else []
-        mend = "name as many" if unnamed else "leave it out"
+        parts += [f"has {counted(folders + runs, 'model')} without a Hub id"] if folders + runs else []
+        mend = "name as many" if folders + runs else "leave it out"
         findings.append(f"--base-model {', '.join(extra)} contradicts the lineage, which {' and '.join(parts)}: {mend}")
         extra = []
+    elif (known or named) and len(named) < folders:
+        findings.append(
+            f"the lineage has {counted(folders, 'model')} without a Hub id, and --base-model names {len(named)}: name every model that "
+            "it was made of, for the card and its licenses"
+        )
     found = list(dict.fromkeys([*known, *extra]))
     if not found and not findings:
         findings.append("no base model has a known Hub id: name it with --base-model ORG/NAME")
@@ -169,8 +179,9 @@ def recorded_bases(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _models_without_id(content: Mapping[str, Any], known: Collection[str]) -> int:
-    """Number of different base models of a lineage whose Hub id is not recorded.
+def _models_without_id(content: Mapping[str, Any], known: Collection[str]) -> tuple[int, int]:
+    """Number of different base models of a lineage that were read from a folder, and of runs on a model of the Hub whose id is
+    not recorded, which may be one of these.
 
     Args:
         known: roles of the folder's inputs whose base model is known.
@@ -189,7 +200,7 @@ def _models_without_id(content: Mapping[str, Any], known: Collection[str]) -> in
             entries += inner
         else:
             runs += 1  # trained on a model that was read from the Hub
-    return len(folders) + runs
+    return len(folders), runs
 
 
 def check_weights(folder: Path, files: Sequence[str]) -> list[str]:

@@ -54,7 +54,7 @@ def push_model(
     repository = Repository("model", check_id(repo_id))
     added = read_overlay(overlay)
     content = model_folder.read_model_manifest(folder)
-    names = model_folder.files_to_publish(folder, content)
+    names = model_folder.files_to_publish(content)
     findings = model_folder.check_unchanged(folder, content, names) + model_folder.check_weights(folder, names)
     inputs = model_folder.inputs_of(folder, content)
     recorded = model_folder.recorded_bases(folder, content)
@@ -63,7 +63,9 @@ def push_model(
     published_data = list(dict.fromkeys([*trained_on, *map(check_id, datasets)]))
     licenses, license_findings = derived_terms.terms_of(bases, inputs, content, traces, license, replay_license)
 
-    files: dict[str, Content] = {name: folder / name for name in names if name != CARD}
+    if repository.id in bases:
+        findings.append(f"{repository.id} is the model itself, not one that it was made of: correct --base-model")
+    files: dict[str, Content] = {name: folder / name for name in names if name != CARD and (folder / name).is_file()}
     files |= {f"LICENSE{f'-{number}' if number else ''}": path for number, path in enumerate(license_files)}
     hub_ids = {*bases, *published_data}
     spec = ""
@@ -85,6 +87,8 @@ def push_model(
     if benchmarks and not results:
         raise UserError("--benchmark names the dataset of scores: pass their folder with --results.")
     struck = review_findings(traces) if traces else []
+    findings += check_files(files, MODEL_FILES, added.allowed)
+    written: dict[str, Content] = {}
     if not findings:
         weights = weights_hash(folder)
         scores = scores_of(results, model_facts.evaluated_as(folder, files)) if results else []
@@ -109,9 +113,10 @@ def push_model(
         )
         if results:
             boards = parse_benchmarks(benchmarks, published_data, scores)
-            files |= eval_results(repository, scores, boards, evaluated_at(results))
-        files[CARD] = apply_overlay(model_card(repository, facts), added, repository, licenses).encode()
-    files[manifest.NAME] = published_manifest(content, files, hub_ids)
-    findings += check_files(files, MODEL_FILES, added.allowed)
+            written = eval_results(repository, scores, boards, evaluated_at(results))
+        written[CARD] = apply_overlay(model_card(repository, facts), added, repository, licenses).encode()
+    written[manifest.NAME] = published_manifest(content, files | written, hub_ids)
+    findings += check_files(written, MODEL_FILES, added.allowed)
+    files |= written
     publication = Publication(repository, files, content["stage"], _MAJOR, private, collection or None, replace_edits)
     show_and_publish(publication, findings, yes, notes=[f"The card shows no row of {traces}: {row}." for row in struck])

@@ -180,6 +180,7 @@ _PERSON_PATHS = (
     "/cygdrive/c/Users/¤/x", "/ceph/users/¤/x", "/storage/¤/x", "/mnt/user/¤/x", "/tmp/ray/session/¤", "/opt/conda/envs/¤/bin", "s3://bucket/users/¤/x",
     "\\\\srv\\profiles$\\¤\\x", "-home-¤-project", "/jfs/¤/x", "/hpc/home/¤/x",
     "\\\\srv\\share\\¤\\x", "E:\\work\\¤\\x", "runs/¤/model", "url='/users/¤/edit'",
+    "/jet/home/¤/x", "/mmfs1/home/¤/x", "/rds/user/¤/hpc-work", "/iris/u/¤/x", "/localscratch/¤/x",
 )  # fmt: skip
 _USER_PATHS = (
     "/mnt/¤/x", "/data/¤/x", "/data/users/¤", "/raid/¤/x", "/workspace/¤/x", "/media/¤/usb", "/run/media/¤/usb", "/Volumes/¤/x", "/nfs/people/¤/x",

@@ -70,6 +70,18 @@ def test_a_license_that_the_hub_does_not_know_is_other_with_its_name() -> None:
     assert "--license 'My own terms' is no license as the Hub writes it" in findings[0]
 
 
+def test_a_license_option_that_changes_nothing_is_refused() -> None:
+    content = {"stage": "merge", "inputs": {}, "config": {}}
+    for base, declared, replayed, said in (
+        ("Qwen/Qwen2.5-0.5B", "mit", None, "--license mit contradicts the licenses that are known here (Qwen/Qwen2.5-0.5B: apache-2.0)"),
+        ("Qwen/Qwen2.5-0.5B", "apache-2.0", None, ""),
+        ("acme/base", "mit", None, ""),
+        ("Qwen/Qwen2.5-0.5B", None, "mit", "--replay-license is given, and it was trained without replayed instructions"),
+    ):  # fmt: skip
+        _, findings = terms_of([base], [], content, None, declared, replayed)
+        assert said in findings[0] if said else findings == []
+
+
 def test_a_license_file_is_the_text_of_a_license_that_the_card_names() -> None:
     apache = (Path(__file__).parents[2] / "LICENSE").read_bytes()
     assert check_license_files(["apache-2.0"], {"LICENSE": apache}) == []

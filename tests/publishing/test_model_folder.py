@@ -9,6 +9,7 @@ import stage_outputs
 from safetensors.numpy import save_file
 
 from agentmerge_hub import manifest
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.cards.model_card import Input
 from agentmerge_hub.publishing.model_facts import loading_of
 from agentmerge_hub.publishing.model_folder import (
@@ -65,6 +66,12 @@ def content(stage: str, config: dict | None = None, **inputs: dict) -> dict:
             ["a/b", "a/i", "a/x"],
             "has 2 models",
         ),
+        (
+            content("merge", base=model("b"), instruct=model("i"), agent=run(model("b"))),
+            ["a/b"],
+            "2 models without a Hub id, and --base-model names 1",
+        ),
+        (content("merge", base=model("b"), agent=run()), ["a/b"], None),
         (content("merge", base=model("b"), agent=run()), ["a/b", "a/i"], None),
         (content("graft", {"adapter_base": "a/b"}, adapter=run(), instruct=model("i")), ["a/i"], None),
         (
@@ -153,3 +160,10 @@ def test_how_it_is_loaded_follows_its_configuration(tmp_path: Path, config, mode
     of_adapter = loading_of({"adapter_config.json": json.dumps(settings).encode()})
     assert of_adapter.takes_images == found.takes_images
     assert loading_of({"adapter_config.json": b'{"task_type": "CAUSAL_LM"}'}).pipeline == "text-generation"
+
+
+@pytest.mark.parametrize("architectures", ["LlamaForCausalLM", [3], {"a": 1}])
+def test_an_architecture_that_is_no_name_is_one_sentence(architectures) -> None:
+    config = json.dumps({"architectures": architectures}).encode()
+    with pytest.raises(UserError, match="config.json has the architectures"):
+        loading_of({"config.json": config})

@@ -17,7 +17,17 @@ from agentmerge_hub.agents.weights import weights_hash
 from agentmerge_hub.publishing.review.decisions import STRUCK, Decisions
 from agentmerge_hub.publishing.review.rows import iterate_rows
 
-PUSH = ("push", "model", "merged", "--repo-id", "acme/tiny-agentmerge", "--base-model", "acme/tiny-base")
+PUSH = (
+    "push",
+    "model",
+    "merged",
+    "--repo-id",
+    "acme/tiny-agentmerge",
+    "--base-model",
+    "acme/tiny-base",
+    "--base-model",
+    "acme/tiny-instruct",
+)
 MORE = ("--license", "apache-2.0", "--traces", "traces")
 
 
@@ -53,7 +63,7 @@ def test_the_card_tells_all_and_huggingface_hub_accepts_it(hub: Hub, run, merged
     files = hub.store.repos["model", "acme/tiny-agentmerge"].resolve("v1.0.0").files
     card = ModelCard(files["README.md"].content.decode())
     data = card.data.to_dict()
-    assert data["base_model"] == ["acme/tiny-base"] and data["base_model_relation"] == "merge"
+    assert data["base_model"] == ["acme/tiny-base", "acme/tiny-instruct"] and data["base_model_relation"] == "merge"
     assert data["license"] == "apache-2.0" and data["datasets"] == ["acme/workarena-traces"]
     assert data["library_name"] == "transformers" and {"merge", "mergekit"} <= set(data["tags"])
     cross, inter = data["model-index"][0]["results"]
@@ -119,7 +129,8 @@ def refusal(run, *arguments: str) -> str:
 
 
 def test_a_llama_keeps_its_license_and_name(hub: Hub, run, merged: Path) -> None:
-    llama = (*PUSH[:-1], "meta-llama/Meta-Llama-3-8B", "--traces", "traces")
+    models = "meta-llama/Meta-Llama-3-8B", "meta-llama/Meta-Llama-3-8B-Instruct"
+    llama = (*PUSH[:5], "--base-model", models[0], "--base-model", models[1], "--traces", "traces")
     told = refusal(run, *llama)
     assert "requires a model name that starts with 'Llama 3'" in told and "--license-file" in told
     assert hub.store.repos == {}
@@ -136,7 +147,7 @@ def test_a_llama_keeps_its_license_and_name(hub: Hub, run, merged: Path) -> None
     assert files["LICENSE"].content.decode() == terms
     assert files["NOTICE"].content.decode().splitlines() == [
         "Meta Llama 3 is licensed under the Meta Llama 3 Community License, Copyright © Meta Platforms, Inc. All Rights Reserved.",
-        "These weights were modified from those of meta-llama/Meta-Llama-3-8B: see README.md.",
+        f"These weights were modified from those of {', '.join(models)}: see README.md.",
     ]
 
 
@@ -181,6 +192,14 @@ def test_weights_that_are_not_safe_or_not_whole_stay_here(hub: Hub, run, merged:
     remade(merged)
     assert "pytorch_model.bin is a pickle or can hold code" in refusal(run, *PUSH, *MORE)
     (merged / "pytorch_model.bin").unlink()
+    kept = (merged / "tokenizer.json").rename(merged.parent / "tokenizer.json")
+    remade_without = refusal(run, *PUSH, *MORE)
+    assert (
+        "pytorch_model.bin is missing" in remade_without
+        and "tokenizer.json is missing: run the stage" in remade_without
+    )
+    kept.rename(merged / "tokenizer.json")
+    remade(merged)
     weights = (merged / "model.safetensors").read_bytes()
     (merged / "model.safetensors").write_bytes(weights[:-100])
     assert "model.safetensors was changed since it was written" in refusal(run, *PUSH, *MORE)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from agentmerge_hub.dataset.redaction.rules.path_users import is_web_path
 
 _ROOTS = (
-    r"home\d*|Users|users|u|network|scratch\w*|projects?|data\d*|fsx|lustre|gpfs|nfs\w*|mnt|media|work|workspace|root|tmp|var"
-    r"|private|Volumes|export|shared?|storage|efs|cluster|afs|vol\w*|srv|opt|net|autofs|run|raid\w*|ceph\w*|beegfs|wekafs"
+    r"\w*home\d*|Users|users|u|network|\w*scratch\w*|projects?|data\d*|fsx|lustre|gpfs|nfs\w*|mnt|media|work|workspace|root|tmp|var"
+    r"|private|Volumes|export|shared?|storage|efs|cluster|afs|vol\w*|srv|opt|net|autofs|run|raid\w*|ceph\w*|beegfs|wekafs|cifs|flash|lus|dss|rds|mmfs\d"
 )
 """First parts of paths under which people and projects have folders."""
 

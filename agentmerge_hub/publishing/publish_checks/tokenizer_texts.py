@@ -27,16 +27,31 @@ def tokenizer_texts(name: str, content: Content) -> Iterator[Text]:
     """A tokenizer.json: settings and added tokens as documents, long tokens of vocabulary and merges as data.
 
     Raises:
-        UserError: if it is not JSON, or names code to load.
+        UserError: if it is not JSON, not that of a tokenizer, or names code to load.
     """
-    settings = Pairs()
-    for key, value in read_json(name, content):
+    settings, tokenizer = Pairs(), read_json(name, content)
+    if not _is_tokenizer(tokenizer):
+        raise UserError(f"{name} is not a tokenizer, which its name promises: remove it")
+    for key, value in tokenizer:
         if key == "model" and isinstance(value, Pairs):
             settings += [(inner, item) for inner, item in value if inner not in ("vocab", "merges")]
             yield from tokens_text(name, [item for inner, item in value if inner in ("vocab", "merges")])
         else:
             settings.append((key, value))
     yield from json_texts(name, json.dumps(_plain(settings), ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def _is_tokenizer(value: Any) -> bool:
+    """Whether a JSON value has a model with a vocabulary, and added tokens with their texts."""
+    if not isinstance(value, Pairs):
+        return False
+    model, added = dict(value).get("model"), dict(value).get("added_tokens", [])
+    return (
+        isinstance(model, Pairs)
+        and isinstance(dict(model).get("vocab"), list)
+        and isinstance(added, list)
+        and all(isinstance(token, Pairs) and isinstance(dict(token).get("content"), str) for token in added)
+    )
 
 
 def vocabulary_texts(name: str, content: Content) -> Iterator[Text]:

@@ -135,7 +135,19 @@ def test_data_between_tensors_are_refused(model: Path) -> None:
 
 
 def test_a_model_goes_with_its_gguf_files(hub: Hub, run, model: Path) -> None:
-    push = ("push", "model", "merged", "--repo-id", "acme/tiny", "--base-model", "acme/tiny-base", "--license", "mit")
+    push = (
+        "push",
+        "model",
+        "merged",
+        "--repo-id",
+        "acme/tiny",
+        "--base-model",
+        "acme/tiny-base",
+        "--base-model",
+        "acme/tiny-instruct",
+        "--license",
+        "mit",
+    )
     outcomes: dict = {("inter_task", f"t{n}", n): float(n % 2) for n in range(4)}
     served = {"engine": "llama.cpp 6123", "number_format": "GGUF model-q8_0"}
     stage_outputs.results(

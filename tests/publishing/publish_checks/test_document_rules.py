@@ -9,7 +9,7 @@ from agentmerge_hub.publishing.publish_checks.document_rules import document_fin
     "path",
     ["/network/scratch/j/{}/runs", "/project/def-prof/{}/runs", "/data/users/{}", "/u/{}/x", "/fsx/{}/x", "/home1/{}/x",
      "/home/mila/j/{}/runs", "C:\\Users\\{}\\x", "D:/work/{}/x", "/lustre/{}", "\\\\nas01\\users\\{}\\x", "~{}/runs",
-     "file:///home/{}/x", "ssh://nas:/mnt/{}/x"],
+     "file:///home/{}/x", "ssh://nas:/mnt/{}/x", "/localscratch/{}.1234.0/x", "/sailhome/{}", "/flash/project_46/{}/x", "/mmfs1/home/{}", "/dss/dsshome1/{}"],
 )  # fmt: skip
 def test_local_paths_are_found(path: str) -> None:
     text = f"The run is in `{path.format('nora.keller')}`."

@@ -37,7 +37,7 @@ _FILE = re.compile(r"\.[A-Za-z]\w{1,8}$")
 _WEB_ACTIONS = frozenset(
     {"edit", "new", "issues", "board", "boards", "settings", "pulls", "merge_requests", "wiki", "login", "sign_in", "checkout", "cart", "details", "history", "orders"}
 )  # fmt: skip
-_ANY_HOMES = re.compile(r"\w{0,8}homes?\d{0,2}|home[._-]\w{1,12}|Users|people|staff|students?|faculty")
+_ANY_HOMES = re.compile(r"\w{0,8}homes?\d{0,2}|home[._-]\w{1,12}|Users|people|staff|students?|faculty|u")
 _ANY_SCRATCH = re.compile(r"[\w-]{0,12}scratch\w{0,4}|lustre|gpfs|nfs")
 _WEB_KEY = re.compile(
     r"(?:\b(?:url|uri|href|src|action|formaction|link|route|endpoint|cite|poster|next|redirect\w{0,12}|return_?(?:url|to)|referr?er|data-[\w-]{1,30})['\"]?\s?[:=]\s?['\"]?"
@@ -109,7 +109,7 @@ def _users(names: Sequence[str], is_web: bool) -> set[int]:
         return {1} if is_home and (FIRST_DOT_LAST.fullmatch(names[1]) or _NUMBERED.fullmatch(names[1])) else set()
     if HOME_ROOTS.fullmatch(root):
         return set(_below_homes(names, 0)) | set(_named_after_persons(names))
-    is_cluster = CLUSTER_ROOTS.fullmatch(root)
+    is_cluster = CLUSTER_ROOTS.fullmatch(root) or _ANY_SCRATCH.fullmatch(root)
     is_mount = MOUNTS.fullmatch(root) or names[:2] == ["run", "media"]
     if not (is_cluster or is_mount or SYSTEM_ROOTS.fullmatch(root)):
         return set(_below_unknown_root(names))
@@ -131,7 +131,7 @@ def _below_unknown_root(names: Sequence[str]) -> Iterator[int]:
             yield from (
                 number + inner
                 for inner in below | {2} & set(range(len(names) - number))
-                if _is_account(names[number + inner])
+                if _is_account(names[number + inner]) or FIRST_DOT_LAST.fullmatch(names[number + inner])
             )
             return
     yield from _behind_user(names)
@@ -206,7 +206,7 @@ def _behind_user(names: Sequence[str]) -> Iterator[int]:
     for number, name in enumerate(names[:-1], 1):
         while name == "user" and len(names[number]) == 1 and number + 1 < len(names):
             number += 1
-        if name == "user" and _is_account(names[number]):
+        if name == "user" and (_is_account(names[number]) or FIRST_DOT_LAST.fullmatch(names[number])):
             yield number
 
 
