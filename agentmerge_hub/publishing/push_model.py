@@ -113,7 +113,7 @@ def push_model(
         )
         if results:
             boards = parse_benchmarks(benchmarks, published_data, scores)
-            written = eval_results(repository, scores, boards, evaluated_at(results))
+            written |= eval_results(repository, scores, boards, evaluated_at(results))
         written[CARD] = apply_overlay(model_card(repository, facts), added, repository, licenses).encode()
     written[manifest.NAME] = published_manifest(content, files | written, hub_ids)
     findings += check_files(written, MODEL_FILES, added.allowed)

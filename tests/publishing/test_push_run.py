@@ -101,7 +101,11 @@ def test_what_was_replayed_has_terms_too(hub: Hub, run, traces: Path, tokenizer_
 
 def test_an_adapter_is_loaded_on_its_base(hub: Hub, run, traces: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
     folder = stage_outputs.finetuned(tmp_path / "run", tokenizer_folder, traces, rank=2)
-    run("push", "model", "run", "--repo-id", "acme/tiny-base", *LICENSE, "--traces", "traces", "--yes")
+    stage_outputs.finetuned(tmp_path / "base", tokenizer_folder, traces, model="acme/tinier")
+    base = ("push", "model", "base", "--repo-id", "acme/tiny-base", *LICENSE, "--traces", "traces", "--yes")
+    run(*base)
+    itself = run(*base[:4], "acme/tinier", *base[5:], ok=False)
+    assert "acme/tinier is the model itself, not one that it was made of" in itself.stdout
     push = ("push", "model", "run/checkpoint-4", "--repo-id", "acme/lora", *LICENSE, "--traces", "traces", "--yes")
     run(*push)
     files = files_of(hub, "acme/lora")
