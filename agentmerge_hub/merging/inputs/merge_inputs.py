@@ -165,7 +165,7 @@ def folders_of(reference: str, adapter_base: str | None = None) -> tuple[Path, P
     """The folder of a reference, and the folder of the model it is based on: the same, except for an adapter.
 
     Raises:
-        UserError: if one of them is not here.
+        UserError: if one of them is not here, or both are adapters.
     """
     model, adapter = split_reference(reference)
     folder = locate(adapter or model)
@@ -174,12 +174,18 @@ def folders_of(reference: str, adapter_base: str | None = None) -> tuple[Path, P
     if adapter is None:
         model = adapter_base or str(config_of_adapter(folder).get("base_model_name_or_path"))
     try:
-        return folder, locate(model)
+        base = locate(model)
     except UserError as error:
         raise UserError(
             f"the adapter {folder} was trained on {model!r}, which is not here: write MODEL+{reference} in the spec, or "
             "give --adapter-base MODEL"
         ) from error
+    if is_adapter(base):
+        raise UserError(
+            f"{folder} is an adapter on the adapter {base}: merge {base} into its base model first, and write that merge's "
+            f"folder in the spec, as MODEL+{folder}"
+        )
+    return folder, base
 
 
 def open_model(reference: str, scratch: Path | None, adapter_base: str | None = None) -> ModelInput:

@@ -332,6 +332,16 @@ def test_a_base_that_has_moved_can_be_named(lora: Path) -> None:
     assert verify(Path("two"), {}, reply=False, adapter_base="./base").tensors == 21
 
 
+@pytest.mark.parametrize("agent", ["./second", "./lora+./second"])
+def test_an_adapter_on_an_adapter_is_refused(lora: Path, agent: str) -> None:
+    shutil.copytree(lora, "second")
+    configure(Path("second"), base_model_name_or_path="./lora")
+    with pytest.raises(
+        UserError, match=r"^second is an adapter on the adapter lora: merge lora into its base model first"
+    ):
+        merge_one(MergeJob(spec_of("agentmerge", agent), Path("out"), "spec"), MergeSettings(reply=False))
+
+
 def test_a_graft_takes_plain_adapters_for_its_model_only(lora: Path, llama: Callable[..., Path]) -> None:
     with pytest.raises(UserError, match="base is no adapter"):
         graft(Path("base"), "./instruct", Path("graft"))
