@@ -139,6 +139,11 @@ def os_error_sentence(error: BaseException) -> str | None:
     return text or type(error).__name__ if isinstance(error, OSError) else None
 
 
+def is_failure(error: BaseException) -> bool:
+    """Whether code of a library failed. Panics of Rust, as of a tokenizer whose pattern takes too long, are no `Exception`."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 def is_no_space(error: BaseException) -> bool:
     """Whether an error, or what it was raised from, is that of a full disk or an exceeded quota."""
     cause = error.__cause__

@@ -126,7 +126,7 @@ def test_another_vocabulary() -> None:
         lambda content: content.update(normalizer={"type": "Lowercase"}),
         lambda content: content.update(pre_tokenizer=content["pre_tokenizer"] | SLOW_PATTERN),
     ],
-    ids=["merges", "lower case", "a pattern that fails"],
+    ids=["merges", "lower case", "pieces"],
 )
 def test_a_tokenizer_that_splits_text_otherwise(edit: Callable[[dict], object]) -> None:
     """Its ids are those of the instruct model. A base model may have such a tokenizer."""
@@ -140,6 +140,18 @@ def test_a_tokenizer_that_splits_text_otherwise(edit: Callable[[dict], object]) 
         run()
 
 
+def test_a_tokenizer_that_fails() -> None:
+    for folder in LOCAL:
+        change_tokenizer(folder, lambda content: content.update(pre_tokenizer=SLOW_PATTERN))
+    for folder in ("agent", "instruct"):
+        path = Path(folder, "chat_template.jinja")
+        path.write_text("x" * 60 + path.read_text())
+    with pytest.raises(
+        UserError, match=r"^out cannot answer a greeting \(PanicException: .* --no-reply leaves this out"
+    ):
+        run(reply=True)
+
+
 def test_a_tokenizer_that_splits_text_alike() -> None:
     """What a training writes into it, how its merges are written, and what it adds around a text are no difference."""
     change_tokenizer("agent", lambda content: content.update(truncation=TRUNCATION, post_processor=None))
@@ -150,7 +162,7 @@ def test_a_tokenizer_that_splits_text_alike() -> None:
     shutil.rmtree("out")
 
 
-SLOW_PATTERN = {"type": "Split", "pattern": {"Regex": "(.+.+)+§"}, "behavior": "Isolated", "invert": False}
+SLOW_PATTERN = {"type": "Split", "pattern": {"Regex": "(x+x+)+y"}, "behavior": "Isolated", "invert": False}
 TRUNCATION = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from agentmerge_hub.errors import is_failure
+
 _SAMPLED = 4096
 """Tokens of the vocabulary whose texts are split."""
 
@@ -51,9 +53,9 @@ def _split(tokenizer: Tokenizer, text: str) -> list[int] | None:
     try:
         return tokenizer.encode(text, add_special_tokens=False).ids
     except BaseException as error:
-        if isinstance(error, Exception) or type(error).__name__ == "PanicException":  # of Rust, not an Exception
-            return None
-        raise
+        if not is_failure(error):
+            raise
+        return None
 
 
 def _as_transformers_loads(folder: Path) -> Tokenizer | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.chat_template_limits import excess
-from agentmerge_hub.errors import UserError
+from agentmerge_hub.errors import UserError, is_failure
 from agentmerge_hub.garbage import collection_paused
 from agentmerge_hub.merging.inputs.architecture import Architecture, lookup
 from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER, default_template, is_same_template
@@ -195,7 +195,11 @@ def reply(folder: Path) -> str:
             )
     except UserError:
         raise
-    except Exception as error:  # classes of transformers raise what they like, e.g. TypeError where an image is missing
+    except (
+        BaseException
+    ) as error:  # classes of transformers raise what they like, e.g. TypeError where an image is missing
+        if not is_failure(error):
+            raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise UserError(f"{folder} cannot answer a greeting ({reason}): --no-reply leaves this out") from error
     return tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
