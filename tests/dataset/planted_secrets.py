@@ -42,6 +42,8 @@ def planted_secrets(seed: int = 0) -> list[tuple[str, str, str]]:
             pair("http://[¤]/", "fd12:3456:789a::" + digits(2)),
             pair("ec2-¤.us-east-2.compute.amazonaws.com", "3-14-15-" + digits(2)),
             pair("\\\\¤\\share\\x", "filesrv" + digits(2)),
+            pair("https://¤.sharepoint.com/sites/x", host),
+            pair("https://¤.okta.com/login", host),
         ],
         "credentials": [
             pair("postgres://u:¤@db:5432/x", word),
@@ -69,6 +71,13 @@ def planted_secrets(seed: int = 0) -> list[tuple[str, str, str]]:
             pair("SAML" + "Response=¤", some(60)),
             pair("/x?sid=¤", some(36)),
             pair("/callback?code=¤&state=x", some(40)),
+            pair("/callback?state=x&code=¤", some(40)),
+            pair('<input value="¤" type="hidden" name="authenticity_token">', some(64)),
+            pair('{"value": "¤", "name": "session"}', some(40)),
+            pair(".x.org\tTRUE\t/\tTRUE\t1735689600\tsid\t¤", some(32)),
+            pair("https://x.org/reset-password/¤", some(40)),
+            pair("https://x.org/team/invite/¤?a=b", some(32)),
+            pair(f"wordpress_logged_in_{hexadecimal(32)}=jane%7C1700000000%7C¤", some(43)),
         ],
         "token": [
             *(pair("¤", prefix + some(n)) for prefix, n in _TOKENS),
@@ -124,6 +133,25 @@ def planted_secrets(seed: int = 0) -> list[tuple[str, str, str]]:
         pair("¤", "a84" + "8Q~" + some(34)),
         pair("https://x.webhook.office.com/webhookb2/¤/x", _uuid(hexadecimal(32)) + "@" + _uuid(hexadecimal(32))),
         pair("¤", "pat-eu1-" + _uuid(hexadecimal(32))),
+        pair("¤", "1//" + "0" + some(60)),
+        pair("¤", f"1/{digits(16)}:{hexadecimal(32)}"),
+        pair("¤", "sq" + "u_" + hexadecimal(40)),
+        pair("¤", "ci" + "o" + some(32)),
+        pair("Authorization: SSWS ¤", some(42)),
+        pair("https://x.org/data?appid=¤", hexadecimal(32)),
+        pair("https://hooks.zapier.com/hooks/catch/¤/", f"{digits(7)}/" + some(7)),
+        pair("¤", base64.b64encode(f"the token is gh{'p_'}{some(36)}".encode()).decode()),
+        pair(
+            "data:text/plain;base64,¤",
+            base64.b64encode(f"password={word} of the shop's administrator".encode()).decode(),
+        ),
+        pair("¤", f"Authorization: Bea{'rer '}{some(40)}".encode().hex()),
+        pair('{"kty":"RSA","e":"AQAB","d":"¤"}', some(86)),
+        pair("PuTTY-User-Key-File-2: ssh-rsa\nPrivate-Lines: 1\n¤\nPrivate-MAC: " + hexadecimal(40), some(64)),
+        pair(
+            "---- BEGIN SSH2 ENCRYPTED PRIVATE " + "KEY ----\n¤\n---- END SSH2 ENCRYPTED PRIVATE " + "KEY ----",
+            some(64),
+        ),
     ]
     planted["email"] += [pair(text, user) for text in _EMAIL_TEXTS]
     planted["phone"] += [pair(text, digits(4)) for text in _PHONE_TEXTS]
@@ -131,6 +159,13 @@ def planted_secrets(seed: int = 0) -> list[tuple[str, str, str]]:
     planted["home"] += [pair(text, "jane.roe") for text in _PERSON_PATHS]
     planted["home"] += [pair(text, "jroe") for text in _USER_PATHS]
     planted["account"] += [pair(text, "Orla Quistwick") for text in _MENU_TEXTS]
+    planted["account"] += [
+        pair("link 'Log out (¤)'", user),
+        pair("uid=1001(¤) gid=1001", user),
+        pair("https://x.org/personal/¤_corp_onmicrosoft_com/Documents", user),
+        pair(f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{some(43)} ¤@laptop", user),
+        pair("https://www.linkedin.com/in/¤", "orla-quistwick"),
+    ]
     return [(kind, text, secret) for kind, pairs in planted.items() for text, secret in pairs]
 
 
@@ -163,16 +198,17 @@ _KEY_TEXTS = ("API-Schlüssel: ¤", "Votre clé d'API : ¤", "clave secreta: ¤"
 _EMAIL_TEXTS = (
     "¤ (arobase) brackwater.fr", "¤ (собака) brackwater.ru", "¤ at brackwater.org", "¤ @ brackwater . org", "¤@brackwater[.]org", '"¤"@brackwater.org',
     "¤<span>@</span>brackwater.org", "jane dot ¤ at brackwater dot org", "j.¤@intranet", "mailto:¤@mailhost7",
-    "write to ¤@corp.", "jane.¤@[10.0.0.7]", '"jane ¤"@brackwater.org', "¤ -at- brackwater.org",
+    "write to ¤@corp.", "jane.¤@[10.0.0.7]", '"jane ¤"@brackwater.org', "¤ -at- brackwater.org", "_¤@brackwater.org_",
+    "-¤@brackwater.org", "¤\u00a0@\u00a0brackwater.org", "* ¤@brackwater.org",
 )  # fmt: skip
 _PHONE_TEXTS = (
     "Tel. 030 / 9018 ¤", "Tél : 01 42 68 ¤", "電話: 03-1234-¤", "手机：1380013¤", "Telefone: (11) 91234-¤", "Ph: (02) 9374 ¤", "Móvil: 612 34 ¤",
-    "тел. 8 (495) 12-¤", "هاتف: 050 123 ¤", "010-1234-¤", "0049 30 9018 ¤", "020 7946 ¤", "https://wa.me/1415555¤", "Phone: 415555¤",
+    "тел. 8 (495) 12-¤", "هاتف: 050 123 ¤", "010-1234-¤", "0049 30 9018 ¤", "020 7946 ¤", "https://wa.me/1415555¤", "Phone: 415555¤", "call 415555¤ now",
     "030/90¤", "089 / 12¤", "0171 123¤", "01234-56¤", "030/90 ¤", "0049 30 90¤", "+1 514–555–¤", "+43 1 5¤",
 )  # fmt: skip
 _PERSONAL_NUMBERS = (
     ("SIN: 046 454 ¤", "286"), ("NI number: QQ123456¤", "C"), ("¤", "1 85 05 78 006 084" + " 91"), ("Passport no: ¤", "C01X00" + "T47"),
-    ("Reisepass: ¤", "C01X00" + "T47"), ("¤", "529.982.247" + "-25"), ("¤", "756.9217.0769" + ".85"), ("¤", "RSSMRA85T10" + "A562S"),
+    ("Reisepass: ¤", "C01X00" + "T47"), ("¤", "529.982.247" + "-25"), ("Account No: ¤", "48291" + "7735"), ("¤", "756.9217.0769" + ".85"), ("¤", "RSSMRA85T10" + "A562S"),
     ("¤", "11010519491231" + "002X"), ("PESEL: ¤", "440514" + "01359"), ("DNI ¤", "123456" + "78Z"), ("身份证号：¤", "11010519491231" + "0021"),
     ("Steuer-ID: ¤", "36 574 261" + " 809"), ("IBAN: ¤", "FR14-2004-1010-0505-0001" + "-3M02-606"),
 )  # fmt: skip
@@ -197,5 +233,6 @@ _MENU_TEXTS = (
     "button '¤, user menu'", "button 'User menu ¤'", "menuitem 'User menu: ¤'", "button '¤ (user menu)'", "button 'User menu for ¤', clickable", "link \"¤'s profile\"",
     "img 'Profile picture of ¤'", "<a aria-label=\"¤, account menu\">", "Welcome, ¤!", "button '¤, Available'", "link 'Angemeldet als ¤'", "button 'Benutzermenü für ¤'",
     "button 'Menu utilisateur de ¤'", "button '¤: verfügbar'", "image '¤ está ausente'",
-    "ユーザーメニュー: ¤", "menuitem 'Sign out ¤'", "link 'Logout (¤)'", "button \"Open ¤'s user menu\"", "window.NOW.user_display_name = \"¤\"",
+    "ユーザーメニュー: ¤", "menuitem 'Sign out ¤'", "link 'Logout (¤)'", "button \"Open ¤'s user menu\"", "window.NOW.user_display_name = \"¤\"", "From: ¤ <x@brackwater.org>",
+    "button 'Account: ¤'",
 )  # fmt: skip

@@ -29,7 +29,10 @@ def redact_episode(episode: Episode, scanner: LineScanner) -> tuple[Episode, Cou
     A value that a rule recognizes in one field (the password in a URL, the account's name in the page header) is replaced
     in all other fields too. The host of the first page counts as the instance's host.
     """
-    roles = {"agent": path_role(episode.agent), "teacher": path_role(episode.teacher)}
+    teacher = path_role(episode.teacher)
+    # AgentLab names its agents after their models: GenericAgent-_home_jane_models_Llama
+    agent = episode.agent.replace(re.sub(r"[\\/]", "_", episode.teacher), teacher) if teacher else episode.agent
+    roles = {"agent": path_role(agent), "teacher": teacher}
     if any(getattr(episode, name) != role for name, role in roles.items()):
         episode = replace(episode, **roles)  # type: ignore[arg-type]  # both fields are str
     replacer = Replacer(_texts(episode), scanner, _known_names(episode, scanner.allowlist))

@@ -1,4 +1,4 @@
-"""Decode the escapes of a line (percent, HTML, backslash, full-width and invisible characters) and keep the positions."""
+"""Decode the escapes of a line (percent, HTML, backslash, full-width and invisible characters, spaces of any width) and keep the positions."""
 
 import html
 import re
@@ -14,8 +14,11 @@ _ESCAPE = re.compile(
     r"|(?P<quote>\\++[\"'/]))"  # a run of backslashes is looked at once, from its beginning
     "|(?P<invisible>[\u00ad\u200b-\u200f\u2060-\u2064\ufeff])"
     "|(?P<wide>[\uff01-\uff5e\ufe6b])"
+    "|(?P<space>[\u00a0\u2000-\u200a\u202f\u205f\u3000])"
 )
-_MAY_BEGIN = re.compile("[%&\\\\\u00ad\u200b-\u200f\u2060-\u2064\ufeff\uff01-\uff5e\ufe6b]")
+_MAY_BEGIN = re.compile(
+    "[%&\\\\\u00ad\u200b-\u200f\u2060-\u2064\ufeff\uff01-\uff5e\ufe6b\u00a0\u2000-\u200a\u202f\u205f\u3000]"
+)
 """First characters of escapes: a search for one character is many times quicker than one for every kind of escape."""
 _MAX_PASSES = 3
 """Escapes inside escapes, e.g. ``%2540`` or ``&amp;#64;``."""
@@ -94,6 +97,8 @@ def _characters(match: re.Match[str]) -> list[tuple[str, int]]:
         return [(chr(code), 0)] if code < 0x110000 and not 0xD800 <= code < 0xE000 and code != 10 else _same(escape)
     if kind == "quote":
         return [(escape[-1], 0)]
+    if kind == "space":
+        return [(" ", 0)]
     if kind == "wide":
         return [("@" if escape == "\ufe6b" else chr(ord(escape) - 0xFEE0), 0)]
     return []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from agentmerge_hub.dataset.redaction.finding import FileFinding
-from agentmerge_hub.dataset.redaction.private_keys import HINT
+from agentmerge_hub.dataset.redaction.private_keys import may_hold_key
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, find_secrets
 from agentmerge_hub.parquet_reading import row_groups
 
@@ -39,7 +39,7 @@ def scan_table(table: pa.Table, location: str, scanner: LineScanner) -> Iterator
 
 
 def _scan_texts(texts: list[str], location: str, scanner: LineScanner) -> Iterator[FileFinding]:
-    keys = [finding for text in texts if HINT in text for finding in find_secrets(text, scanner.allowlist)]
+    keys = [finding for text in texts if may_hold_key(text) for finding in find_secrets(text, scanner.allowlist)]
     found = scanner.scan(texts)
     for finding in [*keys, *(finding for line in sorted(found) for finding in found[line])]:
         yield FileFinding(location, finding.kind, hashlib.sha256(finding.value.encode()).hexdigest())

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from agentmerge_hub.dataset.redaction.escapes import decode_line
 from agentmerge_hub.dataset.redaction.finding import Finding
-from agentmerge_hub.dataset.redaction.private_keys import HINT, private_key_spans
+from agentmerge_hub.dataset.redaction.private_keys import may_hold_key, private_key_spans
+from agentmerge_hub.dataset.redaction.rules.labeled import values_below_labels
 from agentmerge_hub.dataset.redaction.rules.persons import signed_names
 from agentmerge_hub.dataset.redaction.scanner import MAX_ROUNDS, LineScanner, find_secrets, replace_findings
 
@@ -32,17 +33,21 @@ class Replacer:
         known = dict(known or {})
         self.secrets = {(kind, value) for value, kind in known.items() if any(value in text for text in texts)}
         for text in texts:
-            for name in signed_names(text):
-                if not (scanner.allowlist and scanner.allowlist.permits(Finding("person", 0, len(name), name))):
-                    self.secrets.add(("person", name))
-                    known.setdefault(name, "person")
-            if HINT in text:
+            across_lines = [("person", name) for name in signed_names(text)]
+            across_lines += [("credentials", value) for value in values_below_labels(text)]
+            for kind, value in across_lines:
+                if not (scanner.allowlist and scanner.allowlist.permits(Finding(kind, 0, len(value), value))):
+                    self.secrets.add((kind, value))
+                    known.setdefault(value, kind)
+            if may_hold_key(text):
                 self.secrets |= {("token", text[start:end]) for start, end in private_key_spans(text)}
         for line in sorted(found):
             for finding in found[line]:
                 self.secrets.add((finding.kind, finding.value))
                 if _is_distinctive(finding):
                     known.setdefault(finding.value, finding.kind)
+                if finding.kind == "host" and (name := _instance_name(finding.value)):
+                    known.setdefault(name, "host")
                 if finding.kind in ("account", "person") and " " in finding.value:
                     known.setdefault(finding.value.replace(" ", "."), "account")
         self._known = _KnownValues(known)
@@ -55,7 +60,7 @@ class Replacer:
 
     def __call__(self, text: str) -> str:
         """One of the texts, with its secrets replaced."""
-        if HINT in text:
+        if may_hold_key(text):
             text = replace_findings(text, find_secrets(text, self._scanner.allowlist))
         if not self._lines:
             return text
@@ -77,6 +82,13 @@ class Replacer:
             for line in waiting:
                 changed[line] = replace_findings(changed[line], again[changed[line]])
         return {line: after for line, after in changed.items() if after != line}
+
+
+def _instance_name(host: str) -> str:
+    """The name of a ServiceNow instance, e.g. dev123456, which its pages show by itself; empty where it may be a word."""
+    name, _, domain = host.lower().partition(".")
+    is_instance = "service-now" in domain or "servicenowservices" in domain
+    return name if is_instance and len(name) >= 6 and any(map(str.isdigit, name)) else ""
 
 
 def _is_distinctive(finding: Finding) -> bool:

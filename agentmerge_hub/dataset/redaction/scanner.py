@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from agentmerge_hub.dataset.redaction.detector import detect
+from agentmerge_hub.dataset.redaction.encoded import encoded_texts
 from agentmerge_hub.dataset.redaction.escapes import DecodedLine, decode_line
 from agentmerge_hub.dataset.redaction.finding import Allowlist, Finding
 from agentmerge_hub.dataset.redaction.placeholders import is_harmless, placeholder
 from agentmerge_hub.dataset.redaction.prefilter import select_lines
-from agentmerge_hub.dataset.redaction.private_keys import HINT, private_key_spans
+from agentmerge_hub.dataset.redaction.private_keys import may_hold_key, private_key_spans
 from agentmerge_hub.dataset.redaction.rules import DETECTED, Rule
 
 MAX_ROUNDS = 3
@@ -29,7 +30,7 @@ def find_secrets(text: str, allowlist: Allowlist | None = None) -> list[Finding]
     """Every secret in a text, in order, without overlaps. Placeholders are no secrets."""
     findings = (
         [Finding("token", start, end, text[start:end]) for start, end in private_key_spans(text)]
-        if HINT in text
+        if may_hold_key(text)
         else []
     )
     lines = text.split("\n")
@@ -85,7 +86,7 @@ class LineScanner:
         self._remember(new)
         dirty |= new
         if not dirty:  # the configs of a dataset share their rows, so whole texts repeat
-            self._clean.update(hash(text) for text in unseen if HINT not in text)
+            self._clean.update(hash(text) for text in unseen if not may_hold_key(text))
         return dirty
 
     def _remember(self, dirty: dict[str, list[Finding]]) -> None:
@@ -106,7 +107,7 @@ def scan_lines(lines: Sequence[str], allowlist: Allowlist | None = None) -> list
         if view := decode_line(line):
             decoded_lines.append((number, view))
             texts.append(view.text)
-    for text, rule, start, end in _matches(texts, {number for number, _ in decoded_lines}):
+    for text, rule, start, end in _matches(texts, {number for number, _ in decoded_lines}, allowlist):
         value = texts[text][start:end]
         if rule.check and not rule.check(value):
             continue
@@ -122,11 +123,14 @@ def scan_lines(lines: Sequence[str], allowlist: Allowlist | None = None) -> list
     return [_without_overlaps(line, found) if found else found for line, found in zip(lines, findings)]
 
 
-def _matches(texts: list[str], with_escapes: set[int]) -> Iterator[tuple[int, Rule, int, int]]:
+def _matches(
+    texts: list[str], with_escapes: set[int], allowlist: Allowlist | None
+) -> Iterator[tuple[int, Rule, int, int]]:
     """Number of the text, rule, start and end of each match. A text is a line or a line without its escapes.
 
     Args:
         with_escapes: numbers of the texts that the scanner's rules run on in their other form, without escapes.
+        allowlist: permits secrets in encoded texts.
     """
     selected = select_lines(texts)
     for number, rule, match in selected.matches(texts):
@@ -135,6 +139,9 @@ def _matches(texts: list[str], with_escapes: set[int]) -> Iterator[tuple[int, Ru
     for number in selected.for_detector:
         if number not in with_escapes:
             for start, end in detect(texts[number]):
+                yield number, DETECTED, start, end
+        for start, end, text in encoded_texts(texts[number]):
+            if any(scan_lines(text.split("\n"), allowlist)):
                 yield number, DETECTED, start, end
 
 

@@ -71,6 +71,39 @@ def test_a_password_known_from_an_address_is_replaced_on_the_page_too() -> None:
     assert redacted.steps[0].action.split("'")[3] in redacted.steps[0].observation.axtree
 
 
+@pytest.mark.parametrize(
+    "label", ["StaticText 'Password:'", "[3] rowheader 'Temporary password'", "LabelText 'API Key'"]
+)
+def test_a_password_in_the_line_below_its_label_is_replaced(label: str) -> None:
+    read = episode(
+        f"\t{label}\n\t[4] gridcell 'aPR71kQ7iaU'\n[12] textbox 'x'", goal="g", action="fill('12', 'aPR71kQ7iaU')"
+    )
+    redacted, kinds = redact_episode(read, LineScanner())
+    assert "aPR71kQ7iaU" not in str(redacted) and kinds["credentials"] == 1
+    plain = episode(
+        f"\t{label}\n\t[4] gridcell 'required'\n\t[5] gridcell 'aPR71kQ7iaU'", goal="g", action="click('4')"
+    )
+    assert redact_episode(plain, LineScanner())[0].steps[0].observation == replace(
+        plain.steps[0].observation, url="https://instance.example.com/home"
+    )
+    allowed = LineScanner(parse_allow_options(("credentials=made up",)))
+    assert redact_episode(read, allowed)[0].steps[0].action == "fill('12', 'aPR71kQ7iaU')"
+
+
+def test_the_name_of_an_instance_is_replaced_where_it_is_alone() -> None:
+    read = episode("[1] StaticText 'Welcome to dev280094'", goal="g", action="fill('1', 'dev280094')")
+    assert "dev280094" not in str(redact_episode(read, LineScanner())[0])
+
+
+def test_an_agent_named_after_a_model_in_a_home_folder_tells_no_user() -> None:
+    read = replace(
+        episode("p", goal="g", action="click('1')"),
+        agent="GenericAgent-_home_jroe77_models_Llama-3.1",
+        teacher="/home/jroe77/models/Llama-3.1",
+    )
+    assert redact_episode(read, LineScanner())[0].agent == "GenericAgent-Llama-3.1"
+
+
 @pytest.mark.parametrize(("kind", "text", "secret"), planted_secrets())
 def test_a_planted_secret_is_in_no_field(kind: str, text: str, secret: str) -> None:
     read = episode(f"[1] button 'OK'\n{text}\n[2] link 'x'", goal=f"Press OK for {text}", action="click('1')", url="")

@@ -101,6 +101,13 @@ def test_each_kind_is_found_and_gone_after_redaction(kind: str, text: str) -> No
         "button 'Open User Menu', button 'Account menu', link 'Edit Profile', 'Welcome, Guest User!'",
         "StaticText 'User: Read Only', link 'Hello Kitty Backpack', 'Hi There Everyone', 'Hi Res Photos', 'User: System Administrator'",
         "/tmp/tmpab12/x, /tmp/gradio/a.png, /tmp/runtime-root/x, url='/tmp/jane/x', /tmp/notes, ?next=a.b%2Fc&x=shop.com",
+        "clone git@github.com:org/repo.git",
+        "Firmware 172.16.0.2",
+        "https://status.okta.com/ and https://support.atlassian.net.example.org/",
+        "https://x.org/reset/550e8400-e29b-41d4-a716-446655440000 and /confirm/e0d08b13c3330100c8b837659bba8fb4",
+        "VGhlIHF1aWNrIGJyb3duIGZveCBqdW1wcyBvdmVyIHRoZSBsYXp5IGRvZw==, 54686520717569636b2062726f776e20666f78206a756d7073",
+        "image 'x', url='data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7'",
+        "Beth Anglin <beth.anglin@example.com>, link 'Log out (all devices)', call 18005550 now",
         "lodash.js@latest, react@next, user@host, 12/05/2024, SKU 0123-4567, order 000-123456",
     ],
 )

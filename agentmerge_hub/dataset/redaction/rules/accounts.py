@@ -88,6 +88,27 @@ ACCOUNT_RULES = (
             re.IGNORECASE,
         ),
     ),
+    Rule(  # link 'Log out (jroe12)'
+        "account",
+        ("log out (", "logout (", "sign out (", "signout ("),
+        re.compile(r"(?:sign|log) ?out \((?P<value>(?!all\b)(?-i:[a-z][\w.-]{2,60}))\)", re.IGNORECASE),
+    ),
+    Rule(  # From: Jane Roe <jane@corp.com>; "Roe, Jane" <jane@corp.com>
+        "account",
+        ("@",),
+        re.compile(
+            rf"(?:(?<=[:,;>\"'(])\s?|^\s{{0,20}})[\"']?(?P<value>{_PERSON})[\"']? <(?=[\w.+%-]{{1,80}}@(?!example\.)[\w.-]{{1,80}}>)"
+        ),
+    ),
+    Rule(  # a page about one person
+        "account",
+        ("linkedin.com/in/",),
+        re.compile(r"linkedin\.com/in/(?P<value>(?!User )[\w%-]{3,100})", re.IGNORECASE),
+    ),
+    Rule("account", ("uid=",), re.compile(r"\buid=\d{1,7}\((?P<value>(?!root\b)[a-z_][\w.-]{1,31})\)")),
+    Rule(  # a person's drive: /personal/jane_roe_corp_onmicrosoft_com/
+        "account", ("/personal/",), re.compile(r"/personal/(?P<value>[A-Za-z0-9]+(?:_[A-Za-z0-9]+){2,8})(?=[/?#'\"\s]|$)")
+    ),
     Rule(  # User menu for Jane Roe; Profile picture of Jane Roe
         "account",
         _MENU_LITERALS,
@@ -114,9 +135,9 @@ ACCOUNT_RULES = (
     ),
     Rule(  # a whole label, such as 'User: Jane Roe' or 'Hi Jane Roe'; products have names such as 'Hello Kitty'
         "account",
-        ("user: ", "hi ", "hello ", "good morning", "good afternoon", "good evening"),
+        ("user: ", "account: ", "hi ", "hello ", "good morning", "good afternoon", "good evening"),
         re.compile(
-            rf"(?<=['\">])(?:(?:current |logged[ -]in )?user: |(?:hi|hello|good (?:morning|afternoon|evening))(?:, | ))(?!{_LABEL_WORDS})"
+            rf"(?<=['\">])(?:(?:current |logged[ -]in |my |your )?(?:user|account): |(?:hi|hello|good (?:morning|afternoon|evening))(?:, | ))(?!{_LABEL_WORDS})"
             rf"(?P<value>(?-i:{_WORD}(?: {_WORD}){{1,2}}))(?=[!.]?['\"<])",
             re.IGNORECASE,
         ),

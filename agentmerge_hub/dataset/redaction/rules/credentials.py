@@ -37,6 +37,29 @@ _KEY_FOLLOWS = rf"(?<!\w)(?=[\w.-]++(?:{_IS}|\s(?:is|was)\s))"
 """Start of a word that is followed by a sign of assignment: a cheap condition before the many spellings of a key are tried."""
 _TOKEN_VALUE = r"(?P<value>(?:s:)?[A-Za-z0-9_.~+/!@-]{16,600}={0,2})"
 
+_LINKS = (
+    "reset",
+    "password",
+    "invite",
+    "invitation",
+    "verify",
+    "confirm",
+    "activate",
+    "activation",
+    "magic",
+    "unsubscribe",
+    "accept",
+)
+
+
+def _is_key_of_link(value: str) -> bool:
+    """No id of a record: those of ServiceNow and UUIDs have 32 hex digits."""
+    return looks_random(value) and not re.fullmatch(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", value)
+
+
+_FORM_TOKEN = r"(?:form_key|[\w-]{0,20}[cx]srf[\w-]{0,20}|authenticity_token)"
+_COOKIE_NAME = r"[\w.-]{0,40}(?:sess|sid|token|auth|csrf|jwt|glide|key|login|user)[\w.-]{0,40}"
+
 CREDENTIAL_RULES = (
     Rule("credentials", ("://",), re.compile(r"://(?P<value>[^/\s:@'\"<>]{0,200}:[^/\s'\"<>]{1,200})@(?=[\w\[])"), everywhere=False),
     Rule("credentials", ("://",), re.compile(r"://[^/\s:@'\"<>]{1,200}:(?P<value>[^/\s'\"<>]{1,200})@(?=[\w\[])")),
@@ -123,17 +146,27 @@ CREDENTIAL_RULES = (
         "session",
         ("form_key", "csrf", "authenticity_token", "xsrf"),
         re.compile(
-            rf"name=[\"'](?:form_key|[\w-]{{0,20}}[cx]srf[\w-]{{0,20}}|authenticity_token)[\"'][^>\n]{{0,200}}?(?:value|content)=[\"']{_TOKEN_VALUE}",
+            rf"name=[\"']{_FORM_TOKEN}[\"'][^>\n]{{0,200}}?(?:value|content)=[\"']{_TOKEN_VALUE}",
             re.IGNORECASE,
         ),
+    ),
+    Rule(  # the value before the name
+        "session",
+        ("form_key", "csrf", "authenticity_token", "xsrf"),
+        re.compile(rf"(?:value|content)=[\"']{_TOKEN_VALUE}[\"'][^<>\n]{{0,200}}?name=[\"']{_FORM_TOKEN}[\"']", re.IGNORECASE),
     ),
     Rule(  # parameters of a single sign-on
         "session",
         ("samlre", "sid=", "code="),
         re.compile(
-            r"(?:\bSAML(?:Response|Request)=|(?<![\w-])sid=|[?&]code=(?=[^&\s]{16,600}&(?:state|scope|session_state)=))(?P<value>[\w.~/%+=-]{16,4000})", re.IGNORECASE
+            r"(?:\bSAML(?:Response|Request)=|(?<![\w-])sid=|[?&]code=(?=[^&\s]{16,600}&(?:state|scope|session_state)=)|[?&](?:state|scope|session_state)=[^&\s]{0,600}&code=)(?P<value>[\w.~/%+=-]{16,4000})", re.IGNORECASE
         ),
         check=looks_random,
+    ),
+    Rule(  # the private part of a JSON web key
+        "token",
+        ("\"kty\"", "'kty'"),
+        re.compile(r"[\"'](?:d|k|p|q)[\"']\s?:\s?[\"'](?P<value>[\w-]{22,1000})[\"']"),
     ),
     Rule("session", ("/key/",), re.compile(r"/key/(?P<value>[0-9a-f]{32,256})")),
     Rule(
@@ -148,11 +181,35 @@ CREDENTIAL_RULES = (
         "session",
         ("\"value\"", "'value'"),
         re.compile(
-            r"[\"']name[\"']\s?:\s?[\"'][\w.-]{0,40}(?:sess|sid|token|auth|csrf|jwt|glide|key|login|user)[\w.-]{0,40}[\"'][^{}\n]{0,200}?"
+            rf"[\"']name[\"']\s?:\s?[\"']{_COOKIE_NAME}[\"'][^{{}}\n]{{0,200}}?"
             r"[\"']value[\"']\s?:\s?[\"'](?P<value>[^\"'\n]{8,4000})[\"']",
             re.IGNORECASE,
         ),
     ),
+    Rule(  # its value before its name
+        "session",
+        ("\"value\"", "'value'"),
+        re.compile(
+            r"[\"']value[\"']\s?:\s?[\"'](?P<value>[^\"'\n]{8,4000})[\"'][^{}\n]{0,200}?"
+            rf"[\"']name[\"']\s?:\s?[\"']{_COOKIE_NAME}[\"']",
+            re.IGNORECASE,
+        ),
+        check=looks_random,
+    ),
+    Rule(  # a line of a file of cookies, as curl and browsers keep it
+        "session",
+        ("\tTRUE\t", "\tFALSE\t"),
+        re.compile(r"\t(?:TRUE|FALSE)\t[^\t\n]{1,200}\t(?:TRUE|FALSE)\t\d{1,12}\t[^\t\n]{1,100}\t(?P<value>[^\s]{8,4000})"),
+    ),
+    Rule(  # a link that lets in whoever has it: https://shop.org/reset-password/…
+        "session",
+        tuple(f"/{word}" for word in _LINKS),
+        re.compile(
+            rf"/(?:{'|'.join(_LINKS)})(?:[-_/]?[a-z]{{2,20}}){{0,3}}/(?P<value>[\w-]{{20,400}})(?![\w-])", re.IGNORECASE
+        ),
+        check=_is_key_of_link,
+    ),
+    Rule("session", ("wordpress_",), re.compile(r"wordpress_\w{1,60}[=:]\s?(?P<value>[^\s;,'\"]{16,400})")),
     Rule("session", ("bigip",), re.compile(r"BIGip\w{0,60}[=:]\s?(?P<value>[\w.!+/-]{8,200})", re.IGNORECASE)),
     Rule(  # command lines
         "credentials",

@@ -53,7 +53,7 @@ def _is_address_in_words(value: str) -> bool:
 _KEY = r"(?:mailto|to|from|cc|bcc|e?-?mail|user|username|login|account|id|href|url|q|address)"
 
 EMAIL_RULES = (
-    Rule("email", ("@",), re.compile(rf"(?<![\w.+-])(?!redacted-)(?P<value>[^\W_](?:[\w.+'-]{{0,80}}\w)?@{_DOMAIN})")),
+    Rule("email", ("@",), re.compile(rf"(?<![^\W_])(?<![^\W_][_.+-])(?!redacted-|git@)(?P<value>[^\W_](?:[\w.+'-]{{0,80}}\w)?@{_DOMAIN})")),
     Rule(  # the recipient in the sender of a mailing list: bounce+jane=corp.com@list.org
         "email",
         ("@",),

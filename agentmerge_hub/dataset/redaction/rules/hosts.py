@@ -16,6 +16,12 @@ _INTERNAL = (
 _INTERNAL_IN_URL = (*_INTERNAL, "local", "private", "home", "localhost", "invalid", "onion", "test", "lab")
 """Endings that are file names or plain words outside of a URL."""
 
+_OF_TENANTS = (
+    "sharepoint.com", "onmicrosoft.com", "okta.com", "oktapreview.com", "atlassian.net", "my.salesforce.com", "lightning.force.com",
+    "zendesk.com", "freshservice.com", "myworkday.com", "workday.com", "b2clogin.com", "auth0.com",
+)  # fmt: skip
+"""Services whose hosts start with the name of the company that uses them."""
+
 _IN_URL = r"://(?<!file://)(?<!chrome://)(?<!resource://)(?<!extension://)"
 _USER_INFO = r"(?:[^\s/@'\"<>]{0,200}@)?"
 
@@ -67,6 +73,15 @@ HOST_RULES = (
             re.IGNORECASE,
         ),
     ),
+    Rule(  # a company's part of a service
+        "host",
+        tuple(f".{ending}" for ending in _OF_TENANTS),
+        re.compile(
+            _START + r"(?!(?:www|docs|support|developer|developers|community|status|help|api|login|id|auth|admin|blog|static|cdn)\.)"
+            rf"(?P<value>[a-z0-9][a-z0-9-]{{1,62}}(?:\.[a-z0-9-]{{1,63}}){{0,2}}\.(?:{_alternatives(_OF_TENANTS)}))(?![\w-]|\.\w)",
+            re.IGNORECASE,
+        ),
+    ),
     Rule(
         "host",
         tuple(f".{ending}" for ending in _INTERNAL),
@@ -105,7 +120,7 @@ HOST_RULES = (
         "host",
         ("10.", "172.", "192.168.", "169.254.", "100."),
         re.compile(
-            r"(?<![\w.-])(?<!v)(?<!ersion )(?<!elease )(?<!hapter )(?<!ection )(?<!uild )(?P<value>(?:10|172|192|169|100)(?:\.\d{1,3}){3})(?![\w-]|\.\d)"
+            r"(?<![\w.-])(?<!v)(?<!ersion )(?<!elease )(?<!hapter )(?<!ection )(?<!uild )(?<!irmware )(?P<value>(?:10|172|192|169|100)(?:\.\d{1,3}){3})(?![\w-]|\.\d)"
         ),
         check=_is_private_address,
     ),

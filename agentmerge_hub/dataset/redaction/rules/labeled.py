@@ -1,6 +1,7 @@
 """Values next to a word that names them, in any of the main languages: passwords, keys, codes and personal numbers."""
 
 import re
+from collections.abc import Iterator
 
 from agentmerge_hub.dataset.redaction.rules.rule import Rule, rule_after_label
 from agentmerge_hub.dataset.redaction.rules.value_checks import (
@@ -132,3 +133,21 @@ LABELED_RULES = (
         _is_personal_number,
     ),
 )  # fmt: skip
+
+_ABOVE = tuple(
+    word for word in (*PASSWORD_WORDS, "api key", "access key", "secret key", "access token", "client secret")
+)
+_VALUE_BELOW = re.compile(
+    rf"^[ \t]{{0,60}}(?:\[\w+\] )?[A-Za-z]{{2,20}} ['\"](?:[^\W\d_]{{1,20}} ){{0,3}}(?:{'|'.join(map(re.escape, spellings(_ABOVE)))})\s?[:：]?['\"][^\n'\"]{{0,80}}\n"
+    r"[ \t]{0,60}(?:\[\w+\] )?(?:StaticText|LabelText|gridcell|cell|code|definition|emphasis|strong|paragraph|generic) ['\"](?P<value>[^\s'\"]{6,200})['\"]",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def values_below_labels(text: str) -> Iterator[str]:
+    """Passwords and keys of BrowserGym's AXTree whose label is an element of its own on the line above."""
+    lowered = text.lower()
+    if any(word in lowered for word in _ABOVE):
+        for match in _VALUE_BELOW.finditer(text):
+            if mixes_letters_and_digits(match["value"]):
+                yield match["value"]

@@ -91,6 +91,9 @@ PHONE_RULES = (
         rf"{_LABEL_ENDING}(?:{SIGN}|['\"]?\s?value=){{1,2}}[\"'(]{{0,2}}(?P<value>{_NO_DATE}\+?\d{{1,5}}(?:[ .-]?\d{{1,10}}){{1,3}})(?![\w-]|\.\d)",
         _is_labeled,
     ),
+    rule_after_label(  # call 5145550123
+        "phone", spellings(PHONE_WORDS), rf"{_LABEL_ENDING}\s(?P<value>(?:1?[2-9]|0\d?)\d{{9}})(?![\w-]|[.,]\d)", _is_phone_number
+    ),
     Rule(  # links that call or write
         "phone",
         ("tel:", "sms:", "callto:", "wa.me/", "phone=", "t.me/+"),

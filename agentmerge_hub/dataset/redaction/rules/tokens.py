@@ -38,6 +38,9 @@ _SHAPES = re.compile(
     r"|(?:SK|AC|AP|HX)[0-9a-f]{32}"  # Twilio
     r"|(?:pat|access|secret|key|token|api)[a-z0-9_-]{0,20}[_-][0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
     r"|v[1-4]\.(?:local|public)\.[\w-]{20,}"  # PASETO
+    r"|sq[apu]_[0-9a-f]{40}"  # SonarQube
+    r"|cio[A-Za-z0-9]{32}"  # crates.io
+    r"|sk\.eyJ[\w-]{20,200}\.[\w-]{16,80}"  # Mapbox
 )
 _ANY_VENDOR = re.compile(
     r"[A-Za-z][A-Za-z0-9]{1,9}[_-](?:[A-Za-z0-9]{1,8}[_-]){0,3}(?=[A-Za-z0-9]{0,60}[A-Z])(?=[A-Za-z0-9]{0,60}[a-z])(?=[A-Za-z0-9]{0,60}\d)"
@@ -74,6 +77,20 @@ TOKEN_RULES = (
         "token", ("00000000:A",), re.compile(r"(?<![\w.-])\d{8,10}:A[A-Za-z0-9_-]{34}(?![\w-])"), digits=True
     ),  # Telegram
     Rule("token", ("-us0",), re.compile(r"(?<!\w)[0-9a-f]{32}-us\d{1,2}(?!\w)"), digits=True),  # Mailchimp
+    Rule("token", ("1//0",), re.compile(r"(?<![\w/])1//0[\w-]{40,200}(?![\w/])")),  # Google, to renew others
+    Rule("token", ("0:",), re.compile(r"(?<![\w/.])\d/\d{10,20}:[0-9a-f]{32}(?!\w)"), digits=True),  # Asana
+    Rule("token", ("ssws ",), re.compile(r"\bSSWS\s(?P<value>[\w-]{20,100})", re.IGNORECASE)),  # Okta
+    Rule("token", ("appid=", "app_id="), re.compile(r"[?&]app_?id=(?P<value>[0-9a-f]{32})(?!\w)", re.IGNORECASE)),
+    Rule(
+        "token", ("hooks.zapier.com",), re.compile(r"hooks\.zapier\.com/hooks/(?:catch/)?(?P<value>\d{3,12}/\w{4,40})")
+    ),
+    Rule(
+        "account",
+        ("ssh-", "ecdsa-"),
+        re.compile(
+            r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\w{1,20}) AAAA[\w+/]{40,2000}={0,2} (?P<value>(?!User )[\w.-]{2,60}(?:@[\w.-]{2,80})?)"
+        ),
+    ),
     Rule("token", ("0Q~",), re.compile(r"(?<![\w.~-])[\w.~-]{3}\dQ~[\w.~-]{31,34}(?![\w~-])"), digits=True),  # Azure
     Rule(  # hashes of passwords
         "credentials",

@@ -73,7 +73,7 @@ NUMBER_WORDS = (
     "ssn", "nino", "cpf", "dni", "curp", "bsn", "pesel", "iban", "social security", "social security number", "social insurance number", "national insurance number", "national insurance", "ni number",
     "national id", "national identity number", "identity number", "id card number", "id number", "personal identification number", "personal number",
     "passport", "passport number", "driver's license", "drivers license", "driver license", "driving licence", "driver's licence", "license number",
-    "tax id", "taxpayer id", "tax number", "tax file number", "tax identification number", "bank account", "account number", "routing number",
+    "tax id", "taxpayer id", "tax number", "tax file number", "tax identification number", "bank account", "account number", "account no", "acct no", "routing number",
     "sort code", "card number", "credit card", "medicare number", "medical record number", "health card", "health insurance number", "nhs number",
     "steuer id", "steuernummer", "steueridentifikationsnummer", "sozialversicherungsnummer", "rentenversicherungsnummer", "reisepass", "personalausweis",
     "ausweisnummer", "führerschein", "kontonummer", "kartennummer", "versichertennummer", "ahv nummer",
