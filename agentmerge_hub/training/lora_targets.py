@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from peft import PeftConfig
+from peft import PeftConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
@@ -13,6 +13,9 @@ from transformers import PreTrainedModel
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.plural import counted
+
+_PREFIX = "base_model.model."
+"""Of PEFT, before the model's own names."""
 
 
 def check_modules_to_save(model: PreTrainedModel, adapter: PeftConfig) -> None:
@@ -49,11 +52,7 @@ def check_forward_passes(model: Any) -> None:
     Raises:
         UserError: names the module, and those that can be adapted.
     """
-    adapted = [
-        (name.removeprefix("base_model.model."), layer.get_base_layer())
-        for name, layer in model.named_modules()
-        if isinstance(layer, LoraLayer)
-    ]
+    adapted = [(name, layer.get_base_layer()) for name, layer in _adapted(model)]
     products: dict[type, bool] = {}
     for _, layer in adapted:
         if type(layer) not in products:
@@ -63,7 +62,7 @@ def check_forward_passes(model: Any) -> None:
             others = [other for other, each in adapted if products[type(each)]]
             raise UserError(
                 f"lora_target_modules adapts {name} ({type(layer).__name__}), which computes more than a product with its weights, "
-                f"so that an adapter cannot be merged into it: {_instead(name, others)}"
+                f"so that an adapter cannot be merged into it: {_instead([name], others)}"
             )
 
 
@@ -98,9 +97,33 @@ def _random(tensor: torch.Tensor, layer: nn.Module, draws: torch.Generator) -> t
     return torch.randn(tensor.shape, generator=draws)
 
 
-def _instead(refused: str, others: Sequence[str]) -> str:
+def check_saved_names(model: Any) -> None:
+    """Refuse adapters that PEFT saves and would not load again, neither to resume nor to merge: it gives them the names that
+    transformers gives a checkpoint's weights, which for some models are names of nothing (Laguna's shared experts).
+
+    Args:
+        model: with its adapter, without weights (``meta``).
+
+    Raises:
+        UserError: names the first one, and the modules that can be adapted.
+    """
+    loaded: Any = set_peft_model_state_dict(model, get_peft_model_state_dict(model, save_embedding_layers=False))
+    lost = [key.removeprefix(_PREFIX).partition(".lora_")[0] for key in loaded.missing_keys if ".lora_" in key]
+    if lost:
+        others = [name for name, _ in _adapted(model) if name not in lost]
+        raise UserError(
+            f"lora_target_modules adapts {lost[0]}, whose adapter PEFT saves under a name that it does not load again: "
+            f"{_instead(lost, others)}"
+        )
+
+
+def _adapted(model: Any) -> list[tuple[str, LoraLayer]]:
+    return [(name.removeprefix(_PREFIX), each) for name, each in model.named_modules() if isinstance(each, LoraLayer)]
+
+
+def _instead(refused: Sequence[str], others: Sequence[str]) -> str:
     """What to do: name the modules that can be adapted by the last part of their names."""
-    names = sorted({other.rpartition(".")[2] for other in others} - {refused.rpartition(".")[2]})
+    names = sorted({each.rpartition(".")[2] for each in others} - {each.rpartition(".")[2] for each in refused})
     if not names:
         return "name linear layers instead"
     return f"set lora_target_modules to modules without it, [{', '.join(names)}] or some of them"
@@ -112,11 +135,7 @@ def untrained_warning(model: Any) -> str | None:
     Args:
         model: with its trained adapter, not merged yet.
     """
-    factors = {
-        name.removeprefix("base_model.model."): layer.lora_B
-        for name, layer in model.named_modules()
-        if isinstance(layer, LoraLayer) and layer.lora_B
-    }
+    factors = {name: layer.lora_B for name, layer in _adapted(model) if layer.lora_B}
     unchanged = [name for name, each in factors.items() if not any(bool(p.any()) for p in each.parameters())]
     if not unchanged:
         return None

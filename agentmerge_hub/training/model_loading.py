@@ -131,6 +131,7 @@ def empty_model(config: RunConfig) -> PreTrainedModel | PeftModel | PeftMixedMod
         ) from error
     if config.peft:
         lora_targets.check_forward_passes(model)
+        lora_targets.check_saved_names(model)
     freeze(model, config.options.freeze)
     return model
 

@@ -14,6 +14,7 @@ from transformers import (
     FalconConfig,
     Gemma3TextConfig,
     InklingTextConfig,
+    LagunaConfig,
     Llama4TextConfig,
     LongcatFlashConfig,
     PhimoeConfig,
@@ -98,3 +99,18 @@ def test_an_adapter_that_the_model_never_calls_is_reported(
         r"Warning: 1 of \d+ adapters had no part in the training, such as that of model\.layers\.0\.mlp\.router\.classifier: ",
         said,
     )
+
+
+def test_an_adapter_that_peft_does_not_load_again_is_refused() -> None:
+    """Laguna's shared experts: transformers' pattern for another name of theirs fits the name that PEFT saves."""
+    config = LagunaConfig(**SIZES, vocab_size=64, head_dim=8, num_experts=2, moe_intermediate_size=8, shared_expert_intermediate_size=8)  # fmt: skip
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+        adapted = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+    says = r"adapts model\.layers\.1\.mlp\.shared_experts\.\w+_proj, whose .*, \[g_proj, k_proj, o_proj, q_proj, v_proj\] or"
+    with pytest.raises(UserError, match=says):
+        lora_targets.check_saved_names(adapted)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+        adapted = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    lora_targets.check_saved_names(adapted)
