@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from agentmerge_hub import strict_yaml
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.licenses import added_license, license_terms
 from agentmerge_hub.publishing.hub.repository import Repository
@@ -61,11 +62,7 @@ def read_overlay(path: Path | None) -> Overlay:
         except UnicodeDecodeError:
             raise UserError(f"{path} is not UTF-8 text: save it as UTF-8") from None
     block = _METADATA.match(text)
-    try:
-        metadata = yaml.safe_load(block[1]) if block else {}
-    except yaml.YAMLError as error:
-        raise UserError(f"The metadata of {path} is not YAML: {' '.join(str(error).split())[:150]}") from None
-    metadata = metadata or {}
+    metadata = (strict_yaml.load(block[1], f"The metadata of {path}") if block else None) or {}
     if not isinstance(metadata, dict):
         raise UserError(f"The metadata of {path} is not a mapping: write lines `key: value` between two lines `---`.")
     contact = metadata.pop("contact", None) or ""
@@ -125,7 +122,9 @@ def apply_overlay(card: str, overlay: Overlay, repository: Repository, derived: 
         if extra:
             lines += "\n" + yaml.safe_dump(extra, allow_unicode=True, sort_keys=False).strip()
         if tags:
-            lines = re.sub(r"^tags:\n", "tags:\n" + "".join(f"- {tag}\n" for tag in tags), lines, flags=re.MULTILINE)
+            key = "\ntags:\n"
+            before, _, after = f"\n{lines}".partition(key)
+            lines = f"{before}{key}{yaml.safe_dump(tags, allow_unicode=True)}{after}".strip("\n")
         card = f"---\n{lines}\n---\n{card[block.end() :]}"
     write_to = (
         f"write to {overlay.contact}" if overlay.contact else f"open a discussion at {repository.url}/discussions"

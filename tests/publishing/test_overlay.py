@@ -104,6 +104,17 @@ def test_empty_metadata_adds_nothing(tmp_path: Path, text: str) -> None:
     )
 
 
+def test_tags_stay_texts_in_the_card(tmp_path: Path) -> None:
+    tags = ["web agents", "1.0", "yes", "a: b", "# c", "d\\1\ne: f"]
+    card = apply_overlay(CARD.format("mit"), Overlay({"tags": tags}), Repository("model", "acme/m"))
+    assert yaml.safe_load(card.split("---")[1]) == {"license": "mit", "tags": [*tags, "agentmerge"]}
+
+
+def test_metadata_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"The metadata of .*overlay.md, line 2: 'tags' is given twice"):
+        overlay(tmp_path, "tags: [a]\ntags: [b]")
+
+
 def test_the_text_of_an_own_license_is_published(tmp_path: Path) -> None:
     added = overlay(tmp_path, "license: other\nlicense_name: acme-terms\nlicense_link: LICENSE")
     assert "which is not published: pass it with --license-file" in check_license(added, [], ["README.md"])[0]
