@@ -123,8 +123,8 @@ def apply_overlay(card: str, overlay: Overlay, repository: Repository, derived: 
             lines += "\n" + yaml.safe_dump(extra, allow_unicode=True, sort_keys=False).strip()
         if tags:
             key = "\ntags:\n"
-            before, _, after = f"\n{lines}".partition(key)
-            lines = f"{before}{key}{yaml.safe_dump(tags, allow_unicode=True)}{after}".strip("\n")
+            above, _, below = f"\n{lines}".partition(key)
+            lines = f"{above}{key}{yaml.safe_dump(tags, allow_unicode=True)}{below}".strip("\n")
         card = f"---\n{lines}\n---\n{card[block.end() :]}"
     write_to = (
         f"write to {overlay.contact}" if overlay.contact else f"open a discussion at {repository.url}/discussions"
