@@ -9,6 +9,7 @@ from test_chat_template import FOLDED, KEPT, OPENS_THOUGHT, THINKING, with_templ
 from transformers import AutoTokenizer
 
 from agentmerge_hub.agents import observations
+from agentmerge_hub.agents.backends import activity
 from agentmerge_hub.agents.chat_agent import ChatAgent, ChatAgentArgs
 from agentmerge_hub.agents.serving import endpoint
 from agentmerge_hub.prompt import answer, render
@@ -194,6 +195,17 @@ def test_a_server_that_recovers_is_requested_again(chat_server, make_agent) -> N
     replies = iter([(500, "{}"), (503, "busy"), answer("click('a1')")])
     chat_server.answer = lambda messages: next(replies)
     assert make_agent().get_action(obs())[0] == "click('a1')"
+
+
+def test_the_wait_for_a_busy_endpoint_is_no_request(chat_server, make_agent, tmp_path) -> None:
+    chat_server.answer = lambda messages: (429, "{}")
+    with activity.reporting(tmp_path):
+        with pytest.raises(endpoint.EndpointError, match="HTTP 429"):
+            make_agent().get_action(obs())
+        assert activity.read(tmp_path) == activity.WAIT
+        chat_server.answer = lambda messages: answer("click('a1')")
+        make_agent().get_action(obs())
+        assert activity.read(tmp_path) == activity.REQUEST
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ RESET = "reset"
 """The browser starts and the task is set up."""
 REQUEST = "request"
 """An answer of the model is awaited."""
+WAIT = "wait"
+"""The endpoint is busy or limits the rate of requests; the client waits as long as it says before it repeats one."""
 ACTION = "action"
 """The model's action is executed in the browser."""
 PAGE = "page"
@@ -19,6 +21,8 @@ PAGE = "page"
 
 RESET_SECONDS = 180.0
 """Least time limit of a reset: it starts a browser, and on WorkArena a user is created."""
+WAIT_SECONDS = 90.0
+"""Least time limit of a wait: openai's client waits for a minute at most."""
 
 _NAME = ".activity"
 _folder: Path | None = None
@@ -64,8 +68,11 @@ def is_overdue(folder: Path, started: float, limit: float) -> bool:
     for path in (folder, folder / _NAME):
         with contextlib.suppress(OSError):
             times.append(path.stat().st_mtime)
-    if read(folder) in (RESET, ""):
+    doing = read(folder)
+    if doing in (RESET, ""):
         limit = max(limit, RESET_SECONDS)
+    elif doing == WAIT:
+        limit = max(limit, WAIT_SECONDS)
     return time.time() - max(times) > limit
 
 

@@ -25,7 +25,7 @@ def record_timeout(run: ExpArgs, step_seconds: float) -> None:
             summary = json.loads(path.read_text(encoding="utf-8")) | {"cum_reward": 0, ERROR_CLASS: "hang"}
             path.write_text(json.dumps(summary, indent=4), encoding="utf-8")
     else:
-        missing = "no answer of the endpoint" if doing == activity.REQUEST else "no step"
+        missing = "no answer of the endpoint" if doing in (activity.REQUEST, activity.WAIT) else "no step"
         record_crash(run, f"HungError:\n{missing} within {step_seconds:g} seconds")
     activity.remove(folder)
 

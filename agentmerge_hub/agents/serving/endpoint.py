@@ -129,7 +129,10 @@ def _client(address: str, key: str, process: int) -> Any:
     import httpx
     import openai
 
-    hooks = {"request": [lambda request: activity.report(activity.REQUEST)]}
+    hooks = {
+        "request": [lambda request: activity.report(activity.REQUEST)],
+        "response": [lambda response: activity.report(activity.WAIT) if response.is_error else None],
+    }
     transport = httpx.Client(event_hooks=hooks, timeout=SECONDS, follow_redirects=True)
     return openai.OpenAI(base_url=address, api_key=key, timeout=SECONDS, max_retries=2, http_client=transport)
 

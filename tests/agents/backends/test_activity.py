@@ -24,6 +24,11 @@ def test_each_report_starts_the_limit_again(tmp_path: Path) -> None:
             assert not activity.is_overdue(tmp_path, started, 10)
         age(tmp_path, 12)
         assert activity.is_overdue(tmp_path, started, 10)
+        activity.report(activity.WAIT)
+        age(tmp_path, 60)
+        assert not activity.is_overdue(tmp_path, started, 10)  # as long as an endpoint may ask a client to wait
+        age(tmp_path, 100)
+        assert activity.is_overdue(tmp_path, started, 10)
         activity.report(activity.ACTION)
         assert not activity.is_overdue(tmp_path, started, 10) and activity.read(tmp_path) == activity.ACTION
     assert list(tmp_path.iterdir()) == []
