@@ -92,6 +92,18 @@ def thought_of(text: str, *, has_action: bool = True) -> str | None:
     return "\n".join(list(_shown(thoughts)) or _shown(around)) or None
 
 
+def thinks_of_nothing(text: str) -> bool:
+    """Whether the think step of an answer is there and holds only signs or a word for none, such as ``...``."""
+    opened = 0
+    for tag in THINK_TAG.finditer(text):
+        if "/" in tag[0] and any(
+            unicodedata.category(character)[0] not in "ZC" for character in text[opened : tag.start()]
+        ):
+            return thought_of(text) is None
+        opened = tag.end()
+    return False
+
+
 def _shown(parts: Iterable[str]) -> Iterator[str]:
     """The stripped parts that have a letter, a digit or a symbol beside tags and punctuation, and are not just a word for none."""
     without_tags = ((part, _ANY_TAG.sub("", part)) for part in parts)

@@ -64,6 +64,7 @@ DROPS: list[tuple[str, Episode, dict[str, Any], dict[str, Any]]] = [
     ("failed_action", replace(EPISODE, steps=(STEP, FAILED)), {"drop_failed_actions": True}, {"drop_failed_actions": False}),
     ("answer_mismatch", of_step(RECORDED, answer=answer("click('14')")), {}, {"rebuild_prompts": True}),
     ("answer_mismatch", of_step(RECORDED, answer="I press it."), {}, {"rebuild_prompts": True}),
+    ("thought_of_nothing", of_step(RECORDED, answer=answer("click('13')", "..."), thought=None), {}, {"rebuild_prompts": True}),
     ("outside_action_space", of_step(STEP, action="mouse_click(1, 2)"), {"flags": {"action_space": "workarena++"}}, {"flags": {"action_space": "all"}}),
     ("page_not_found", of_step(RECORDED, messages=(CHAT[0], {"role": "user", "content": "Go on."})), {}, {"rebuild_prompts": True}),
     ("bid_not_on_page", of_step(RECORDED, observation=replace(PAGE, axtree=TREE + "\n\t[14] button 'More'\n\t[15] link 'y'"), messages=(CHAT[0], {"role": "user", "content": TREE + "\n\t[14] button 'More'\n"}), action="click('15')", answer=answer("click('15')")), {}, {"rebuild_prompts": True}),

@@ -95,6 +95,13 @@ def test_a_recorded_answer_is_cot_where_it_reasons(tokenizer: ChatTokenizer, tex
     assert sample.cot is cot and sample.completion[0]["content"] == text
 
 
+@pytest.mark.parametrize("thought", ["...", "None", "<b>–</b>"])
+def test_a_recorded_answer_that_thinks_of_nothing_is_dropped(tokenizer: ChatTokenizer, thought: str) -> None:
+    messages = ({"role": "system", "content": "s"}, {"role": "user", "content": PAGE.axtree})
+    made = make_samples(episode(step(answer=answer("click('13')", thought), messages=messages)), Settings(), tokenizer)
+    assert not made.samples and [row.rule for row in made.dropped] == ["thought_of_nothing"]
+
+
 def test_an_answer_with_a_control_token_is_dropped(tokenizer: ChatTokenizer) -> None:
     made = make_samples(episode(step(thought="I press <|end|>.")), Settings(window=20_000), tokenizer)
     assert [(row.rule, row.detail) for row in made.dropped] == [("control_token", "cot")] and len(made.samples) == 1

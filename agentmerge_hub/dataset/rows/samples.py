@@ -15,7 +15,17 @@ from agentmerge_hub.dataset.selection.drop_rules import Dropped
 from agentmerge_hub.dataset.selection.tasks import task
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.fit import DoesNotFit, Fitted, fit, max_characters
-from agentmerge_hub.prompt import Prompt, Turn, action_texts, answer, page_bids, render, split_recorded, thought_of
+from agentmerge_hub.prompt import (
+    Prompt,
+    Turn,
+    action_texts,
+    answer,
+    page_bids,
+    render,
+    split_recorded,
+    thinks_of_nothing,
+    thought_of,
+)
 from agentmerge_hub.records import Episode, Message, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer, TemplateRefused
 from agentmerge_hub.traces.observation.printed_flags import printed_otherwise
@@ -149,6 +159,8 @@ def _recorded(step: Step, action: str, flags: dict[str, Any]) -> _Version:
     calls = parse_calls(action)
     if calls not in [_calls(text) for text in action_texts(step.answer)]:
         raise _Drop("answer_mismatch", f"executed {action[:80]!r}")
+    if thinks_of_nothing(step.answer):
+        raise _Drop("thought_of_nothing")
     prompt = split_recorded(step.messages, step.observation)
     if not (prompt.block("axtree") or prompt.block("html")):
         raise _Drop("page_not_found")

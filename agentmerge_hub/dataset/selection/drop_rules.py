@@ -34,6 +34,7 @@ SAMPLE_RULES = {
     "no_screenshot": "no screenshot was recorded, or it is no PNG, damaged or too large",
     "failed_action": "the action ended in an error",
     "answer_mismatch": "the action in the recorded answer is not the one that was executed",
+    "thought_of_nothing": "the think step of the recorded answer holds only signs or a word for none, such as `...`",
     "outside_action_space": "the action is not in the prompt's action space",
     "page_not_found": "the recorded prompt does not contain the recorded page",
     "bid_not_on_page": "an element of the action is not on the page of the prompt",
@@ -79,6 +80,7 @@ KEPT_BY = {
     "no_screenshot": "without --screenshots they are kept as text",
     "failed_action": "without --drop-failed-actions they are kept",
     "answer_mismatch": "--rebuild-prompts keeps them with an answer that holds the executed action",
+    "thought_of_nothing": "--rebuild-prompts keeps them without a thought",
     "outside_action_space": "--flag action_space=all keeps them",
     "page_not_found": "--rebuild-prompts keeps them",
     "bid_not_on_page": "--rebuild-prompts keeps those whose recorded prompt shows less than the page, --flag use_html=true those "
