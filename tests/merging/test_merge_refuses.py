@@ -76,6 +76,16 @@ def test_another_number_of_layers_than_are_stored(layers: int) -> None:
         run()
 
 
+@pytest.mark.parametrize("folders", [["agent"], ["base", "agent", "instruct"]], ids=["one", "all"])
+def test_a_number_of_layers_that_takes_all_memory(folders: list[str]) -> None:
+    for folder in folders:
+        configure(folder, model_type="qwen2", num_hidden_layers=10**10)
+    with pytest.raises(
+        UserError, match=r"config\.json of \./\w+ says num_hidden_layers 10000000000, and no model has more"
+    ):
+        run()
+
+
 @pytest.mark.parametrize(
     ("values", "lost", "said"),
     [

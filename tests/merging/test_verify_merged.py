@@ -235,6 +235,7 @@ def add_template(merged: Path) -> None:
         (lambda merged: change_json(merged / "config.json", _attn_implementation="eager"), "config.json has _attn_imple"),
         (lambda merged: change_json(merged / "config.json", rope_theta=3.0), "config.json has rope_theta 3.0, which none"),
         (lambda merged: change_json(merged / "config.json", configuration_files=["config.4.json"]), "configuration_files"),
+        (lambda merged: change_json(merged / "config.json", num_hidden_layers=10**10), "config.json says num_hidden_layers 1000"),
         (lambda merged: change_json(merged / "config.json", architectures=5), "config.json has architectures 5, and"),
         (
             lambda merged: (merged / "config.json").write_text('{"rms_norm_eps": 5,' + (merged / "config.json").read_text()[1:]),
@@ -267,7 +268,7 @@ def add_template(merged: Path) -> None:
     ],
     ids=["config", "eos", "dtype", "generation", "tokenizer", "special token", "code", "weights", "processor",
          "quantization", "remote code", "tokenizer settings", "tokenizer class", "tool template", "hidden code", "kernel",
-         "internal kernel", "older key", "another config", "class", "given twice", "integers", "dangling link", "older dtype", "tokenizer code", "truncation", "vocabulary",
+         "internal kernel", "older key", "another config", "layers", "class", "given twice", "integers", "dangling link", "older dtype", "tokenizer code", "truncation", "vocabulary",
          "other loaders", "link", "metadata"],
 )  # fmt: skip
 def test_every_file_is_compared_with_the_inputs(merged: Path, change: Callable[[Path], object], said: str) -> None:

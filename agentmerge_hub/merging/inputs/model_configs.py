@@ -5,6 +5,7 @@ differ is an allow-list. No code of a model is ever run.
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,10 +36,14 @@ _VOCABULARY = {"vocab_size"}
 _MAY_DIFFER = _DESCRIPTIVE | _TOKEN_IDS | _TRAINING | _VOCABULARY
 _SPECIAL_FLOATS = ("Infinity", "-Infinity", "NaN")
 _MISSING = object()
+_COUNT = re.compile(r"(layer|depth|block)s?$")
+_MOST_LAYERS = 10_000
+"""More than any model has. transformers makes a list as long as the number, or as many layers, before it compares anything."""
 
 
 def check_one(config: Mapping[str, Any], name: str) -> None:
-    """Raise UserError if a config.json names no model class, holds NaN, or its model is quantized; `name` is for messages."""
+    """Raise UserError if a config.json names no model class, holds NaN or impossible numbers of layers, or its model is quantized;
+    `name` is for messages."""
     found = config.get("architectures")
     if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], str):
         raise UserError(f"the config.json of {name} names no model class: its architectures is {plain(found)}")
@@ -48,6 +53,19 @@ def check_one(config: Mapping[str, Any], name: str) -> None:
         )
     if key := next(_not_numbers(config), None):
         raise UserError(f"the config.json of {name} has NaN as its {key}: correct it")
+    if said := too_many_layers(config):
+        raise UserError(f"the config.json of {name} {said}: correct it")
+
+
+def too_many_layers(config: Mapping[str, Any]) -> str | None:
+    """The number of layers that no model has, in words; None if there is none. transformers must not read such a config.json."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            if said := too_many_layers(value):
+                return said
+        elif isinstance(value, int | float) and value > _MOST_LAYERS and _COUNT.search(key):
+            return f"says {plain(key)} {value}, and no model has more than {_MOST_LAYERS:,}"
+    return None
 
 
 def check_same(configs: Mapping[str, Mapping[str, Any]], base: str) -> None:
@@ -142,6 +160,8 @@ def as_transformers_reads(config: Mapping[str, Any], name: str) -> dict[str, Any
         UserError: if transformers has no such class, or it does not accept a value.
     """
     kind = _config_class(config, name)
+    if said := too_many_layers(config):
+        raise UserError(f"the config.json of {name} {said}: correct it")
     try:
         return kind.from_dict(decoded(config)).to_dict()
     except Exception as error:  # whatever the class raises for values it does not expect

@@ -16,7 +16,7 @@ from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER, default_te
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_FILES, config_of, read_json, tensors_of
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.model_class import model_class
-from agentmerge_hub.merging.inputs.model_configs import plain
+from agentmerge_hub.merging.inputs.model_configs import plain, too_many_layers
 from agentmerge_hub.merging.inputs.safetensors_header import FLOATS, Tensor
 from agentmerge_hub.merging.inputs.vocabulary import vocabulary
 
@@ -34,6 +34,8 @@ def weight_findings(folder: Path, inputs: MergeInputs, *, by_mergekit: bool) -> 
     named, expected = config_of(folder).get("architectures"), inputs.models[inputs.base].config["architectures"]
     if named != expected:
         return [f"config.json has architectures {plain(named)}, and the inputs give {plain(expected)}"]
+    if said := too_many_layers(config_of(folder)):
+        return [f"config.json {said}"]
     tensors = tensors_of(folder)
     if by_mergekit and _stored_otherwise(tensors, inputs):
         wrong = _not_loadable(folder, tensors, inputs)
