@@ -28,6 +28,11 @@ Splits = dict[tuple[str, str], list[Path]]
 """(config, split) → its shards in order."""
 
 CONFIGS = ("all", "cot", "no_cot", "failures", "preferences", "unpaired", "episodes")
+_WRITTEN = re.compile(
+    rf"README\.md|{re.escape(CROISSANT)}|lengths\.png|ledger\.parquet|data/(?:{'|'.join(CONFIGS)})/[^/]+\.parquet|sessions/[^/]+\.jsonl"
+    r"|(?:LICENSE|NOTICE)[^/]*|withdrawn\.json"
+)
+"""Files of a build, and those that a published one has besides."""
 _LOADED = re.compile(r'load_dataset\("([^"]+)"')
 _MOST = 10
 """Lines of the card that are quoted."""
@@ -45,6 +50,7 @@ def check_dataset(folder: Path, content: Mapping[str, Any], written: list[Writte
     if not splits:
         return ["the folder has no data/<config>/<split>-*.parquet"]
     return [
+        *_check_names(content),
         *_check_version(content),
         *_check_counts(folder, content, splits),
         *_check_card(folder, content, written),
@@ -58,6 +64,12 @@ def splits_of(folder: Path) -> Splits:
     for path in sorted((folder / "data").glob("*/*.parquet")):
         found.setdefault((path.parent.name, path.name.split("-")[0]), []).append(path)
     return found
+
+
+def _check_names(content: Mapping[str, Any]) -> Iterator[str]:
+    for name in content["outputs"]:
+        if not _WRITTEN.fullmatch(name):
+            yield f"{name} is not a file that `build` writes, and loaders might read it: build again"
 
 
 def _check_version(content: Mapping[str, Any]) -> Iterator[str]:

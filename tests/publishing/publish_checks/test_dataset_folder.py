@@ -59,3 +59,12 @@ def test_rows_without_terms_stay_here(tmp_path: Path) -> None:
                stage_outputs.sample(1, teacher="mistralai/Mistral-Large-Instruct-2407", license="mistral-research-license")]  # fmt: skip
     right = stage_outputs.dataset(tmp_path / "c", several)
     assert check_dataset(right, manifest.read(right)) == []
+
+
+@pytest.mark.parametrize("name", ["dataset_infos.json", "traces.yaml", "extra.parquet", "data/new/train.parquet"])
+def test_files_that_no_build_writes_stay_here(tmp_path: Path, name: str) -> None:
+    content = manifest.read(stage_outputs.dataset(tmp_path / "traces", episodes=True))
+    assert check_dataset(tmp_path / "traces", content) == []
+    content["outputs"][name] = {"sha256": "0" * 64}
+    (finding,) = check_dataset(tmp_path / "traces", content)
+    assert finding.startswith(f"{name} is not a file that `build` writes")
