@@ -243,7 +243,7 @@ def check_rows(model: Any, longest: int, largest_id: int) -> None:
 
 
 def check_padding(model: Any, pad_token_id: int) -> None:
-    """Check that a model has the padding token.
+    """Check that a model has the padding token, and keeps its row.
 
     Raises:
         UserError: if it does not.
@@ -254,6 +254,24 @@ def check_padding(model: Any, pad_token_id: int) -> None:
             f"the padding token has the id {pad_token_id} and the model has {embeddings} embedding rows: set padding_token to a "
             "token that the model has"
         )
+    text, weight = model.config.get_text_config(), model.get_input_embeddings().weight
+    changed = weight.requires_grad or getattr(text, "pad_token_id", None) != pad_token_id
+    if changed and getattr(text, "tie_word_embeddings", False) and _clears_loaded_padding(unwrapped(model)):
+        raise UserError(
+            f"transformers sets the padding token's row to 0 whenever it loads a {model.config.model_type}, whose embedding is its output "
+            "layer too, so that the stored model would answer otherwise than the trained one: set freeze to embed_tokens and pad with "
+            "the base's own padding token, or train another model"
+        )
+
+
+def _clears_loaded_padding(model: PreTrainedModel) -> bool:
+    """Whether the class gives a row of an embedding its initial value after it was loaded, as Youtu's does."""
+    embedding = torch.nn.Embedding(2, 1, padding_idx=0)
+    torch.nn.init.ones_(embedding.weight)
+    embedding.weight._is_hf_initialized = True  # type: ignore[attr-defined] # as transformers marks what it loaded
+    with torch.no_grad():
+        model._init_weights(embedding)
+    return not bool(embedding.weight.all())
 
 
 def freeze(model: torch.nn.Module, patterns: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ from transformers import (
     MixtralConfig,
     OPTConfig,
     PretrainedConfig,
+    YoutuConfig,
 )
 
 from agentmerge_hub.errors import UserError
@@ -163,6 +164,24 @@ def test_layers_whose_configurations_differ(tiny_model: Path, traces: Path, tmp_
     model = save_model(tmp_path / "model", tiny_model, config)
     finetune.run(run_config(model, traces, tmp_path / "run", max_steps=2))
     assert len(logged(tmp_path / "run", "loss")) == 2
+
+
+def test_a_padding_row_that_loading_clears(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    """Youtu's is 0 after each loading, and it is a row of the output layer too."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    latent = {"q_lora_rank": 8, "kv_lora_rank": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8}
+    config = YoutuConfig(
+        vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **SIZES | latent | {"num_key_value_heads": 2}
+    )
+    model = save_model(tmp_path / "model", tiny_model, config)
+    options = {"max_steps": 2, "freeze": "embed_tokens"}
+    for changed in ({"freeze": None}, {"padding_token": "<|system|>"}):
+        with pytest.raises(UserError, match="sets the padding token's row to 0 whenever it loads a youtu"):
+            finetune.run(run_config(model, traces, tmp_path / "run", **options | changed))
+    finetune.run(run_config(model, traces, tmp_path / "run", **options))
+    stored = load_file(tmp_path / "run/model.safetensors")["model.embed_tokens.weight"]
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "run").get_output_embeddings().weight
+    assert loaded.equal(stored)
 
 
 def test_layers_that_are_no_attention_cannot_be_packed(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
