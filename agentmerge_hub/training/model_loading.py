@@ -266,11 +266,12 @@ def check_padding(model: Any, pad_token_id: int) -> None:
 
 def _clears_loaded_padding(model: PreTrainedModel) -> bool:
     """Whether the class gives a row of an embedding its initial value after it was loaded, as Youtu's does."""
+    base: Any = model.base_model  # which has the embedding
     embedding = torch.nn.Embedding(2, 1, padding_idx=0)
     torch.nn.init.ones_(embedding.weight)
     embedding.weight._is_hf_initialized = True  # type: ignore[attr-defined] # as transformers marks what it loaded
     with torch.no_grad():
-        model._init_weights(embedding)
+        base._init_weights(embedding)
     return not bool(embedding.weight.all())
 
 
