@@ -203,9 +203,9 @@ def _pair(option: str, text: str) -> tuple[str, str]:
 
 
 def _range(text: str) -> tuple[int, int]:
-    first, _, last = text.partition("-")
+    first, sign, last = text.partition("-")
     try:
-        low, high = int(first), int(last or first)
+        low, high = int(first), int(last if sign else first)
     except ValueError:
         raise UserError(f"--inter-seeds {text[:60]}: write one seed or FIRST-LAST, e.g. 900-999") from None
     if low > high:

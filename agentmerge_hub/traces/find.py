@@ -38,7 +38,8 @@ class FoundIn(Found):
 
 
 def find_episodes(roots: list[Path]) -> list[Found]:
-    """Episodes under the roots, sorted by source. Links to folders are not followed. A root may be a file of trajectories.
+    """Episodes under the roots, sorted by source. A root may be a file of trajectories. Links to folders are not followed; one
+    to an episode, or to a folder with episodes, that is not under its root is an entry that cannot be read.
 
     With several roots, the root's own name is the first part of the source, so that equal names stay apart. Episodes that
     AgentLab or CUBE ran again, whose folders they renamed, are left out.
@@ -94,6 +95,8 @@ def _episodes(root: Path, several: bool) -> Iterator[Found]:
     for parent, folders, files in os.walk(root, onerror=lambda error: unlisted.append(Path(error.filename))):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and ".archived_" not in name)
         folder = Path(parent)
+        for link in (folder / name for name in folders if _leads_to_episodes(folder / name, root)):
+            yield FoundIn(source(link), link, "link", -1)
         if browsergym.is_episode(files):
             if folder == root or not browsergym.is_superseded(folder):
                 yield Found(source(folder), folder)
@@ -105,6 +108,17 @@ def _episodes(root: Path, several: bool) -> Iterator[Found]:
                 yield from _in_file(folder / name, files, source(folder / name))
     for folder in unlisted:  # reading it says why
         yield Found(source(folder), folder)
+
+
+def _leads_to_episodes(path: Path, root: Path) -> bool:
+    """Whether a folder is a link to an episode, or to a folder with episodes, outside of the root."""
+    if not path.is_symlink() or path.resolve().is_relative_to(root.resolve()):
+        return False
+    try:
+        inside = [path, *(child for child in path.iterdir() if child.is_dir())]
+        return any(browsergym.is_episode(names) or cube.is_episode(names) for names in map(os.listdir, inside))
+    except OSError:
+        return False
 
 
 def _in_file(path: Path, siblings: list[str], source: str) -> Iterator[Found]:

@@ -45,6 +45,7 @@ from agentmerge_hub.errors import UserError
             "--flag use_history: AgentLab's .* not applied here, remove it: use_action_history and use_think_history",
         ),
         (["{traces}", "--inter-seeds", "many"], "--inter-seeds many"),
+        (["{traces}", "--inter-seeds", "5-"], "--inter-seeds 5-"),
         (["{traces}", "--allow", "email"], "write WHAT=REASON"),
     ],
 )

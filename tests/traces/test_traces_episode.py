@@ -137,6 +137,22 @@ def test_only_regular_files_within_the_folder_are_read(tmp_path: Path) -> None:
     assert len(read_episode(inside).steps) == 1
 
 
+def test_a_link_to_episodes_elsewhere_is_named_and_not_followed(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere" / "run", [STEP, LAST], summary=DONE, args=ARGS)
+    write(tmp_path / "root" / "own", [STEP, LAST], summary=DONE, args=ARGS)
+    (tmp_path / "root" / "study").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "root" / "again").symlink_to(tmp_path / "root" / "own")
+    (tmp_path / "root" / "top").symlink_to("/")
+    own, link = find_episodes([tmp_path / "root"])
+    assert read_episode(own).steps and link.source == "study"
+    with pytest.raises(Unreadable, match=r"study is a link to a folder elsewhere.*copy that folder"):
+        read_episode(link)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "run").symlink_to(tmp_path / "elsewhere" / "run")
+    with pytest.raises(UserError, match="run is a link to a folder elsewhere"):
+        find_episodes([tmp_path / "links"])
+
+
 def test_odd_names_are_no_step_files_and_no_end(tmp_path: Path) -> None:
     folder = write(tmp_path / "a", [STEP, LAST], summary=DONE, args=ARGS).folder
     for name in ("step_\u00b2.pkl.gz", "step_1.pkl.gz.bak", "step_.pkl", "xstep_2.pkl"):

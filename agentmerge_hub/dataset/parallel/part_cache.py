@@ -24,7 +24,7 @@ from agentmerge_hub.content_hash import combined_hash, file_hash, file_hashes
 from agentmerge_hub.dataset.parallel.partial_tables import EpisodeStatus, PackedTables
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.traces.files import MAX_BYTES
-from agentmerge_hub.traces.find import Found
+from agentmerge_hub.traces.find import Found, FoundIn
 from agentmerge_hub.traces.limits import EPISODE_FILE_BYTES
 
 _LATER_STAGES = ("training", "merging", "tuning", "agents", "analysis", "publishing")
@@ -39,7 +39,9 @@ def program_hash() -> str:
 def episode_key(found: Found, *, screenshots: bool = False) -> str:
     """Identifies an episode by its source and the content of the files that are read."""
     try:
-        if found.folder.is_file():  # which holds several episodes: the source says which
+        if isinstance(found, FoundIn) and found.format == "link":  # of which nothing is read
+            content = found.format
+        elif found.folder.is_file():  # which holds several episodes: the source says which
             content = combined_hash(_hashes_beside(found.folder))
         else:
             select = _is_read_with_screenshots if screenshots else _is_read

@@ -20,6 +20,7 @@ NOT_READ = {
     f"{_STANDARDIZED}",
     "published-session": "is a session of a published dataset, which shows an episode and does not hold all of it: give the dataset's "
     "folder, or an export of it",
+    "link": "is a link to a folder elsewhere, and such links are not followed: copy that folder here, or give it as a root of its own",
     "session": "is a session trace that this package did not export, and such a file does not tell pages from other texts: give the "
     "trajectories that the agent's own program wrote",
 }
