@@ -10,6 +10,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
+from torch.distributed.device_mesh import DeviceMesh
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Trainer
 from transformers.modeling_utils import PreTrainedModel
 from transformers.trainer_pt_utils import get_length_grouped_indices
@@ -127,11 +128,27 @@ def test_name_of_the_attention() -> None:
 
 
 def test_adapted_layers() -> None:
-    """model_loading.py knows an embedding with an adapter by PEFT's class of adapted layers."""
+    """lora_targets.py knows an embedding with an adapter by PEFT's class of adapted layers."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(LlamaConfig(num_hidden_layers=1))
         adapted = get_peft_model(model, LoraConfig(target_modules=["embed_tokens"]))
     assert isinstance(adapted.get_base_model().get_input_embeddings(), BaseTunerLayer)
+
+
+def test_groups_of_a_mesh() -> None:
+    """process_group.py takes a mesh's groups out of it, so that their threads end."""
+    assert "_pg_registry" in inspect.getsource(DeviceMesh.__init__)
+
+
+def test_mark_of_loaded_weights() -> None:
+    """model_loading.py asks a class whether it changes a padding row that is marked as loaded, as transformers marks it."""
+    embedding = torch.nn.Embedding(2, 1, padding_idx=0)
+    torch.nn.init.ones_(embedding.weight)
+    embedding.weight._is_hf_initialized = True  # type: ignore[attr-defined]
+    with torch.device("meta"):
+        model = LlamaForCausalLM(LlamaConfig(vocab_size=8, hidden_size=4, intermediate_size=4, num_attention_heads=1))
+    model._init_weights(embedding)
+    assert embedding.weight.all()
 
 
 def test_unused_keys_of_a_configuration() -> None:
