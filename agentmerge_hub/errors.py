@@ -25,7 +25,11 @@ def schema_problem(error: "ValidationError", whole: str, model: "type[BaseModel]
         whole: the place of an error that concerns everything.
         model: the class that was validated; its keys are suggested in place of an unknown one.
     """
-    first = error.errors()[0]
+    errors = error.errors()
+    first = errors[0]
+    if first["type"] == "missing":  # perhaps it is there and misspelt
+        siblings = (each for each in errors if each["loc"][:-1] == first["loc"][:-1])
+        first = next((each for each in siblings if each["type"] == "extra_forbidden"), first)
     place = ".".join(map(str, first["loc"])) or whole
     if first["type"] == "missing":
         return f"{place}: this key is missing"

@@ -61,8 +61,7 @@ def find(name: str) -> Path:
     known = [recipe for recipe, _ in listed()]
     if inside_it := [recipe for recipe in known if recipe.startswith(f"{name.removeprefix('recipes/').rstrip('/')}/")]:
         raise UserError(f"{name} is a folder of recipes: name one of {', '.join(inside_it)}")
-    near = [recipe for recipe in known if Path(name).stem in recipe]
-    near = near or difflib.get_close_matches(name, known, 3)
+    near = difflib.get_close_matches(name, known, 3) or [recipe for recipe in known if Path(name).stem in recipe]
     raise UserError(
         f"no recipe {name!r}" + (f": did you mean {', '.join(near[:3])}?" if near else ": see `agentmerge recipes ls`")
     )

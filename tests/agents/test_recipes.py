@@ -105,6 +105,11 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
         ({"benchmark": "workarena_l9"}, "there is no benchmark 'workarena_l9'"),
         ({"episodes": [{"split": "x", "tasks": ["click-nothing"]}]}, "has no task 'miniwob.click-nothing'"),
         (
+            {"episodes": [{"split": "x", "tasks": ["clik-test-2"]}]},
+            "'miniwob.clik-test-2': did you mean miniwob.click-test-2",
+        ),
+        ({"agents": [{"nam": "a", "flags": {}}]}, "agents.0.nam: there is no such key: did you mean name?"),
+        (
             {"episodes": [{"split": "x", "tasks": ["click-test"], "browsergym_split": "train"}]},
             "is not in BrowserGym's train",
         ),

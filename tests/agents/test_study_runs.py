@@ -64,7 +64,8 @@ def test_the_expert_collects_and_an_interrupted_study_continues(write_recipe, tm
     assert manifest.read(out)["counts"]["done"] == 8
 
     more = [episodes[0] | {"seeds": "1-3"}]
-    assert studies.dry_run(write_recipe(agents=agents, episodes=more, jobs=1), out, "collect").problems == []
+    again = studies.dry_run(write_recipe(agents=agents, episodes=more, jobs=1), out, "collect")
+    assert again.problems == [] and "8 of them done, 4 episodes left to run" in again.lines
     assert studies.dry_run(recipe, out, "evaluate").problems == [
         f"{out} is a study of `collect`: choose another folder for `evaluate`"
     ]

@@ -101,6 +101,8 @@ def test_recipes_are_listed_shown_and_copied(tmp_path: Path) -> None:
     folder = str(runner.invoke(agentmerge, ["recipes", "copy", "sft/tiny", "mine"]).exception)
     assert folder.startswith("sft/tiny is a folder of recipes: name one of sft/tiny/") and "merge/" not in folder
     assert "no recipe 'nothing'" in str(runner.invoke(agentmerge, ["recipes", "show", "nothing"]).exception)
+    typo = runner.invoke(agentmerge, ["recipes", "show", "tiny/base-al"]).exception
+    assert "did you mean sft/tiny/base-all.yaml?" in str(typo)
 
 
 @pytest.mark.parametrize(

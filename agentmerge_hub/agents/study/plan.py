@@ -1,5 +1,6 @@
 """A recipe → its episodes: every candidate with every agent config on every task and seed."""
 
+import difflib
 import hashlib
 import json
 from collections import Counter
@@ -143,9 +144,9 @@ def _env_args(benchmark: Benchmark, group: Group, recipe: Recipe) -> list[EnvArg
     known = {env_args.task_name: env_args.max_steps for env_args in benchmark.env_args_list}
     tasks = [task if task.startswith(prefix) else prefix + task for task in group.tasks] or list(known)
     if unknown := [task for task in tasks if task not in known]:
-        raise UserError(
-            f"{recipe.benchmark} has no task {unknown[0]!r}: see `agentmerge collect --dry-run` without tasks"
-        )
+        near = difflib.get_close_matches(unknown[0], known, 3)
+        advice = f"did you mean {', '.join(near)}?" if near else "see `agentmerge collect --dry-run` without tasks"
+        raise UserError(f"{recipe.benchmark} has no task {unknown[0]!r}: {advice}")
     if group.browsergym_split:
         in_split = set(metadata[metadata["browsergym_split"] == group.browsergym_split]["task_name"])
         if group.tasks and (outside := [task for task in tasks if task not in in_split]):

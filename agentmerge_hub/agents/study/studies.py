@@ -92,10 +92,19 @@ def dry_run(recipe_path: Path, out: Path | None = None, verb: str = "evaluate") 
         if out is not None:
             _check_output(recipe, out, verb)
         if out is not None and out.is_dir() and not problems:
-            check_same_study(recipe_path, plan(recipe), out)
+            earlier = plan(recipe)
+            check_same_study(recipe_path, earlier, out)
+            lines += _ended(earlier, out if verb == "collect" else out / "traces")
     except UserError as error:
         problems.append(str(error))
     return DryRun(lines + [f"missing: {problem}" for problem in problems], problems)
+
+
+def _ended(planned: Plan, traces: Path) -> list[str]:
+    """A line on the episodes that an earlier run ended; none if there are none."""
+    runs, episodes = run_status.list_runs(traces), planned.distinct()
+    done = sum(e.run.exp_id in runs and runs[e.run.exp_id].status == "done" for e in episodes)
+    return [f"{done} of them done, {counted(len(episodes) - done, 'episode')} left to run"] if done else []
 
 
 def _earlier_seconds(out: Path) -> float:
