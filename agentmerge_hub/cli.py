@@ -79,7 +79,7 @@ def agentmerge() -> None:
 
     \b
     collect → build → train → merge → evaluate → analyse
-    Training is `accelerate launch recipes/sft.py --config …`, merging `mergekit-yaml recipes/merge/….yml OUT`.
+    Training is `accelerate launch -q recipes/sft.py --config …`, merging `mergekit-yaml recipes/merge/….yml OUT`.
     Each verb reads folders and writes one; any of them can be run alone or again.
     """
 

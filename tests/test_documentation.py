@@ -51,6 +51,13 @@ def test_each_command_reads_what_an_earlier_one_wrote(names: list[str]) -> None:
     assert unwritten_inputs(commands_of(names)) == []
 
 
+def test_every_launch_leaves_out_the_traceback_of_accelerate() -> None:
+    recipes = [path for path in (ROOT / "recipes").rglob("*") if path.suffix in (".md", ".py", ".sh", ".yaml")]
+    texts = {path: path.read_text(encoding="utf-8") for path in (*PAGES, *recipes, *(ROOT / "docs").rglob("*.md"))}
+    launches = re.compile(r"accelerate launch (?!-q )\S.*")
+    assert [(path.name, found) for path, text in texts.items() for found in launches.findall(text)] == []
+
+
 def test_the_comparison_states_measured_figures() -> None:
     measured = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     table = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8").partition("## In figures")[2]

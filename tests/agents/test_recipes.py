@@ -205,7 +205,7 @@ def test_a_recipe_that_is_not_yaml_or_missing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="line 4: 'name' is given twice, remove one"):
         read(tmp_path / "twice.yaml")
     for other, kind in (
-        ("sft/tiny/base-all", "one of training: run `accelerate launch` with recipes/sft.py"),
+        ("sft/tiny/base-all", "one of training: run `accelerate launch -q` with recipes/sft.py"),
         ("experiments/miniwob-cpu/sft", "one of training"),
         ("merge/ties", "a merge spec: run `agentmerge merge`"),
         ("sft/tiny/sweep", "a sweep of training runs: run `agentmerge recipes expand`"),

@@ -111,6 +111,7 @@ def test_an_expert_is_served_while_it_collects_and_at_no_other_time(paper: Run) 
 def test_a_value_with_a_space_stays_one_word(paper: Run) -> None:
     launches = [words for words in paper.commands if words[0] == "accelerate"]
     assert all(words[words.index("--run_name") + 1] == "a run" for words in launches)
+    assert all(words[1:3] == ["launch", "-q"] for words in launches)
 
 
 def test_experts_have_ports_of_their_own() -> None:

@@ -27,7 +27,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return content
 
 
-_TRAINING = "one of training: run `accelerate launch` with recipes/sft.py or recipes/preference.py and it as --config"
+_TRAINING = (
+    "one of training: run `accelerate launch -q` with recipes/sft.py or recipes/preference.py and it as --config"
+)
 
 _OTHER_FILES = {
     "model_name_or_path": _TRAINING,
