@@ -1,5 +1,6 @@
 """The command line of merging: the verbs merge, sweep, graft and verify."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -73,7 +74,19 @@ _disk_speed = click.option(
     "--disk-speed", type=float, default=500, show_default=True, metavar="MB/S", help="For --dry-run: speed of the disk."
 )
 
-_NO_ANSWER = "Warning: {} answers a greeting with nothing: it ends its turn at once. Try it before you use it."
+
+def _reply_warning(folder: Path, reply: str | None) -> str | None:
+    """A sentence if a model's answer to a greeting has no words, None if it has some or was not asked for."""
+    if reply is None or reply.strip():
+        return None
+    blanks = "line breaks" if not reply.strip("\r\n") else "blanks"
+    what = f"{blanks} only" if reply else "nothing: it ends its turn at once"
+    return f"Warning: {folder} answers a greeting with {what}. Try it before you use it."
+
+
+def _extrapolation_warning(name: str, values: Sequence[float]) -> str:
+    shown = ", ".join(f"{value:g}" for value in values)
+    return f"Warning: {name} {shown} is outside of 0 … 1: the merge extrapolates beyond its models"
 
 
 @click.command()
@@ -109,16 +122,24 @@ def merge(
     """
     settings = _settings(reply, quick, shard_bytes, adapter_base, device)
     from agentmerge_hub.merging import api
+    from agentmerge_hub.merging.outputs.replaced_merge import replaced
+    from agentmerge_hub.merging.specs.spec import extrapolated
 
     parsed = _read(spec, values)
+    for name in extrapolated(parsed):
+        click.echo(_extrapolation_warning(name, [parsed.names[name]]), err=True)
+    earlier = replaced(out, parsed)
     if dry_run:
         click.echo(f"{out} by {api.estimate_merge(spec, out, values, settings, disk_speed)}")
+        if earlier:
+            click.echo(f"It would be in place of {earlier}")
         return
     result = api.merge(spec, out, values, settings)
-    if result.reply is not None and not result.reply.strip():
-        click.echo(_NO_ANSWER.format(out), err=True)
-    answer = f"; it answers a greeting with {result.reply!r}" if result.reply else ""
-    click.echo(f"Wrote {out} ({parsed.method}){answer}")
+    if warning := _reply_warning(out, result.reply):
+        click.echo(warning, err=True)
+    place = f", in place of {earlier}" if earlier else ""
+    answer = f"; it answers a greeting with {result.reply!r}" if result.reply and not warning else ""
+    click.echo(f"Wrote {out} ({parsed.method}){place}{answer}")
 
 
 def _settings(reply: bool, quick: bool, shard_bytes: int, adapter_base: str | None, device: str) -> "MergeSettings":
@@ -214,12 +235,16 @@ def sweep(
     settings = _settings(reply, quick, shard_bytes, adapter_base, device)
     from agentmerge_hub.merging import api
     from agentmerge_hub.merging.dry_run import most_on_disk, size_text
+    from agentmerge_hub.merging.specs.spec import extrapolated
     from agentmerge_hub.merging.sweep import lambdas_of
 
     if more and not checkpoints:
         raise UserError(f"{more[0]}: a sweep takes one spec; checkpoints follow --checkpoints")
     grid = (lambdas_of(lambdas) if lambdas else [], [*checkpoints, *more])
     _read(spec, values)
+    outside = [value for value in grid[0] if not 0 <= value <= 1]
+    if outside and "lambda" in extrapolated(api.read_spec(spec, {**values, "lambda": f"{outside[0]:.12g}"})):
+        click.echo(_extrapolation_warning("lambda", outside), err=True)
     if dry_run:
         costs = api.estimate_sweep(spec, out, *grid, values, settings, disk_speed)
         for folder, cost in costs.items():
@@ -253,6 +278,7 @@ def _show(results: "list[SweepResult]") -> None:
         checkpoint = Path(result.checkpoint).name if result.checkpoint else ""
         value = f"{result.lambda_:g}" if result.lambda_ is not None else ""
         reply = "(nothing)" if result.reply == "" else result.reply or ""
+        reply = reply if reply.strip() or not reply else "(blanks only)"
         score = f"{result.score:g}" if result.score is not None else ""
         cells = (str(result.out), checkpoint, value, result.state, score, reply)
         table.add_row(*(Text(printable(cell)) for cell in cells))
@@ -308,8 +334,8 @@ def verify(merged: Path, values: dict[str, str], reply: bool, adapter_base: str 
     )
     if verdict.unchecked:
         click.echo(f"Not checked: {', '.join(verdict.unchecked)}")
-    if verdict.reply is not None and not verdict.reply.strip():
-        click.echo(_NO_ANSWER.format(merged), err=True)
+    if warning := _reply_warning(merged, verdict.reply):
+        click.echo(warning, err=True)
     elif verdict.reply is not None:
         click.echo(f"It answers a greeting with {verdict.reply!r}")
     if verdict.first:

@@ -1,14 +1,17 @@
 """What `agentmerge merge` says of a finished merge, and whom it asks about the spec."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.inputs.safetensors_header import header_of
 from agentmerge_hub.package_data import data_folder
 
 SPEC = str(data_folder("recipes") / "merge" / "agentmerge.yml")
@@ -20,10 +23,11 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(agentmerge, ["merge", *arguments, *LOCAL], catch_exceptions=True)
 
 
-def silenced(folder: Path) -> None:
-    """Let a model end its turn whatever it is asked: one state for every token, and a head that knows one answer."""
+def silenced(folder: Path, token: int | None = None) -> None:
+    """Let a model end its turn, or write one token, whatever it is asked: one state for every token, and a head that knows one
+    answer."""
     weights = load_file(folder / "model.safetensors")
-    eos = json.loads((folder / "config.json").read_text())["eos_token_id"]
+    eos = token or json.loads((folder / "config.json").read_text())["eos_token_id"]
     for name, tensor in weights.items():
         if name.endswith(("o_proj.weight", "down_proj.weight", "lm_head.weight")):
             tensor.zero_()
@@ -43,6 +47,64 @@ def test_an_answer_of_nothing_is_told(here: Path) -> None:
     )
     assert done.stdout == "Wrote out (agentmerge)\n"
     assert "answers" not in run(SPEC, "-o", "quick", "--quick").stderr
+
+
+def test_an_answer_of_line_breaks_is_told_once(here: Path) -> None:
+    line_break = AutoTokenizer.from_pretrained("instruct").encode("\n", add_special_tokens=False)[-1]
+    for role in ROLES:
+        silenced(here / role, line_break)
+    warning = "Warning: out answers a greeting with line breaks only. Try it before you use it.\n"
+    done = run(SPEC, "-o", "out")
+    assert (done.stderr, done.stdout) == (warning, "Wrote out (agentmerge)\n"), done.output
+    verified = CliRunner().invoke(agentmerge, ["verify", "out"])
+    assert verified.stderr == warning and "answers" not in verified.stdout
+
+
+def test_an_answer_of_special_tokens_is_shown(here: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained("instruct")
+    for role in ROLES:
+        silenced(here / role, tokenizer.pad_token_id)
+    done = run(SPEC, "-o", "out")
+    assert not done.stderr and f"answers a greeting with {tokenizer.pad_token * 16!r}" in done.stdout, done.output
+
+
+def test_what_a_merge_replaces_is_said(here: Path) -> None:
+    def wrote(*arguments: str, spec: str = SPEC) -> str:
+        return run(spec, "-o", "out", "--quick", *arguments).stdout
+
+    assert wrote("--set", "lambda=0.4") == "Wrote out (agentmerge)\n"
+    assert "\nIt would be in place of the merge with lambda 0.4\n" in wrote("--dry-run")
+    assert wrote() == "Wrote out (agentmerge), in place of the merge with lambda 0.4\n"
+    assert wrote() == "Wrote out (agentmerge), in place of a merge with the same settings\n"
+    Path("out/manifest.json").unlink()  # as mergekit-yaml leaves it
+    assert CliRunner().invoke(agentmerge, ["verify", "out", "--no-reply"]).exit_code == 0
+    ties = str(data_folder("recipes") / "merge" / "ties.yml")
+    assert wrote(spec=ties) == "Wrote out (ties), in place of the agentmerge merge with lambda 0.5\n"
+
+
+@pytest.mark.parametrize(("method", "told"), [("agentmerge", True), ("slerp", True), ("agentmerge_sum", False)])
+def test_a_share_outside_of_0_to_1_is_told(here: Path, method: str, told: bool) -> None:
+    spec = str(data_folder("recipes") / "merge" / f"{method}.yml")
+    models = LOCAL if method != "slerp" else LOCAL[2:]
+    sweep = ["sweep", spec, "-o", "grid", "--lambda", "0.5,7", "--dry-run", *models]
+    single = ["merge", spec, "-o", "out", "--dry-run", "--set", "lambda=7", *models]
+    warning = "Warning: lambda 7 is outside of 0 … 1: the merge extrapolates beyond its models\n"
+    for arguments in (single, sweep):
+        done = CliRunner().invoke(agentmerge, arguments)
+        assert done.exit_code == 0 and done.stderr == (warning if told else ""), done.output
+
+
+def test_weights_that_may_not_be_read_are_named_as_that(here: Path) -> None:
+    user = os.geteuid()
+    Path("base/model.safetensors").chmod(0)
+    here.chmod(0o755)
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(UserError, match=r"^base/model\.safetensors cannot be read: Permission denied$"):
+            header_of(Path("base/model.safetensors"))
+    finally:
+        os.seteuid(user)
 
 
 def test_mergekits_own_judgement_comes_before_the_first_byte(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

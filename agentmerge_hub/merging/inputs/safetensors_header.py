@@ -52,9 +52,7 @@ def header_of(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="np"):
-            pass
-        with path.open("rb") as file:
+        with path.open("rb") as file, safe_open(path, framework="np"):  # Python's error says why a file cannot be read
             (length,) = struct.unpack("<Q", file.read(8))
             header = strict_json.loads(file.read(length))
         found = {

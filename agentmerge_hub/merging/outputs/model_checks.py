@@ -176,7 +176,8 @@ def end_tokens(folder: Path, tokenizer: Any) -> list[str]:
 
 
 def reply(folder: Path) -> str:
-    """The model's answer to a greeting, at most 16 tokens: it loads and generates.
+    """The model's answer to a greeting, at most 16 tokens: it loads and generates. Special tokens are left out, unless the
+    model writes nothing else before it ends its turn.
 
     Raises:
         UserError: if it cannot be loaded whole, or run.
@@ -204,4 +205,6 @@ def reply(folder: Path) -> str:
             raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise UserError(f"{folder} cannot answer a greeting ({reason}): --no-reply leaves this out") from error
-    return tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    written = tokens[0, inputs["input_ids"].shape[1] :]
+    text = tokenizer.decode(written, skip_special_tokens=True)
+    return text if text or len(written) < 2 else tokenizer.decode(written)

@@ -138,6 +138,16 @@ def _with_seed(text: str, seed: int) -> str:
     return f"{text.rstrip(chr(10))}\n{line}\n"
 
 
+def extrapolated(spec: Spec) -> list[str]:
+    """Names of shares between two models that are outside of 0 … 1: of values that the spec gives with their complement
+    (``# 1 - lambda``), and slerp's."""
+    found = bound_values.find(spec.text, yaml.compose(spec.text, Loader=yaml.SafeLoader))
+    is_slerp = spec.config["merge_method"] == "slerp"
+    shares = dict.fromkeys(bound.name for bound in found if bound.complement or is_slerp)
+    numbers = {name: spec.names[name] for name in shares if isinstance(spec.names[name], int | float)}
+    return [name for name, value in numbers.items() if not 0 <= value <= 1]
+
+
 def references_of(spec: Spec) -> list[str]:
     """Every model a spec names, in the order of the file, each once; with the one that gives the tokenizer."""
     return list(dict.fromkeys([*models_of(spec), donor_of(spec)]))
