@@ -1,5 +1,6 @@
 """Real parts for the tests: a tokenizer trained here, the real traces where they are."""
 
+import ctypes
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -75,3 +76,18 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
 
     yield mount
     subprocess.run(["umount", str(place)], capture_output=True)
+
+
+@pytest.fixture
+def permissions_obeyed() -> Iterator[None]:
+    """Root without the two capabilities that let it open what a file's permissions forbid; nothing changes for another user."""
+    libc, header, data = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    if os.geteuid() == 0:
+        libc.capget(header, data)  # effective, permitted and inheritable capabilities, 32 bits each, then 32 more
+        given = data[0]
+        data[0] = given & ~0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH of Linux's capability.h
+        libc.capset(header, data)
+    yield
+    if os.geteuid() == 0:
+        data[0] = given
+        libc.capset(header, data)

@@ -19,7 +19,7 @@ from rich.progress import track
 
 from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.atomic_write import write_text
-from agentmerge_hub.content_hash import cache_folder
+from agentmerge_hub.content_hash import cache_folder, file_hash, file_hashes
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.assemble import assemble
 from agentmerge_hub.dataset.card.readme import write_card
@@ -108,7 +108,16 @@ def build(
         title = redact_text(out.resolve().name, scanner.allowlist)
         write_card(folder, title, assembled.written, counts, config)
         scan_other_files(folder, scanner)
-        path = manifest.write(folder, STAGE, inputs=_inputs(folders), config=config, counts=counts, started=started)
+        inputs = _inputs(folders)
+        path = manifest.write(
+            folder,
+            STAGE,
+            inputs=inputs,
+            config=config,
+            counts=counts,
+            started=started,
+            known={given: _readable_hashes(given) for given in inputs.values()},
+        )
         write_text(path, redact_text(path.read_text(encoding="utf-8"), scanner.allowlist))
     return BuildResult(assembled.written, counts, len(new))
 
@@ -117,6 +126,18 @@ def _inputs(traces: Sequence[Path]) -> dict[str, Path]:
     """The inputs that have a manifest, by role: outputs of `collect` or of an earlier build."""
     finished = [folder for folder in traces if (folder / manifest.NAME).is_file()]
     return {f"traces-{number}" if number else "traces": folder for number, folder in enumerate(finished)}
+
+
+def _readable_hashes(folder: Path) -> dict[str, str]:
+    """Hashes of the files of an input without those that cannot be read, which the build did not read either."""
+
+    def hash_if_readable(path: Path) -> str:
+        try:
+            return file_hash(path)
+        except OSError:
+            return ""
+
+    return {name: sha for name, sha in file_hashes(folder, hash_file=hash_if_readable).items() if sha}
 
 
 def _fingerprint(settings: Settings, tokenizer: ChatTokenizer) -> str:

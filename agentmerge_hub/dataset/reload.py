@@ -69,7 +69,7 @@ def _printable(name: str) -> str:
 
 
 def _episodes_of(root: Path, label: str) -> Iterable[StoredEpisode]:
-    for path in sorted((root / "data" / "episodes").glob("*.parquet")):
+    for path in sorted(path for path in (root / "data" / "episodes").iterdir() if path.suffix == ".parquet"):
         for group, table in enumerate(row_groups(path, ["episode_id"])):
             ids = table["episode_id"].to_pylist()
             start = 0

@@ -53,6 +53,8 @@ def read_episode(found: Found, options: ReadOptions = TEXTS, max_bytes: int = EP
         raise Unreadable(f"the episode {error} to read") from None
     except MemoryError:
         raise NeedsMoreMemory("the episode needs more memory than the limit") from None
+    except OSError as error:  # its own text names a path of this machine
+        raise Unreadable(f"the episode cannot be read ({error.strerror or type(error).__name__})") from None
     except Exception as error:  # no file may end the work on all others
         raise Unreadable(
             f"the episode cannot be read ({type(error).__name__}: {first_line(str(error))[:120]})"

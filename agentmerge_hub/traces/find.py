@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.traces.formats import browsergym, cube, detection, documents
@@ -28,7 +29,7 @@ class FoundIn(Found):
     """One episode of another format than BrowserGym's."""
 
     format: str = ""
-    """``cube``, ``atif``, ``adp``, ``session-trace``, or a key of `detection.NOT_READ`."""
+    """``cube``, ``atif``, ``adp``, ``session-trace``, ``unreadable``, or a key of `detection.NOT_READ`."""
     number: int = 0
     """Which entry of the file it is: a document, or a part that is none."""
 
@@ -45,7 +46,7 @@ def find_episodes(roots: list[Path]) -> list[Found]:
     AgentLab or CUBE ran again, whose folders they renamed, are left out.
 
     Raises:
-        UserError: if a root is missing, holds no episode, or only files that are not read.
+        UserError: if a root is missing, holds no episode, or only files that are not read, or a folder in it cannot be listed.
     """
     found: dict[tuple[str, int], Found] = {}
     for root in roots:
@@ -73,7 +74,10 @@ def _of_file(path: Path) -> list[Found]:
     siblings = [beside.name for beside in path.parent.iterdir()] if path.suffix == ".jsonl" else []
     found = list(_in_file(path, siblings, _as_utf8(path.name)))
     if not found:
-        raise UserError(f"{path} is a file, but none of trajectories: give the folder that it is in")
+        raise UserError(
+            f"{path} is no file of trajectories: give the folder of the traces or of a built dataset, or a .json or .jsonl file (also "
+            ".gz) of CUBE, ATIF, the Agent Data Protocol or `agentmerge export`"
+        )
     return found
 
 
@@ -91,10 +95,11 @@ def _episodes(root: Path, several: bool) -> Iterator[Found]:
             name = f"{root.resolve().name}/{name}".removesuffix("/.")
         return _as_utf8(name)
 
-    unlisted: list[Path] = []
-    for parent, folders, files in os.walk(root, onerror=lambda error: unlisted.append(Path(error.filename))):
+    for parent, folders, files in os.walk(root, onerror=_refuse_unlisted):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and ".archived_" not in name)
         folder = Path(parent)
+        if folders or files:
+            _check_can_be_entered(folder)
         for link in (folder / name for name in folders if _leads_to_episodes(folder / name, root)):
             yield FoundIn(source(link), link, "link", -1)
         if browsergym.is_episode(files):
@@ -106,8 +111,23 @@ def _episodes(root: Path, several: bool) -> Iterator[Found]:
         else:
             for name in sorted(files):
                 yield from _in_file(folder / name, files, source(folder / name))
-    for folder in unlisted:  # reading it says why
-        yield Found(source(folder), folder)
+
+
+def _check_can_be_entered(folder: Path) -> None:
+    """Raise UserError for a folder whose names can be listed, but whose files cannot be opened."""
+    try:
+        os.stat(f"{folder}/.")  # noqa: PTH116  # a Path leaves the dot out
+    except OSError as error:
+        _refuse_unlisted(error)
+
+
+def _refuse_unlisted(error: OSError) -> NoReturn:
+    """Any number of episodes can be in a folder that cannot be listed, so it is no entry that is set aside."""
+    folder = os.fsdecode(error.filename).removesuffix("/.")
+    raise UserError(
+        f"the folder {folder} cannot be read ({error.strerror}), and any number of episodes may be in it: change its permissions, "
+        "or move it out of the traces"
+    ) from None
 
 
 def _leads_to_episodes(path: Path, root: Path) -> bool:

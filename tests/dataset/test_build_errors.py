@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from dataset_files import run
 from made_traces import write_episode
 
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
 
 
@@ -63,6 +65,22 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
         run("build", "-o", tmp_path / "out", *filled)
     assert "\n" not in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "cache") == before
+
+
+def test_a_trace_without_permission_is_set_aside_and_the_others_are_built(
+    tmp_path: Path, tokenizer_folder: Path, permissions_obeyed: None
+) -> None:
+    """Also in the output of `collect`, whose hash is recorded."""
+    for seed in range(2):
+        write_episode(tmp_path / "traces", "miniwob.click-dialog", seed, name=f"run{seed}")
+    manifest.write(tmp_path / "traces", "collect")
+    (tmp_path / "traces/run0/step_0.pkl.gz").chmod(0)
+    said = run("build", tmp_path / "traces", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
+    assert "2 episodes found, 2 newly read, 1 unreadable" in said
+    ledger = pq.read_table(tmp_path / "out/ledger.parquet").to_pylist()
+    assert [(row["source"], row["rule"], row["detail"]) for row in ledger] == [
+        ("run0", "unreadable", "step_0.pkl.gz cannot be read (Permission denied)")
+    ]
 
 
 def test_a_foreign_folder_is_never_replaced(tmp_path: Path, tokenizer_folder: Path) -> None:

@@ -213,11 +213,46 @@ def test_folders_are_found_however_deep_and_whatever_their_names(tmp_path: Path)
     with pytest.raises(UserError, match="no traces in"):
         find_episodes([tmp_path / "root", tmp_path / "empty"])
     with pytest.raises(
-        UserError, match=r"study.pkl.gz is a file, but none of trajectories: give the folder that it is in"
+        UserError,
+        match=r"study.pkl.gz is no file of trajectories: give the folder of the traces .* a .json or .jsonl file .* of CUBE, ATIF",
     ):
         find_episodes([tmp_path / "root/study/study.pkl.gz"])
     with pytest.raises(UserError, match="no folder"):
         find_episodes([tmp_path / "nowhere"])
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, permissions_obeyed: None, mode: int) -> None:
+    """Any number of episodes may be in it."""
+    write(tmp_path / "root/study/a", [STEP, LAST], summary=DONE, args=ARGS)
+    write(tmp_path / "root/b", [STEP, LAST], summary=DONE, args=ARGS)
+    for folder in (tmp_path / "root/study", tmp_path / "root"):
+        folder.chmod(mode)
+        with pytest.raises(
+            UserError, match=rf"^the folder {folder} cannot be read \(Permission denied\), and any .*: change"
+        ):
+            find_episodes([tmp_path / "root"])
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("name", ["exp_args.pkl", "step_0.pkl.gz", "summary_info.json"])
+def test_a_file_without_permission_sets_its_episode_aside(tmp_path: Path, permissions_obeyed: None, name: str) -> None:
+    found = write(tmp_path / "a", [STEP, LAST], summary=DONE, args=ARGS)
+    (found.folder / name).chmod(0)
+    with pytest.raises(Unreadable, match=rf"^{name} cannot be read \(Permission denied\)$"):
+        read_episode(found)
+
+
+@pytest.mark.parametrize("name", ["trajectory.json", "run.jsonl", "run.jsonl.gz"])
+def test_a_file_of_trajectories_without_permission_is_an_entry_with_its_reason(
+    tmp_path: Path, permissions_obeyed: None, name: str
+) -> None:
+    (tmp_path / name).write_text('{"schema_version": "ATIF-v1.4"}')
+    (tmp_path / name).chmod(0)
+    for root in (tmp_path, tmp_path / name):
+        (found,) = find_episodes([root])
+        with pytest.raises(Unreadable, match=rf"^{name} cannot be read \(Permission denied\)$"):
+            read_episode(found)
 
 
 @pytest.mark.parametrize(

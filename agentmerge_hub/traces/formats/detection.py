@@ -37,10 +37,13 @@ _RAW_FIELDS = ({"prompt": str, "response": str}, {"messages": list, "output": st
 
 
 def format_of(path: Path) -> str:
-    """``atif``, ``adp`` or ``session-trace`` by the names that a file holds, a key of `NOT_READ`, or nothing for any other file."""
+    """``atif``, ``adp`` or ``session-trace`` by the names that a file holds, a key of `NOT_READ`, ``unreadable`` for a file that
+    cannot be opened, or nothing for any other file."""
     try:
         return _format_of_texts(_texts(path), path.name) if path.is_file() else ""
-    except (OSError, RuntimeError, UnicodeError):
+    except OSError:
+        return "unreadable"
+    except (RuntimeError, UnicodeError):
         return ""
 
 
