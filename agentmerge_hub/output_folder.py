@@ -36,8 +36,7 @@ def new_folder(out: Path, stage: str, inputs: Iterable[Path] = ()) -> Iterator[P
         check_not_input(out, inputs)
         check_replaceable(out, stage)
         shown, out = out, _resolved(out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with locks.lock_file(out.with_name(f".{out.name}.lock"), shown, stage):
+        with _parent_made(out), locks.lock_file(out.with_name(f".{out.name}.lock"), shown, stage):
             _remove_leftovers(out)
             check_replaceable(out, stage)  # again: another writer may have finished in between
             partial = temporary_name(out, "partial")
@@ -49,6 +48,20 @@ def new_folder(out: Path, stage: str, inputs: Iterable[Path] = ()) -> Iterator[P
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
+
+
+@contextlib.contextmanager
+def _parent_made(out: Path) -> Iterator[None]:
+    """Make the folders that `out` is to be in; after an error, those that are empty are removed again."""
+    made = [parent for parent in out.parents if not parent.exists()]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for parent in made:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+        raise
 
 
 def check_replaceable(out: Path, stage: str) -> None:

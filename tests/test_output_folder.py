@@ -14,9 +14,10 @@ from agentmerge_hub.errors import UserError
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(RuntimeError), output_folder.new_folder(out, "build") as folder:
-        (folder / "half.txt").write_text("half")
-        raise RuntimeError
+    for place in (out, tmp_path / "new/deeper/out"):
+        with pytest.raises(RuntimeError), output_folder.new_folder(place, "build") as folder:
+            (folder / "half.txt").write_text("half")
+            raise RuntimeError
     assert list(tmp_path.iterdir()) == []
     make(out)
     with pytest.raises(RuntimeError), output_folder.new_folder(out, "build"):

@@ -38,6 +38,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.plural import counted
 from agentmerge_hub.records import SCHEMA_VERSION
 from agentmerge_hub.tokenizer import ChatTokenizer
+from agentmerge_hub.traces.find import Found
 
 BATCH = 32
 """Episodes per part."""
@@ -53,6 +54,8 @@ class BuildResult:
     counts: dict
     n_new: int
     """Episodes that this build read; the others came from the cache."""
+    gone: list[str] | None
+    """Configs of an earlier dataset at the same place that this one, which replaced it, does not have; None if there was none."""
 
 
 def build(
@@ -84,20 +87,10 @@ def build(
     settings = worker_config.settings
     cache = PartCache(cache_folder(), _fingerprint(settings, worker_config.load_tokenizer()))
     episodes = {episode_key(episode, screenshots=settings.has_screenshots): episode for episode in found}
-    known = cache.entries()
-    new = [(key, episode) for key, episode in episodes.items() if key not in known]
-    batches = [new[start : start + BATCH] for start in range(0, len(new), BATCH)]
-    start = run
-    if ray:
-        from agentmerge_hub.dataset.parallel.ray_workers import run_on_ray as start
-    made = start(worker_config, [[episode for _, episode in batch] for batch in batches], workers)
-    key_of = {episode: key for key, episode in new}
-    for read, part in track(made, "Reading and fitting", len(batches), transient=True):
-        cache.add(part, [key_of[episode] for episode in read])
-    known = cache.entries()
-    entries = [known[key] for key in episodes]
-    check_names(settings, {entry.status.task for entry in entries}, {entry.status.agent for entry in entries})
-    with output_folder.new_folder(out, STAGE, folders) as folder:
+    with output_folder.new_folder(out, STAGE, folders) as folder:  # also while traces are read: there is one writer
+        earlier = _configs(out)
+        entries, n_new = _read(episodes, cache, worker_config, workers, ray=ray)
+        check_names(settings, {entry.status.task for entry in entries}, {entry.status.agent for entry in entries})
         assembled = assemble(entries, folder, settings)
         counts = assembled.counts | _reading_counts(entries)
         if not counts["samples"]:
@@ -119,7 +112,31 @@ def build(
             known={given: _readable_hashes(given) for given in inputs.values()},
         )
         write_text(path, redact_text(path.read_text(encoding="utf-8"), scanner.allowlist))
-    return BuildResult(assembled.written, counts, len(new))
+        gone = sorted(earlier - _configs(folder)) if earlier else None
+    return BuildResult(assembled.written, counts, n_new, gone)
+
+
+def _read(
+    episodes: Mapping[str, Found], cache: PartCache, worker_config: WorkerConfig, workers: int, *, ray: bool
+) -> tuple[list[CacheEntry], int]:
+    """The cache's entries of the episodes by key, in their order, and how many of them were read for that."""
+    known = cache.entries()
+    new = [(key, episode) for key, episode in episodes.items() if key not in known]
+    batches = [new[start : start + BATCH] for start in range(0, len(new), BATCH)]
+    start = run
+    if ray:
+        from agentmerge_hub.dataset.parallel.ray_workers import run_on_ray as start
+    made = start(worker_config, [[episode for _, episode in batch] for batch in batches], workers)
+    key_of = {episode: key for key, episode in new}
+    for read, part in track(made, "Reading and fitting", len(batches), transient=True):
+        cache.add(part, [key_of[episode] for episode in read])
+    known = cache.entries()
+    return [known[key] for key in episodes], len(new)
+
+
+def _configs(dataset: Path) -> set[str]:
+    """The configs of a dataset; none where there is no dataset."""
+    return {path.name for path in dataset.glob("data/*")}
 
 
 def _inputs(traces: Sequence[Path]) -> dict[str, Path]:

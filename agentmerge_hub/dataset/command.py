@@ -184,8 +184,16 @@ def build(
     click.echo(
         f"{counted(counts['samples'], 'sample')}{preferences} of {counted(counts['episodes'], 'episode')} written to {out}; "
         f"{counted(counts['episodes_found'], 'episode')} found, {built.n_new} newly read, {counts['episodes_unreadable']} unreadable; "
-        f"ledger.parquet lists {counted(sum(counts['dropped'].values()), 'drop')}{most}"
+        f"ledger.parquet lists {counted(sum(counts['dropped'].values()), 'drop')}{most}{_replaced(built.gone)}"
     )
+
+
+def _replaced(gone: list[str] | None) -> str:
+    """What the closing line says of an earlier dataset at the same place."""
+    if gone is None:
+        return ""
+    lost = f", and with it the {'configs' if len(gone) > 1 else 'config'} {' and '.join(gone)}" if gone else ""
+    return f"; the earlier dataset there was replaced{lost}"
 
 
 def _flags(pairs: tuple[str, ...]) -> dict[str, object]:

@@ -9,7 +9,7 @@ import pytest
 from dataset_files import run
 from made_traces import write_episode
 
-from agentmerge_hub import manifest
+from agentmerge_hub import manifest, output_folder
 from agentmerge_hub.errors import UserError
 
 
@@ -90,6 +90,28 @@ def test_a_foreign_folder_is_never_replaced(tmp_path: Path, tokenizer_folder: Pa
     with pytest.raises(UserError, match="did not make it"):
         run("build", tmp_path / "traces", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
     assert (tmp_path / "out/thesis.tex").read_text() == "mine"
+
+
+def test_a_second_build_is_refused_before_it_reads_a_trace(
+    tmp_path: Path, tokenizer_folder: Path, own_cache: Path
+) -> None:
+    write_episode(tmp_path / "traces", "miniwob.click-dialog", 0)
+    with output_folder.new_folder(tmp_path / "out", "build") as first:
+        with pytest.raises(UserError, match=r"out is being written by `build` on .*: wait until it ends, or choose"):
+            run("build", tmp_path / "traces", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
+        assert not list(own_cache.glob("parts/*/part-*"))
+        manifest.write(first, "build")
+
+
+def test_configs_that_a_build_takes_away_are_named(tmp_path: Path, tokenizer_folder: Path) -> None:
+    write_episode(tmp_path / "traces", "miniwob.click-dialog", 0)
+    build = ("build", tmp_path / "traces", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
+    assert "replaced" not in run(*build, "--preferences")
+    said = run(*build)
+    assert said.rstrip().endswith(
+        "; the earlier dataset there was replaced, and with it the configs preferences and unpaired"
+    )
+    assert run(*build).rstrip().endswith("; the earlier dataset there was replaced")
 
 
 def test_a_build_needs_neither_torch_nor_a_browser_package(tmp_path: Path, tokenizer_folder: Path) -> None:
