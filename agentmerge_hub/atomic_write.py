@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 
 _PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.partial")
+_TEMPORARY_PART = re.compile(r"(?<![^/])\.([^/]+)\.[0-9a-f]{8}\.(?:partial|old)(?![^/])")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -29,6 +30,11 @@ def temporary_name(path: Path, kind: str) -> Path:
 def is_partial(path: Path) -> bool:
     """True for a name that `temporary_name` gives to a file or folder that is still being written."""
     return _PARTIAL.fullmatch(path.name) is not None
+
+
+def final_path(path: str) -> str:
+    """A path with the names that its temporary parts get at the end, which a user knows."""
+    return _TEMPORARY_PART.sub(r"\1", path)
 
 
 def sync(folder: Path) -> None:

@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
+from agentmerge_hub.atomic_write import final_path
+
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
@@ -134,7 +136,7 @@ def os_error_sentence(error: BaseException) -> str | None:
     text = _short(str(error))
     number = _number_of(error)
     if number in _ADVICE:
-        paths = [_text(path) for path in _paths(error)]
+        paths = list(dict.fromkeys(_text(path) for path in _paths(error)))
         return f"{' → '.join(paths)}: {_ADVICE[number]}" if paths else _ADVICE[number]
     if _SHORT_WRITE.search(text):
         return "a file could not be written whole: the disk is full, or the file size limit (`ulimit -f`) is reached"
@@ -183,15 +185,31 @@ def os_errors_as_sentences(out: Path | None = None) -> Iterator[None]:
         raise UserError(sentence if named else f"{out}: {sentence}") from error
 
 
+@contextlib.contextmanager
+def os_errors_name(path: Path) -> Iterator[None]:
+    """Let operating system errors of the block name `path`, in place of a file that the user does not know of."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+_PYARROWS_PATH = re.compile(r"local file '(.+?)'\. Detail")
+"""Where pyarrow, whose errors have no `filename`, writes it."""
+
+
 def _paths(error: BaseException) -> list[str | bytes]:
     if not isinstance(error, OSError):
         return []
-    return [path for path in (error.filename, error.filename2) if isinstance(path, str | bytes)]
+    found = [path for path in (error.filename, error.filename2) if isinstance(path, str | bytes)]
+    return found or _PYARROWS_PATH.findall(str(error))
 
 
 def _text(path: str | bytes) -> str:
-    """A path to show: bytes that are not UTF-8 as ``\\xff``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path to show: the one that is being written, and bytes that are not UTF-8 as ``\\xff``."""
+    return final_path(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 def _short(text: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from agentmerge_hub.atomic_write import is_partial
-from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.errors import UserError, os_errors_as_sentences, os_errors_name
 
 NAME = ".agentmerge.lock"
 """The lock file inside a folder that a stage writes in place."""
@@ -70,7 +70,7 @@ def lock_file(path: Path, output: Path, stage: str, patience: float = PATIENCE) 
         os.pwrite(descriptor, json.dumps(holder).encode(), 0)
 
     lock = FileLock(path, thread_local=False, on_acquired=record)
-    with os_errors_as_sentences(output):
+    with os_errors_as_sentences(output), os_errors_name(output):
         _acquire(lock, path, output, patience)
     try:
         yield

@@ -119,10 +119,14 @@ def read(folder: Path) -> dict[str, Any]:
         if not folder.exists():
             raise UserError(f"there is no folder {folder}: correct the path") from None
         raise UserError(f"{folder} has no {NAME}: it is not the finished output of a stage") from None
-    except (ValueError, OSError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): change its permissions, or choose another folder"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read as JSON ({error}): restore it, or choose another folder") from error
     if problem := _problem(content):
-        raise UserError(f"{path} is not a manifest of this package: {problem}")
+        raise UserError(f"{path} is not a manifest of this package: {problem}: restore it, or choose another folder")
     return content
 
 

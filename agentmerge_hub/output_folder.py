@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agentmerge_hub import content_hash, locks, manifest
 from agentmerge_hub.atomic_write import sync, sync_path, temporary_name
-from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.errors import UserError, os_errors_as_sentences, os_errors_name
 
 
 @contextlib.contextmanager
@@ -90,17 +90,22 @@ def is_free(out: Path) -> bool:
         parent = next(path for path in out.parents if path.exists())
         if not parent.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "", str(out.parent))
-        if not os.access(parent, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "", str(parent))
         _check_can_hold_files(parent)
         return not out.exists() or (out.is_dir() and locks.is_empty(out))
 
 
 def _check_can_hold_files(folder: Path) -> None:
-    """Raise UserError for a folder such as ``/proc``, whose permissions allow what its file system does not."""
+    """Raise an OSError that names the folder if no file can be made in it: no permission, a read-only or a full disk.
+
+    Raises:
+        UserError: for a folder such as ``/proc``, whose permissions allow what its file system does not.
+    """
     try:
-        tempfile.TemporaryFile(dir=folder).close()
+        with os_errors_name(folder):
+            tempfile.TemporaryFile(dir=folder).close()
     except (FileNotFoundError, PermissionError):
+        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise
         raise UserError(f"{folder} cannot hold new files: choose another path") from None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub.errors import UserError, os_error_sentence
+from agentmerge_hub.errors import UserError, os_errors_as_sentences
 
 
 @contextlib.contextmanager
@@ -22,7 +22,8 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError) or getattr(error, "errno", None):
-            raise UserError(os_error_sentence(error) or str(error)) from error
+            with os_errors_as_sentences(path):
+                raise
         reason = str(error).splitlines()[0].rstrip(".: ")
         raise UserError(f"{path} is not readable Parquet ({reason}): restore it, or write it again") from error
 

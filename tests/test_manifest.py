@@ -80,14 +80,22 @@ GOOD = {"stage": "build", "inputs": {}, "config": {}, "counts": {}, "outputs": {
 )
 def test_a_file_that_is_no_manifest_is_refused_in_a_sentence(tmp_path: Path, content: object, problem: str) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"is not a manifest of this package: .*" + problem.replace("'", ".")):
+    with pytest.raises(UserError, match=r"is not a manifest of this package: .*" + problem.replace("'", ".")) as caught:
         manifest.read(tmp_path)
+    assert str(caught.value).endswith(": restore it, or choose another folder")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\ufeff{}"])
 def test_a_manifest_that_is_no_json_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=r"cannot be read"):
+    with pytest.raises(UserError, match=r"cannot be read as JSON \(.*\): restore it, or choose another folder$"):
+        manifest.read(tmp_path)
+
+
+def test_a_manifest_without_permission_is_refused_in_a_sentence(tmp_path: Path, permissions_obeyed: None) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "manifest.json").chmod(0)
+    with pytest.raises(UserError, match=r"manifest\.json cannot be read \(Permission denied\): change its permissions"):
         manifest.read(tmp_path)
 
 

@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from test_manifest import make
 
-from agentmerge_hub import manifest, output_folder
-from agentmerge_hub.errors import UserError
+from agentmerge_hub import locks, manifest, output_folder
+from agentmerge_hub.atomic_write import write_text
+from agentmerge_hub.errors import UserError, os_errors_as_sentences
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -120,6 +122,33 @@ def test_a_parent_without_permission_is_one_sentence(tmp_path: Path) -> None:
     finally:
         os.seteuid(user)
     assert not list((tmp_path / "theirs").iterdir())
+
+
+@pytest.mark.parametrize("name", ["out", "new/out"])
+def test_a_place_without_permission_or_on_a_read_only_disk_is_named(
+    tmp_path: Path, small_disk: Callable[..., Path], permissions_obeyed: None, name: str
+) -> None:
+    tmp_path.chmod(0o555)
+    with pytest.raises(UserError, match=rf"^{tmp_path}: permission denied: choose another path or change"):
+        make(tmp_path / name)
+    disk = small_disk(2**20)
+    if subprocess.run(["mount", "-o", "remount,ro", str(disk)], capture_output=True).returncode:
+        pytest.skip("no mount can be made read-only here")
+    with pytest.raises(UserError, match=rf"^{disk}: the disk is read-only: choose another path$"):
+        make(disk / name)
+
+
+def test_errors_name_what_is_written_and_not_the_temporary_files(tmp_path: Path, permissions_obeyed: None) -> None:
+    plan, out = tmp_path / "plan.yml", tmp_path / "out"
+    with pytest.raises(UserError, match=rf"^{out}/data/a: no such file"), output_folder.new_folder(out, "build") as new:
+        (new / "data/a").write_text("")
+    tmp_path.chmod(0o555)
+    denied = rf"^{plan}: permission denied: choose another path or change its permissions$"
+    with pytest.raises(UserError, match=denied), os_errors_as_sentences():
+        write_text(plan, "")
+    with pytest.raises(UserError, match=denied), locks.lock_file(tmp_path / ".plan.yml.lock", plan, "tune"):
+        pass
+    tmp_path.chmod(0o755)
 
 
 KILLED = """

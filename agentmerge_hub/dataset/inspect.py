@@ -80,10 +80,14 @@ def _checked(sample: dict[str, Any]) -> Png:
 def _rows(folder: Path, config: str, split: str | None) -> ds.Dataset:
     data = folder / "data" / config
     _check_config(folder, config)
-    files = sorted(data.glob(f"{split or '*'}-*.parquet"))
+    present = sorted(path for path in data.iterdir() if path.suffix == ".parquet")
+    files = [path for path in present if split is None or path.name.startswith(f"{split}-")]
+    if not present:
+        raise UserError(f"{data} has no Parquet file: build the dataset again")
     if not files:
-        splits = sorted({path.name.split("-")[0] for path in data.glob("*.parquet")})
-        raise UserError(f"--split {split}: {data} has {', '.join(splits) or 'no file'}")
+        raise UserError(
+            f"--split {split}: {data} has {', '.join(sorted({path.name.split('-')[0] for path in present}))}"
+        )
     for path in files:
         read_schema(path)
     rows = ds.dataset(files, format="parquet")
@@ -100,6 +104,10 @@ def _check_config(folder: Path, config: str) -> None:
     """Raise UserError unless the folder is a dataset with this config."""
     if (folder / "data" / config).is_dir():
         return
+    if folder.exists() and (around := next((one for one in folder.parents if (one / "data/all").is_dir()), None)):
+        raise UserError(f"{folder} is inside of a dataset: give the dataset's folder, {around}")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: give the folder of a dataset that `agentmerge build` wrote")
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}: give a dataset that `agentmerge build` wrote")
     present = sorted(path.name for path in (folder / "data").glob("*") if path.is_dir() and path.name != "episodes")

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from dataset_files import run
 
-from agentmerge_hub.errors import UserError
+from agentmerge_hub.errors import UserError, os_errors_as_sentences
 
 
 @pytest.mark.parametrize("damage", ["no footer", "damaged pages"])
@@ -29,6 +29,35 @@ def test_a_damaged_file_is_named(built: Path, tmp_path: Path, tokenizer_folder: 
         with pytest.raises(UserError, match=r"\.parquet'? is not readable Parquet \(.*\): restore it"):
             run(*arguments)
         assert not (tmp_path / "out").exists()
+
+
+def test_a_file_without_permission_is_named(
+    built: Path, tmp_path: Path, tokenizer_folder: Path, permissions_obeyed: None
+) -> None:
+    folder = tmp_path / "closed"
+    shutil.copytree(built, folder)
+    for path in folder.glob("data/*/*.parquet"):
+        path.chmod(0)
+    for arguments in (
+        ("inspect", folder),
+        ("inspect", folder, "--row", "0"),
+        ("export", folder, "-o", tmp_path / "out", "--format", "atif"),
+        ("build", folder, "-o", tmp_path / "out", "--tokenizer", tokenizer_folder),
+        ("demo-page", folder, "-o", tmp_path / "out"),
+        ("review", folder, "--list"),
+    ):
+        with (
+            pytest.raises(UserError, match=rf"^{folder}/data/\w+/\w+-00000-of-00001\.parquet: permission denied: "),
+            os_errors_as_sentences(),
+        ):
+            run(*arguments)
+    for config in ("all", "episodes"):
+        (folder / "data" / config).chmod(0)
+    for arguments in (("inspect", folder), ("build", folder, "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)):
+        with pytest.raises(UserError, match=rf"^{folder}/data/\w+: permission denied: "), os_errors_as_sentences():
+            run(*arguments)
+    for config in ("all", "episodes"):
+        (folder / "data" / config).chmod(0o755)
 
 
 def test_a_dataset_without_rows_is_refused_before_the_work(built: Path, tmp_path: Path, tokenizer_folder: Path) -> None:

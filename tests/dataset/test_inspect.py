@@ -29,6 +29,11 @@ def test_inspect_prints_goal_thought_action_and_token_counts(built: Path) -> Non
         run("inspect", built, "--split", "test")
     with pytest.raises(UserError, match=r"^there is no folder .*/nothing: "):
         run("inspect", built / "nothing")
+    for inside in (built / "data/all", next(built.glob("data/cot/train-*"))):
+        with pytest.raises(UserError, match=rf"^{inside} is inside of a dataset: give the dataset's folder, {built}$"):
+            run("inspect", inside)
+    with pytest.raises(UserError, match=r"^.*\.py is a file: give the folder of a dataset"):
+        run("inspect", __file__)
 
 
 def test_recorded_text_is_shown_and_steers_nothing(tmp_path: Path, tokenizer_folder: Path) -> None:
