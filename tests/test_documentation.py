@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from command_sequences import unwritten_inputs
 
 from agentmerge_hub.cli import PACKAGE_OF
@@ -49,6 +50,14 @@ def commands_of(names: list[str]) -> list[list[str]]:
 @pytest.mark.parametrize("names", [["README.md"], PIPELINE], ids=["README", "pipeline"])
 def test_each_command_reads_what_an_earlier_one_wrote(names: list[str]) -> None:
     assert unwritten_inputs(commands_of(names)) == []
+
+
+def test_the_guide_to_another_family_names_each_key_of_the_copied_recipe_that_changes() -> None:
+    recipe = yaml.safe_load((ROOT / "recipes/sft/llama-3.1-8b/base-all.yaml").read_text(encoding="utf-8"))
+    guide = (ROOT / "docs/guides/model-family.md").read_text(encoding="utf-8")
+    texts = [key for key, value in recipe.items() if isinstance(value, str) and re.search("[/|]|workarena", value)]
+    named = [*texts, "max_length", "instruct_rows", "use_liger_kernel"]
+    assert len(named) == 9 and [key for key in named if f"`{key}`" not in guide] == []
 
 
 def test_every_launch_leaves_out_the_traceback_of_accelerate() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.folder_kinds import is_dataset, is_model
 from agentmerge_hub.traces.formats import browsergym, cube, detection, documents
 
 
@@ -58,6 +59,8 @@ def find_episodes(roots: list[Path]) -> list[Found]:
         for one in episodes:
             found.setdefault(one.identity, one)
         if len(found) == before and not any(Path(path).is_relative_to(root.resolve()) for path, _ in found):
+            if kind := "model" if is_model(root) else "dataset" if is_dataset(root) else "":
+                raise UserError(f"{root} is a {kind} folder, not one of traces: give the folder that `collect` wrote")
             raise UserError(
                 f"no traces in {root}: expected folders with exp_args.pkl and step_0.pkl.gz, as AgentLab writes them, or "
                 "trajectories of CUBE, ATIF or the Agent Data Protocol"

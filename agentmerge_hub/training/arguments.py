@@ -3,12 +3,13 @@
 import difflib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 from peft import PeftConfig
 from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_peft_config
 
@@ -108,6 +109,11 @@ class RunConfig:
         return self.model.model_revision if self.tokenizer_name == self.model_name else None
 
     @property
+    def is_planned_elsewhere(self) -> bool:
+        """Whether a run on GPUs is planned on a machine without one."""
+        return self.options.preflight and self.sft.use_cpu and "use_cpu" not in self.explicit
+
+    @property
     def config_overrides(self) -> dict[str, Any]:
         """Keys of the model's configuration that `model_init_kwargs` sets, such as max_position_embeddings."""
         given = self.sft.model_init_kwargs
@@ -152,6 +158,9 @@ def parse_args(args: Sequence[str] | None = None, trainer_config: type = SFTConf
             raise UserError("eval_steps is 0: set it to a number above 0, or remove it to evaluate every logging_steps")
         if _is_true(given.get("use_cpu")) and "bf16" not in given:  # TRL's default is bfloat16 everywhere
             args += ["--bf16", str(has_fast_bfloat16()).lower()]
+        if _is_true(given.get("preflight")) and not _is_true(given.get("use_cpu")) and not torch.cuda.is_available():
+            given.pop("use_cpu", None)
+            args += ["--use_cpu", "true"]  # else transformers refuses bf16, which the run's GPU will have
         script, sft, model, options = parser.parse_args_and_config(args)
     except FileNotFoundError as error:
         raise UserError(f"no recipe at {error.filename}: `agentmerge recipes ls` lists the recipes") from error
@@ -169,11 +178,30 @@ def given_options(args: Sequence[str]) -> dict[str, Any]:
         path = args[args.index("--config") + 1]
         recipe = strict_yaml.load(Path(path).read_text(encoding="utf-8"), path)
         given = dict(recipe) if isinstance(recipe, dict) else {}
+        _check_kind(given, path)
     for word, following in zip(args, [*args[1:], "true"]):
         if word.startswith("--"):
             name, _, value = word[2:].partition("=")
             given[name.replace("-", "_")] = value or following
     return given
+
+
+_STUDY = "one of collect and evaluate: run `agentmerge collect` or `agentmerge evaluate` with it"
+_OTHER_FILES = {
+    "candidates": _STUDY,
+    "agents": _STUDY,
+    "episodes": _STUDY,
+    "merge_method": "a merge spec: run `agentmerge merge`",
+    "grid": "a sweep of training runs: run `agentmerge recipes expand`",
+}
+"""A key that a recipe of training does not have → the kind of file that has it, and the command that reads it."""
+
+
+def _check_kind(recipe: Mapping[str, Any], path: str) -> None:
+    """Raise UserError if a file with these keys is a recipe of another kind."""
+    kind = next((kind for key, kind in _OTHER_FILES.items() if key in recipe), None)
+    if kind and "model_name_or_path" not in recipe:
+        raise UserError(f"{path} has no model_name_or_path: it is no recipe of training, but {kind}")
 
 
 def _is_true(value: Any) -> bool:
@@ -223,12 +251,14 @@ _TRACKERS = {
 def check_packages(config: RunConfig) -> None:
     """Raise UserError if an option of the run needs a package that is not installed."""
     needed = {f"report_to {name}": _TRACKERS[name] for name in config.sft.report_to or () if name in _TRACKERS}
-    if config.model.load_in_4bit or config.model.load_in_8bit:
+    if (config.model.load_in_4bit or config.model.load_in_8bit) and not config.is_planned_elsewhere:
         needed["load_in_4bit or load_in_8bit"] = "bitsandbytes"
-    if config.sft.use_liger_kernel:
+    if config.sft.use_liger_kernel and not config.is_planned_elsewhere:
         needed["use_liger_kernel"] = "liger_kernel"
     for option, package in needed.items():
         if find_spec(package) is None:
+            if package == "liger_kernel" and not torch.cuda.is_available():
+                raise UserError("use_liger_kernel needs a GPU, and there is none here: set use_liger_kernel to false")
             raise UserError(f"{option} needs a package that is missing: pip install {package.replace('_', '-')}")
 
 
@@ -242,6 +272,10 @@ class _Parser(TrlParser):
 def _explain(error: Exception, kinds: Sequence[type]) -> str:
     """TRL's message; for an unknown option, its name and the closest known one."""
     text = " ".join(str(error).split())
+    if "support bf16/gpu" in text:
+        if torch.cuda.is_available():
+            return "bf16 is set and this GPU does not have it: set bf16 to false"
+        return "bf16 is set for a GPU, and there is none here: set use_cpu to true to train on the CPU, or preflight to true to plan"
     unknown = re.search(r"(?:not used by the HfArgumentParser|Unknown arguments from config file).*?--(\w+)", text)
     if not unknown:
         return text

@@ -168,6 +168,12 @@ def _save(
 
 
 def _warnings(config: RunConfig, plan: run_plan.Plan, template: ChatTemplate) -> list[str | None]:
+    if config.is_planned_elsewhere:
+        return [
+            built_template.compare(config, template),
+            "Note: there is no GPU here: whether the memory of one is enough was not checked",
+            memory_estimate.dtype_warning(config),
+        ]
     return [
         built_template.compare(config, template),
         memory_estimate.memory_warning(plan.needs),

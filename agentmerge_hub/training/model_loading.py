@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.folder_kinds import check_model
 from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.tokenizer import fast_tokenizer
 from agentmerge_hub.training import lora_targets
@@ -41,6 +42,7 @@ def load_tokenizer(config: RunConfig) -> tuple[PreTrainedTokenizerBase, ChatTemp
         UserError: if it does not exist, its chat template cannot be trained with, or padding would be trained as the end of
             a turn.
     """
+    check_model(config.model_name)
     name = config.tokenizer_name
     tokenizer = tokenizer_at(name, config.tokenizer_revision)
     if config.sft.chat_template_path:
@@ -51,10 +53,8 @@ def load_tokenizer(config: RunConfig) -> tuple[PreTrainedTokenizerBase, ChatTemp
             "tokenizer and template a base model is trained with"
         )
     padding = config.options.padding_token or config.sft.pad_token
-    for option, token in (("eos_token", config.sft.eos_token), ("padding_token", padding)):
-        if token and token not in tokenizer.get_vocab():
-            raise UserError(f"{option} {token!r} is not a token of {name!r}")
     template = ChatTemplate(tokenizer, parse_settings(config.options.chat_template_kwargs))
+    _check_tokens(config, tokenizer, template, padding)
     if config.sft.eos_token and config.sft.eos_token != template.end_of_turn:
         raise UserError(
             f"eos_token is {config.sft.eos_token!r} and the chat template ends a turn with {template.end_of_turn!r}, so that the "
@@ -70,6 +70,34 @@ def load_tokenizer(config: RunConfig) -> tuple[PreTrainedTokenizerBase, ChatTemp
             "e.g. <|finetune_right_pad_id|> for Llama 3.1"
         )
     return tokenizer, template
+
+
+def _check_tokens(
+    config: RunConfig, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, padding: str | None
+) -> None:
+    """Raise UserError if the recipe names tokens that the tokenizer does not have: all of them, and what to set."""
+    vocabulary, end, own = tokenizer.get_vocab(), template.end_of_turn, tokenizer.pad_token
+    other = own not in (None, end)
+    advice = {
+        "eos_token": f"set eos_token to {end!r}, which ends a turn in its chat template",
+        "padding_token": f"remove padding_token, so that {own!r} pads"
+        if other
+        else "set padding_token to one of its tokens",
+        "instruct_rows": "name the special tokens of its chat template in instruct_rows, or remove it",
+    }
+    named: dict[str, list[Any]] = {
+        "eos_token": [config.sft.eos_token],
+        "padding_token": [padding],
+        "instruct_rows": config.options.instruct_rows,
+    }
+    unknown = {
+        option: [token for token in tokens if token and token not in vocabulary] for option, tokens in named.items()
+    }
+    wrong = [f"{option} {', '.join(map(repr, tokens))}" for option, tokens in unknown.items() if tokens]
+    if wrong:
+        what = "is not a token" if sum(map(len, unknown.values())) == 1 else "are no tokens"
+        mended = ", ".join(advice[option] for option, tokens in unknown.items() if tokens)
+        raise UserError(f"{' and '.join(wrong)} {what} of {config.tokenizer_name!r}: {mended}")
 
 
 def _read_template(path: str) -> str | dict[str, str]:
@@ -167,6 +195,7 @@ def load_config(name: str, revision: str | None = None, overrides: Mapping[str, 
         UserError: if there is no such model, it is no causal language model, its configuration is not valid, or it has no
             such key.
     """
+    check_model(name)
     check_name(name, "model")
     try:
         loaded, unused = AutoConfig.from_pretrained(

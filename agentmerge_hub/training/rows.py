@@ -18,6 +18,7 @@ from yaml import YAMLError
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.content_hash import folder_hash
 from agentmerge_hub.errors import UserError, is_no_space
+from agentmerge_hub.folder_kinds import check_dataset
 from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.parquet_reading import readable
 from agentmerge_hub.prompt import without_screenshot_note
@@ -42,9 +43,10 @@ def load_split(
         text_only: whether rows with pictures are taken without them, and their prompts without the note on the picture.
 
     Raises:
-        UserError: if the dataset, its config or split does not exist, its rows lack a column, or they have pictures and
+        UserError: if the dataset is a model's folder, it, its config or split does not exist, its rows lack a column, or they have pictures and
             `text_only` is not set.
     """
+    check_dataset(name)
     check_name(name, "dataset")
     try:
         rows = load_dataset(name, config, split=split, cache_dir=_cache_of(name))

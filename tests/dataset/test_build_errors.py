@@ -18,6 +18,8 @@ from agentmerge_hub.errors import UserError
     [
         (["{empty}"], "no traces in"),
         (["{nowhere}"], "no folder"),
+        (["{model}"], "model is a model folder, not one of traces: give the folder that `collect` wrote"),
+        (["{dataset}"], "dataset is a dataset folder, not one of traces"),
         (["{traces}", "--tokenizer", "{empty}"], "no tokenizer at"),
         (["{traces}", "--chat-template-kwargs", "{{bad"], "^--chat-template-kwargs is '{bad': write a JSON object"),
         (["{traces}", "--window", "300", "--answer", "100"], "no sample is left .*does_not_fit"),
@@ -56,7 +58,10 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
 ) -> None:
     (tmp_path / "empty").mkdir()
     write_episode(tmp_path / "traces", "miniwob.click-dialog", 0)
-    places = {name: tmp_path / name for name in ("empty", "nowhere", "traces")}
+    for name in ("model/config.json", "dataset/data/all/train.parquet"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("{}")
+    places = {name: tmp_path / name for name in ("empty", "nowhere", "traces", "model", "dataset")}
     filled = [argument.format(**places) for argument in arguments]
     if "--tokenizer" not in filled:
         filled += ["--tokenizer", tokenizer_folder]

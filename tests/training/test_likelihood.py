@@ -1,15 +1,20 @@
 """Expert likelihood: the figures equal a plain computation, and spans cover an answer."""
 
+import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset, load_dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, RecurrentGemmaConfig, RwkvConfig
 
 from agentmerge_hub.chat_template import ChatTemplate
-from agentmerge_hub.training.likelihood import scoring
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.training import model_loading
+from agentmerge_hub.training.likelihood import results, scoring
 from agentmerge_hub.training.likelihood.answer_spans import SPANS, spans
+from agentmerge_hub.training.likelihood.score_likelihood import LikelihoodArgs, score_likelihood
 
 
 @pytest.mark.parametrize(
@@ -31,6 +36,42 @@ from agentmerge_hub.training.likelihood.answer_spans import SPANS, spans
 )  # fmt: skip
 def test_spans_of_an_answer(answer: str, expected: list[tuple[str, str]]) -> None:
     assert [(answer[begin:end], span) for begin, end, span in spans(answer)] == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"out": "x.csv"}, "x.csv: the scores are a Parquet file: name it with -o, e.g. x.parquet"),
+        ({"out": "/proc/new/x.parquet"}, "/proc cannot hold new files: choose another path"),
+        ({"out": "file/x.parquet"}, "file: a part of the path is a file"),
+        ({"model": "TRACES"}, "traces has no config.json: it is not a model folder"),
+        ({"dataset": "MODEL"}, "model is a model folder, not a dataset that `agentmerge build` wrote"),
+    ],
+)
+def test_mistakes_are_said_before_the_model_is_loaded(
+    tiny_model: Path, traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    monkeypatch.setattr(model_loading, "load_model", None)
+    folders = {"TRACES": str(traces), "MODEL": str(tiny_model)}
+    given = {"model": str(tiny_model), "dataset": str(traces), "out": "scores.parquet"} | options
+    given = {option: folders.get(value, value) for option, value in given.items()}
+    with pytest.raises(UserError, match=re.escape(says)):
+        score_likelihood(LikelihoodArgs(given["model"], given["dataset"]), Path(given["out"]))
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+def test_an_error_while_the_scores_are_written_names_their_file(
+    tiny_model: Path, traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(table: pa.Table, path: Path) -> None:
+        raise OSError(28, "full")
+
+    monkeypatch.setattr(results, "write", full)
+    out = tmp_path / "scores.parquet"
+    with pytest.raises(UserError, match=f"^{out}: no space is left on the disk"):
+        score_likelihood(LikelihoodArgs(str(tiny_model), str(traces), splits=["inter_task"], limit=1), out)
 
 
 def test_figures_equal_a_plain_computation(tiny_model: Path, traces: Path) -> None:

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_multi_gpu_env
 from safetensors.torch import load_file
@@ -21,6 +23,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import arguments, finetune, rows
 from agentmerge_hub.training.checkpoints import latest_complete, remove_incomplete
 from agentmerge_hub.training.likelihood import scoring
+from agentmerge_hub.training.preference.arguments import parse_preference_args
 
 ROOT = Path(__file__).parents[2]
 
@@ -107,14 +110,63 @@ def test_the_newest_complete_checkpoint_is_found_and_others_removed(tmp_path: Pa
         ({"max_length": 50}, "max_length is 50: raise max_length"),
         ({"learning_rat": 1}, "no option is called 'learning_rat': did you mean learning_rate?"),
         ({"learning_rate": "fast"}, "learning_rate"),
-        ({"use_liger_kernel": "true"}, "use_liger_kernel needs a package that is missing: pip install liger-kernel"),
+        (
+            {"use_liger_kernel": "true"},
+            "use_liger_kernel needs a GPU, and there is none here: set use_liger_kernel to false",
+        ),
+        (
+            {"eos_token": "<|eot_id|>", "padding_token": "<|x|>", "instruct_rows": "<|y|>"},
+            "eos_token '<|eot_id|>' and padding_token '<|x|>' and instruct_rows '<|y|>' are no tokens of ",
+        ),
+        ({"eos_token": "<|eot_id|>"}, "set eos_token to '<|end|>', which ends a turn in its chat template"),
+        ({"padding_token": "<|x|>"}, "remove padding_token, so that '<|pad|>' pads"),
+        ({"model_name_or_path": "TRACES"}, "traces has no config.json: it is not a model folder"),
+        ({"dataset_name": "MODEL"}, "model is a model folder, not a dataset that `agentmerge build` wrote"),
+        (
+            {"preflight": "false", "use_cpu": "false", "bf16": "true"},
+            "bf16 is set for a GPU, and there is none here: set use_cpu to true",
+        ),
         ({"eos_token": "<|bos|>"}, "eos_token is '<|bos|>' and the chat template ends a turn with '<|end|>'"),
     ],
 )
 def test_mistakes_are_one_sentence(tiny_model: Path, traces: Path, tmp_path: Path, options: dict, says: str) -> None:
+    folders = {"TRACES": traces, "MODEL": tiny_model}
+    options = {"preflight": "true"} | {option: folders.get(value, value) for option, value in options.items()}
     with pytest.raises(UserError, match=re.escape(says)):
-        run(tiny_model, traces, tmp_path / "out", **{"preflight": "true"} | options)
+        run(tiny_model, traces, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
+def test_a_run_on_gpus_is_planned_on_a_machine_without_one(
+    tiny_model: Path, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    recipe = ROOT / "recipes/sft/llama-3.1-8b/base-all.yaml"
+    settings = {
+        "config": recipe, "model_name_or_path": tiny_model, "tokenizer_name_or_path": tiny_model, "dataset_name": traces,
+        "output_dir": tmp_path / "out", "eos_token": "<|end|>", "padding_token": "<|pad|>", "preflight": "true",
+    }  # fmt: skip
+    words = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
+    for more in ([], ["--use_cpu", "false"]):
+        finetune.run(arguments.parse_args(words + more))
+        printed = capsys.readouterr().out
+        assert printed.startswith("Preflight: 40 rows") and "Note: there is no GPU here" in printed
+        assert "Warning" not in printed
+
+
+@pytest.mark.parametrize("read", [arguments.parse_args, parse_preference_args])
+@pytest.mark.parametrize(
+    ("recipe", "kind"),
+    [
+        ("evaluate/demo.yaml", "one of collect and evaluate: run `agentmerge collect` or `agentmerge evaluate`"),
+        ("collect/demo.yaml", "one of collect and evaluate"),
+        ("merge/ties.yml", "a merge spec: run `agentmerge merge`"),
+        ("sft/tiny/sweep.yaml", "a sweep of training runs: run `agentmerge recipes expand`"),
+    ],
+)
+def test_a_recipe_of_another_kind_is_named_as_that(read: Callable, recipe: str, kind: str) -> None:
+    with pytest.raises(UserError, match=f"has no model_name_or_path: it is no recipe of training, but {kind}"):
+        read(["--config", str(ROOT / "recipes" / recipe)])
 
 
 def test_the_preflight_refuses_a_folder_that_is_no_run(tiny_model: Path, traces: Path, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ import pyarrow.compute as pc
 import torch
 from accelerate import PartialState
 
+from agentmerge_hub import output_folder
 from agentmerge_hub.chat_template import ChatTemplate
 from agentmerge_hub.chat_template_settings import parse_settings
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.folder_kinds import check_model
 from agentmerge_hub.plural import counted
 from agentmerge_hub.training import attention_kernel, model_loading, rows
 from agentmerge_hub.training.likelihood import results, scoring
@@ -59,12 +61,23 @@ def _may_be_replaced(file: Path) -> bool:
         return content.read(4) in (b"", b"PAR1")
 
 
-def _score(args: LikelihoodArgs, out: Path) -> pa.Table:
+def _check_output(out: Path) -> None:
+    """Raise UserError if the table cannot be written to `out`: before hours of scoring."""
     if out.is_dir():
         raise UserError(f"{out} is a folder: name a Parquet file with -o")
     if out.is_file() and not _may_be_replaced(out):
         raise UserError(f"{out} exists and is no Parquet file: choose another path with -o")
+    if out.suffix != ".parquet":
+        raise UserError(
+            f"{out}: the scores are a Parquet file: name it with -o, e.g. {out.with_suffix('.parquet').name}"
+        )
+    output_folder.is_free(out)  # whether its folder can be written
+
+
+def _score(args: LikelihoodArgs, out: Path) -> pa.Table:
+    _check_output(out)
     out.parent.mkdir(parents=True, exist_ok=True)
+    check_model(args.model)
     state = PartialState(cpu=not torch.cuda.is_available())
     tokenizer = model_loading.tokenizer_at(args.model, args.revision)
     template = ChatTemplate(tokenizer, parse_settings(args.chat_template_kwargs))
@@ -87,7 +100,8 @@ def _score(args: LikelihoodArgs, out: Path) -> pa.Table:
             print(f"{name}: {counted(table.num_rows, 'row')}, {_summary(table)}")
     table = pa.concat_tables(tables)
     if state.is_main_process:
-        results.write(table, out)
+        with os_errors_as_sentences(out):
+            results.write(table, out)
         print(f"{counted(table.num_rows, 'row')} under {args.model} written to {out}")
     return table
 
