@@ -24,7 +24,7 @@ from agentmerge_hub.publishing.review.summary import review_findings
 
 STAGE = "demo-page"
 PAGE = "index.html"
-_COLUMNS = ["sample_id", "benchmark", "task", "step", "n_steps", "teacher", "cot", "prompt", "completion"]
+_COLUMNS = ["sample_id", "benchmark", "task", "step", "n_steps", "teacher", "cot", "action", "prompt", "completion"]
 
 
 def write_demo(dataset: Path, out: Path, repo_id: str | None, rows_per_task: int) -> int:

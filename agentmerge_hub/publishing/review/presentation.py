@@ -14,8 +14,11 @@ _HEADING = re.compile(r"^#{1,2} (.+?):?[ \t]*$", re.MULTILINE)
 _OPEN = re.compile(r"goal|observation|axtree|html|page", re.IGNORECASE)
 """Headings of sections that are open from the start; the others open if they have something to check."""
 
+_COLUMNS = "Other columns"
 _HIDDEN = "Recorded page, lines that the prompt does not show"
 _METADATA = ("config", "split", "task", "seed", "step", "n_steps", "agent", "teacher", "license", "episode_id")
+_HASH_OF_EPISODE = re.compile(r"episode_id: [0-9a-f]{16}")
+"""The line of an id that the build made, which looks random and is nothing to check."""
 
 
 class Segment(TypedDict):
@@ -45,7 +48,7 @@ def sections_of(row: dict[str, Any], folder: Path, finder: SpotFinder) -> list[S
     named = [(title, text, "goal") for title, text in goals] + answers
     named += [(title, text, "") for title, text in parts if (title, text) not in goals]
     facts = "\n".join(f"{name}: {row[name]}" for name in _METADATA if row.get(name) not in (None, ""))
-    named.append(("Other columns", facts, ""))
+    named.append((_COLUMNS, facts, ""))
     if hidden := _hidden_lines(row, folder):
         named.append((_HIDDEN, hidden, ""))
     return [_section(title, text, role, finder) for title, text, role in named if text.strip()]
@@ -68,7 +71,7 @@ def _parts(role: str, text: str) -> Iterator[tuple[str, str]]:
 
 def _section(title: str, text: str, role: str, finder: SpotFinder) -> Section:
     lines = text.split("\n")
-    found = finder.find(lines)
+    found = finder.find(line for line in lines if title != _COLUMNS or not _HASH_OF_EPISODE.fullmatch(line))
     segments: list[Segment] = []
     for number, line in enumerate(lines):
         position = 0

@@ -1,5 +1,7 @@
 """The demo page shows rows of every task, filters them in a real browser, and cannot be changed by what a row holds."""
 
+import html
+import re
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,7 +26,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     rows = [stage_outputs.sample(number, task=f"miniwob.t{number // 4}") for number in range(8)]
     turn = {"role": "user", "content": f"{HOSTILE} {'wide' * 200}"}
-    rows.append(stage_outputs.sample(9, task="miniwob.hostile", prompt=[turn], teacher="<b>bold</b>", license="mit"))
+    action = f"fill('a9', '{HOSTILE}')"
+    rows.append(
+        stage_outputs.sample(
+            9, task="miniwob.hostile", action=action, prompt=[turn], teacher="<b>bold</b>", license="mit"
+        )
+    )
     stage_outputs.dataset(folder / "traces", rows)
     arguments = [
         "demo-page",
@@ -49,6 +56,14 @@ def test_it_is_a_static_space(demo: Path) -> None:
     assert (
         "<script>document" not in page and page.count("<script>") == 1 and "src=" not in page.replace("&lt;img src", "")
     )
+
+
+def test_a_collapsed_row_shows_its_action(demo: Path) -> None:
+    summaries = re.findall(r"<summary>(.*?)</summary>", (demo / "index.html").read_text())
+    shown = [html.unescape(re.search(r"<samp>(.*)</samp>", summary)[1]) for summary in summaries]
+    actions = (f"fill('a9', '{HOSTILE}')"[:99] + "…", "click('a0')", "click('a4')")
+    assert shown == [action for action in actions for _ in range(2)]  # each row is in several splits here
+    assert ["with think step" in summary for summary in summaries] == [False] * 2 + [True] * 4
 
 
 def test_a_secret_in_a_row_is_not_written(tmp_path: Path) -> None:

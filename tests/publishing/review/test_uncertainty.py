@@ -1,7 +1,11 @@
 """What a person looks at first: near misses, random strings, and replaced values with something attached."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from stage_outputs import sample
+
+from agentmerge_hub.publishing.review.presentation import sections_of
 from agentmerge_hub.publishing.review.uncertainty import SpotFinder, score
 
 
@@ -31,3 +35,15 @@ def test_repeated_spots_count_once() -> None:
     finder = SpotFinder()
     lines = ["a kX9pQ2mZ7vLw4TbN", "b kX9pQ2mZ7vLw4TbN"]
     assert score(finder.find(lines)) == score(finder.find(lines[:1])) > score(finder.find(["c User 1a2"])) > 0
+
+
+def test_only_the_hash_in_the_column_of_the_episodes_id_is_not_marked(tmp_path: Path) -> None:
+    def marked(**changes: str) -> list[str]:
+        sections = sections_of(sample(0, **changes), tmp_path, SpotFinder())
+        return [segment["text"] for section in sections for segment in section["segments"] if "kind" in segment]
+
+    made, theirs = "3a7f1b9e2c5d8f64", "kX9pQ2mZ7vLw4TbN"
+    assert marked(episode_id=made) == []
+    assert marked(episode_id=theirs) == [theirs] and marked(episode_id=made, agent=made) == [made]
+    turn = [{"role": "user", "content": f"episode_id: {made}"}]
+    assert marked(episode_id=made, prompt=turn) == [made]
