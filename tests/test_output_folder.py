@@ -131,6 +131,7 @@ def test_a_place_without_permission_or_on_a_read_only_disk_is_named(
     tmp_path.chmod(0o555)
     with pytest.raises(UserError, match=rf"^{tmp_path}: permission denied: choose another path or change"):
         make(tmp_path / name)
+    tmp_path.chmod(0o755)
     disk = small_disk(2**20)
     if subprocess.run(["mount", "-o", "remount,ro", str(disk)], capture_output=True).returncode:
         pytest.skip("no mount can be made read-only here")
