@@ -103,8 +103,9 @@ def _check_can_hold_files(folder: Path) -> None:
     try:
         with os_errors_name(folder):
             tempfile.TemporaryFile(dir=folder).close()
-    except (FileNotFoundError, PermissionError):
-        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+    except (FileNotFoundError, PermissionError) as error:
+        may_write = os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+        if isinstance(error, PermissionError) and not may_write:
             raise
         raise UserError(f"{folder} cannot hold new files: choose another path") from None
 

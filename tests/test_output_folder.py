@@ -91,10 +91,6 @@ def test_a_symbolic_link_as_output_is_followed(tmp_path: Path) -> None:
         make(tmp_path / "loop")
 
 
-PROC = "^/proc(: permission denied| cannot hold new files): choose another path"
-"""Root has the permission to write there, and cannot."""
-
-
 @pytest.mark.parametrize(
     ("out", "sentence"),
     [
@@ -103,8 +99,8 @@ PROC = "^/proc(: permission denied| cannot hold new files): choose another path"
         (os.fsdecode(b"\xff"), r"is not UTF-8: rename the file"),
         ("n" * 300, "the name is too long"),
         ("n" * 240, "the name is too long"),
-        ("/proc/out", PROC),
-        ("/proc/new/out", PROC),
+        ("/proc/out", "^/proc cannot hold new files: choose another path$"),
+        ("/proc/new/out", "^/proc cannot hold new files: choose another path$"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, out: str, sentence: str) -> None:
