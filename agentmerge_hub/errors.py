@@ -30,8 +30,9 @@ def schema_problem(error: "ValidationError", whole: str, model: "type[BaseModel]
     errors = error.errors()
     first = errors[0]
     if first["type"] == "missing":  # perhaps it is there and misspelt
-        siblings = (each for each in errors if each["loc"][:-1] == first["loc"][:-1])
-        first = next((each for each in siblings if each["type"] == "extra_forbidden"), first)
+        *parent, key = first["loc"]
+        extra = (each for each in errors if each["type"] == "extra_forbidden" and list(each["loc"][:-1]) == parent)
+        first = next((each for each in extra if difflib.get_close_matches(str(each["loc"][-1]), [str(key)], 1)), first)
     place = ".".join(map(str, first["loc"])) or whole
     if first["type"] == "missing":
         return f"{place}: this key is missing"

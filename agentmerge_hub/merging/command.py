@@ -8,6 +8,7 @@ import click
 
 from agentmerge_hub.errors import UserError, require
 from agentmerge_hub.plural import counted
+from agentmerge_hub.sizes import size_text
 from agentmerge_hub.terminal_text import printable
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def sweep(
     """
     settings = _settings(reply, quick, shard_bytes, adapter_base, device)
     from agentmerge_hub.merging import api
-    from agentmerge_hub.merging.dry_run import most_on_disk, size_text
+    from agentmerge_hub.merging.dry_run import most_on_disk
     from agentmerge_hub.merging.specs.spec import extrapolated
     from agentmerge_hub.merging.sweep import lambdas_of
 

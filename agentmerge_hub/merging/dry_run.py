@@ -15,6 +15,7 @@ from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.preparation import check_filters, located_folders, written_bytes
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.scratch import scratch_folder
+from agentmerge_hub.sizes import size_text
 
 MERGEKIT = "mergekit"
 
@@ -114,11 +115,6 @@ def most_on_disk(costs: Sequence[MergeEstimate], at_once: int | None, keep: Lite
             most = max(most, best + sum(written))
             best = max(best, *written, 0)
     return most
-
-
-def size_text(count: int) -> str:
-    """Bytes with their unit."""
-    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"
 
 
 def _duration(seconds: float) -> str:

@@ -16,6 +16,7 @@ from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.merging.specs.formula import OUT_DTYPES, filters_of, formula_of
 from agentmerge_hub.merging.specs.spec import Spec, donor_of, layer_ranges, references_of
+from agentmerge_hub.sizes import size_text
 
 
 def open_runs(runs: Sequence[MergeRun], settings: MergeSettings, scratch: Path) -> None:
@@ -97,6 +98,6 @@ def check_disk_space(runs: Sequence[MergeRun]) -> None:
         left = free.setdefault(device, shutil.disk_usage(place).free)
         if left < needed:
             run.lacks_space = True
-            run.fail(f"{place} has {left / 1e9:.1f} GB free, and the merge takes {needed / 1e9:.1f}: free some space")
+            run.fail(f"{place} has {size_text(left)} free, and the merge takes {size_text(needed)}: free some space")
         else:
             free[device] = left - needed

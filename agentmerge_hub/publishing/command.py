@@ -6,6 +6,7 @@ import click
 
 from agentmerge_hub.errors import require
 from agentmerge_hub.publishing.review.command import review
+from agentmerge_hub.sizes import size_text
 
 __all__ = ["download", "push", "review", "yank"]
 
@@ -158,7 +159,7 @@ def download(
         click.echo("README.md was edited on the Hub after it was published", err=True)
     click.echo(
         f"{done.folder}: the {done.kind} {repo_id} at {done.commit[:12]}, {done.n_files} files, "
-        f"{done.n_bytes / 1e6:,.1f} MB, all equal to its manifest"
+        f"{size_text(done.n_bytes)}, all equal to its manifest"
     )
 
 
@@ -202,7 +203,7 @@ def gguf(folder: Path, number_format: str) -> None:
     from agentmerge_hub.publishing.gguf.convert import convert
 
     out = convert(folder, number_format)
-    click.echo(f"{out}: {out.stat().st_size / 1e6:,.1f} MB, the weights of {folder} in {number_format}")
+    click.echo(f"{out}: {size_text(out.stat().st_size)}, the weights of {folder} in {number_format}")
 
 
 @click.command()

@@ -18,6 +18,7 @@ from agentmerge_hub.publishing.publish_checks.dataset_folder import splits_of
 from agentmerge_hub.publishing.publish_checks.safetensors_texts import safetensors_header
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, read_bytes
 from agentmerge_hub.records import IMAGE
+from agentmerge_hub.sizes import size_text
 
 
 def parameters_of(files: Mapping[str, Content]) -> int:
@@ -49,7 +50,7 @@ def gguf_files(files: Mapping[str, Content]) -> list[GgufFile]:
     """The GGUF files among the published ones."""
     sizes = {name: content.stat().st_size for name, content in files.items() if isinstance(content, Path)}
     return [
-        GgufFile(name, f"{name.removeprefix('model-').removesuffix('.gguf')}, {size / 1e6:,.1f} MB")
+        GgufFile(name, f"{name.removeprefix('model-').removesuffix('.gguf')}, {size_text(size)}")
         for name, size in sorted(sizes.items())
         if name.endswith(".gguf")
     ]

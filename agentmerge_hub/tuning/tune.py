@@ -29,6 +29,7 @@ from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.scratch import scratch_folder
+from agentmerge_hub.sizes import size_text
 from agentmerge_hub.training.model_loading import check_rows, tokenizer_at
 from agentmerge_hub.training.rows import tokenize
 from agentmerge_hub.tuning import validation_rows
@@ -239,7 +240,7 @@ def _memory(inputs: MergeInputs, settings: TuneSettings, objective: Objective) -
     copies = 2 if objective.reference is objective.model else 3
     width, name = (4, "float32") if settings.device == "cpu" else (2, "bfloat16")
     return (
-        f"Memory: {copies} copies of {values / 1e6:,.1f} million values in {name}, {copies * values * width / 1e9:.2f} GB, besides "
+        f"Memory: {copies} copies of {values / 1e6:,.1f} million values in {name}, {size_text(copies * values * width)}, besides "
         "the activations of one pass."
     )
 

@@ -13,6 +13,7 @@ from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs.safetensors_header import header_of
 from agentmerge_hub.package_data import data_folder
+from agentmerge_hub.sizes import size_text
 
 SPEC = str(data_folder("recipes") / "merge" / "agentmerge.yml")
 ROLES = ("base", "agent", "instruct")
@@ -125,9 +126,9 @@ def test_a_dry_run_says_what_a_merge_costs_and_writes_nothing(here: Path) -> Non
     before = set(here.iterdir())
     done = run(SPEC, "-o", "out", "--dry-run", "--disk-speed", "1")
     sizes = [sum(tensor.nbytes for tensor in load_file(f"{role}/model.safetensors").values()) for role in ROLES]
-    read, written = sum(sizes) / 1e6, sizes[0] / 1e6  # the base is stored in the output type
-    assert f"reads {read:.2f} MB and writes {written:.2f} MB of weights" in done.stdout, done.output
-    assert f"{read + written:.1f} seconds" in done.stdout and set(here.iterdir()) == before
+    read, written = sum(sizes), sizes[0]  # the base is stored in the output type
+    assert f"reads {size_text(read)} and writes {size_text(written)} of weights" in done.stdout, done.output
+    assert f"{(read + written) / 1e6:.1f} seconds" in done.stdout and set(here.iterdir()) == before
     Path("run").mkdir()
     Path("agent").rename("run/checkpoint-1")
     Path("run/checkpoint-2").mkdir()  # unfinished
@@ -137,4 +138,4 @@ def test_a_dry_run_says_what_a_merge_costs_and_writes_nothing(here: Path) -> Non
     lines = planned.stdout.splitlines()
     assert lines[0].startswith("grid/checkpoint-1-lambda-0.5 by one streaming pass: reads ")
     assert lines[1].startswith("grid/checkpoint-2-lambda-0.5 would fail: ") and not Path("grid").exists()
-    assert lines[2].startswith(f"Together they write {written:.2f} MB of weights")
+    assert lines[2].startswith(f"Together they write {size_text(written)} of weights")

@@ -170,7 +170,7 @@ def test_what_no_disk_can_hold_is_refused_before_the_first_byte(hub: Hub, run, p
     for place in (("-o", "copy"), ()):
         before = len(hub.requests)
         failed = run("download", "acme/traces", *place, ok=False)
-        assert failed.stderr.startswith("Error: the dataset acme/traces needs 1000000000.00 GB and the disk of ")
+        assert failed.stderr.startswith("Error: the dataset acme/traces needs 1,000,000.0 TB and the disk of ")
         assert "nothing was downloaded" in failed.stderr and len(failed.stderr.splitlines()) == 1
         fetched = [path for method, path, _ in hub.requests[before:] if "/resolve/" in path and method == "GET"]
         assert all(path.endswith("manifest.json") for path in fetched)

@@ -164,10 +164,20 @@ def test_the_estimate_is_near_a_computation_by_hand(
             {},
             4,
             (36, 30, 24, 18, 12),
-            "activation_checkpointing: false would take about 36 of the GPU's 85 GB and save 25 %",
+            "activation_checkpointing: false would take about 36.0 GB of the GPU's 85.0 GB and save 25 %",
         ),
-        ({}, 4, (84, 80, 76, 72, 70), "recomputed_layers: 2 would take about 76 of the GPU's 85 GB and save 12 %"),
-        (LORA, 4, (84, 80, 76, 72, 70), "recomputed_layers: 2 would take about 76 of the GPU's 85 GB and save 17 %"),
+        (
+            {},
+            4,
+            (84, 80, 76, 72, 70),
+            "recomputed_layers: 2 would take about 76.0 GB of the GPU's 85.0 GB and save 12 %",
+        ),
+        (
+            LORA,
+            4,
+            (84, 80, 76, 72, 70),
+            "recomputed_layers: 2 would take about 76.0 GB of the GPU's 85.0 GB and save 17 %",
+        ),
         ({}, 2, (84, 80, 76, 72, 70), None),  # as few as fit
         ({}, 0, (84, 80, 76, 72, 70), None),
         ({}, 4, (99, 98, 97, 96, 95), None),

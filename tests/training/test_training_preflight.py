@@ -74,7 +74,10 @@ def test_packed_rows_are_counted_as_samples(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"max_steps": 10_000_000, "checkpoint_samples": 1}, r"out will take [\d.]+ GB for \d+ checkpoints"),
+        (
+            {"max_steps": 10_000_000, "checkpoint_samples": 1},
+            r"out will take [\d.]+ TB for [\d,]+ checkpoints .*: free some, raise checkpoint_samples, or set save_total_limit: 1",
+        ),
         ({"packing": True, "packing_strategy": "wrapped"}, "wrapped cuts rows"),
     ],
 )
@@ -82,6 +85,18 @@ def test_what_stops_a_run(tiny_model: Path, traces: Path, tmp_path: Path, option
     with pytest.raises(UserError, match=says):
         finetune.run(config(tiny_model, traces, tmp_path / "out", **options))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "says"),
+    [
+        (0, "will take 9,000.0 TB for the model, and its disk has .*: free some, or set output_dir to another disk"),
+        (1, "for 1 checkpoint and the model, .*: free some, or set output_dir to another disk"),
+    ],
+)
+def test_a_full_disk_is_answered_with_what_helps(tmp_path: Path, checkpoints: int, says: str) -> None:
+    with pytest.raises(UserError, match=f"{says}$"):
+        memory_estimate.check_disk(memory_estimate.Estimate(0, (), 9e15, checkpoints), tmp_path / "out")
 
 
 def test_keeping_the_newest_checkpoints_takes_less_disk(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
@@ -93,7 +108,7 @@ def test_too_little_memory_is_a_warning(
     tiny_model: Path, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     finetune.run(config(tiny_model, traces, tmp_path / "out", packing=True, max_length=10**7, preflight=True))
-    assert re.search(r"Warning: the run takes about [\d.]+ GB of memory a process", capsys.readouterr().out)
+    assert re.search(r"Warning: the run takes about [\d.,]+ [GT]B of memory a process", capsys.readouterr().out)
 
 
 def test_bfloat16_is_advised_against_where_the_cpu_has_no_instructions_for_it(

@@ -21,6 +21,7 @@ from agentmerge_hub.errors import UserError, os_errors_as_sentences
 from agentmerge_hub.publishing.hub.errors import FULL, causes, sentences
 from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, Repository, check_id, listed, read_info
 from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, entry_of, read_withdrawn
+from agentmerge_hub.sizes import size_text
 
 CARD = "README.md"
 _RESUME = "run the same command again to resume"
@@ -225,7 +226,7 @@ def check_space(repository: Repository, commit: str, files: Iterable[str], out: 
         free = shutil.disk_usage(place).free
     if needed > free:
         raise UserError(
-            f"{repository} needs {needed / 1e9:.2f} GB and the disk of {place} has {free / 1e9:.2f} GB left: "
+            f"{repository} needs {size_text(needed)} and the disk of {place} has {size_text(free)} left: "
             "make room, or choose a folder on another disk with -o; nothing was downloaded."
         )
 

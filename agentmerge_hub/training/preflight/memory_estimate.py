@@ -13,12 +13,13 @@ from peft.tuners.lora import LoraLayer
 from trl import SFTConfig
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.plural import counted
+from agentmerge_hub.sizes import size_text
 from agentmerge_hub.training import frozen_weights
 from agentmerge_hub.training.activation_checkpointing import decoder_layers
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.process_group import is_sharded
 
-GB = 1e9
 _LOGITS = 2**28 * 4 * 4
 """Bytes of logits and what is computed from them: see `completion_loss.MAX_LOGITS`; TRL's tiles on a GPU are smaller."""
 _RUNTIME = 3e8
@@ -225,8 +226,8 @@ def memory_warning(needed: Estimate) -> str | None:
     fewest = _fewest_recomputed(needed.memory_by_recomputed, available)
     again = "" if fewest is None else f"set activation_checkpointing: true and recomputed_layers: {fewest}, "
     return (
-        f"Warning: the run takes about {needed.memory / GB:.1f} GB of memory a process and the {device} has "
-        f"{available / GB:.1f} GB: {again}lower per_device_train_batch_size, or shard over more devices"
+        f"Warning: the run takes about {size_text(needed.memory)} of memory a process and the {device} has "
+        f"{size_text(available)}: {again}lower per_device_train_batch_size, or shard over more devices"
     )
 
 
@@ -254,7 +255,7 @@ def checkpointing_hint(
     layers, passes = len(memory_by_recomputed) - 1, 2 if config.peft else 3
     saved = (recomputed - fewest) / (passes * layers + recomputed)
     return (
-        f"Note: {setting} would take about {memory_by_recomputed[fewest] / GB:.0f} of the GPU's {available / GB:.0f} GB and save "
+        f"Note: {setting} would take about {size_text(memory_by_recomputed[fewest])} of the GPU's {size_text(available)} and save "
         f"{saved:.0%} of the operations"
     )
 
@@ -293,7 +294,11 @@ def check_disk(needed: Estimate, folder: Path) -> None:
     written = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
     free = shutil.disk_usage(parent).free + written
     if needed.disk > free:
+        parts, advice = "the model", "free some, or set output_dir to another disk"
+        if needed.checkpoints:
+            parts = f"{counted(needed.checkpoints, 'checkpoint')} and the model"
+        if needed.checkpoints > 1:
+            advice = "free some, raise checkpoint_samples, or set save_total_limit: 1 to keep the newest only"
         raise UserError(
-            f"{folder} will take {needed.disk / GB:.1f} GB for {needed.checkpoints} checkpoints and the model, and its disk has "
-            f"{free / GB:.1f} GB: free some, raise checkpoint_samples, or set save_total_limit to keep the newest only"
+            f"{folder} will take {size_text(needed.disk)} for {parts}, and its disk has {size_text(free)}: {advice}"
         )

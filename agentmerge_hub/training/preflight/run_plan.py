@@ -13,6 +13,7 @@ from trl import SFTConfig, pack_dataset
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.plural import counted
+from agentmerge_hub.sizes import size_text
 from agentmerge_hub.training import model_loading
 from agentmerge_hub.training.activation_checkpointing import decoder_layers, recomputed_layers
 from agentmerge_hub.training.arguments import RunConfig
@@ -199,7 +200,7 @@ def describe(plan: Plan) -> str:
         f"{counted(plan.batches.samples_seen(plan.steps), 'sample')} in all"
         + (f" (dataloader_drop_last drops {dropped} an epoch)" if dropped else "")
         + f", {plan.padding:.0%} padding; {plan.trained_parameters / 1e6:,.1f}M of {plan.parameters / 1e6:,.1f}M parameters "
-        f"are trained{recomputed}; about {plan.needs.memory / memory_estimate.GB:.1f} GB of memory a process and "
-        f"{plan.needs.disk / memory_estimate.GB:.1f} GB of disk for {counted(plan.needs.checkpoints, 'checkpoint')} and the model. Every "
+        f"are trained{recomputed}; about {size_text(plan.needs.memory)} of memory a process and "
+        f"{size_text(plan.needs.disk)} of disk for {counted(plan.needs.checkpoints, 'checkpoint')} and the model. Every "
         "completion is whole and ends its turn."
     )

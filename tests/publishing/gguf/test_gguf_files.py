@@ -22,6 +22,7 @@ from agentmerge_hub.publishing.gguf.header import read_header
 from agentmerge_hub.publishing.publish_checks.file_types import MODEL_FILES
 from agentmerge_hub.publishing.publish_checks.files import check_files
 from agentmerge_hub.publishing.publish_checks.gguf_texts import gguf_texts
+from agentmerge_hub.sizes import size_text
 
 
 @pytest.fixture(scope="session")
@@ -156,7 +157,10 @@ def test_a_model_goes_with_its_gguf_files(hub: Hub, run, model: Path) -> None:
     run(*push, "--traces", "traces", "--results", "results", "--yes")
     files = hub.store.repos["model", "acme/tiny"].resolve("v1.0.0").files
     card = files["README.md"].content.decode()
-    assert "llama-server -hf acme/tiny --hf-file model-q8_0.gguf  # q8_0, 0.1 MB" in card and "model-bf16.gguf" in files
+    size = size_text((model / "model-q8_0.gguf").stat().st_size)
+    assert (
+        f"llama-server -hf acme/tiny --hf-file model-q8_0.gguf  # q8_0, {size}" in card and "model-bf16.gguf" in files
+    )
     assert "| miniwob | inter_task | Advanced | llama.cpp 6123 | Q8_0 (GGUF) | 0.500 |" in card
     weights = (model / "model-q8_0.gguf").read_bytes()
     (model / "model-q8_0.gguf").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
