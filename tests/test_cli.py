@@ -133,6 +133,6 @@ def test_what_is_no_output_of_the_verb_is_not_overwritten(tmp_path: Path) -> Non
 def test_expand_takes_a_sweep() -> None:
     result = CliRunner().invoke(agentmerge, ["recipes", "expand", "sft/tiny/base-all.yaml"])
     assert (
-        "is not a sweep of launch, recipes and grid, such as sft/tiny/sweep.yaml: model_name_or_path: there is no such key: use one of launch, recipes, grid"
+        "is not a sweep of launch, recipes and grid, such as sft/tiny/sweep.yaml: launch: this key is missing"
         in str(result.exception)
     )
