@@ -35,6 +35,9 @@ _CODE = re.compile(r"[A-Za-z][\w.-]{0,60}")
 _NO_MAX_TOKENS = ("unsupported_parameter", "max_tokens")
 """Code and parameter with which OpenAI's reasoning models ask for `max_completion_tokens` instead."""
 
+_LIMITS: dict[tuple[str, str], str] = {}
+"""Address and model → the parameter of the limit, of models that refused `max_tokens` once in this process."""
+
 
 class EndpointError(Exception):
     """The endpoint gave no completion. The message contains no address and no key."""
@@ -106,15 +109,19 @@ def complete(
     extra = {"chat_template_kwargs": dict(chat_template_kwargs)} if chat_template_kwargs else None
     sent = [dict(message) for message in messages]
     for _ in range(2):
-        client = _client(os.environ[ADDRESS], os.environ[KEY], os.getpid())
-        create = partial(client.chat.completions.with_raw_response.create, model=model, messages=sent, extra_body=extra)
+        client, served = _client(os.environ[ADDRESS], os.environ[KEY], os.getpid()), (os.environ[ADDRESS], model)
+        create = partial(
+            client.chat.completions.with_raw_response.create,
+            model=model, messages=sent, temperature=temperature, extra_body=extra,
+        )  # fmt: skip
         try:
             try:
-                response = create(max_tokens=max_tokens, temperature=temperature)
+                response = create(**{_LIMITS.get(served, "max_tokens"): max_tokens})
             except openai.BadRequestError as error:
                 if (error.code, error.param) != _NO_MAX_TOKENS:
                     raise
-                response = create(max_completion_tokens=max_tokens, temperature=temperature)
+                _LIMITS[served] = "max_completion_tokens"
+                response = create(max_completion_tokens=max_tokens)
         except openai.OpenAIError as error:
             raise EndpointError(f"the endpoint gave no completion: {_reason(error)}") from None
         with contextlib.suppress(ValueError, RecursionError):
