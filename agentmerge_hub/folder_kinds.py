@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from agentmerge_hub import content_hash
 from agentmerge_hub.errors import UserError
 
 
 def is_model(folder: Path) -> bool:
     """Whether a folder holds a model or an adapter, and no dataset."""
-    settings = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
-    return settings and not is_dataset(folder)
+    return content_hash.is_model(folder) and not is_dataset(folder)
 
 
 def is_dataset(folder: Path) -> bool:

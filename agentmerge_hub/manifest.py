@@ -21,6 +21,9 @@ from agentmerge_hub.errors import UserError
 
 NAME = "manifest.json"
 
+TRAINED = ("sft", "preference")
+"""Stages that train a model."""
+
 PACKAGES = (
     "torch", "transformers", "tokenizers", "trl", "peft", "accelerate", "datasets", "huggingface_hub", "pyarrow",
     "mergekit", "agentlab", "browsergym-core", "browsergym-miniwob", "browsergym-workarena",
@@ -128,6 +131,19 @@ def read(folder: Path) -> dict[str, Any]:
     if problem := _problem(content):
         raise UserError(f"{path} is not a manifest of this package: {problem}: restore it, or choose another folder")
     return content
+
+
+def of_run(folder: Path) -> dict[str, Any] | None:
+    """The manifest of the run that trained what a folder holds: its own, or that of the folder around an adapter; None if neither
+    is a run's.
+
+    Raises:
+        UserError: as `read`.
+    """
+    for place in (folder, folder.resolve().parent):
+        if (place / NAME).is_file() and (found := read(place))["stage"] in TRAINED:
+            return found
+    return None
 
 
 def _problem(content: Any) -> str | None:

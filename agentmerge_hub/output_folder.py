@@ -84,6 +84,18 @@ def is_free(out: Path) -> bool:
     Raises:
         UserError: if its parent folder cannot be written.
     """
+    check_can_be_made(out)
+    with os_errors_as_sentences(out):
+        out = _resolved(out)
+        return not out.exists() or (out.is_dir() and locks.is_empty(out))
+
+
+def check_can_be_made(out: Path) -> None:
+    """Check before long work that a file or folder can be made at `out`; folders that it is to be in need not be there.
+
+    Raises:
+        UserError: if its parent folder cannot be written.
+    """
     with os_errors_as_sentences(out):
         out = _resolved(out)
         str(out).encode()  # a name that is not UTF-8: the libraries that write the files cannot use it
@@ -91,7 +103,6 @@ def is_free(out: Path) -> bool:
         if not parent.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "", str(out.parent))
         _check_can_hold_files(parent)
-        return not out.exists() or (out.is_dir() and locks.is_empty(out))
 
 
 def _check_can_hold_files(folder: Path) -> None:

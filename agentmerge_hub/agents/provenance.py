@@ -47,6 +47,6 @@ def recorded_config(folder: Path) -> dict[str, Any]:
         return manifest.read(folder)["config"]
     if is_adapter(folder):
         with contextlib.suppress(UserError):  # the folder around it may be anything
-            run = manifest.read(folder.resolve().parent)
-            return run["config"] if run["stage"] in ("sft", "preference") else {}
+            run = manifest.of_run(folder)
+            return run["config"] if run else {}
     return {}

@@ -41,21 +41,13 @@ def graft(adapter: Path, onto: str, out: Path) -> None:
         for pattern in ("tokenizer*", "special_tokens_map.json", "chat_template.jinja"):
             for path in instruct.glob(pattern):
                 shutil.copyfile(path, folder / path.name)
-        run = _run_of(adapter)
+        run = manifest.of_run(adapter)
         settings = {"method": "agentmerge_sum", "lambda": 1.0, "mu": 1.0, "adapter_base": _hub_base(run, config)}
         if run and "prompts" in run["config"]:
             settings["prompts"] = run["config"]["prompts"]
         manifest.write(
             folder, STAGE, inputs={"adapter": adapter, "instruct": instruct}, config=settings, started=started
         )
-
-
-def _run_of(adapter: Path) -> dict | None:
-    """The manifest of the run that trained an adapter, which is in its folder or in the one around it."""
-    for folder in (adapter, adapter.resolve().parent):
-        if (folder / manifest.NAME).is_file() and (run := manifest.read(folder))["stage"] in ("sft", "preference"):
-            return run
-    return None
 
 
 def _hub_base(run: dict | None, config: dict) -> str | None:

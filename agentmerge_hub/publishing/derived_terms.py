@@ -4,12 +4,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import content_hash
+from agentmerge_hub import content_hash, manifest
 from agentmerge_hub.licenses.license_terms import LICENSES, License, is_license_id, ordered
 from agentmerge_hub.licenses.license_texts import differences, identify
 from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
 from agentmerge_hub.publishing.cards.model_card import Input
-from agentmerge_hub.publishing.model_folder import TRAINED
 from agentmerge_hub.publishing.publish_checks.dataset_folder import splits_of, terms_of_rows
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, read_bytes
 
@@ -94,11 +93,11 @@ def _lineage(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _unknown_data(content: Mapping[str, Any], inputs: Sequence[Input]) -> list[str]:
     """What it learned from where no folder of `build` is named for it."""
-    if content["stage"] in TRAINED:
+    if content["stage"] in manifest.TRAINED:
         return [i.name for i in inputs if i.role == "dataset"] or ["data that its manifest does not name"]
     local = [i.name for i in inputs if not i.on_hub and not i.made_by]
     # A run on a dataset of the Hub has no folder of it among its inputs.
-    local += [entry["name"] for entry in _lineage(content) if entry.get("stage") in TRAINED]
+    local += [entry["name"] for entry in _lineage(content) if entry.get("stage") in manifest.TRAINED]
     return [f"data that the lineage of {', '.join(local)} does not name"] if local else []
 
 

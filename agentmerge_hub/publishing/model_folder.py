@@ -19,9 +19,7 @@ from agentmerge_hub.publishing.cards.model_card import Input
 from agentmerge_hub.publishing.gguf.compare import compare
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content
 
-TRAINED = ("sft", "preference")
-"""Stages that train a model."""
-STAGES = ("merge", *TRAINED, "graft")
+STAGES = ("merge", *manifest.TRAINED, "graft")
 """Stages whose folders are published as models."""
 DATA_ROLES = ("dataset", "replay")
 """Roles of inputs that are data."""
@@ -45,7 +43,7 @@ def relation_of(folder: Path, stage: str) -> str:
 def files_to_publish(content: Mapping[str, Any]) -> list[str]:
     """Names of the files to publish; of a training run the final model only, without checkpoints and trainer state."""
     names = sorted(content["outputs"])
-    if content["stage"] in TRAINED:
+    if content["stage"] in manifest.TRAINED:
         names = [name for name in names if "/" not in name and not name.startswith("rng_state")]
         names = [name for name in names if name not in _OF_TRAINING and not name.endswith(".parquet")]
     return names
@@ -113,7 +111,7 @@ def model_names(folder: Path) -> dict[str, Any]:
 def _read_from_hub(content: Mapping[str, Any]) -> dict[str, str]:
     """Role → Hub id of inputs that have no folder to hash: their ids are settings of the run or the graft."""
     keys = {"base": "adapter_base"} if content["stage"] == "graft" else {}
-    if content["stage"] in TRAINED:
+    if content["stage"] in manifest.TRAINED:
         keys = {"model": "model", "dataset": "dataset", "replay": "replay_dataset"}
     found = {role: content["config"].get(key) for role, key in keys.items() if role not in content["inputs"]}
     return {role: str(name) for role, name in found.items() if name}
@@ -173,7 +171,7 @@ def recorded_bases(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for role, path in model_names(folder).items():
         run = Path(str(path)).expanduser()
-        if content["inputs"].get(role, {}).get("stage") in TRAINED and (run / manifest.NAME).is_file():
+        if content["inputs"].get(role, {}).get("stage") in manifest.TRAINED and (run / manifest.NAME).is_file():
             model = _read_from_hub(manifest.read(run)).get("model")
             found |= {role: model} if model else {}
     return found

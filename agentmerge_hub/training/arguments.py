@@ -15,6 +15,7 @@ from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_peft_con
 
 from agentmerge_hub import strict_yaml
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.recipe_kinds import TRAINING, other_kind
 from agentmerge_hub.training.preflight.cpu_features import has_fast_bfloat16
 
 
@@ -186,20 +187,9 @@ def given_options(args: Sequence[str]) -> dict[str, Any]:
     return given
 
 
-_STUDY = "one of collect and evaluate: run `agentmerge collect` or `agentmerge evaluate` with it"
-_OTHER_FILES = {
-    "candidates": _STUDY,
-    "agents": _STUDY,
-    "episodes": _STUDY,
-    "merge_method": "a merge spec: run `agentmerge merge`",
-    "grid": "a sweep of training runs: run `agentmerge recipes expand`",
-}
-"""A key that a recipe of training does not have → the kind of file that has it, and the command that reads it."""
-
-
 def _check_kind(recipe: Mapping[str, Any], path: str) -> None:
     """Raise UserError if a file with these keys is a recipe of another kind."""
-    kind = next((kind for key, kind in _OTHER_FILES.items() if key in recipe), None)
+    kind = other_kind(recipe, TRAINING)
     if kind and "model_name_or_path" not in recipe:
         raise UserError(f"{path} has no model_name_or_path: it is no recipe of training, but {kind}")
 

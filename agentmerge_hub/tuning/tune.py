@@ -109,7 +109,8 @@ def tune(
             inputs = open_inputs(parsed, scratch, settings.adapter_base)
             endpoints = endpoints_of(parsed, where, inputs)
             loaded = _loaded(inputs, settings)
-            groups = lambda_groups(endpoints_of(parsed, where, loaded).varying, loaded.architecture, settings.by)
+            grouped = endpoints_of(parsed, where, loaded)
+            groups = lambda_groups(grouped.varying, loaded.architecture, settings.by)
             tokenizer = tokenizer_at(str(inputs.donor))
             template = ChatTemplate(tokenizer, parse_settings(settings.chat_template_kwargs))
 
@@ -136,7 +137,7 @@ def tune(
             )  # fmt: skip
             about = (f"Data: {data}, config {settings.config}, split {settings.split}.", *rows.about, _shown(settings))
             text = tuned_text(parsed, where, groups, found, about)
-            _check_text(text, out, endpoints_of(parsed, where, loaded), groups, found, loaded)
+            _check_text(text, out, grouped, groups, found, loaded)
             _write(text, out, record, settings, data, folders, hashes, groups, found, started)
             state_file.remove()
     return Tuned(out, groups, found)

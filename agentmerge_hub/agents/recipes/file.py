@@ -5,6 +5,7 @@ from typing import Any
 
 from agentmerge_hub import strict_yaml
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.recipe_kinds import STUDY, other_kind
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -22,20 +23,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} is no recipe: it has no keys, such as candidates and agents")
     if not content.keys() & {"candidates", "agents", "episodes"}:
-        kind = next((f", but {kind}" for key, kind in _OTHER_FILES.items() if key in content), "")
-        raise UserError(f"{path} has no candidates, agents or episodes: it is no recipe of collect and evaluate{kind}")
+        kind = other_kind(content, STUDY)
+        but = f", but {kind}" if kind else ""
+        raise UserError(f"{path} has no candidates, agents or episodes: it is no recipe of collect and evaluate{but}")
     return content
-
-
-_TRAINING = (
-    "one of training: run `accelerate launch -q` with recipes/sft.py or recipes/preference.py and it as --config"
-)
-
-_OTHER_FILES = {
-    "model_name_or_path": _TRAINING,
-    "dataset_name": _TRAINING,
-    "learning_rate": _TRAINING,
-    "merge_method": "a merge spec: run `agentmerge merge`",
-    "grid": "a sweep of training runs: run `agentmerge recipes expand`",
-}
-"""A key that a recipe of a study does not have → the kind of file that has it, and the command that reads it."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.folder_kinds import check_model
 
 
 def check_model_folder(path: str, engine: str = "auto") -> None:
@@ -17,14 +18,14 @@ def check_model_folder(path: str, engine: str = "auto") -> None:
         )
     if is_adapter(folder):
         check_adapter(folder, engine)
-    elif not (folder / "config.json").is_file():
-        raise UserError(f"{path} has no config.json: it is not a model folder")
-    elif (folder / "adapter_config.json").is_file():
-        raise UserError(
-            f"{path} holds a full model and an adapter_config.json, and engines differ in which of them they load: remove one"
-        )
-    elif not has_chat_template(folder):
-        raise UserError(f"{path} has no chat template: copy the instruct model's chat_template.jinja into it")
+    else:
+        check_model(path)
+        if (folder / "adapter_config.json").is_file():
+            raise UserError(
+                f"{path} holds a full model and an adapter_config.json, and engines differ in which of them they load: remove one"
+            )
+        if not has_chat_template(folder):
+            raise UserError(f"{path} has no chat template: copy the instruct model's chat_template.jinja into it")
     if engine == "llama.cpp":
         gguf_file(folder)
     if engine == "sglang" and ":" in path:

@@ -92,9 +92,9 @@ def dry_run(recipe_path: Path, out: Path | None = None, verb: str = "evaluate") 
         if out is not None:
             _check_output(recipe, out, verb)
         if out is not None and out.is_dir() and not problems:
-            earlier = plan(recipe)
-            check_same_study(recipe_path, earlier, out)
-            lines += _ended(earlier, out if verb == "collect" else out / "traces")
+            planned = plan(recipe)
+            check_same_study(recipe_path, planned, out)
+            lines += _ended(planned, out if verb == "collect" else out / "traces")
     except UserError as error:
         problems.append(str(error))
     return DryRun(lines + [f"missing: {problem}" for problem in problems], problems)

@@ -71,7 +71,7 @@ def _check_output(out: Path) -> None:
         raise UserError(
             f"{out}: the scores are a Parquet file: name it with -o, e.g. {out.with_suffix('.parquet').name}"
         )
-    output_folder.is_free(out)  # whether its folder can be written
+    output_folder.check_can_be_made(out)
 
 
 def _score(args: LikelihoodArgs, out: Path) -> pa.Table:

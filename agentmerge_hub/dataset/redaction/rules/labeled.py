@@ -134,9 +134,7 @@ LABELED_RULES = (
     ),
 )  # fmt: skip
 
-_ABOVE = tuple(
-    word for word in (*PASSWORD_WORDS, "api key", "access key", "secret key", "access token", "client secret")
-)
+_ABOVE = (*PASSWORD_WORDS, "api key", "access key", "secret key", "access token", "client secret")
 _VALUE_BELOW = re.compile(
     rf"^[ \t]{{0,60}}(?:\[\w+\] )?[A-Za-z]{{2,20}} ['\"](?:[^\W\d_]{{1,20}} ){{0,3}}(?:{'|'.join(map(re.escape, spellings(_ABOVE)))})\s?[:：]?['\"][^\n'\"]{{0,80}}\n"
     r"[ \t]{0,60}(?:\[\w+\] )?(?:StaticText|LabelText|gridcell|cell|code|definition|emphasis|strong|paragraph|generic) ['\"](?P<value>[^\s'\"]{6,200})['\"]",
