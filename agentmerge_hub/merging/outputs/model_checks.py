@@ -199,9 +199,8 @@ def reply(folder: Path) -> str:
     except UserError:
         raise
     except BaseException as error:
-        if not is_failure(
-            error
-        ):  # classes of transformers raise what they like, e.g. TypeError where an image is missing
+        # Classes of transformers raise what they like, e.g. TypeError where an image is missing.
+        if not is_failure(error):
             raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise UserError(f"{folder} cannot answer a greeting ({reason}): --no-reply leaves this out") from error
