@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from agentmerge_hub.atomic_write import final_path
+from agentmerge_hub.files.atomic_write import final_path
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError

@@ -14,10 +14,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import __version__, locks, strict_json
-from agentmerge_hub.atomic_write import is_partial, write_text
-from agentmerge_hub.content_hash import combined_hash, file_hash, file_hashes
+from agentmerge_hub import __version__
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import locks, strict_json
+from agentmerge_hub.files.atomic_write import is_partial, write_text
+from agentmerge_hub.files.content_hash import combined_hash, file_hash, file_hashes
 
 NAME = "manifest.json"
 

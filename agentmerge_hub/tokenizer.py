@@ -10,8 +10,8 @@ from itertools import chain, filterfalse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentmerge_hub.chat_template import ChatTemplate
-from agentmerge_hub.chat_template_settings import parse_settings
+from agentmerge_hub.chat_template.rendering import ChatTemplate
+from agentmerge_hub.chat_template.settings import parse_settings
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.records import Message
@@ -78,7 +78,7 @@ class ChatTokenizer:
 
         Raises:
             UserError: if it does not exist, is not a fast tokenizer, or has no chat template that keeps the rule of
-                `agentmerge_hub.chat_template`.
+                `agentmerge_hub.chat_template.rendering`.
         """
         if find_spec("torch") is None:  # transformers would warn of it, and a tokenizer needs none
             os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")

@@ -174,7 +174,7 @@ def _train(inputs: Path) -> Stage:
 
 def _weights(folder: Path) -> Fingerprint:
     """Weights, configuration and tokenizer of the run and of each checkpoint; logs and optimizer files hold times."""
-    from agentmerge_hub.content_hash import file_hashes, is_model_file
+    from agentmerge_hub.files.content_hash import file_hashes, is_model_file
 
     return file_hashes(folder / "out", lambda name: is_model_file(name.rpartition("/")[2]))
 

@@ -37,7 +37,8 @@ def make_models(work: Path, hidden: int) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from agentmerge_hub import manifest, output_folder
+    from agentmerge_hub import manifest
+    from agentmerge_hub.files import output_folder
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = {token: index for index, token in enumerate(["<s>", "</s>", *alphabet])}

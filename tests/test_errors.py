@@ -14,7 +14,8 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 import numpy, pyarrow, pyarrow.parquet, safetensors.numpy
-from agentmerge_hub import errors, output_folder
+from agentmerge_hub import errors
+from agentmerge_hub.files import output_folder
 out, how = Path(sys.argv[1]), sys.argv[2]
 data = numpy.random.default_rng(0).random(200_000)
 def torch_save(file):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agentmerge_hub import content_hash, manifest, output_folder
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import content_hash, output_folder
 
 
 def make(out: Path, text: str = "rows", stage: str = "build", **more) -> Path:

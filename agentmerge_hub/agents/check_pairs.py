@@ -17,7 +17,7 @@ from agentmerge_hub.agents.browser import browsergym_patches
 from agentmerge_hub.agents.browser.agentlab_api import EnvArgs, HighLevelActionSet, functions
 from agentmerge_hub.agents.observations import flatten
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.parquet_reading import read_schema, read_table
+from agentmerge_hub.files.parquet_reading import read_schema, read_table
 from agentmerge_hub.prompt import Flags
 from agentmerge_hub.records import Observation
 from agentmerge_hub.traces.observation.printed_flags import tree_flags

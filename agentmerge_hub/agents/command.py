@@ -138,7 +138,7 @@ def check_pairs(dataset: Path, sample: int, seed: int, out: Path | None) -> None
     from collections import Counter
 
     from agentmerge_hub.agents import check_pairs as pairs
-    from agentmerge_hub.atomic_write import write_text
+    from agentmerge_hub.files.atomic_write import write_text
 
     if out is not None and out.exists() and not pairs.is_list(out):
         raise UserError(f"{out} exists and lists no pairs: choose another path with -o")

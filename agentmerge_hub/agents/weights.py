@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import content_hash
 from agentmerge_hub.agents.serving.model_folder import gguf_file, is_adapter, read_adapter_config
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import content_hash
 
 
 def weights_hash(folder: Path) -> str:

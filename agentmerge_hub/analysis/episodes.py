@@ -7,11 +7,12 @@ from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import content_hash, manifest
+from agentmerge_hub import manifest
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.candidates import Candidate, candidate_in
 from agentmerge_hub.analysis.results_io import read_table
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import content_hash
 from agentmerge_hub.plural import counted
 from agentmerge_hub.records import RESULT_SCHEMA
 

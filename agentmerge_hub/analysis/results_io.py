@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from agentmerge_hub import parquet_reading
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import parquet_reading
 
 
 def read_table(path: Path, needed: Sequence[str], otherwise: str) -> pa.Table:

@@ -17,9 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.progress import track
 
-from agentmerge_hub import manifest, output_folder
-from agentmerge_hub.atomic_write import write_text
-from agentmerge_hub.content_hash import cache_folder, file_hash, file_hashes
+from agentmerge_hub import manifest
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.assemble import assemble
 from agentmerge_hub.dataset.card.readme import write_card
@@ -35,6 +33,9 @@ from agentmerge_hub.dataset.selection.drop_rules import EPISODE_RULES, KEPT_BY, 
 from agentmerge_hub.dataset.settings import Settings, check_names
 from agentmerge_hub.dataset.verify_output import measure_and_scan, scan_other_files
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import output_folder
+from agentmerge_hub.files.atomic_write import write_text
+from agentmerge_hub.files.content_hash import cache_folder, file_hash, file_hashes
 from agentmerge_hub.plural import counted
 from agentmerge_hub.records import SCHEMA_VERSION
 from agentmerge_hub.tokenizer import ChatTokenizer

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from agentmerge_hub.dataset.rows.image_columns import COLUMN
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
-from agentmerge_hub.parquet_reading import read_schema, readable
+from agentmerge_hub.files.parquet_reading import read_schema, readable
 from agentmerge_hub.plural import counted
 from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.terminal_text import printable

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from agentmerge_hub.parquet_reading import read_row_group, row_groups
+from agentmerge_hub.files.parquet_reading import read_row_group, row_groups
 from agentmerge_hub.records import Episode, Message, Observation, Step
 from agentmerge_hub.traces.episode import read_episode
 from agentmerge_hub.traces.files import Refused

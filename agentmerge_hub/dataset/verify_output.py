@@ -9,7 +9,7 @@ from agentmerge_hub.dataset.redaction.files import scan_file, scan_table
 from agentmerge_hub.dataset.redaction.finding import FileFinding
 from agentmerge_hub.dataset.redaction.scanner import LineScanner
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.parquet_reading import row_groups
+from agentmerge_hub.files.parquet_reading import row_groups
 
 
 def measure_and_scan(written: list[WrittenSplit], scanner: LineScanner) -> None:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-from agentmerge_hub import output_folder
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import output_folder
+from agentmerge_hub.files.scratch import scratch_folder
 from agentmerge_hub.merging.engine import backends
 from agentmerge_hub.merging.inputs.merge_inputs import open_inputs
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.preparation import check_filters, located_folders, written_bytes
 from agentmerge_hub.merging.specs import mergekit_schema
-from agentmerge_hub.scratch import scratch_folder
 from agentmerge_hub.sizes import size_text
 
 MERGEKIT = "mergekit"

@@ -8,8 +8,9 @@ import shutil
 import time
 from pathlib import Path
 
-from agentmerge_hub import manifest, output_folder
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import output_folder
 from agentmerge_hub.merging.inputs.adapter import CONFIG, WEIGHTS, check_fits, config_of_adapter, is_adapter
 from agentmerge_hub.merging.inputs.checkpoint import locate, tensors_of
 

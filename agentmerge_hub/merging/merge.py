@@ -14,16 +14,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from agentmerge_hub import content_hash, output_folder
-from agentmerge_hub.atomic_write import sync_path
 from agentmerge_hub.errors import UserError, is_no_space, os_errors_as_sentences
+from agentmerge_hub.files import content_hash, output_folder
+from agentmerge_hub.files.atomic_write import sync_path
+from agentmerge_hub.files.scratch import scratch_folder
 from agentmerge_hub.garbage import collection_paused
 from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
 from agentmerge_hub.merging.merge_job import MergeJob, MergeResult, MergeRun, MergeSettings
 from agentmerge_hub.merging.outputs import model_card, model_checks, model_files, provenance
 from agentmerge_hub.merging.preparation import check_disk_space, open_runs
 from agentmerge_hub.merging.specs.spec import SPEC_FILE
-from agentmerge_hub.scratch import scratch_folder
 
 Hashes = Mapping[Path, Mapping[str, str]]
 """Folder → file → sha256."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 
-from agentmerge_hub import output_folder
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import output_folder
 from agentmerge_hub.merging.engine import backends
 from agentmerge_hub.merging.inputs.checkpoint import TOKENIZER_FILES, locate
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, open_inputs, split_reference

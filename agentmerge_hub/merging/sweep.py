@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agentmerge_hub import content_hash, manifest
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import content_hash
 from agentmerge_hub.merging.inputs.adapter import is_adapter
 from agentmerge_hub.merging.inputs.checkpoint import weight_files
 from agentmerge_hub.merging.inputs.input_hashes import input_hash

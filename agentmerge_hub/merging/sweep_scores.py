@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from agentmerge_hub import manifest
-from agentmerge_hub.atomic_write import temporary_name, write_text
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files.atomic_write import temporary_name, write_text
 from agentmerge_hub.merging.inputs.checkpoint import read_json
 from agentmerge_hub.merging.outputs import provenance
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentmerge_hub import manifest
-from agentmerge_hub.atomic_write import temporary_name
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.files.atomic_write import temporary_name
+from agentmerge_hub.files.scratch import scratch_folder
 from agentmerge_hub.merging.engine import backends, mergekit_backend
 from agentmerge_hub.merging.engine.tensor_comparison import compare_with_files, compare_with_formula
 from agentmerge_hub.merging.inputs.checkpoint import tensors_of
@@ -24,7 +25,6 @@ from agentmerge_hub.merging.outputs.manifest_comparison import ManifestReport
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.specs.spec import Spec
-from agentmerge_hub.scratch import scratch_folder
 
 CARD = "README.md"
 _MOST_SHOWN = 5

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import content_hash, manifest
+from agentmerge_hub import manifest
+from agentmerge_hub.files import content_hash
 from agentmerge_hub.licenses.license_terms import LICENSES, License, is_license_id, ordered
 from agentmerge_hub.licenses.license_texts import differences, identify
 from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.agents.weights import served_hash, weights_hash
-from agentmerge_hub.content_hash import file_hash
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files.content_hash import file_hash
+from agentmerge_hub.files.parquet_reading import read_schema
 from agentmerge_hub.merging.inputs import adapter
-from agentmerge_hub.parquet_reading import read_schema
 from agentmerge_hub.publishing.cards.model_card import GgufFile, Loading
 from agentmerge_hub.publishing.gguf.header import read_header
 from agentmerge_hub.publishing.publish_checks.dataset_folder import splits_of

@@ -9,8 +9,8 @@ from typing import Any
 
 from agentmerge_hub import manifest
 from agentmerge_hub.agents.weights import weights_hash
-from agentmerge_hub.content_hash import file_hash
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files.content_hash import file_hash
 from agentmerge_hub.merging.inputs import adapter
 from agentmerge_hub.merging.inputs.checkpoint import tensors_of, weight_files
 from agentmerge_hub.merging.specs import spec as specs

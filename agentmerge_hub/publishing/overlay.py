@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from agentmerge_hub import strict_yaml
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.files import strict_yaml
 from agentmerge_hub.licenses import added_license, license_terms
 from agentmerge_hub.publishing.hub.repository import Repository
 from agentmerge_hub.publishing.hub.withdrawn import with_warning

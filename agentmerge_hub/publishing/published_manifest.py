@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from agentmerge_hub import content_hash, manifest
+from agentmerge_hub import manifest
+from agentmerge_hub.files import content_hash
 from agentmerge_hub.publishing.hub.withdrawn import manifest_bytes
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.folder_kinds import is_dataset, is_model
+from agentmerge_hub.files.folder_kinds import is_dataset, is_model
 from agentmerge_hub.traces.formats import browsergym, cube, detection, documents
 
 

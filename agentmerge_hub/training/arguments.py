@@ -13,8 +13,8 @@ import torch
 from peft import PeftConfig
 from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_peft_config
 
-from agentmerge_hub import strict_yaml
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import strict_yaml
 from agentmerge_hub.recipe_kinds import TRAINING, other_kind
 from agentmerge_hub.training.preflight.cpu_features import has_fast_bfloat16
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from agentmerge_hub import content_hash
+from agentmerge_hub.files import content_hash
 
 
 def cached_map(rows: Dataset, function: Callable[..., dict], **options: Any) -> Dataset:

@@ -15,8 +15,9 @@ from typing import Any
 from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from agentmerge_hub import atomic_write, content_hash, manifest
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import atomic_write, content_hash
 from agentmerge_hub.training.preflight.save_schedule import SaveSchedule
 from agentmerge_hub.training.run_dir import Lineage
 

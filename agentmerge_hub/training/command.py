@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from agentmerge_hub import output_folder
-from agentmerge_hub.chat_template_settings import parse_settings
+from agentmerge_hub.chat_template.settings import parse_settings
 from agentmerge_hub.errors import require
+from agentmerge_hub.files import output_folder
 
 
 @click.command("tiny-pair")

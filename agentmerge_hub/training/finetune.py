@@ -12,9 +12,10 @@ from datasets import Dataset
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, Trainer
 
-from agentmerge_hub import atomic_write, content_hash, locks, manifest, output_folder
-from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub import manifest
+from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.files import atomic_write, content_hash, locks, output_folder
 from agentmerge_hub.plural import counted
 from agentmerge_hub.training import (
     checkpoints,

@@ -13,10 +13,10 @@ from huggingface_hub.errors import StrictDataclassError
 from peft import PeftMixedModel, PeftModel, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from agentmerge_hub.chat_template import ChatTemplate
-from agentmerge_hub.chat_template_settings import parse_settings
+from agentmerge_hub.chat_template.rendering import ChatTemplate
+from agentmerge_hub.chat_template.settings import parse_settings
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.folder_kinds import check_model
+from agentmerge_hub.files.folder_kinds import check_model
 from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.tokenizer import fast_tokenizer
 from agentmerge_hub.training import lora_targets

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
-from agentmerge_hub.chat_template import ChatTemplate
-from agentmerge_hub.chat_template_settings import fixed_settings
+from agentmerge_hub.chat_template.rendering import ChatTemplate
+from agentmerge_hub.chat_template.settings import fixed_settings
 from agentmerge_hub.traces.values import as_dict
 from agentmerge_hub.training.arguments import RunConfig
 

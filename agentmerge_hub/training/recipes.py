@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agentmerge_hub import strict_yaml
 from agentmerge_hub.errors import UserError, schema_problem
+from agentmerge_hub.files import strict_yaml
 from agentmerge_hub.package_data import data_folder
 
 

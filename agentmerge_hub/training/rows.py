@@ -1,6 +1,6 @@
 """Prompt/completion chat rows in, token ids and labels out, with nothing cut and the loss on the answer only.
 
-A row that breaks the rule of `agentmerge_hub.chat_template` is refused here, before the first step.
+A row that breaks the rule of `agentmerge_hub.chat_template.rendering` is refused here, before the first step.
 """
 
 import errno
@@ -15,12 +15,12 @@ from datasets.exceptions import DatasetGenerationError
 from transformers import PreTrainedTokenizerBase
 from yaml import YAMLError
 
-from agentmerge_hub.chat_template import ChatTemplate
-from agentmerge_hub.content_hash import folder_hash
+from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.errors import UserError, is_no_space
-from agentmerge_hub.folder_kinds import check_dataset
+from agentmerge_hub.files.content_hash import folder_hash
+from agentmerge_hub.files.folder_kinds import check_dataset
+from agentmerge_hub.files.parquet_reading import readable
 from agentmerge_hub.hub_names import check_name
-from agentmerge_hub.parquet_reading import readable
 from agentmerge_hub.prompt import without_screenshot_note
 from agentmerge_hub.training.cached_map import cached_map
 

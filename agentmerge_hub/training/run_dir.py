@@ -8,9 +8,10 @@ from typing import Any
 
 from trl import SFTConfig
 
-from agentmerge_hub import atomic_write, content_hash, locks, output_folder, settings_diff
-from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub import settings_diff
+from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import atomic_write, content_hash, locks, output_folder
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.preflight.run_plan import Plan
 from agentmerge_hub.training.prompt_settings import prompt_settings

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from agentmerge_hub.chat_template_settings import parse_settings
+from agentmerge_hub.chat_template.settings import parse_settings
 from agentmerge_hub.errors import UserError, require
 from agentmerge_hub.plural import counted
 

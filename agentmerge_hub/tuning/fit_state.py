@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.atomic_write import write_text
+from agentmerge_hub.files.atomic_write import write_text
 from agentmerge_hub.tuning.objective import Score
 
 

@@ -15,11 +15,13 @@ from datasets import Dataset
 from datasets.utils.logging import disable_progress_bar
 from transformers.utils import logging
 
-from agentmerge_hub import __version__, content_hash, locks, manifest
-from agentmerge_hub.atomic_write import temporary_name, write_text
-from agentmerge_hub.chat_template import ChatTemplate
-from agentmerge_hub.chat_template_settings import parse_settings
+from agentmerge_hub import __version__, manifest
+from agentmerge_hub.chat_template.rendering import ChatTemplate
+from agentmerge_hub.chat_template.settings import parse_settings
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.files import content_hash, locks
+from agentmerge_hub.files.atomic_write import temporary_name, write_text
+from agentmerge_hub.files.scratch import scratch_folder
 from agentmerge_hub.merging import api
 from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, open_inputs
@@ -28,7 +30,6 @@ from agentmerge_hub.merging.inputs.tied_heads import check_heads
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.merging.specs import spec as specs
-from agentmerge_hub.scratch import scratch_folder
 from agentmerge_hub.sizes import size_text
 from agentmerge_hub.training.model_loading import check_rows, tokenizer_at
 from agentmerge_hub.training.rows import tokenize

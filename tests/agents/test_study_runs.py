@@ -15,7 +15,7 @@ import yaml
 from agentmerge_hub import manifest
 from agentmerge_hub.agents.study import studies
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.locks import lock_folder
+from agentmerge_hub.files.locks import lock_folder
 from agentmerge_hub.prompt import answer
 from agentmerge_hub.records import RESULT_SCHEMA
 from agentmerge_hub.traces.episode import read_episode

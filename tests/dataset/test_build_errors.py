@@ -9,8 +9,9 @@ import pytest
 from dataset_files import run
 from made_traces import write_episode
 
-from agentmerge_hub import manifest, output_folder
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import output_folder
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,8 @@ def test_the_manifest_lists_every_file(built: Path) -> None:
 
 
 def test_the_lineage_starts_with_the_collected_study(built: Path) -> None:
-    from agentmerge_hub import content_hash, manifest
+    from agentmerge_hub import manifest
+    from agentmerge_hub.files import content_hash
 
     (study,) = manifest.read(built)["inputs"].values()
     assert study["stage"] == "collect" and study["sha256"] == content_hash.folder_hash(built.parent / "traces")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub import manifest, output_folder
+from agentmerge_hub import manifest
 from agentmerge_hub.dataset.card.readme import write_card
 from agentmerge_hub.dataset.parquet_writer import SplitWriter
 from agentmerge_hub.dataset.redaction.finding import Allowlist
@@ -18,6 +18,7 @@ from agentmerge_hub.dataset.rows.step_rows import STEP_SCHEMA
 from agentmerge_hub.dataset.selection.split import SPLITS
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.dataset.verify_output import measure_and_scan
+from agentmerge_hub.files import output_folder
 from agentmerge_hub.records import LEDGER_SCHEMA, RESULT_SCHEMA, SAMPLE_SCHEMA, SCHEMA_VERSION
 
 

@@ -12,8 +12,9 @@ from hub_server import Hub
 from huggingface_hub import ModelCard, parse_eval_result_entries
 from license_copies import license_copy
 
-from agentmerge_hub import content_hash, manifest
+from agentmerge_hub import manifest
 from agentmerge_hub.agents.weights import weights_hash
+from agentmerge_hub.files import content_hash
 from agentmerge_hub.publishing.review.decisions import STRUCK, Decisions
 from agentmerge_hub.publishing.review.rows import iterate_rows
 

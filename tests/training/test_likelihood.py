@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset, load_dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, RecurrentGemmaConfig, RwkvConfig
 
-from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import model_loading
 from agentmerge_hub.training.likelihood import results, scoring

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, normalizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.dataset.rows.image_columns import loadable, with_image
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.tokenizer import ChatTokenizer

@@ -10,8 +10,8 @@ import pytest
 from runs import LORA, run_config, save_model
 from safetensors.torch import load_file
 
-from agentmerge_hub import locks
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import locks
 from agentmerge_hub.training import checkpoints, finetune
 
 

@@ -18,7 +18,7 @@ from accelerate.utils.launch import prepare_multi_gpu_env
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import arguments, finetune, rows
 from agentmerge_hub.training.checkpoints import latest_complete, remove_incomplete

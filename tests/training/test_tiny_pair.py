@@ -8,9 +8,10 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agentmerge_hub import content_hash, manifest
+from agentmerge_hub import manifest
 from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import content_hash
 from agentmerge_hub.training.tiny import pair
 from agentmerge_hub.training.tiny.pages import document
 

@@ -27,7 +27,7 @@ from transformers import (
 )
 
 from agentmerge_hub import MergeSettings, TuneSettings, UserError, merge, tune, verify
-from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.package_data import data_folder
 from agentmerge_hub.training.likelihood.scoring import score

@@ -25,7 +25,7 @@ from agentmerge_hub.agents.browser import chromium
 from agentmerge_hub.agents.browser.agentlab_api import ExpArgs
 from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.errors import UserError, os_error_sentence
-from agentmerge_hub.scratch import scratch_folder
+from agentmerge_hub.files.scratch import scratch_folder
 
 # A fork keeps the imports, which take seconds; outside of Linux it is not safe with a browser's libraries.
 _PROCESSES: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")

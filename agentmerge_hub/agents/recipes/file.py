@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import strict_yaml
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import strict_yaml
 from agentmerge_hub.recipe_kinds import STUDY, other_kind
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.folder_kinds import check_model
+from agentmerge_hub.files.folder_kinds import check_model
 
 
 def check_model_folder(path: str, engine: str = "auto") -> None:

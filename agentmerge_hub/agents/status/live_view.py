@@ -12,9 +12,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from agentmerge_hub import locks, manifest
+from agentmerge_hub import manifest
 from agentmerge_hub.agents.status.run_status import RunStatus, list_runs
 from agentmerge_hub.agents.status.study_info import StudyInfo, read_info
+from agentmerge_hub.files import locks
 
 RATE_EPISODES = 50
 """The time left is estimated from the last episodes that ended."""

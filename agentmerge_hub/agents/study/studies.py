@@ -22,10 +22,10 @@ from agentmerge_hub.agents.study import preflight, results
 from agentmerge_hub.agents.study.agentlab_study import save_study
 from agentmerge_hub.agents.study.plan import Episode, Plan, plan
 from agentmerge_hub.agents.study.warnings import list_warnings
-from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.locks import is_empty, lock_folder
-from agentmerge_hub.output_folder import check_not_input
+from agentmerge_hub.files.atomic_write import write_text
+from agentmerge_hub.files.locks import is_empty, lock_folder
+from agentmerge_hub.files.output_folder import check_not_input
 from agentmerge_hub.plural import counted
 
 

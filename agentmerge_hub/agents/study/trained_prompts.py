@@ -13,7 +13,7 @@ from agentmerge_hub.agents.browser.agentlab_api import AgentArgs
 from agentmerge_hub.agents.provenance import recorded_config
 from agentmerge_hub.agents.recipes.recipe import Recipe
 from agentmerge_hub.agents.study.plan import Plan
-from agentmerge_hub.chat_template_settings import fixed_settings, settings_read
+from agentmerge_hub.chat_template.settings import fixed_settings, settings_read
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.fit import Window
 from agentmerge_hub.tokenizer import fast_tokenizer

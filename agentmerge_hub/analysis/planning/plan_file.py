@@ -7,12 +7,12 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agentmerge_hub import atomic_write, strict_yaml
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.comparisons import IMPUTATIONS, MIN_RUNS
 from agentmerge_hub.analysis.planning.design import Study
 from agentmerge_hub.analysis.statistics.power import Design
 from agentmerge_hub.errors import UserError, schema_problem
+from agentmerge_hub.files import atomic_write, strict_yaml
 
 
 class Look(BaseModel):

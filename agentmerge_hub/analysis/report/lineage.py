@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import content_hash, manifest
+from agentmerge_hub import manifest
+from agentmerge_hub.files import content_hash
 
 
 def tree(folders: list[Path]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import content_hash, manifest, output_folder
+from agentmerge_hub import manifest
 from agentmerge_hub.analysis import (
     comparison_table,
     episodes,
@@ -25,6 +25,7 @@ from agentmerge_hub.analysis.figures import error_rates, heat_map, lambda_curve,
 from agentmerge_hub.analysis.planning import plan_file, published_table1
 from agentmerge_hub.analysis.report import explanations, html, html_tables, limits, lineage, trace_pages, verdicts
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import content_hash, output_folder
 
 STAGE = "analyse"
 

@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from agentmerge_hub.dataset.card.figures import benchmarks_of, language_of
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
+from agentmerge_hub.files.parquet_reading import read_schema, read_table
 from agentmerge_hub.licenses.license_terms import ordered
 from agentmerge_hub.package_data import data_folder
-from agentmerge_hub.parquet_reading import read_schema, read_table
 from agentmerge_hub.records import IMAGE, SCHEMA_VERSION
 
 FILE = "croissant.json"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from agentmerge_hub.parquet_reading import read_row_group, read_table, row_groups
+from agentmerge_hub.files.parquet_reading import read_row_group, read_table, row_groups
 
 _MAX_LETTERS = 12_000
 """Longer rows are not shown in a card."""

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
-from agentmerge_hub.parquet_reading import read_table
+from agentmerge_hub.files.parquet_reading import read_table
 
 _COLUMNS = ["benchmark", "category", "task", "episode_id", "teacher", "license", "cot", "n_prompt_tokens", "n_completion_tokens", "axtree_lines_cut", "html_lines_cut"]  # fmt: skip
 

@@ -17,11 +17,11 @@ from agentmerge_hub.dataset.preferences.origins import origin_counts
 from agentmerge_hub.dataset.redaction.rules import KINDS
 from agentmerge_hub.dataset.selection.drop_rules import EPISODE_RULES, SAMPLE_RULES
 from agentmerge_hub.dataset.selection.split import split_names
+from agentmerge_hub.files.parquet_reading import read_schema
 from agentmerge_hub.licenses.license_terms import LICENSES, dataset_notices, ordered
 from agentmerge_hub.licenses.license_terms import metadata as license_metadata
 from agentmerge_hub.manifest import write_text
 from agentmerge_hub.package_data import data_folder
-from agentmerge_hub.parquet_reading import read_schema
 from agentmerge_hub.records import IMAGE
 from agentmerge_hub.terminal_text import printable
 

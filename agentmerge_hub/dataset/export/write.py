@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from agentmerge_hub import manifest, output_folder
+from agentmerge_hub import manifest
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.export import adp, atif, session_trace
 from agentmerge_hub.dataset.rows.image_columns import COLUMN
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.parquet_reading import read_schema, row_groups
+from agentmerge_hub.files import output_folder
+from agentmerge_hub.files.parquet_reading import read_schema, row_groups
 from agentmerge_hub.records import Episode
 
 STAGE = "export"

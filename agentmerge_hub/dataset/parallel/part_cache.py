@@ -18,11 +18,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub import content_hash
-from agentmerge_hub.atomic_write import temporary_name
-from agentmerge_hub.content_hash import combined_hash, file_hash, file_hashes
 from agentmerge_hub.dataset.parallel.partial_tables import EpisodeStatus, PackedTables
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.files import content_hash
+from agentmerge_hub.files.atomic_write import temporary_name
+from agentmerge_hub.files.content_hash import combined_hash, file_hash, file_hashes
 from agentmerge_hub.traces.files import MAX_BYTES
 from agentmerge_hub.traces.find import Found, FoundIn
 from agentmerge_hub.traces.limits import EPISODE_FILE_BYTES

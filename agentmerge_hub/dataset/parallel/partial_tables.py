@@ -12,7 +12,6 @@ from types import MappingProxyType
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub.content_hash import cache_folder
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.preferences.rejected import REJECTED, PairKeys
 from agentmerge_hub.dataset.redaction.episode import redact_detail, redact_episode
@@ -25,6 +24,7 @@ from agentmerge_hub.dataset.selection.drop_rules import Dropped, episode_drop_ru
 from agentmerge_hub.dataset.selection.goal_key import goal_key
 from agentmerge_hub.dataset.settings import Settings
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files.content_hash import cache_folder
 from agentmerge_hub.prompt import shows_thought
 from agentmerge_hub.records import LEDGER_SCHEMA, SAMPLE_SCHEMA, Episode, Sample, Step
 from agentmerge_hub.tokenizer import ChatTokenizer

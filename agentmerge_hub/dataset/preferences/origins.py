@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
-from agentmerge_hub.parquet_reading import read_table
+from agentmerge_hub.files.parquet_reading import read_table
 
 
 def origin_counts(written: Iterable[WrittenSplit], config: str, meanings: Iterable[str]) -> dict[str, dict[str, int]]:

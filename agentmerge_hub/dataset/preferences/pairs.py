@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from agentmerge_hub.content_hash import short_id
 from agentmerge_hub.dataset.parallel import part_cache
 from agentmerge_hub.dataset.parquet_writer import SplitWriter, WrittenSplit
 from agentmerge_hub.dataset.preferences import counterfactuals
@@ -19,6 +18,7 @@ from agentmerge_hub.dataset.preferences.recorded_answers import FAILED_EPISODE, 
 from agentmerge_hub.dataset.preferences.rejected import REFUSED_ANSWER
 from agentmerge_hub.dataset.selection.drop_rules import Dropped
 from agentmerge_hub.dataset.selection.split import split_names
+from agentmerge_hub.files.content_hash import short_id
 from agentmerge_hub.records import PREFERENCE_SCHEMA, SAMPLE_SCHEMA
 
 CONFIG = "preferences"

@@ -9,7 +9,7 @@ import pyarrow as pa
 from agentmerge_hub.dataset.redaction.finding import FileFinding
 from agentmerge_hub.dataset.redaction.private_keys import may_hold_key
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, find_secrets
-from agentmerge_hub.parquet_reading import row_groups
+from agentmerge_hub.files.parquet_reading import row_groups
 
 
 def scan_file(path: Path, scanner: LineScanner | None = None) -> Iterator[FileFinding]:

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from agentmerge_hub.actions import ACTION_SPACES, ActionError, Call, parse_calls
-from agentmerge_hub.content_hash import short_id
 from agentmerge_hub.dataset.preferences.rejected import PairKeys, pair_keys
 from agentmerge_hub.dataset.rows.prompt_flags import recorded_flags, rendered_flags
 from agentmerge_hub.dataset.selection.drop_rules import Dropped
 from agentmerge_hub.dataset.selection.tasks import task
 from agentmerge_hub.dataset.settings import Settings
+from agentmerge_hub.files.content_hash import short_id
 from agentmerge_hub.fit import DoesNotFit, Fitted, fit, max_characters
 from agentmerge_hub.prompt import (
     Prompt,

@@ -5,8 +5,8 @@ import threading
 from io import FileIO
 from pathlib import Path
 
-from agentmerge_hub.atomic_write import sync_path
-from agentmerge_hub.content_hash import PIECE
+from agentmerge_hub.files.atomic_write import sync_path
+from agentmerge_hub.files.content_hash import PIECE
 
 _SYNC = 256 << 20
 """Bytes after which what was written is brought to the disk."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub import strict_json
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import strict_json
 from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor, header_of
 

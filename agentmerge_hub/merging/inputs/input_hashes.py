@@ -5,7 +5,7 @@ Other files change nothing: notes, a download cache, and the same weights in oth
 
 from pathlib import Path
 
-from agentmerge_hub import content_hash
+from agentmerge_hub.files import content_hash
 from agentmerge_hub.merging.inputs.adapter import WEIGHTS, is_adapter
 from agentmerge_hub.merging.inputs.checkpoint import weight_files
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.chat_template_limits import excess
+from agentmerge_hub.chat_template.limits import excess
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.inputs import model_configs, peft_backend, tokenizer_block
 from agentmerge_hub.merging.inputs.adapter import (

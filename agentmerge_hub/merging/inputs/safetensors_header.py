@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from agentmerge_hub import strict_json
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import strict_json
 
 DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files.strict_json import is_same
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, TOKENIZER_CONFIG, config_of, read_json, tensors_of
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.model_configs import as_transformers_reads, plain
 from agentmerge_hub.merging.outputs.model_files import STORED_DTYPES, config_of_merge, with_sizes
-from agentmerge_hub.strict_json import is_same
 
 NAMES = ("_name_or_path", "name_or_path", "_commit_hash", "transformers_version")
 """Keys that say where a file came from, and what wrote it."""

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from agentmerge_hub import locks, manifest
-from agentmerge_hub.content_hash import is_hidden
+from agentmerge_hub import manifest
+from agentmerge_hub.files import locks
+from agentmerge_hub.files.content_hash import is_hidden
+from agentmerge_hub.files.strict_json import is_same
 from agentmerge_hub.merging.inputs.chat_templates import MORE_FOLDER
 from agentmerge_hub.merging.inputs.checkpoint import GENERATION, INDEX, read_json, tensors_of, weight_files
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
@@ -28,7 +30,6 @@ from agentmerge_hub.merging.outputs.config_comparison import (
 )
 from agentmerge_hub.merging.outputs.model_files import PROCESSOR_FILES
 from agentmerge_hub.merging.specs.spec import SPEC_FILE
-from agentmerge_hub.strict_json import is_same
 
 _HARMLESS = {
     "", ".md", ".txt", ".yml", ".yaml", ".json", ".jsonl", ".jinja", ".png", ".jpg", ".svg", ".csv", ".html", ".pdf",

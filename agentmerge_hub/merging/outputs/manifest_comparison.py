@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
+from agentmerge_hub.files.strict_json import is_same
 from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs
 from agentmerge_hub.merging.inputs.model_configs import plain
@@ -17,7 +18,6 @@ from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.outputs.config_comparison import different_keys
 from agentmerge_hub.merging.outputs.file_comparison import compared_files
 from agentmerge_hub.merging.specs.spec import SPEC_FILE, Spec
-from agentmerge_hub.strict_json import is_same
 
 _KEYS = {"stage", "agentmerge_hub", "inputs", "config", "counts", "outputs", "versions", "run"}
 _NOT_CHECKED = ("agentmerge_hub", "run", "versions")

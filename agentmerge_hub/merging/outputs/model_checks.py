@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.chat_template_limits import excess
+from agentmerge_hub.chat_template.limits import excess
 from agentmerge_hub.errors import UserError, is_failure
 from agentmerge_hub.garbage import collection_paused
 from agentmerge_hub.merging.inputs.architecture import Architecture, lookup

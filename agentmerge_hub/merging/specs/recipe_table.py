@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agentmerge_hub.atomic_write import write_text
+from agentmerge_hub.files.atomic_write import write_text
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.specs.formula import formula_of
 from agentmerge_hub.package_data import data_folder

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.strict_yaml import check_keys
+from agentmerge_hub.files.strict_yaml import check_keys
 
 _MOST_NODES = 20_000
 """Values that a file may have when every alias is written out; the largest recipes have some hundred."""

@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub import content_hash, manifest
+from agentmerge_hub import manifest
 from agentmerge_hub.agents.serving.served_format import ENDPOINT
 from agentmerge_hub.analysis import statistics
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import content_hash
 from agentmerge_hub.records import RESULT_SCHEMA
 
 NEW_TASKS = "cross_task"

@@ -14,9 +14,10 @@ import yaml
 from huggingface_hub import constants
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from agentmerge_hub import manifest, output_folder
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.parquet_reading import read_table
+from agentmerge_hub.files import output_folder
+from agentmerge_hub.files.parquet_reading import read_table
 from agentmerge_hub.publishing.publish_checks.dataset_folder import Splits, dataset_name, splits_of
 from agentmerge_hub.publishing.publish_checks.files import check_files, check_folder
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text, document_texts, read_bytes

@@ -16,8 +16,9 @@ import yaml
 from huggingface_hub import HfApi, RepoFile, constants, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from agentmerge_hub import manifest, output_folder
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.files import output_folder
 from agentmerge_hub.publishing.hub.errors import FULL, causes, sentences
 from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, Repository, check_id, listed, read_info
 from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, entry_of, read_withdrawn

@@ -7,8 +7,8 @@ from typing import Any
 
 from huggingface_hub import HfApi
 
-from agentmerge_hub import content_hash, strict_json
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import content_hash, strict_json
 from agentmerge_hub.publishing.hub.releases import content_of
 from agentmerge_hub.publishing.hub.repository import Repository, read_on_hub
 

@@ -18,8 +18,8 @@ from agentmerge_hub.dataset.card.readme import card_text
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
 from agentmerge_hub.dataset.selection.split import SPLITS
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files.parquet_reading import read_schema, read_table, row_groups
 from agentmerge_hub.licenses.model_licenses import UNKNOWN, license_of
-from agentmerge_hub.parquet_reading import read_schema, read_table, row_groups
 from agentmerge_hub.publishing.hub.release_text import pinned_revision, without_release
 from agentmerge_hub.publishing.overlay import generated_part
 from agentmerge_hub.records import SCHEMA_VERSION

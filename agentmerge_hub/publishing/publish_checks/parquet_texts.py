@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pyarrow import types
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.parquet_reading import readable
+from agentmerge_hub.files.parquet_reading import readable
 from agentmerge_hub.publishing.publish_checks.encodings import texts_in_bytes, texts_of_codes
 from agentmerge_hub.publishing.publish_checks.png_texts import png_texts
 from agentmerge_hub.publishing.publish_checks.text_extraction import LONG_NUMBER, Content, Text

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from agentmerge_hub import strict_json
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import strict_json
 from agentmerge_hub.publishing.publish_checks.encodings import MIN_CODES, texts_of_codes
 from agentmerge_hub.publishing.publish_checks.text_extraction import Content, Text
 

@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from agentmerge_hub.content_hash import cache_folder
 from agentmerge_hub.dataset.redaction.placeholders import is_harmless
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files.content_hash import cache_folder
+from agentmerge_hub.files.scratch import scratch_folder
 from agentmerge_hub.publishing.publish_checks.text_extraction import Text
-from agentmerge_hub.scratch import scratch_folder
 
 _FOUND = 200
 """Exit code of a scan with findings."""

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub import manifest, output_folder
+from agentmerge_hub import manifest
 from agentmerge_hub.dataset.card.readme import write_card
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit, open_writer
 from agentmerge_hub.dataset.redaction.finding import Allowlist
@@ -24,7 +24,8 @@ from agentmerge_hub.dataset.selection.balance import SampleKey, balance
 from agentmerge_hub.dataset.selection.drop_rules import STRUCK_IN_REVIEW
 from agentmerge_hub.dataset.verify_output import measure_and_scan, scan_other_files
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.parquet_reading import read_row_group, read_schema, read_table, row_groups
+from agentmerge_hub.files import output_folder
+from agentmerge_hub.files.parquet_reading import read_row_group, read_schema, read_table, row_groups
 from agentmerge_hub.publishing.publish_checks.dataset_folder import build_order, dataset_name, splits_of
 from agentmerge_hub.publishing.review.decisions import Decision, Decisions
 from agentmerge_hub.publishing.review.rows import iterate_rows

@@ -56,8 +56,8 @@ def _serve(session, no_browser: bool) -> None:
     """Serve the page until Finish is pressed."""
     from threading import Thread
 
+    from agentmerge_hub.files.scratch import scratch_folder
     from agentmerge_hub.publishing.review.server import ReviewServer
-    from agentmerge_hub.scratch import scratch_folder
 
     with ReviewServer(session) as server, scratch_folder("review") as folder:
         Thread(target=server.serve_forever, daemon=True).start()

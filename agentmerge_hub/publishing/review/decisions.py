@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from agentmerge_hub import locks
-from agentmerge_hub.atomic_write import write_text
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.files import locks
+from agentmerge_hub.files.atomic_write import write_text
 from agentmerge_hub.publishing.review.rows import ReviewRow
 
 APPROVED = "approved"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.parquet_reading import read_row_group, row_groups
+from agentmerge_hub.files.parquet_reading import read_row_group, row_groups
 
 REVIEWED_CONFIGS = ("all", "failures", "preferences")
 """Configs with rows of their own: `cot` and `no_cot` repeat rows of `all`, `unpaired` the answers of `preferences`."""

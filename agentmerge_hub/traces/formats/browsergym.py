@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.content_hash import short_id
+from agentmerge_hub.files.content_hash import short_id
 from agentmerge_hub.prompt import thought_of
 from agentmerge_hub.records import Episode, Message, Step
 from agentmerge_hub.traces.files import Refused, check_total, read_file

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from agentmerge_hub.content_hash import short_id
+from agentmerge_hub.files.content_hash import short_id
 from agentmerge_hub.plural import counted
 from agentmerge_hub.traces.files import Refused, read_file, unpack
 from agentmerge_hub.traces.formats import adp, atif, session_trace

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub.atomic_write import temporary_name
+from agentmerge_hub.files.atomic_write import temporary_name
 from agentmerge_hub.training.likelihood.answer_spans import SPANS
 
 SCHEMA = pa.schema(

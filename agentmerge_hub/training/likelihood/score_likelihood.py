@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 import torch
 from accelerate import PartialState
 
-from agentmerge_hub import output_folder
-from agentmerge_hub.chat_template import ChatTemplate
-from agentmerge_hub.chat_template_settings import parse_settings
+from agentmerge_hub.chat_template.rendering import ChatTemplate
+from agentmerge_hub.chat_template.settings import parse_settings
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
-from agentmerge_hub.folder_kinds import check_model
+from agentmerge_hub.files import output_folder
+from agentmerge_hub.files.folder_kinds import check_model
 from agentmerge_hub.plural import counted
 from agentmerge_hub.training import attention_kernel, model_loading, rows
 from agentmerge_hub.training.likelihood import results, scoring

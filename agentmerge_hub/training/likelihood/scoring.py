@@ -18,7 +18,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.training import model_loading
 from agentmerge_hub.training.likelihood.answer_logits import answer_logits
 from agentmerge_hub.training.likelihood.answer_spans import SPANS, span_at, spans
@@ -61,7 +61,7 @@ def score(
         samples_seen: by the model in training, for the table.
 
     Raises:
-        UserError: if a row breaks the rule of `agentmerge_hub.chat_template`.
+        UserError: if a row breaks the rule of `agentmerge_hub.chat_template.rendering`.
     """
     encoded = [_encode(index, row, tokenizer, template) for index, row in enumerate(rows)]
     plain = model_loading.unwrapped(model)

@@ -10,7 +10,7 @@ import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import rows
 from agentmerge_hub.training.arguments import RunConfig

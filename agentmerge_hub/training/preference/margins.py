@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.training.likelihood import scoring
 from agentmerge_hub.training.preference.pairs import ANSWERS
 

@@ -1,13 +1,13 @@
 """Pairs of chat rows in, token ids out, with nothing cut: the prompt, the chosen and the rejected answer.
 
-A row that breaks the rule of `agentmerge_hub.chat_template` is refused here, as in supervised fine-tuning.
+A row that breaks the rule of `agentmerge_hub.chat_template.rendering` is refused here, as in supervised fine-tuning.
 """
 
 import numpy as np
 from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
-from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.training import rows
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.cached_map import cached_map

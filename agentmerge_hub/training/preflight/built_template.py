@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
-from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training.arguments import RunConfig
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.training.tiny import pages as synthetic
 from agentmerge_hub.training.tiny.instructions import instruction
 from agentmerge_hub.training.tiny.train import Batch

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from agentmerge_hub import locks, manifest, output_folder
+from agentmerge_hub import manifest
+from agentmerge_hub.files import locks, output_folder
 from agentmerge_hub.training.tiny import batches
 from agentmerge_hub.training.tiny.model import new_model
 from agentmerge_hub.training.tiny.tokenizer import new_tokenizer

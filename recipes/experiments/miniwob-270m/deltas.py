@@ -17,7 +17,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from agentmerge_hub import manifest, output_folder
+from agentmerge_hub import manifest
+from agentmerge_hub.files import output_folder
 
 BLOCK = 64
 SMALL = ("generation_config.json", "manifest.json")

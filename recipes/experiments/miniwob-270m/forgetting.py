@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from agentmerge_hub import atomic_write
+from agentmerge_hub.files import atomic_write
 
 ROWS = 4_000
 KL_ROWS = 500

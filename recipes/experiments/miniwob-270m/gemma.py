@@ -28,7 +28,8 @@ import pyarrow.parquet as pq
 from gguf import GGUFReader, GGUFValueType, GGUFWriter
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from agentmerge_hub import manifest, output_folder
+from agentmerge_hub import manifest
+from agentmerge_hub.files import output_folder
 
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 PER_TOKEN = ("tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type")

@@ -19,7 +19,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub import manifest, output_folder
+from agentmerge_hub import manifest
+from agentmerge_hub.files import output_folder
 from agentmerge_hub.prompt import ADVANCED, Turn, answer, render
 from agentmerge_hub.records import Message, Observation
 

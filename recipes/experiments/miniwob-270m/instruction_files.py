@@ -13,7 +13,8 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from agentmerge_hub import content_hash, manifest, output_folder
+from agentmerge_hub import manifest
+from agentmerge_hub.files import content_hash, output_folder
 
 MAX_CHARACTERS = 1_000
 """Of question and answer together."""

@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 import reasoning_gym
 from reasoning_gym.factory import DATASETS
 
-from agentmerge_hub import content_hash, manifest, output_folder
+from agentmerge_hub import manifest
+from agentmerge_hub.files import content_hash, output_folder
 
 ROWS_PER_SOURCE = 300
 GENERATED = 600

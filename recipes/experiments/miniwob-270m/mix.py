@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentmerge_hub import manifest, output_folder
+from agentmerge_hub import manifest
+from agentmerge_hub.files import output_folder
 
 
 def main(out: Path, instructions: Path, grounding: Path, traces: Path, times: int) -> None:

@@ -15,7 +15,7 @@ from agentmerge_hub.agents.command import watch
 from agentmerge_hub.agents.status import live_view
 from agentmerge_hub.agents.status.study_info import NAME, RECIPE_NAME
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.locks import lock_folder
+from agentmerge_hub.files.locks import lock_folder
 
 
 def write_run(study: Path, number: int, **summary: object) -> None:

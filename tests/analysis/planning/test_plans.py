@@ -8,12 +8,13 @@ import simulated_results as simulated
 from click.testing import CliRunner
 from report_pages import csv_rows
 
-from agentmerge_hub import content_hash, manifest
+from agentmerge_hub import manifest
 from agentmerge_hub.analysis.command import plan
 from agentmerge_hub.analysis.planning import design, plan_file
 from agentmerge_hub.analysis.report import terminal, writer
 from agentmerge_hub.analysis.statistics.power import Design
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import content_hash
 
 EASY = ("--rate", "0.3", "--difference", "0.4", "--between", "0.1", "--run-sd", "0.1")
 

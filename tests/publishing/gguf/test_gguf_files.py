@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from gguf import GGUFReader
 from hub_server import Hub
 
-from agentmerge_hub import content_hash, manifest
+from agentmerge_hub import manifest
 from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import content_hash
 from agentmerge_hub.publishing.gguf.compare import compare
 from agentmerge_hub.publishing.gguf.header import read_header
 from agentmerge_hub.publishing.publish_checks.file_types import MODEL_FILES

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from datasets import load_dataset
 from safetensors.torch import load_file
 
-from agentmerge_hub.chat_template import ChatTemplate
+from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import finetune

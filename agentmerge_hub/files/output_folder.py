@@ -12,9 +12,10 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from agentmerge_hub import content_hash, locks, manifest
-from agentmerge_hub.atomic_write import sync, sync_path, temporary_name
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError, os_errors_as_sentences, os_errors_name
+from agentmerge_hub.files import content_hash, locks
+from agentmerge_hub.files.atomic_write import sync, sync_path, temporary_name
 
 
 @contextlib.contextmanager

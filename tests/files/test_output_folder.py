@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from test_manifest import make
 
-from agentmerge_hub import locks, manifest, output_folder
-from agentmerge_hub.atomic_write import write_text
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError, os_errors_as_sentences
+from agentmerge_hub.files import locks, output_folder
+from agentmerge_hub.files.atomic_write import write_text
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -155,7 +156,8 @@ def test_errors_name_what_is_written_and_not_the_temporary_files(tmp_path: Path,
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from agentmerge_hub import manifest, output_folder
+from agentmerge_hub import manifest
+from agentmerge_hub.files import output_folder
 out, step = Path(sys.argv[1]), sys.argv[2]
 output_folder._exchange = (lambda *_: False) if sys.argv[3] == "two renames" else output_folder._exchange
 def kill(*_, **__): os.kill(os.getpid(), signal.SIGKILL)

@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from agentmerge_hub import locks
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import locks
 
 
 @contextlib.contextmanager

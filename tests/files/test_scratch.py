@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agentmerge_hub.scratch import scratch_folder
+from agentmerge_hub.files.scratch import scratch_folder
 
 USER = (
-    "import sys; from agentmerge_hub.scratch import scratch_folder\n"
+    "import sys; from agentmerge_hub.files.scratch import scratch_folder\n"
     "with scratch_folder('test') as folder:\n"
     "    (folder / 'profile').write_text('x'); print(folder, flush=True); sys.stdin.readline()\n"
 )
@@ -46,7 +46,7 @@ def test_a_killed_processes_folder_is_removed_and_a_living_ones_is_not(
 
 def test_processes_that_make_and_remove_folders_at_once_leave_each_other_alone(tmp_path: Path) -> None:
     use = (
-        "from agentmerge_hub.scratch import scratch_folder\n"
+        "from agentmerge_hub.files.scratch import scratch_folder\n"
         "for n in range(100):\n"
         "    with scratch_folder('test') as folder:\n"
         "        (folder / 'x').write_text('x')\n"

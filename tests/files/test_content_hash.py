@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agentmerge_hub import content_hash
+from agentmerge_hub.files import content_hash
 
 
 @pytest.fixture(autouse=True)
@@ -138,3 +138,9 @@ def test_a_short_id_is_never_a_number() -> None:
     assert all(re.fullmatch("[0-9a-f]{16}", one) and not one.isdigit() for one in ids)
     digits = [f"sample {n}" for n in range(20_000) if hashlib.sha256(f"sample {n}".encode()).hexdigest()[:16].isdigit()]
     assert digits, "some of them would have been numbers"
+
+
+def test_program_hash_reads_the_whole_package():
+    whole = content_hash.program_hash()
+    assert whole == content_hash.program_hash(without={"no such part"})
+    assert whole != content_hash.program_hash(without={"analysis"})

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from agentmerge_hub import content_hash
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import content_hash
 
 
 def is_model(folder: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import TemplateError, meta
 
-from agentmerge_hub.chat_template_limits import environment
+from agentmerge_hub.chat_template.limits import environment
 from agentmerge_hub.errors import UserError
 
 _GIVEN = {

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from agentmerge_hub import locks, manifest, output_folder
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import locks, output_folder
 
 WRITER = """
 import sys, time
 from contextlib import ExitStack
 from pathlib import Path
-from agentmerge_hub import locks, manifest, output_folder
+from agentmerge_hub import manifest
+from agentmerge_hub.files import locks, output_folder
 out = Path(sys.argv[1])
 if sys.argv[2] == "in place":
     with locks.lock_folder(out, "train"):
@@ -66,7 +68,7 @@ def test_a_second_writer_is_refused_and_a_dead_one_stops_nobody(tmp_path: Path, 
 
 def test_a_writers_forked_children_do_not_keep_its_lock(tmp_path: Path) -> None:
     code = (
-        "import os, sys, time; from pathlib import Path; from agentmerge_hub import locks\n"
+        "import os, sys, time; from pathlib import Path; from agentmerge_hub.files import locks\n"
         "with locks.lock_folder(Path(sys.argv[1]), 'train'):\n"
         "    child = os.fork()\n"
         "    if not child: time.sleep(60); os._exit(0)\n"
@@ -83,7 +85,7 @@ def test_a_writers_forked_children_do_not_keep_its_lock(tmp_path: Path) -> None:
 
 def test_many_writers_one_after_the_other_never_write_together(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from agentmerge_hub import locks, errors\n"
+        "import sys, time; from pathlib import Path; from agentmerge_hub import errors; from agentmerge_hub.files import locks\n"
         "folder, count = Path(sys.argv[1]), 0\n"
         "while count < 20:\n"
         "    try:\n"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from agentmerge_hub.atomic_write import is_partial
 from agentmerge_hub.errors import UserError, os_errors_as_sentences, os_errors_name
+from agentmerge_hub.files.atomic_write import is_partial
 
 NAME = ".agentmerge.lock"
 """The lock file inside a folder that a stage writes in place."""

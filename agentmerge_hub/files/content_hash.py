@@ -123,7 +123,7 @@ def program_hash(without: Collection[str] = ()) -> str:
     Args:
         without: sub-packages that are left out.
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
         name = path.relative_to(package)

@@ -21,8 +21,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from agentmerge_hub.chat_template_limits import excess
-from agentmerge_hub.chat_template_settings import settings_read, settings_source
+from agentmerge_hub.chat_template.limits import excess
+from agentmerge_hub.chat_template.settings import settings_read, settings_source
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
 from agentmerge_hub.traces.limits import LimitExceeded, time_limit

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from agentmerge_hub.chat_template import ChatTemplate
-from agentmerge_hub.chat_template_settings import fixed_settings, parse_settings
+from agentmerge_hub.chat_template.rendering import ChatTemplate
+from agentmerge_hub.chat_template.settings import fixed_settings, parse_settings
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
 from agentmerge_hub.tokenizer import ChatTokenizer
@@ -202,7 +202,7 @@ def test_a_template_that_is_slow_with_one_text_is_stopped(
 ) -> None:
     tokenizer.chat_template = "{% if 'xyzzy' in messages[-1].content %}" + LOOPS + "{% endif %}" + KEPT["plain"]
     template = ChatTemplate(tokenizer)
-    monkeypatch.setattr("agentmerge_hub.chat_template._RENDER_SECONDS", 0.1)
+    monkeypatch.setattr("agentmerge_hub.chat_template.rendering._RENDER_SECONDS", 0.1)
     assert PROMPT[1]["content"] in template.prompt_text(PROMPT)
     with pytest.raises(UserError, match=r"takes longer than 0\.1 s to render a conversation"):
         template.prompt_text([Message(role="user", content="xyzzy")])
