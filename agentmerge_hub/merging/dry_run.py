@@ -10,6 +10,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.files import output_folder
 from agentmerge_hub.files.scratch import scratch_folder
 from agentmerge_hub.merging.engine import backends
+from agentmerge_hub.merging.inputs import model_configs
 from agentmerge_hub.merging.inputs.merge_inputs import open_inputs
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
@@ -74,6 +75,7 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
     output_folder.check_replaceable(job.out, provenance.STAGE)
     output_folder.check_not_input(job.out, located_folders(spec))
     inputs = open_inputs(spec, None, settings.adapter_base)
+    model_configs.check_loadable(inputs.merged_configs)
     formula = backends.streaming_formula(spec, inputs)
     backends.check_computable(spec, formula, inputs)
     check_filters(spec, job.where, inputs)

@@ -19,6 +19,7 @@ from agentmerge_hub.files import content_hash, output_folder
 from agentmerge_hub.files.atomic_write import sync_path
 from agentmerge_hub.files.scratch import scratch_folder
 from agentmerge_hub.garbage import collection_paused
+from agentmerge_hub.merging.inputs import model_configs
 from agentmerge_hub.merging.inputs.input_hashes import input_file_hashes
 from agentmerge_hub.merging.merge_job import MergeJob, MergeResult, MergeRun, MergeSettings
 from agentmerge_hub.merging.outputs import model_card, model_checks, model_files, provenance
@@ -98,6 +99,10 @@ def _write(
     input_hashes = pool.submit(_file_hashes, inputs)
     with collection_paused():
         from agentmerge_hub.merging.engine import mergekit_backend
+
+    for run in _live(runs):
+        with _failing(run):
+            model_configs.check_loadable(run.opened.merged_configs)  # imports transformers, while files are hashed
 
     def finish(written: Sequence[MergeRun]) -> None:
         hashes = [(input_hashes, pool.submit(_weight_hashes, run), pool.submit(_flush, run.folder)) for run in written]

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging.dry_run import estimate
 from agentmerge_hub.merging.merge import merge, merge_one
 from agentmerge_hub.merging.merge_job import MergeJob, MergeResult, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
@@ -100,6 +101,32 @@ def test_what_no_input_has_and_transformers_needs(values: dict, lost: str | None
         change(folder, lambda weights: weights.pop(lost, None))
     with pytest.raises(UserError, match=said):
         run(reply=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"model_type": "brand_new"}, "has model_type 'brand_new', which transformers does not know"),
+        ({"num_attention_heads": 0}, r"the config\.json of \./base is not accepted by transformers"),
+        ({"hidden_act": 5}, r"the config\.json of \./base is not accepted by transformers"),
+    ],
+)
+def test_a_config_that_all_inputs_share_and_transformers_refuses(values: dict, said: str) -> None:
+    """Without a trial reply too, before the weights are read: their NaN is not met. A plan says the same."""
+    change("agent", lambda weights: weights["model.norm.weight"].__setitem__(3, float("nan")))
+    for folder in LOCAL:
+        configure(folder, **values)
+    with pytest.raises(UserError, match=said):
+        run()
+    spec = specs.with_values(specs.read(data_folder("recipes") / "merge" / "agentmerge.yml"), LOCAL, "spec")
+    with pytest.raises(UserError, match=said):
+        estimate(MergeJob(spec, Path("out"), "spec"), MergeSettings(), 500)
+
+
+def test_a_token_id_of_the_instruct_model_that_transformers_refuses() -> None:
+    configure("instruct", pad_token_id="<pad>")
+    with pytest.raises(UserError, match=r"the config\.json of \./instruct is not accepted by transformers"):
+        run()
 
 
 def test_a_missing_tensor() -> None:

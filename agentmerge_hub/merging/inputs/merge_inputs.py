@@ -95,6 +95,11 @@ class MergeInputs:
         return self.models[self.donor_reference].folder
 
     @property
+    def merged_configs(self) -> dict[str, Mapping[str, Any]]:
+        """Reference → config.json of the models that give the merge its own: the base, and the donor of token ids."""
+        return {reference: self.models[reference].config for reference in (self.base, self.donor_reference)}
+
+    @property
     def tensors(self) -> dict[str, Mapping[str, Tensor | AdaptedTensor]]:
         """Reference → its tensors by name."""
         return {reference: model.tensors for reference, model in self.models.items()}

@@ -93,6 +93,16 @@ def check_same(configs: Mapping[str, Mapping[str, Any]], base: str) -> None:
             )
 
 
+def check_loadable(configs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise UserError if transformers cannot read a config.json, by its model type or a value, with or without a trial reply.
+
+    Args:
+        configs: reference → config.json, of the models that give a merge its own.
+    """
+    for name, config in configs.items():
+        as_transformers_reads(config, name)
+
+
 def has_own_code(config: Mapping[str, Any]) -> bool:
     """Whether config.json names code files of its own for a class that transformers lacks."""
     if not config.get("auto_map"):
@@ -185,7 +195,7 @@ def _config_class(config: Mapping[str, Any], name: str) -> Any:
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
         raise UserError(
-            f"{name} has model_type {model_type!r}, which transformers does not know: it cannot be compared"
+            f"{name} has model_type {model_type!r}, which transformers does not know: it can be neither compared nor loaded"
         )
     return CONFIG_MAPPING[model_type]
 
