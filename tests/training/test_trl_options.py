@@ -119,6 +119,7 @@ def test_an_option_that_is_not_known_is_refused(
         ({"replay_ratio": 0.1}, "without replay_dataset"),
         ({"packing_strategy": "bfd"}, "without packing"),
         ({"activation_offloading": True}, "there is no GPU"),
+        ({"fp16": True}, "has no effect on a CPU"),
         ({"accelerator_config": '{"split_batches": true}'}, "sets split_batches"),
         ({"label_smoothing_factor": 0.1, "loss_type": "dft"}, "TRL smooths nll only"),
         ({"label_names": "targets"}, "the labels are in the column labels"),

@@ -61,6 +61,8 @@ def check_options(config: RunConfig) -> None:
         )
     if getattr(config.sft, "activation_offloading", False) and config.sft.device.type == "cpu":
         raise UserError("activation_offloading moves activations from a GPU to the CPU and there is no GPU: remove it")
+    if config.sft.fp16 and config.sft.device.type == "cpu" and not config.is_planned_elsewhere:
+        raise UserError("fp16 is set and has no effect on a CPU: set fp16 to false, or train on a GPU")
     if getattr(config.sft.accelerator_config, "split_batches", False):
         raise UserError(
             "accelerator_config sets split_batches and cannot be applied: per_device_train_batch_size is counted"
