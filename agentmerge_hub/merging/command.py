@@ -123,22 +123,21 @@ def merge(
     """
     settings = _settings(reply, quick, shard_bytes, adapter_base, device)
     from agentmerge_hub.merging import api
-    from agentmerge_hub.merging.outputs.replaced_merge import replaced
     from agentmerge_hub.merging.specs.spec import extrapolated
 
     parsed = _read(spec, values)
     for name in extrapolated(parsed):
         click.echo(_extrapolation_warning(name, [parsed.names[name]]), err=True)
-    earlier = replaced(out, parsed)
     if dry_run:
-        click.echo(f"{out} by {api.estimate_merge(spec, out, values, settings, disk_speed)}")
-        if earlier:
-            click.echo(f"It would be in place of {earlier}")
+        cost = api.estimate_merge(spec, out, values, settings, disk_speed)
+        click.echo(f"{out} by {cost}")
+        if cost.replaced:
+            click.echo(f"It would be in place of {cost.replaced}")
         return
     result = api.merge(spec, out, values, settings)
     if warning := _reply_warning(out, result.reply):
         click.echo(warning, err=True)
-    place = f", in place of {earlier}" if earlier else ""
+    place = f", in place of {result.replaced}" if result.replaced else ""
     answer = f"; it answers a greeting with {result.reply!r}" if result.reply and not warning else ""
     click.echo(f"Wrote {out} ({parsed.method}){place}{answer}")
 
@@ -236,6 +235,7 @@ def sweep(
     settings = _settings(reply, quick, shard_bytes, adapter_base, device)
     from agentmerge_hub.merging import api
     from agentmerge_hub.merging.dry_run import most_on_disk
+    from agentmerge_hub.merging.outputs.replaced_merge import SAME_SETTINGS
     from agentmerge_hub.merging.specs.spec import extrapolated
     from agentmerge_hub.merging.sweep import lambdas_of
 
@@ -250,6 +250,9 @@ def sweep(
         costs = api.estimate_sweep(spec, out, *grid, values, settings, disk_speed)
         for folder, cost in costs.items():
             click.echo(f"{folder} would fail: {cost}" if isinstance(cost, UserError) else f"{folder} by {cost}")
+            if not isinstance(cost, UserError) and cost.replaced:
+                kept = ", which stays if spec and inputs have not changed" if cost.replaced == SAME_SETTINGS else ""
+                click.echo(f"It would be in place of {cost.replaced}{kept}")
         planned = [cost for cost in costs.values() if not isinstance(cost, UserError)]
         written, most = sum(cost.written for cost in planned), most_on_disk(planned, at_once, keep)
         click.echo(
@@ -284,6 +287,9 @@ def _show(results: "list[SweepResult]") -> None:
         cells = (str(result.out), checkpoint, value, result.state, score, reply)
         table.add_row(*(Text(printable(cell)) for cell in cells))
     Console().print(table)
+    for result in results:
+        if result.replaced:
+            click.echo(printable(f"{result.out} is in place of {result.replaced}"))
 
 
 @click.command()

@@ -14,6 +14,7 @@ from agentmerge_hub.merging.inputs import model_configs
 from agentmerge_hub.merging.inputs.merge_inputs import open_inputs
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
+from agentmerge_hub.merging.outputs.replaced_merge import replaced
 from agentmerge_hub.merging.preparation import check_filters, located_folders, written_bytes
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.sizes import size_text
@@ -45,6 +46,8 @@ class MergeEstimate:
     """Bytes."""
     seconds: float
     """Reading and writing at the given disk speed; computing runs beside it."""
+    replaced: str | None
+    """The finished merge that is there, in words."""
 
     def __str__(self) -> str:
         adapters = f" (and {size_text(self.scratch)} of adapters that PEFT merges, for a while)" if self.scratch else ""
@@ -96,7 +99,7 @@ def estimate(job: MergeJob, settings: MergeSettings, megabytes_per_second: float
     memory = max([memory, *(_PROCESS_BYTES + 2 * size for size in sizes)])
     engine, adapters = MERGEKIT if formula is None else "one streaming pass", sum(sizes)
     seconds = (read + written + 2 * adapters) / (megabytes_per_second * 1e6)
-    return MergeEstimate(engine, read, written, adapters, memory, seconds)
+    return MergeEstimate(engine, read, written, adapters, memory, seconds, replaced(job.out, spec))
 
 
 def most_on_disk(costs: Sequence[MergeEstimate], at_once: int | None, keep: Literal["all", "best"]) -> int:

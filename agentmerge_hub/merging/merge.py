@@ -125,7 +125,8 @@ def _write(
 
 
 def _result(run: MergeRun) -> MergeResult:
-    return MergeResult(run.job.out, run.reply, run.problem, run.lacks_space)
+    replaced = None if run.problem else run.replaced
+    return MergeResult(run.job.out, run.reply, run.problem, run.lacks_space, replaced)
 
 
 @contextlib.contextmanager

@@ -34,6 +34,8 @@ class MergeResult:
     """Why it was not kept; None if it was."""
     lacks_space: bool = False
     """The disk could not take it, beside the other merges of its pass."""
+    replaced: str | None = None
+    """The merge that was there before, in words."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class MergeRun:
     reply: str | None = None
     problem: str | None = None
     lacks_space: bool = False
+    replaced: str | None = None
+    """The finished merge that is there, in words."""
 
     @property
     def opened(self) -> MergeInputs:

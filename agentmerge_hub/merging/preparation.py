@@ -13,6 +13,7 @@ from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, open_inputs,
 from agentmerge_hub.merging.inputs.safetensors_header import DTYPE_BYTES
 from agentmerge_hub.merging.merge_job import MergeRun, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
+from agentmerge_hub.merging.outputs.replaced_merge import replaced
 from agentmerge_hub.merging.specs import mergekit_schema
 from agentmerge_hub.merging.specs.formula import OUT_DTYPES, filters_of, formula_of
 from agentmerge_hub.merging.specs.spec import Spec, donor_of, layer_ranges, references_of
@@ -26,6 +27,7 @@ def open_runs(runs: Sequence[MergeRun], settings: MergeSettings, scratch: Path) 
         spec, where = run.job.spec, run.job.where
         try:
             output_folder.check_replaceable(run.job.out, provenance.STAGE)
+            run.replaced = replaced(run.job.out, spec)
             if not settings.quick or formula_of(spec) is None:
                 mergekit_schema.validate(spec, where)
             if spec.is_random and spec.seed is None:

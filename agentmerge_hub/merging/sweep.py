@@ -42,6 +42,8 @@ class SweepResult:
     """`MADE`, `KEPT` (an earlier run finished it), `DELETED` (scored, and not the best), or why it failed."""
     reply: str | None = None
     score: float | None = None
+    replaced: str | None = None
+    """The merge that was there before, in words."""
 
     @property
     def failed(self) -> bool:
@@ -185,7 +187,9 @@ def sweep(
 
     def record(result: MergeResult) -> GridPoint:
         point, state = points_of[result.out], result.problem or MADE
-        found[result.out] = SweepResult(result.out, point.checkpoint, point.lambda_, state, result.reply)
+        found[result.out] = SweepResult(
+            result.out, point.checkpoint, point.lambda_, state, result.reply, replaced=result.replaced
+        )
         return point
 
     def finished(result: MergeResult) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,24 @@ def test_what_a_merge_replaces_is_said(here: Path) -> None:
     assert CliRunner().invoke(agentmerge, ["verify", "out", "--no-reply"]).exit_code == 0
     ties = str(data_folder("recipes") / "merge" / "ties.yml")
     assert wrote(spec=ties) == "Wrote out (ties), in place of the agentmerge merge with lambda 0.5\n"
+
+
+def test_what_a_sweep_replaces_is_said(here: Path) -> None:
+    def wrote(*arguments: str, grid: str = "0.3,0.5") -> str:
+        shared = ["sweep", SPEC, "-o", "grid", "--lambda", grid, "--quick", *LOCAL]
+        return CliRunner().invoke(agentmerge, [*shared, *arguments]).stdout
+
+    assert "in place of" not in wrote()
+    shutil.copytree("agent", "other")
+    other = ["--set", "agent=./other"]
+    planned = wrote(*other, "--dry-run", grid="0.3")
+    assert "\nIt would be in place of the merge with agent ./agent\n" in planned
+    kept = "It would be in place of a merge with the same settings, which stays if spec and inputs have not changed"
+    assert f"\n{kept}\n" in wrote("--dry-run", grid="0.3") and "in place of" not in wrote()
+    Path("grid/lambda-0.5/more").write_text("of another hand")  # refused, so that it stays
+    assert [line for line in wrote(*other).splitlines() if "in place of" in line] == [
+        "grid/lambda-0.3 is in place of the merge with agent ./agent"
+    ]
 
 
 @pytest.mark.parametrize(("method", "told"), [("agentmerge", True), ("slerp", True), ("agentmerge_sum", False)])

@@ -7,6 +7,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.merging.specs import spec as specs
 from agentmerge_hub.merging.specs.spec import SPEC_FILE, Spec
 
+SAME_SETTINGS = "a merge with the same settings"
 _MOST_NAMED = 3
 
 
@@ -28,4 +29,4 @@ def replaced(out: Path, spec: Spec) -> str | None:
         return f"the {earlier.method} merge{values}"
     if differing:
         return f"the merge{values}"
-    return "a merge with the same settings" if earlier.config == spec.config else "a merge with other settings"
+    return SAME_SETTINGS if earlier.config == spec.config else "a merge with other settings"
