@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import torch
 from peft import PeftConfig
-from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_peft_config
+from trl import DPOConfig, KTOConfig, ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_peft_config
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.files import strict_yaml
@@ -155,6 +155,7 @@ def parse_args(args: Sequence[str] | None = None, trainer_config: type = SFTConf
                 "no recipe is named: add --config FILE, e.g. --config recipes/sft/tiny/base-all.yaml; `agentmerge recipes ls` "
                 "lists the recipes"
             )
+        _check_script(given, kinds)
         if str(given.get("eval_steps")) in ("0", "0.0"):  # transformers would take logging_steps
             raise UserError("eval_steps is 0: set it to a number above 0, or remove it to evaluate every logging_steps")
         if _is_true(given.get("use_cpu")) and "bf16" not in given:  # TRL's default is bfloat16 everywhere
@@ -192,6 +193,24 @@ def _check_kind(recipe: Mapping[str, Any], path: str) -> None:
     kind = other_kind(recipe, TRAINING)
     if kind and "model_name_or_path" not in recipe:
         raise UserError(f"{path} has no model_name_or_path: it is no recipe of training, but {kind}")
+
+
+_OPTIONS = {
+    "recipes/sft.py": {each.name for each in fields(SFTConfig)},
+    "recipes/preference.py": {each.name for kind in (DPOConfig, KTOConfig) for each in fields(kind)} | {"method"},
+}
+"""Options of the trainers that a script runs."""
+
+
+def _check_script(given: Mapping[str, Any], kinds: Sequence[type]) -> None:
+    """Raise UserError if an option is one of the other script; `kinds` have the options of this one."""
+    known = {each.name for kind in kinds for each in fields(kind)}
+    script, options = list(_OPTIONS.items())["method" not in known]
+    if option := next((name for name in given if name in options - known), None):
+        recipe = given.get("config", "this command line")
+        raise UserError(
+            f"{recipe} is for {script}, which has the option {option}: launch that script with it, or remove {option}"
+        )
 
 
 def _is_true(value: Any) -> bool:

@@ -187,9 +187,15 @@ def _warnings(config: RunConfig, plan: run_plan.Plan, template: ChatTemplate) ->
 
 
 def _load(config: RunConfig, method: Method, split: str) -> Dataset:
-    return rows.load_split(
+    loaded = rows.load_split(
         config.dataset_name, config.dataset_config, split, method.columns, text_only=config.options.text_only
     )
+    if "label" not in method.columns and getattr(loaded.features.get("label"), "dtype", None) == "bool":
+        raise UserError(
+            f"the answers of {config.dataset_name}, config {config.dataset_config}, are labeled, and not all are right: train on them "
+            "with recipes/preference.py and method: kto, or choose another dataset_config"
+        )
+    return loaded
 
 
 def _load_rows(config: RunConfig, method: Method) -> tuple[Dataset, int]:

@@ -28,6 +28,14 @@ IGNORED = -100
 """Label of a token without loss, as in torch.nn.functional.cross_entropy."""
 
 
+_SCRIPTS = {
+    "chosen": "recipes/preference.py",
+    "label": "recipes/preference.py with method: kto",
+    "completion": "recipes/sft.py",
+}
+"""A column → the script that trains on rows with it."""
+
+
 def load_split(
     name: str,
     config: str | None,
@@ -59,7 +67,11 @@ def load_split(
         raise UserError(_not_found(name, config, split, error)) from error
     missing = set(columns) - set(rows.column_names)
     if missing:
-        raise UserError(f"{name} has no column {' or '.join(sorted(missing))}: rows must have {', '.join(columns)}")
+        script = next((script for column, script in _SCRIPTS.items() if column in rows.column_names), None)
+        instead = f"; rows such as these are for {script}" if script else ""
+        raise UserError(
+            f"{name} has no column {' or '.join(sorted(missing))}: rows must have {', '.join(columns)}{instead}"
+        )
     if pictures := [column for column in ("image", "images") if column in rows.column_names]:
         if not text_only:
             raise UserError(

@@ -169,6 +169,20 @@ def test_a_recipe_of_another_kind_is_named_as_that(read: Callable, recipe: str, 
         read(["--config", str(ROOT / "recipes" / recipe)])
 
 
+@pytest.mark.parametrize(
+    ("read", "recipe", "script", "option"),
+    [
+        (arguments.parse_args, "preference/tiny/agent.yaml", "preference.py", "beta"),
+        (arguments.parse_args, "preference/tiny/merged-kto.yaml", "preference.py", "method"),
+        (parse_preference_args, "sft/llama-3.1-8b/instruct-all.yaml", "sft.py", "packing"),
+    ],
+)
+def test_a_recipe_of_the_other_script_is_named_as_that(read: Callable, recipe: str, script: str, option: str) -> None:
+    said = rf"{recipe} is for recipes/{script}, which has the option {option}: launch that script with it, or remove {option}$"
+    with pytest.raises(UserError, match=said):
+        read(["--config", str(ROOT / "recipes" / recipe)])
+
+
 def test_the_preflight_refuses_a_folder_that_is_no_run(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="already exists and is not a run: choose another output_dir"):

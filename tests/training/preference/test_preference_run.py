@@ -18,6 +18,7 @@ from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.cli import agentmerge
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import finetune
+from agentmerge_hub.training.arguments import parse_args
 from agentmerge_hub.training.model_loading import load_model, tokenizer_at
 from agentmerge_hub.training.preference import labeled_likelihood, margins, pairs
 from agentmerge_hub.training.preference.arguments import parse_preference_args
@@ -210,7 +211,11 @@ def test_options_without_effect_are_refused(option: str, value: str) -> None:
     [
         ({"method": "ppo"}, "method is 'ppo': set it to dpo or kto"),
         ({"method": "kto", "loss_type": "kto", "loss_weights": "1"}, "no option is called 'loss_weights'"),
-        ({"dataset_config": "all"}, "has no column chosen or rejected"),
+        (
+            {"dataset_config": "all"},
+            "has no column chosen or rejected: rows must have .*; rows such as these are for recipes/sft.py$",
+        ),
+        ({"dataset_config": "unpaired"}, "; rows such as these are for recipes/preference.py with method: kto$"),
         ({"reference_model": "nowhere"}, "nowhere"),
     ],
 )
@@ -219,6 +224,17 @@ def test_mistakes_are_one_sentence(
 ) -> None:
     with pytest.raises(UserError, match=says):
         run("agent.yaml", **settings(tiny_model, preferences, tmp_path / "run") | options)
+
+
+def test_fine_tuning_takes_no_labeled_answers(tiny_model: Path, preferences: Path, tmp_path: Path) -> None:
+    """The undesirable ones would be learned as the others."""
+    options = {"checkpoint_samples": 24, "dataset_config": "unpaired", "preflight": "true"}
+    given = settings(tiny_model, preferences, tmp_path / "run") | options
+    recipe = ["--config", str(ROOT / "recipes/sft/tiny/base-all.yaml")]
+    with pytest.raises(UserError, match="are labeled, and not all are right: train on them with"):
+        finetune.run(
+            parse_args([*recipe, *(word for key, value in given.items() for word in (f"--{key}", str(value)))])
+        )
 
 
 def test_kto_needs_answers_of_both_labels_and_two_rows_a_batch(
