@@ -3,9 +3,8 @@
 Jinja's sandbox keeps a template from files and Python's internals, but not from loops in loops or ``'x' * 10**9``, which would
 hang the program that renders it or fill its memory. So a template is compiled and renders conversations, of the lengths of
 prompts and with many turns, in a process of its own with limits of memory and processor time, before any other process
-compiles it. What this cannot show is what a template does with another text, e.g. one that waits for a certain word: in the
-main thread `ChatTemplate` stops a rendering after a minute, in other threads nothing does; no rendering outside of the process
-here has a limit of memory.
+compiles it. What this cannot show is what a template does with another text, e.g. one that waits for a certain word:
+`rendering_limits` stops that where it renders, in the main thread; in other threads nothing does.
 """
 
 import contextlib

@@ -22,10 +22,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentmerge_hub.chat_template.limits import excess
+from agentmerge_hub.chat_template.rendering_limits import rendering_limits
 from agentmerge_hub.chat_template.settings import settings_read, settings_source
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.records import Message
-from agentmerge_hub.traces.limits import LimitExceeded, time_limit
+from agentmerge_hub.traces.limits import LimitExceeded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 _SYSTEM, _USER, _ANSWER = "Rules of the probe.", "Question of the probe?", "Answer of the probe!"
 _USE_ANOTHER = "use another with --chat-template FILE, in a recipe chat_template_path"
 _DATE = "Date of the probe"
-_RENDER_SECONDS = 60
-"""A prompt takes milliseconds; a template that is slow with some texts is stopped."""
 _RANDOM = re.compile(r"\|\s*random\b|\blipsum\(")
 _EMPTY_THOUGHT = re.compile(r"\s*(<think>\s*</think>\s*)?")
 _EMPTY_THOUGHT_AT_END = re.compile(r"<think>\s*</think>\s*$")
@@ -185,7 +184,7 @@ class ChatTemplate:
 
     def _render(self, messages: Sequence[Message], *, answered: bool = False, before: str = "") -> str:
         try:
-            with time_limit(_RENDER_SECONDS):
+            with rendering_limits():
                 rendered = self._tokenizer.apply_chat_template(
                     [{"role": message["role"], "content": message["content"]} for message in messages],
                     chat_template=before + self.source,

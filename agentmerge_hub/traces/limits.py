@@ -1,5 +1,6 @@
 """Time and memory limits of the work on one episode."""
 
+import os
 import resource
 import signal
 import threading
@@ -115,8 +116,12 @@ def _acquired(lock: BaseFileLock) -> bool:
 
 
 def _address_space() -> int:
-    """Bytes that this process has reserved; 0 where the system does not say."""
+    """Bytes that this process has reserved; 0 where the system does not say. It is asked for each prompt: no file object is made."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        file = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return int(os.read(file, 100).split()[0]) * resource.getpagesize()
+        finally:
+            os.close(file)
     except (OSError, ValueError):
         return 0

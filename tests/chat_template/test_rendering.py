@@ -1,6 +1,7 @@
 """Chat templates of several families: what is trained is the answer as it was written and the end of the turn."""
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -202,10 +203,35 @@ def test_a_template_that_is_slow_with_one_text_is_stopped(
 ) -> None:
     tokenizer.chat_template = "{% if 'xyzzy' in messages[-1].content %}" + LOOPS + "{% endif %}" + KEPT["plain"]
     template = ChatTemplate(tokenizer)
-    monkeypatch.setattr("agentmerge_hub.chat_template.rendering._RENDER_SECONDS", 0.1)
+    monkeypatch.setattr("agentmerge_hub.chat_template.rendering_limits._SECONDS", 0.1)
     assert PROMPT[1]["content"] in template.prompt_text(PROMPT)
     with pytest.raises(UserError, match=r"takes longer than 0\.1 s to render a conversation"):
         template.prompt_text([Message(role="user", content="xyzzy")])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{% set n = namespace(x='x') %}{% for i in range(64) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+        "{% set n = namespace(x='x') %}{% for i in range(64) %}{% set n.x %}{{ n.x }}{{ n.x }}{% endset %}{% endfor %}",
+        "{{ messages[0].role * 10**10 }}",
+        "{{ messages[0].role | center(10**10 * messages | length) }}",
+        "{{ messages[0].role.replace('', messages[0].role * 10**4) | list | join(messages[0].role * 10**4) }}",
+        "{{ '{:10000000000}'.format(messages | length) }}",
+        "{% for i in range(9999) %}{{ messages[0].role * 10**5 }}{% endfor %}",
+    ],
+    ids=["doubled", "doubled block", "repeated", "field", "joined", "format", "printed"],
+)
+def test_a_template_that_fills_the_memory_with_one_text_is_stopped(
+    tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    tokenizer.chat_template = "{% if 'xyzzy' in messages[-1].content %}" + body + "{% endif %}" + KEPT["plain"]
+    template, before = ChatTemplate(tokenizer), resource.getrlimit(resource.RLIMIT_AS)
+    monkeypatch.setattr("agentmerge_hub.chat_template.rendering_limits.MEMORY_BYTES", 2**26)
+    with pytest.raises(UserError, match=r"takes more memory than it may \(0\.0625 GiB\) to render a conversation"):
+        template.prompt_text([Message(role="user", content="xyzzy")])
+    assert PROMPT[1]["content"] in template.prompt_text(PROMPT)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
 def test_settings_are_written_into_the_template(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.chat_template.limits import excess
+from agentmerge_hub.chat_template.rendering_limits import rendering_limits
 from agentmerge_hub.errors import UserError, is_failure
 from agentmerge_hub.garbage import collection_paused
 from agentmerge_hub.merging.inputs.architecture import Architecture, lookup
@@ -19,6 +20,7 @@ from agentmerge_hub.merging.inputs.model_class import model_class
 from agentmerge_hub.merging.inputs.model_configs import plain, too_many_layers
 from agentmerge_hub.merging.inputs.safetensors_header import FLOATS, Tensor
 from agentmerge_hub.merging.inputs.vocabulary import vocabulary
+from agentmerge_hub.traces.limits import LimitExceeded
 
 _QUESTION = [{"role": "user", "content": "Say hello."}]
 _ANSWER = {"role": "assistant", "content": "Hello."}
@@ -113,7 +115,10 @@ def tokenizer_findings(folder: Path, inputs: MergeInputs) -> list[str]:
     if reason := excess(template):
         return [f"its chat template {reason}"]
     try:
-        turn = tokenizer.apply_chat_template([*_QUESTION, _ANSWER], tokenize=False)
+        with rendering_limits():
+            turn = tokenizer.apply_chat_template([*_QUESTION, _ANSWER], tokenize=False)
+    except LimitExceeded as error:
+        return [f"its chat template {error} to render a conversation"]
     except Exception as error:  # templates raise what they like: raise_exception, jinja2 errors, TypeError
         return [f"its chat template fails: {' '.join(str(error).split())[:200]}"]
     stops = end_tokens(folder, tokenizer)
@@ -189,9 +194,9 @@ def reply(folder: Path) -> str:
         model, info = _load(folder, dtype="auto")
         if wrong := _not_loaded(info):
             raise UserError(f"transformers would fill weights of {folder} with random values: {'; '.join(wrong[:3])}")
-        inputs = tokenizer.apply_chat_template(
-            _QUESTION, add_generation_prompt=True, return_tensors="pt", return_dict=True
-        )
+        with rendering_limits():
+            prompt = tokenizer.apply_chat_template(_QUESTION, add_generation_prompt=True, tokenize=False)
+        inputs = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")
         with torch.inference_mode():
             tokens = model.eval().generate(
                 **inputs, max_new_tokens=_REPLY_TOKENS, do_sample=False, temperature=None, top_p=None, top_k=None
