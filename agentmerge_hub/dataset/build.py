@@ -77,7 +77,7 @@ def build(
         ray: whether they run on a Ray cluster.
 
     Raises:
-        UserError: if there are no traces, no successes, no tokenizer, a setting names an unknown task or agent, nothing fits the window, or the output holds a secret.
+        UserError: if there are no traces, no successes, no tokenizer, a setting names an unknown task, agent or teacher, nothing fits the window, or the output holds a secret.
     """
     folders, out, started = [Path(folder) for folder in traces], Path(out), time.time()
     output_folder.check_not_input(out, folders)
@@ -91,7 +91,9 @@ def build(
     with output_folder.new_folder(out, STAGE, folders) as folder:  # also while traces are read: there is one writer
         earlier = _configs(out)
         entries, n_new = _read(episodes, cache, worker_config, workers, ray=ray)
-        check_names(settings, {entry.status.task for entry in entries}, {entry.status.agent for entry in entries})
+        statuses = [entry.status for entry in entries]
+        tasks, agents = {status.task for status in statuses}, {status.agent for status in statuses}
+        check_names(settings, tasks, agents, {status.teacher for status in statuses})
         assembled = assemble(entries, folder, settings)
         counts = assembled.counts | _reading_counts(entries)
         if not counts["samples"]:

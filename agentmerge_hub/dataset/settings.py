@@ -196,23 +196,25 @@ def _check_options(settings: Settings) -> None:
             )
 
 
-def check_names(settings: Settings, tasks: Collection[str], agents: Collection[str]) -> None:
+def check_names(settings: Settings, tasks: Collection[str], agents: Collection[str], teachers: Collection[str]) -> None:
     """Compare the names in the settings with those of the traces.
 
     Args:
         tasks: of all episodes, also of those that are dropped.
         agents: of all episodes.
+        teachers: of all episodes.
 
     Raises:
-        UserError: for an agent that no episode is of, or a task that no episode is of and BrowserGym does not know either.
+        UserError: for an agent or teacher that no episode is of, or a task that no episode is of and BrowserGym does not know
+            either.
     """
     named = [("agents", name, "agent", agents) for name in settings.agents]
+    named += [("licenses", name, "teacher", teachers) for name in settings.licenses]
     named += [
         (key, name, "task", tasks) for key in TASK_SETTINGS for name in getattr(settings, key) if not task(name).split
     ]
     for key, name, kind, known in named:
         if name not in known:
             some = difflib.get_close_matches(name, known, 3, 0.4) or sorted(filter(None, known))[:3]
-            raise UserError(
-                f"{option_of(key)} {name}: no episode of the traces is of this {kind}; their {kind}s are e.g. {', '.join(some)}"
-            )
+            theirs = f"their {kind}s are e.g. {', '.join(some)}" if some else f"they name no {kind}"
+            raise UserError(f"{option_of(key)} {name}: no episode of the traces is of this {kind}; {theirs}")

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from dataset_files import rows, run
 from made_traces import write_episode
+
+from agentmerge_hub.errors import UserError
 
 
 def test_the_card_shows_every_column_rule_and_figure(built: Path) -> None:
@@ -32,6 +35,9 @@ def test_license_option_sets_the_license_of_an_unknown_teacher(tmp_path: Path, t
     card = (tmp_path / "out/README.md").read_text()
     assert "license: mit" in card
     assert "| `a\\|b'&lt;script&gt; c.d` | train | 1 | 1 | 1 |" in card
+    with pytest.raises(UserError, match=r"^--license our-model: no episode .*; their teachers are e\.g\. our-own-model$"):
+        run(*build, "--license", "our-model=mit")
+    assert rows(tmp_path / "out", "all")[0]["license"] == "mit"
 
 
 def test_the_manifest_lists_every_file(built: Path) -> None:

@@ -171,14 +171,17 @@ def test_a_refused_setting_names_its_option(settings: dict, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "kind"), [("hold_out_tasks", "task"), ("validation_tasks", "task"), ("agents", "agent")]
+    ("setting", "kind"),
+    [("hold_out_tasks", "task"), ("validation_tasks", "task"), ("agents", "agent"), ("licenses", "teacher")],
 )
 def test_a_name_that_neither_browsergym_nor_the_traces_know_is_refused(setting: str, kind: str) -> None:
-    settings = read_settings(**{setting: ("mine-1",)})
-    check_names(settings, {"mine-1"}, {"mine-1"})
+    settings = read_settings(**{setting: {"mine-1": "mit"} if setting == "licenses" else ("mine-1",)})
+    check_names(settings, {"mine-1"}, {"mine-1"}, {"mine-1"})
     with pytest.raises(UserError, match=f"^{option_of(setting)} mine-1: no episode .* their {kind}s are e.g. mine-2$"):
-        check_names(settings, {"mine-2"}, {"mine-2"})
-    check_names(read_settings(hold_out_tasks=("miniwob.click-test",)), {"mine-2"}, {"mine-2"})
+        check_names(settings, {"mine-2"}, {"mine-2"}, {"mine-2"})
+    with pytest.raises(UserError, match=f"no episode of the traces is of this {kind}; they name no {kind}$"):
+        check_names(settings, {""}, {""}, {""})
+    check_names(read_settings(hold_out_tasks=("miniwob.click-test",)), {"mine-2"}, {"mine-2"}, set())
 
 
 STEPS = st.lists(

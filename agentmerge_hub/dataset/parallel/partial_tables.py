@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.preferences.rejected import REJECTED, PairKeys
-from agentmerge_hub.dataset.redaction.episode import redact_detail, redact_episode
+from agentmerge_hub.dataset.redaction.episode import path_role, redact_detail, redact_episode
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, redact_text
 from agentmerge_hub.dataset.rows.image_columns import image_value, with_image, with_step_image
 from agentmerge_hub.dataset.rows.samples import keeps_recorded_prompt, make_samples, shown_by_default
@@ -66,6 +66,8 @@ class EpisodeStatus:
     """Number of distinct secrets of each kind."""
     task: str = ""
     agent: str = ""
+    teacher: str = ""
+    """As the rows name it: of a path, its last part."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,8 @@ def _unreadable(found: Found, reason: str, scanner: LineScanner) -> _Rows:
 def _process(
     episode: Episode, settings: Settings, tokenizer: ChatTokenizer, scanner: LineScanner, max_bytes: int
 ) -> _Rows:
-    rows = _Rows(EpisodeStatus(episode.source, task=episode.task, agent=episode.agent))
+    teacher = path_role(episode.teacher)
+    rows = _Rows(EpisodeStatus(episode.source, task=episode.task, agent=episode.agent, teacher=teacher))
     drop = episode_drop_rule(episode, settings)
     if drop is not None:
         rule, detail = drop
@@ -206,7 +209,7 @@ def _process(
     episode = _without_unused_html(episode, settings)
     check_distinct_lines(episode, max_bytes)
     episode, secrets = redact_episode(episode, scanner)
-    rows.status = replace(rows.status, redacted=dict(secrets))
+    rows.status = replace(rows.status, redacted=dict(secrets), teacher=episode.teacher)
     if episode.unmapped:
         rows.dropped.append(
             Dropped(episode.source, episode.episode_id, None, "not_mapped", ", ".join(episode.unmapped))
