@@ -35,7 +35,9 @@ def test_license_option_sets_the_license_of_an_unknown_teacher(tmp_path: Path, t
     card = (tmp_path / "out/README.md").read_text()
     assert "license: mit" in card
     assert "| `a\\|b'&lt;script&gt; c.d` | train | 1 | 1 | 1 |" in card
-    with pytest.raises(UserError, match=r"^--license our-model: no episode .*; their teachers are e\.g\. our-own-model$"):
+    with pytest.raises(
+        UserError, match=r"^--license our-model: no episode .*; their teachers are e\.g\. our-own-model$"
+    ):
         run(*build, "--license", "our-model=mit")
     assert rows(tmp_path / "out", "all")[0]["license"] == "mit"
 
