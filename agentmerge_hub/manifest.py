@@ -93,8 +93,9 @@ def input_entry(path: Path, known: Mapping[str, str] | None = None) -> dict[str,
     """What a manifest says of an input: its hash, and what its own manifest says; `known` as in `write`, of this folder."""
     hashes = known if known is not None else file_hashes(path)
     entry: dict[str, Any] = {"name": Path(os.path.abspath(path)).name, "sha256": combined_hash(hashes)}  # noqa: PTH100
-    with contextlib.suppress(UserError):  # no manifest, or another program's
-        inner = read(path)
+    with contextlib.suppress(UserError):  # another program's manifest
+        if (inner := of_model(path)) is None:
+            return entry
         entry |= {"stage": inner["stage"], "seconds": inner["run"]["seconds"], "inputs": inner["inputs"]}
         outputs = inner["outputs"]
         if changed := sorted(name for name, sha in hashes.items() if outputs.get(name, {}).get("sha256") != sha):
@@ -134,17 +135,50 @@ def read(folder: Path) -> dict[str, Any]:
     return content
 
 
-def of_run(folder: Path) -> dict[str, Any] | None:
-    """The manifest of the run that trained what a folder holds: its own, or that of the folder around an adapter; None if neither
-    is a run's.
+def of_part(folder: Path) -> dict[str, Any] | None:
+    """The manifest of the folder around one, with the files of this one as its outputs; None if it lists none of them.
 
     Raises:
         UserError: as `read`.
     """
-    for place in (folder, folder.resolve().parent):
-        if (place / NAME).is_file() and (found := read(place))["stage"] in TRAINED:
-            return found
+    around, prefix = folder.resolve().parent, f"{folder.resolve().name}/"
+    if not (around / NAME).is_file():
+        return None
+    content = read(around)
+    outputs = {
+        name.removeprefix(prefix): entry for name, entry in content["outputs"].items() if name.startswith(prefix)
+    }
+    return content | {"outputs": outputs} if outputs else None
+
+
+def of_model(folder: Path) -> dict[str, Any] | None:
+    """The manifest that says how the model or adapter in a folder was made: its own, or that of the run around its adapter, which
+    lists these weights; None if there is none.
+
+    Raises:
+        UserError: as `read`, of its own.
+    """
+    if (folder / NAME).is_file():
+        return read(folder)
+    with contextlib.suppress(UserError):  # the folder around it may be anything
+        run = of_part(folder)
+        if run and run["stage"] in TRAINED and _is_final_adapter(folder, run["outputs"]):
+            return run
     return None
+
+
+def _is_final_adapter(folder: Path, outputs: Mapping[str, Any]) -> bool:
+    """Whether a part of a run with these files is the adapter at its end, as it was written. (A checkpoint has a manifest.)"""
+    weights = [name for name in outputs if name.startswith("adapter_model")]
+    hashes = file_hashes(folder, weights.__contains__) if folder.is_dir() else {}
+    kept = all(hashes.get(name) == outputs[name]["sha256"] for name in weights)
+    return "adapter_config.json" in outputs and NAME not in outputs and kept
+
+
+def of_run(folder: Path) -> dict[str, Any] | None:
+    """`of_model`, if it was trained here; else None."""
+    found = of_model(folder)
+    return found if found and found["stage"] in TRAINED else None
 
 
 def _problem(content: Any) -> str | None:

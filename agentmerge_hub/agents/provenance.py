@@ -1,12 +1,10 @@
 """How a candidate's model was made, from the manifest of its folder or declared in the recipe, and what served it."""
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
 from agentmerge_hub.agents.recipes.recipe import Candidate
-from agentmerge_hub.agents.serving.model_folder import is_adapter
 from agentmerge_hub.agents.serving.served_format import ENDPOINT
 from agentmerge_hub.agents.status.study_info import StudyInfo
 from agentmerge_hub.errors import UserError
@@ -43,10 +41,5 @@ def served_columns(candidate: Candidate, info: StudyInfo) -> dict[str, str | Non
 
 def recorded_config(folder: Path) -> dict[str, Any]:
     """The settings in the manifest of a model folder, for the adapter folder of a run in that of the run; empty if there is none."""
-    if (folder / manifest.NAME).is_file():
-        return manifest.read(folder)["config"]
-    if is_adapter(folder):
-        with contextlib.suppress(UserError):  # the folder around it may be anything
-            run = manifest.of_run(folder)
-            return run["config"] if run else {}
-    return {}
+    found = manifest.of_model(folder)
+    return found["config"] if found else {}

@@ -55,14 +55,8 @@ def read_model_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: if there is none.
     """
-    run = folder.resolve().parent
-    if (folder / manifest.NAME).is_file() or not (run / manifest.NAME).is_file():
-        return manifest.read(folder)
-    content, prefix = manifest.read(run), f"{folder.resolve().name}/"
-    outputs = {
-        name.removeprefix(prefix): entry for name, entry in content["outputs"].items() if name.startswith(prefix)
-    }
-    return {**content, "outputs": outputs} if outputs else manifest.read(folder)
+    run = None if (folder / manifest.NAME).is_file() else manifest.of_part(folder)
+    return run or manifest.read(folder)
 
 
 def check_unchanged(folder: Path, content: Mapping[str, Any], names: Sequence[str]) -> list[str]:
@@ -170,9 +164,9 @@ def recorded_bases(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
     """Role → Hub id of the model that a local run among a merge's inputs was trained on, from the manifest in the run's folder."""
     found: dict[str, str] = {}
     for role, path in model_names(folder).items():
-        run = Path(str(path)).expanduser()
-        if content["inputs"].get(role, {}).get("stage") in manifest.TRAINED and (run / manifest.NAME).is_file():
-            model = _read_from_hub(manifest.read(run)).get("model")
+        trained = content["inputs"].get(role, {}).get("stage") in manifest.TRAINED
+        if trained and (run := manifest.of_model(Path(str(path)).expanduser())):
+            model = _read_from_hub(run).get("model")
             found |= {role: model} if model else {}
     return found
 

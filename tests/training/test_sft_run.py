@@ -18,6 +18,7 @@ from accelerate.utils.launch import prepare_multi_gpu_env
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from agentmerge_hub import manifest as manifests
 from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import arguments, finetune, rows
@@ -198,6 +199,11 @@ def test_an_adapter_is_merged_into_a_whole_model(tiny_model: Path, traces: Path,
     assert before.keys() == after.keys()
     changed = {name for name in before if not before[name].equal(after[name])}
     assert changed and all("_proj" in name for name in changed)
+    assert manifests.of_run(tmp_path / "lora/adapter")["config"] == manifests.read(tmp_path / "lora")["config"]
+    (checkpoint,) = (tmp_path / "lora").glob("checkpoint-*")
+    assert manifests.of_run(checkpoint) == manifests.read(checkpoint)
+    (checkpoint / manifests.NAME).unlink()
+    assert manifests.of_run(checkpoint) is None  # which samples it has seen is not known
 
 
 @pytest.fixture(scope="module")

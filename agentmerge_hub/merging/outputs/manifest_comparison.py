@@ -151,9 +151,7 @@ def _different_lineage(role: str, path: Path, recorded: Mapping[str, Any], entry
     if claimed.keys() == {"sha256"}:
         return
     for key in different_keys(claimed, right):
-        there = (
-            f"{path / manifest.NAME} {plain(right.get(key))}" if len(right) > 1 else f"{path} has no {manifest.NAME}"
-        )
+        there = f"that of {path} {plain(right.get(key))}" if len(right) > 1 else f"{path} has no {manifest.NAME}"
         yield f"its manifest says {key} = {plain(claimed.get(key))} of the {role} model, and {there}"
 
 

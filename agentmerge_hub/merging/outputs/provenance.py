@@ -1,5 +1,6 @@
 """Which models a merge was made from, by role, and what its manifest records of it."""
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -143,13 +144,10 @@ def training_of(spec: Spec, inputs: MergeInputs) -> dict[str, Any]:
     folders = input_folders(spec, inputs)
     configs = []
     for path in [folders[role] for role in (["agent"] if "agent" in folders else roles_of(spec))]:
-        if (path / manifest.NAME).is_file():
-            try:
-                config = manifest.read(path)["config"]
-            except UserError:
-                continue  # another program's manifest
-            if config.keys() & {"samples_seen", _PROMPTS}:
-                configs.append(config)
+        with contextlib.suppress(UserError):  # another program's manifest
+            made = manifest.of_model(path)
+            if made and made["config"].keys() & {"samples_seen", _PROMPTS}:
+                configs.append(made["config"])
     trained = {key: value for key, value in _agreed(configs).items() if key in _TRAINED}
     prompts = _prompts_of([as_dict(config.get(_PROMPTS)) for config in configs])
     return trained | ({_PROMPTS: prompts} if prompts else {})

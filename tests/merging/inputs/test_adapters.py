@@ -108,6 +108,25 @@ def test_a_graft_is_the_sum_with_both_vectors_whole(lora: Path, llama: Callable[
         torch.testing.assert_close(loaded[name], tensor, rtol=0, atol=1e-6)
 
 
+def test_a_merge_of_a_runs_adapter_carries_what_the_run_records(here: Path) -> None:
+    prompts = {"window": 2048, "flags": {"use_html": True}, "different_flags": []}
+    data = Path("rows")
+    data.mkdir()
+    run = train(Path("run/adapter")).parent
+    manifest.write(run, "sft", inputs={"dataset": data}, config={"samples_seen": 640, "prompts": prompts})
+    merge_one(MergeJob(spec_of("agentmerge", "./run/adapter"), Path("merged"), "spec"), MergeSettings(reply=False))
+    made = manifest.read(Path("merged"))
+    assert (made["config"]["samples_seen"], made["config"]["prompts"]) == (640, prompts)
+    agent = made["inputs"]["agent"]
+    assert (agent["stage"], agent["inputs"].keys(), "changed" in agent) == ("sft", {"dataset"}, False)
+    verify(Path("merged"), {}, reply=False)
+    weights = load_file(run / "adapter/adapter_model.safetensors")
+    save_file({name: 2 * each for name, each in weights.items()}, run / "adapter/adapter_model.safetensors")
+    merge_one(MergeJob(spec_of("agentmerge", "./run/adapter"), Path("another"), "spec"), MergeSettings(reply=False))
+    made = manifest.read(Path("another"))  # of weights that are not the run's
+    assert "prompts" not in made["config"] and "stage" not in made["inputs"]["agent"]
+
+
 @pytest.mark.parametrize(
     "options",
     [
