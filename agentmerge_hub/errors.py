@@ -147,8 +147,13 @@ def os_error_sentence(error: BaseException) -> str | None:
 
 
 def is_failure(error: BaseException) -> bool:
-    """Whether code of a library failed. Panics of Rust, as of a tokenizer whose pattern takes too long, are no `Exception`."""
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+    """Whether code of a library failed. Panics of Rust are no `Exception`."""
+    return isinstance(error, Exception) or is_panic(error)
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether code in Rust failed where it has no error, as that of a tokenizer whose pattern takes too long."""
+    return type(error).__name__ == "PanicException"
 
 
 def is_no_space(error: BaseException) -> bool:

@@ -1,24 +1,25 @@
 """The student's tokenizer and chat template: messages in, exact token counts out. No model is ever loaded."""
 
+import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from itertools import chain, filterfalse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.chat_template.settings import parse_settings
-from agentmerge_hub.errors import UserError
+from agentmerge_hub.errors import UserError, is_panic
 from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.records import Message
 from agentmerge_hub.segments import piece_pattern, segment_patterns
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 _MAX_BATCH = 4096
 """Texts that are tokenized at once: an encoding takes more memory than its text."""
@@ -39,7 +40,7 @@ def fast_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokeniz
         revision: of a Hub id.
 
     Raises:
-        UserError: if it does not exist, needs code of its own, or has no tokenizer.json.
+        UserError: if it does not exist, needs code of its own, has no tokenizer.json, or a damaged one.
     """
     from transformers import AutoTokenizer
 
@@ -52,9 +53,34 @@ def fast_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokeniz
         found = Path(name).is_dir()
         where = "the folder has no tokenizer files" if found else "no such folder, and no Hub id within reach"
         raise UserError(f"no tokenizer at {name!r}: {where}: name a local folder or a Hub id that has one") from error
+    except Exception as error:  # tokenizers raises nothing else, e.g. at a pattern that is no regular expression
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"the tokenizer of {name!r} cannot be loaded ({reason}): restore its files") from error
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise UserError(f"the tokenizer of {name!r} has no tokenizer.json: token offsets need a fast tokenizer")
     return tokenizer
+
+
+def encode(tokenizer: "PreTrainedTokenizerBase", texts: str | list[str], **options: Any) -> "BatchEncoding":
+    """The tokens of rendered texts, which hold their special tokens; `options` are those of the tokenizer.
+
+    Raises:
+        UserError: if the tokenizer fails at a text.
+    """
+    with _panics_as_sentences(tokenizer.name_or_path):
+        return tokenizer(texts, add_special_tokens=False, **options)
+
+
+@contextlib.contextmanager
+def _panics_as_sentences(name: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        if not is_panic(error):
+            raise
+        raise UserError(
+            f"the tokenizer of {name!r} fails at a text ({' '.join(str(error).split())[:200]}): use the tokenizer of another model"
+        ) from error
 
 
 class ChatTokenizer:
@@ -124,6 +150,7 @@ class ChatTokenizer:
 
         Raises:
             ValueError: the answer holds the end-of-turn token, or its tokens are not those of the answer verbatim.
+            UserError: the tokenizer fails at the text.
         """
         if self.template.end_of_turn in answer:
             raise ValueError(f"the answer holds the end-of-turn token {self.template.end_of_turn}")
@@ -133,7 +160,8 @@ class ChatTokenizer:
             start = max(start, prompt.rfind(token, start))
         tail = prompt[start:]
         encodings = [tail, tail + self.template.completion_text(answer)]
-        before, whole = (self._backend.encode(text, add_special_tokens=False).ids for text in encodings)
+        with _panics_as_sentences(self.name):
+            before, whole = (self._backend.encode(text, add_special_tokens=False).ids for text in encodings)
         if problem := self.template.completion_problem(before, whole, answer):
             raise ValueError(problem)
         return len(whole) - len(before)
@@ -147,11 +175,15 @@ class ChatTokenizer:
 
         Lines and words that were counted before are not tokenized again, where the tokenizer splits them independently
         (`segments`); the numbers are the same.
+
+        Raises:
+            UserError: if the tokenizer fails at a text.
         """
         if self._cached_characters > _MAX_CACHED_CHARACTERS:
             self._cached.clear()
             self._cached_characters = 0
-        return self._summed(texts, self._patterns)
+        with _panics_as_sentences(self.name):
+            return self._summed(texts, self._patterns)
 
     def _summed(self, texts: Sequence[str], patterns: Sequence[re.Pattern[str]]) -> list[int]:
         """Counts of texts as the sums of their segments' under the first pattern; new segments are counted under the others."""

@@ -1,6 +1,8 @@
 """Tokenizers of the kinds that students have, trained here on the project's own files: what differs is how they split."""
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -99,6 +101,18 @@ def saved(made: Tokenizer, folder: Path, chat_template: str) -> Path:
     fast.save_pretrained(folder)
     return folder
 
+
+def with_pattern(source: Path, folder: Path, pattern: str) -> Path:
+    """A copy of a tokenizer that splits text at a pattern."""
+    shutil.copytree(source, folder)
+    path = folder / "tokenizer.json"
+    split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pre_tokenizer": split}))
+    return folder
+
+
+SLOW, SLOW_TEXT = "(x+x+)+y", "x" * 60
+"""A pattern that takes so long on a text that the tokenizer panics."""
 
 KINDS = {
     "gpt2": gpt2,

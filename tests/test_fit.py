@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_tokenizers import CHAT_TEMPLATE, KINDS, REAL, saved
+from made_tokenizers import CHAT_TEMPLATE, KINDS, REAL, SLOW, SLOW_TEXT, saved, with_pattern
 from tokenizers import Tokenizer
 
 from agentmerge_hub.errors import UserError
@@ -184,6 +184,19 @@ def test_a_tokenizer_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
         ChatTokenizer(str(tmp_path))
     with pytest.raises(UserError, match="no tokenizer at"):
         ChatTokenizer("nobody/nothing")
+
+
+def test_a_tokenizer_that_fails_is_named(tokenizer_folder: Path, tmp_path: Path) -> None:
+    slow = ChatTokenizer(str(with_pattern(tokenizer_folder, tmp_path / "slow", SLOW)))
+    says = r"^the tokenizer of '.*slow' fails at a text \(Onig: .*\): use the tokenizer of another model$"
+    for fails in (slow.count, lambda text: slow.counts([text, "a"]), lambda text: slow.count_completion(text, "a")):
+        with pytest.raises(UserError, match=says):
+            fails(SLOW_TEXT)
+    assert slow.count("a") == 1
+    with pytest.raises(
+        UserError, match=r"^the tokenizer of '.*none' cannot be loaded \(Oniguruma error: .*restore its files$"
+    ):
+        ChatTokenizer(str(with_pattern(tokenizer_folder, tmp_path / "none", "(")))
 
 
 def test_a_page_of_any_size_is_cut_before_it_is_tokenized(

@@ -22,6 +22,7 @@ from agentmerge_hub.files.folder_kinds import check_dataset
 from agentmerge_hub.files.parquet_reading import readable
 from agentmerge_hub.hub_names import check_name
 from agentmerge_hub.prompt import without_screenshot_note
+from agentmerge_hub.tokenizer import encode
 from agentmerge_hub.training.cached_map import cached_map
 
 IGNORED = -100
@@ -172,8 +173,8 @@ def _encode(
         text, answer = render_row(index, prompt, completion, template)
         prompts.append(text)
         wholes.append(text + answer)
-    prompt_ids = tokenizer(prompts, add_special_tokens=False)["input_ids"]
-    sequences = tokenizer(wholes, add_special_tokens=False)["input_ids"]
+    prompt_ids = encode(tokenizer, prompts)["input_ids"]
+    sequences = encode(tokenizer, wholes)["input_ids"]
     labels = []
     for index, start, sequence, completion in zip(indices, prompt_ids, sequences, batch["completion"]):
         if max_length is not None and len(sequence) > max_length:

@@ -10,13 +10,14 @@ import pytest
 from datasets import Dataset, load_dataset
 from hypothesis import given
 from hypothesis import strategies as st
+from made_tokenizers import SLOW, SLOW_TEXT, with_pattern
 from tokenizers import AddedToken, normalizers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.dataset.rows.image_columns import loadable, with_image
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.tokenizer import ChatTokenizer
+from agentmerge_hub.tokenizer import ChatTokenizer, fast_tokenizer
 from agentmerge_hub.training import cached_map, rows
 from agentmerge_hub.training.likelihood import scoring
 from agentmerge_hub.training.preflight.batches import Batches
@@ -31,6 +32,19 @@ def test_only_the_completion_is_trained_and_all_of_it(tiny_model: Path, traces: 
         assert tokenizer.decode(trained) == row["completion"][0]["content"] + tokenizer.eos_token
         whole = tokenizer.apply_chat_template(row["prompt"] + row["completion"], tokenize=False)
         assert tokenizer.decode(made["input_ids"]) == whole
+
+
+def test_a_tokenizer_that_fails_is_named(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    tokenizer = fast_tokenizer(str(with_pattern(tiny_model, tmp_path / "slow", SLOW)))
+    template, model = ChatTemplate(tokenizer), AutoModelForCausalLM.from_pretrained(tiny_model)
+    turns = {"prompt": [{"role": "user", "content": SLOW_TEXT}], "completion": [{"role": "assistant", "content": "a"}]}
+    split = Dataset.from_list([turns])
+    for fails in (
+        lambda: rows.tokenize(split, tokenizer, template, None),
+        lambda: scoring.score(model, tokenizer, template, split, "inter_task"),
+    ):
+        with pytest.raises(UserError, match=r"^the tokenizer of '.*slow' fails at a text \(Onig: "):
+            fails()
 
 
 def test_rows_are_tokenized_anew_by_another_version_of_the_program(

@@ -19,6 +19,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from agentmerge_hub.chat_template.rendering import ChatTemplate
+from agentmerge_hub.tokenizer import encode
 from agentmerge_hub.training import model_loading
 from agentmerge_hub.training.likelihood.answer_logits import answer_logits
 from agentmerge_hub.training.likelihood.answer_spans import SPANS, span_at, spans
@@ -92,11 +93,11 @@ def score(
 
 def _encode(index: int, row: dict, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate) -> _Sample:
     prompt, completion = render_row(index, row["prompt"], row["completion"], template)
-    encoding = tokenizer(prompt + completion, add_special_tokens=False, return_offsets_mapping=True)
+    encoding = encode(tokenizer, prompt + completion, return_offsets_mapping=True)
     answer = row["completion"][0]["content"]
     placed = [(begin + len(prompt), end + len(prompt), name) for begin, end, name in spans(answer)]
     ids, offsets = encoding["input_ids"], encoding["offset_mapping"]
-    start = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    start = encode(tokenizer, prompt)["input_ids"]
     check_completion(index, start, ids, row["completion"], template)
     n_prompt = len(start)
     return _Sample(ids, n_prompt, [span_at(placed, begin, end) for begin, end in offsets[n_prompt:]])
