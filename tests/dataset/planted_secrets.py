@@ -44,6 +44,12 @@ def planted_secrets(seed: int = 0) -> list[tuple[str, str, str]]:
             pair("\\\\¤\\share\\x", "filesrv" + digits(2)),
             pair("https://¤.sharepoint.com/sites/x", host),
             pair("https://¤.okta.com/login", host),
+            pair("IP address: ¤", "81.2.69." + digits(2)),
+            pair("[12] textbox 'Client IP' value='¤'", "81.2.69." + digits(2)),
+            pair('{"remote_addr": "¤"}', "2a02:8108:9c0::" + digits(2)),
+            pair("Last login from ¤ at 9:12", "81.2.69." + digits(2)),
+            pair("server: ¤ upstream", "81.2.69." + digits(2)),
+            pair("IP-Adresse ist ¤", "81.2.69." + digits(2)),
         ],
         "credentials": [
             pair("postgres://u:¤@db:5432/x", word),
@@ -104,6 +110,12 @@ def planted_secrets(seed: int = 0) -> list[tuple[str, str, str]]:
             pair("¤", "378282246" + "310005"),
             pair("SSN ¤", "219-09" + "-9999"),
             pair("IBAN ¤", "GB29 NWBK 6016" + " 1331 9268 19"),
+            pair("ether ¤ txqueuelen 1000", "00:1b:44:11:3a:" + digits(2)),
+            pair("MAC:¤", "3C-22-FB-14-9E-" + digits(2)),
+            pair("mac%3D3C%3A22%3AFB%3A14%3A¤", "9E%3A" + digits(2)),
+            pair("arp ¤", "a4:12:34:56:78:" + digits(2)),
+            pair("VIN ¤", "1M8GDM9A" + "XKP042788"),
+            pair("?vin=¤&x=1", "1HGCM826" + "33A004352"),
         ],
         "home": [
             pair(path, user)

@@ -53,6 +53,8 @@ def _normalized(kind: str, value: str) -> str:
     if kind == "email":
         value = re.sub(r"[\[({<\s]+(?:at|@)[\])}>\s]+", "@", value)
         return re.sub(r"[\[({<\s]+dot[\])}>\s]+", ".", value)
-    if kind in ("phone", "number"):
+    if kind == "phone":
         return "".join(character for character in value if character.isdigit())
+    if kind == "number":
+        return "".join(character for character in value if character.isalnum())
     return " ".join(re.findall(r"\w+", value)) if kind == "account" else value

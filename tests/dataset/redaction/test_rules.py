@@ -108,6 +108,11 @@ def test_each_kind_is_found_and_gone_after_redaction(kind: str, text: str) -> No
         "VGhlIHF1aWNrIGJyb3duIGZveCBqdW1wcyBvdmVyIHRoZSBsYXp5IGRvZw==, 54686520717569636b2062726f776e20666f78206a756d7073",
         "image 'x', url='data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7'",
         "Beth Anglin <beth.anglin@example.com>, link 'Log out (all devices)', call 18005550 now",
+        "12:34:56:07:08:09, 20-11-12-10-30-15, ff:ff:ff:ff:ff:ff, 01:00:5e:7f:ff:fa, 00-00-5E-00-53-AF, add-be-ad-de-ed-fe-ab",
+        "SHA-1 3c:22:fb:14:9e:07:3c:22:fb:14, 2001:db8:3a:22:fb:14:9e:07, 2001::3a:22:fb:14:9e:07, to-be-ad-da-ed",
+        "VIN 1M8GDM9A1KP042788, 1HGCM82633A00435X, 11111111111111111, 1M8GDM9AXKP04\u0662\u0667\u0668\u0668, ORDER-1HGCM82633A004352",
+        "IP address: 192.0.2.7, client IP 127.0.0.1, IPv6 2001:db8::7, IP 300.1.2.3, Ship: 81.2.69.14, SQL Server: 15.0.2000.5",
+        "resolver 9.9.9.9, DNS over 1.1.1.1, release 81.2.69.14, IP rating IP 68, host: 12:30:45",
         "lodash.js@latest, react@next, user@host, 12/05/2024, SKU 0123-4567, order 000-123456",
     ],
 )

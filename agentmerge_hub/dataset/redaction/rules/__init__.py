@@ -4,6 +4,7 @@ import re
 
 from agentmerge_hub.dataset.redaction.rules.accounts import ACCOUNT_RULES
 from agentmerge_hub.dataset.redaction.rules.credentials import CREDENTIAL_RULES
+from agentmerge_hub.dataset.redaction.rules.devices import DEVICE_RULES
 from agentmerge_hub.dataset.redaction.rules.emails import EMAIL_RULES
 from agentmerge_hub.dataset.redaction.rules.hosts import HOST_RULES
 from agentmerge_hub.dataset.redaction.rules.labeled import LABELED_RULES
@@ -22,6 +23,7 @@ RULES: tuple[Rule, ...] = (
     *TOKEN_RULES,
     *HOST_RULES,
     *NUMBER_RULES,
+    *DEVICE_RULES,
     *PHONE_RULES,
     *EMAIL_RULES,
     *ACCOUNT_RULES,

@@ -1,9 +1,11 @@
-"""Hosts that are not public: ServiceNow instances, cloud machines, internal domains and private addresses."""
+"""Hosts that are not public: ServiceNow instances, cloud machines, internal domains and private addresses, and public addresses that a
+text says are a machine's or a person's."""
 
 import ipaddress
 import re
 
-from agentmerge_hub.dataset.redaction.rules.rule import Rule
+from agentmerge_hub.dataset.redaction.rules.labeled import SIGN
+from agentmerge_hub.dataset.redaction.rules.rule import Rule, rule_after_label
 
 _START = r"(?<![\w.@-])"
 
@@ -45,6 +47,19 @@ def _is_address(value: str) -> bool:
     except ValueError:
         return False
     return not (address.is_loopback or address.is_unspecified)
+
+
+def _is_public_address(value: str) -> bool:
+    """Whether a value is an address of the internet: none for documentation, none of a private network."""
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return address.is_global and not address.is_multicast
+
+
+_ADDRESS_WORD = r"(?:[ _-]{0,2}(?:address(?:es)?|addr|adresse?n?|adres|adresi|адрес|アドレス|地址|주소))?"
+_ADDRESS = r"[\"'`(\[]{0,2}(?P<value>\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){2,7})(?![\w:-]|\.\w)"
 
 
 def _alternatives(endings: tuple[str, ...]) -> str:
@@ -129,6 +144,27 @@ HOST_RULES = (
         ("fe80:", "fd", "fc"),
         re.compile(r"(?<![\w:.-])(?P<value>(?:fe80|f[cd][0-9a-f]{2})(?::[0-9a-f]{0,4}){2,8})(?![\w:])", re.IGNORECASE),
         check=_is_private_address,
+    ),
+    rule_after_label(  # IP address: …, client IP …
+        "host",
+        ("ip", "ipv4", "ipv6", "ipaddress", "ipaddr", "remoteip", "clientip", "sourceip", "hostip", "serverip", "userip", "ipアドレス", "ip地址", "ip주소"),
+        rf"{_ADDRESS_WORD}(?:{SIGN}|['\"]?\s?value=|\s){_ADDRESS}",
+        _is_public_address,
+    ),
+    rule_after_label(
+        "host",
+        (
+            "host", "hostname", "server", "client", "peer", "gateway", "nameserver", "x-forwarded-for", "remote addr", "remote_addr",
+            "remote-addr", "remoteaddr", "remote address", "remoteaddress",
+        ),
+        rf"(?:{SIGN}|['\"]?\s?value=){_ADDRESS}",
+        _is_public_address,
+    ),
+    rule_after_label(
+        "host",
+        tuple(f"{word} from" for word in ("login", "logins", "logon", "logged in", "signed in", "sign-in", "connection", "connected", "connect")),
+        rf"\s(?:ip\s|host\s)?{_ADDRESS}",
+        _is_public_address,
     ),
     Rule(  # the server of a Windows share
         "host",

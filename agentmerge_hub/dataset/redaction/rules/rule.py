@@ -7,7 +7,7 @@ from functools import cached_property
 
 KINDS = {
     "email": "e-mail addresses",
-    "host": "hosts of instances and private addresses",
+    "host": "hosts of instances, private and labeled addresses",
     "credentials": "user names and passwords",
     "session": "cookies and session keys",
     "token": "API tokens and private keys",
@@ -15,7 +15,7 @@ KINDS = {
     "person": "names of persons in fields, salutations and sign-offs",
     "home": "user names in paths",
     "phone": "phone numbers",
-    "number": "card, bank, tax and identity numbers",
+    "number": "card, bank, tax, identity and vehicle numbers, hardware addresses",
 }
 """Kind → description, for messages and the card."""
 
