@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from agentmerge_hub import manifest
 from agentmerge_hub.agents.command import evaluate
 from agentmerge_hub.agents.recipes.recipe import read
+from agentmerge_hub.agents.study import trained_prompts
 from agentmerge_hub.agents.study.plan import plan
 from agentmerge_hub.agents.study.warnings import list_warnings
 from agentmerge_hub.prompt import BASIC, Flags
@@ -97,6 +98,16 @@ def test_settings_of_the_chat_template_are_compared(warnings) -> None:
     assert found.startswith("nothing sets style, and candidate run-0 was trained with short: set style: short")
     assert warnings(trained, template=READS_STYLE, chat_template_kwargs={"style": "short"}) == []
     assert warnings(trained, template='{% set style = "short" %}\n' + READS_STYLE) == []  # as a run saves it
+
+
+def test_a_candidates_tokenizer_is_loaded_once_for_all_agents(warnings, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    load = trained_prompts.fast_tokenizer
+    monkeypatch.setattr(trained_prompts, "fast_tokenizer", lambda name: (loaded.append(name), load(name))[1])
+    agents = [{"name": name, "flags": {"preset": "basic", "action_space": "click_fill"}} for name in ("one", "two")]
+    trained = PROMPTS | {"chat_template_kwargs": {"style": "short"}}
+    (found,) = warnings(trained, template=READS_STYLE, agents=agents)
+    assert found.startswith("nothing sets style") and len(loaded) == 1
 
 
 def test_nothing_is_said_where_nothing_is_known(warnings, write_recipe, tmp_path: Path) -> None:

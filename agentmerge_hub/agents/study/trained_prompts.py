@@ -5,7 +5,8 @@ alone, nothing is known and nothing is said.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +23,25 @@ from agentmerge_hub.traces.values import as_dict
 _Difference = tuple[str, str]
 """What the recipe has; what the model was trained with, and what to set."""
 
+_Template = tuple[str, set[str]]
+"""Source of a chat template, and the settings that it reads."""
+
 
 def list_differences(planned: Plan) -> list[str]:
     """A sentence for each setting, with all candidates that were trained with the same other value."""
     agents = {(e.candidate.name, e.agent_name): e for e in planned.episodes if e.candidate.path}
     candidates: dict[_Difference, list[str]] = {}
+    read = cache(_template)  # agents share a candidate's tokenizer, which takes a second to load
     for (candidate, agent), episode in agents.items():
-        for difference in _differences(planned.recipe, agent, episode.run.agent_args, episode.candidate.path):
+        for difference in _differences(planned.recipe, agent, episode.run.agent_args, episode.candidate.path, read):
             named = candidates.setdefault(difference, [])
             named += [candidate] if candidate not in named else []
     return [f"{here}, and {_describe(names)} trained with {there}" for (here, there), names in candidates.items()]
 
 
-def _differences(recipe: Recipe, agent: str, args: AgentArgs, folder: str) -> Iterator[_Difference]:
+def _differences(
+    recipe: Recipe, agent: str, args: AgentArgs, folder: str, read: Callable[[str], _Template | None]
+) -> Iterator[_Difference]:
     trained: dict[str, Any] = {}
     with contextlib.suppress(UserError):  # another program's manifest
         trained = as_dict(recorded_config(Path(folder)).get("prompts"))
@@ -53,7 +60,7 @@ def _differences(recipe: Recipe, agent: str, args: AgentArgs, folder: str) -> It
             f"{tokens}: set window: {recipe.window + tokens - window.prompt}",
         )
     if flags and "chat_template_kwargs" in trained:
-        yield from _template_differences(args, as_dict(trained["chat_template_kwargs"]))
+        yield from _template_differences(args, as_dict(trained["chat_template_kwargs"]), read)
 
 
 def _prompt_tokens(trained: dict[str, Any]) -> int | None:
@@ -64,23 +71,31 @@ def _prompt_tokens(trained: dict[str, Any]) -> int | None:
     return window - answer - (image if isinstance(image, int) else 0)
 
 
-def _template_differences(args: AgentArgs, trained: dict[str, Any]) -> Iterator[_Difference]:
+def _template_differences(
+    args: AgentArgs, trained: dict[str, Any], read: Callable[[str], _Template | None]
+) -> Iterator[_Difference]:
     """Of the settings that the requests send or that are written into the saved template, if it reads them."""
-    if not (trained or args.chat_template_kwargs):
+    if not (trained or args.chat_template_kwargs) or (template := read(args.tokenizer)) is None:
         return
-    try:
-        template = fast_tokenizer(args.tokenizer).chat_template
-        source = str(template.get("default") if isinstance(template, dict) else template)
-        read = settings_read(source, args.tokenizer) | trained.keys()
-    except UserError:  # the run refuses it
-        return
-    sent = fixed_settings(source) | {name: value for name, value in args.chat_template_kwargs.items() if name in read}
+    source, settings = template
+    known = settings | trained.keys()
+    sent = fixed_settings(source) | {name: value for name, value in args.chat_template_kwargs.items() if name in known}
     for name in sorted(trained.keys() | sent.keys()):
         if name not in trained:
             yield f"chat_template_kwargs has {name} {_text(sent[name])}", f"no {name}: remove it"
         elif sent.get(name) != trained[name]:
             here = f"chat_template_kwargs has {name} {_text(sent[name])}" if name in sent else f"nothing sets {name}"
             yield here, f"{_text(trained[name])}: set {name}: {_text(trained[name])} in chat_template_kwargs"
+
+
+def _template(tokenizer: str) -> _Template | None:
+    """A tokenizer's chat template; None if the run refuses it."""
+    try:
+        found = fast_tokenizer(tokenizer).chat_template
+        source = str(found.get("default") if isinstance(found, dict) else found)
+        return source, settings_read(source, tokenizer)
+    except UserError:
+        return None
 
 
 def _text(value: Any) -> str:
