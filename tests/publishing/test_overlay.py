@@ -7,6 +7,7 @@ import yaml
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub.repository import Repository
+from agentmerge_hub.publishing.hub.withdrawn import with_warning
 from agentmerge_hub.publishing.overlay import Overlay, apply_overlay, check_license, generated_part, read_overlay
 
 CARD = "---\nlicense: {}\ntags:\n- agentmerge\n---\n\n# m\n\n## License\n\n- the derived one\n"
@@ -113,6 +114,18 @@ def test_tags_stay_texts_in_the_card(tmp_path: Path) -> None:
 def test_metadata_that_is_given_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"The metadata of .*overlay.md, line 2: 'tags' is given twice"):
         overlay(tmp_path, "tags: [a]\ntags: [b]")
+
+
+@pytest.mark.parametrize("end", ["", "<!-- end of withdrawn releases -->\n\nMore"])
+def test_a_text_with_the_mark_of_withdrawn_releases_is_kept(end: str) -> None:
+    text = f"Ours:\n<!-- withdrawn releases -->\nnone yet\n{end}".strip()
+    card = apply_overlay(CARD.format("mit"), Overlay(text=text), Repository("model", "acme/m"))
+    assert with_warning(card, {}) == card
+    first = with_warning(card, {"v1.0.0": {"date": "2026-01-02", "reason": "Wrong."}})
+    assert "---\n\n<!-- withdrawn releases -->\n> **Withdrawn: v1.0.0** (2026-01-02). Wrong.\n" in first
+    second = with_warning(first, {"v1.1.0": {"date": "2026-01-03", "reason": "Wrong too."}})
+    assert second.endswith(f"\n\n{text}\n") and "v1.0.0" not in second and "v1.1.0" in second
+    assert with_warning(second, {}) == card and generated_part(second) == generated_part(card)
 
 
 def test_the_text_of_an_own_license_is_published(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from agentmerge_hub.publishing.hub.releases import content_of
 from agentmerge_hub.publishing.hub.repository import Repository, read_on_hub
 
 WITHDRAWN = "withdrawn.json"
+_METADATA = re.compile(r"---\n(?:.*?\n)?---\n\n?", re.DOTALL)
 _START, _END = "<!-- withdrawn releases -->\n", "<!-- end of withdrawn releases -->\n\n"
 
 
@@ -53,16 +55,19 @@ def content_id(outputs: Mapping[str, Any]) -> str:
 
 
 def with_warning(card: str, withdrawn: Mapping[str, Any]) -> str:
-    """The card with one paragraph for each withdrawn release behind its metadata."""
-    before, _, rest = card.partition(_START)
-    card = before + rest.partition(_END)[2] if rest else card
+    """The card with one paragraph for each withdrawn release behind its metadata, and none that it had there before. The same mark
+    elsewhere is a text of the publisher's."""
+    metadata = _METADATA.match(card)
+    place = metadata.end() if metadata else 0
+    head, body = card[:place], card[place:]
+    if body.startswith(_START) and _END in body:
+        body = body.partition(_END)[2]
     if not withdrawn:
-        return card
+        return head + body
     lines = [
         f"> **Withdrawn: {tag}** ({entry['date']}). {entry['reason']}\n" for tag, entry in sorted(withdrawn.items())
     ]
-    head, mark, body = card.partition("\n---\n\n") if card.startswith("---\n") else ("", "", card)
-    return head + mark + _START + "\n".join(lines) + _END + body
+    return head + _START + "\n".join(lines) + _END + body
 
 
 def with_files(content: bytes, files: Mapping[str, bytes]) -> bytes:
