@@ -5,7 +5,7 @@ import pickle
 import shutil
 
 import pytest
-from test_chat_template import FOLDED, KEPT, OPENS_THOUGHT, THINKING, with_template
+from made_templates import FOLDED, KEPT, OPENS_THOUGHT, THINKING, with_template
 from transformers import AutoTokenizer
 
 from agentmerge_hub.agents import observations
