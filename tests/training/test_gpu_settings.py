@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 import torch
 from peft import get_peft_model
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Phi3Config, PretrainedConfig
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma3TextConfig,
+    GPT2Config,
+    LlamaConfig,
+    Phi3Config,
+    PretrainedConfig,
+    Qwen3Config,
+)
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from agentmerge_hub.training import attention_kernel, frozen_weights
@@ -68,12 +76,16 @@ def test_the_estimate_is_near_the_peak_that_was_measured(
 
 
 @pytest.mark.usefixtures("on_a_gpu")
+@pytest.mark.parametrize("architecture", [LlamaConfig, Gemma3TextConfig, Qwen3Config])
 @pytest.mark.parametrize("options", [{}, LORA | {"lora_dropout": 0.0}], ids=["full", "lora"])
-def test_a_layer_keeps_what_is_estimated(options: dict[str, Any]) -> None:
+def test_a_layer_keeps_what_is_estimated(options: dict[str, Any], architecture: type[PretrainedConfig]) -> None:
     """Bytes that autograd saves of a layer under autocast, which does not depend on the device but for dropout's masks."""
     config, tokens, kept = settings_of(**options), 96, {}
-    sizes = {"hidden_size": 256, "intermediate_size": 896, "num_attention_heads": 4, "num_key_value_heads": 1}
-    model: Any = AutoModelForCausalLM.from_config(LlamaConfig(vocab_size=32, num_hidden_layers=1, **sizes))
+    sizes = {
+        "hidden_size": 256, "intermediate_size": 896, "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 64,
+    }  # fmt: skip
+    config_of = architecture(vocab_size=32, num_hidden_layers=1, pad_token_id=0, **sizes)
+    model: Any = AutoModelForCausalLM.from_config(config_of)
     if config.peft:
         model = get_peft_model(model, config.peft)
     weights = {each.untyped_storage().data_ptr() for each in model.parameters()}

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,8 +143,28 @@ def _activations(model: Any, config: RunConfig, first: torch.nn.Module, rows: in
         if config.peft:
             # Frozen norms keep their inputs only; attention's output is there once more, as an adapter's input.
             layer += (width - 8) * hidden + _dropout_masks(first, config)
-    layer += length * _attention_matrices(model, config)
+    layer += _further_norms(model, first) + length * _attention_matrices(model, config)
     return rows * length * layer, rows * length * 4 * hidden
+
+
+def _further_norms(model: Any, layer: torch.nn.Module) -> float:
+    """Bytes of a token in the norms that a layer has beside the two of a Llama: after its attention and its MLP too, as Gemma's, or
+    of queries and keys. Each keeps its input in float32, and normalized if norms are trained."""
+    text = model.config.get_text_config()
+    heads, key_heads, head = _heads(_layer_configs(text)[0]) or (1, 1, 0)
+    width = -2 * text.hidden_size
+    for name, weight in _norm_weights(layer):
+        times = {"q": heads, "k": key_heads}.get(name.rpartition(".")[2][:1], 1) if weight.numel() == head else 1
+        width += weight.numel() * times
+    trained = any(weight.requires_grad for _, weight in _norm_weights(model))
+    return (8 if trained else 4) * max(width, 0)
+
+
+def _norm_weights(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """The names of a module's norms and their weights."""
+    for name, each in module.named_modules():
+        if "Norm" in type(each).__name__ and isinstance(weight := getattr(each, "weight", None), torch.Tensor):
+            yield name, weight
 
 
 def _dropout_masks(layer: torch.nn.Module, config: RunConfig) -> int:
@@ -178,12 +198,20 @@ def _attention_width(text: Any) -> int:
 
 
 def _layer_attention_width(layer: Any) -> int:
+    if (found := _heads(layer)) is None:
+        return 3 * layer.hidden_size
+    heads, key_heads, head = found
+    return head * (heads + 2 * key_heads)
+
+
+def _heads(layer: Any) -> tuple[int, int, int] | None:
+    """The heads of a layer's queries, those of its keys, and the width of one; None where its configuration has none."""
     heads = getattr(layer, "num_attention_heads", None)
     if not isinstance(heads, int) or not heads:
-        return 3 * layer.hidden_size
+        return None
+    key_heads = getattr(layer, "num_key_value_heads", None)
     head = getattr(layer, "head_dim", None) or layer.hidden_size // heads
-    key_values = getattr(layer, "num_key_value_heads", None)
-    return head * (heads + 2 * (key_values if isinstance(key_values, int) and key_values else heads))
+    return heads, key_heads if isinstance(key_heads, int) and key_heads else heads, head
 
 
 def _mlp_width(layer: torch.nn.Module, text: Any) -> int:
@@ -218,7 +246,8 @@ def memory_warning(needed: Estimate) -> str | None:
     """A sentence if the run may not fit, None if it should.
 
     The estimate is within 5 % of what was measured on an H100 (Llama), and on a CPU within 15 % of the process's resident set for
-    Llama, Phi-3, GPT-2 and Qwen3-MoE, 21 % below it for Gemma 3: the libraries' 0.7 GB are in that set, and in memory before.
+    Llama, Phi-3, GPT-2 and Qwen3-MoE at 1.8 GB and above. The libraries' 0.7 to 0.9 GB are in that set, and in memory before: of
+    1.68 GB of a small Gemma 3, for which 1.33 are estimated, 0.87.
     """
     available, device = available_memory()
     if needed.memory <= 0.95 * available:
