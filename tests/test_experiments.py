@@ -110,6 +110,32 @@ def test_the_prepared_experiment_has_one_agent_and_the_plan_of_its_episodes() ->
     assert (registered.tasks * registered.seeds, registered.runs) == (len(episodes(PREPARED / "primary.yaml")), 8)
 
 
+@pytest.mark.parametrize(("name", "batch"), [("instruct", 64), ("instruct-cpu", 16), ("sft", 16), ("sft-cpu", 8)])
+def test_recipes_of_both_grids_are_read(name: str, batch: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = [] if "instruct" in name else ["--model_name_or_path", "models/base", "--output_dir", "runs/agent"]
+    run = arguments.parse_args(["--config", str(PREPARED / f"{name}.yaml"), *given, "--use_cpu", "true"])
+    assert run.options.freeze == ["embed_tokens"] + [r"layers\.[0-8]\."] * name.endswith("cpu")
+    assert run.sft.per_device_train_batch_size * run.sft.gradient_accumulation_steps == batch
+    assert run.sft.train_sampling_strategy == ("sequential" if "instruct" in name else "random")
+
+
+def test_batches_have_rows_of_like_length_and_come_by_chance() -> None:
+    spec = importlib.util.spec_from_file_location("mix", PREPARED / "mix.py")
+    assert spec and spec.loader
+    mix = importlib.util.module_from_spec(spec)
+    sys.modules["mix"] = mix  # for its dataclass
+    spec.loader.exec_module(mix)
+    lengths = random.Random(5).sample(range(900), 101)
+    places = mix.batches(lengths, 8, random.Random(0))
+    assert sorted(places) == list(range(101))
+    ordered = sorted(lengths)
+    groups = [sorted(lengths[place] for place in places[first : first + 8]) for first in range(0, 101, 8)]
+    assert sorted(groups) == [ordered[first : first + 8] for first in range(0, 101, 8)]
+    assert groups[-1] == ordered[96:]
+    assert groups[:12] != sorted(groups[:12]) != sorted(groups[:12], reverse=True)
+
+
 def published_results(path: Path, rows: list[dict]) -> Path:
     empty = dict.fromkeys(RESULT_SCHEMA.names)
     pq.write_table(pa.Table.from_pylist([empty | row for row in rows], RESULT_SCHEMA), path)

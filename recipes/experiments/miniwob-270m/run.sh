@@ -14,7 +14,8 @@
 #   report     analyse, with the plan
 # Nothing after the gate is run if the gate is not passed.
 # The stages of a GPU can run on another machine: copy WORK/models, WORK/instruct-data and WORK/agent-traces there and WORK/deltas
-# back.
+# back. GRID=cpu is for a machine without one: fewer samples, the lower half of the layers frozen in every run alike; the instruct
+# model takes an hour and a half on two cores with AVX-512-BF16, and a training run a quarter of an hour.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 recipes=$(cd "$here/../.." && pwd)
@@ -25,7 +26,12 @@ export PATH="$here:$PATH" # for llama-server
 rates="0.00003 0.0001 0.0003"
 seeds="0 1 2 3 4 5 6 7"
 lambdas=0.3,0.5,0.7
-at_once=${AT_ONCE:-4} # training runs that share the GPU
+grid=${GRID:-gpu}
+case $grid in
+  gpu) instruct_recipe=instruct.yaml sft_recipe=sft.yaml at_once=${AT_ONCE:-4} ;; # training runs that share the GPU
+  cpu) instruct_recipe=instruct-cpu.yaml sft_recipe=sft-cpu.yaml at_once=${AT_ONCE:-1} ;;
+  *) echo "GRID is $grid: it is gpu or cpu" >&2 && exit 2 ;;
+esac
 
 say() { printf '\n\033[1m%s  %s\033[0m\n' "$(date +%H:%M:%S)" "$*"; }
 # sft OUT OPTIONS: fine-tunes into runs/OUT, keeps what changed in deltas/OUT.safetensors, and makes models/OUT of that.
@@ -37,7 +43,7 @@ sft() {
   }
 }
 # train NAME MODEL RATE SEED [OPTIONS]: fine-tunes models/MODEL on the traces.
-train() { sft "$1-lr$3-seed$4" "$2" --config "$here/sft.yaml" --model_name_or_path "models/$2" --learning_rate "$3" --seed "$4" "${@:5}"; }
+train() { sft "$1-lr$3-seed$4" "$2" --config "$here/$sft_recipe" --model_name_or_path "models/$2" --learning_rate "$3" --seed "$4" "${@:5}"; }
 # Pages of the easiest tasks are equal at many seeds: 20 equal samples are kept, so that no task is lost.
 build() {
   [[ -d $2 ]] || agentmerge build "$1" -o "$2" --tokenizer models/base --window 2048 --answer 128 --inter-share 0.03 \
@@ -49,7 +55,7 @@ decode() { for name in "${@:2}"; do python "$here/deltas.py" decode "models/$1" 
 merge() { [[ -d $2 ]] || agentmerge merge "$recipes/merge/$1.yml" -o "$2" --quick "${@:3}"; }
 parallel() { xargs -P "$at_once" -I{} bash -euo pipefail -c "{}"; }
 export -f sft train
-export here recipes
+export here recipes sft_recipe
 
 stage_data() {
   say "data: instructions, traces, the base model"
@@ -63,13 +69,13 @@ stage_data() {
   # λ is tuned on tasks that no model is trained on.
   build traces-agent agent-traces --validation-task miniwob.choose-date --validation-task miniwob.choose-date-easy \
     --validation-task miniwob.choose-date-medium --validation-task miniwob.choose-date-nodelay
-  python "$here/mix.py" instruct-data instructions/train.parquet grounding/train.parquet instruct-traces
+  python "$here/mix.py" instruct-data models/base instructions/train.parquet grounding/train.parquet instruct-traces "$grid"
 }
 
 stage_instruct() {
   say "instruct: the base model on instructions and the first group's traces"
   mkdir -p runs deltas
-  sft instruct base --config "$here/instruct.yaml"
+  sft instruct base --config "$here/$instruct_recipe"
   python "$here/deltas.py" decode models/base deltas/instruct.safetensors models/instruct
 }
 
