@@ -128,12 +128,10 @@ def test_batches_have_rows_of_like_length_and_come_by_chance() -> None:
     spec.loader.exec_module(mix)
     lengths = random.Random(5).sample(range(900), 101)
     places = mix.batches(lengths, 8, random.Random(0))
-    assert sorted(places) == list(range(101))
-    ordered = sorted(lengths)
-    groups = [sorted(lengths[place] for place in places[first : first + 8]) for first in range(0, 101, 8)]
-    assert sorted(groups) == [ordered[first : first + 8] for first in range(0, 101, 8)]
-    assert groups[-1] == ordered[96:]
-    assert groups[:12] != sorted(groups[:12]) != sorted(groups[:12], reverse=True)
+    groups = [sorted(lengths[place] for place in places[first : first + 8]) for first in range(0, 96, 8)]
+    ordered = sorted(lengths)[:96]  # the five longest fill no batch
+    assert len(places) == 96 and sorted(groups) == [ordered[first : first + 8] for first in range(0, 96, 8)]
+    assert groups != sorted(groups) != sorted(groups, reverse=True)
 
 
 def published_results(path: Path, rows: list[dict]) -> Path:

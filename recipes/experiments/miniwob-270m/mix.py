@@ -1,10 +1,12 @@
 """The rows that the instruct model is trained on, in batches of like length by chance order.
 
-    python mix.py OUT MODEL INSTRUCTIONS.parquet GROUNDING.parquet TRACES [GRID]
+    python mix.py OUT MODEL INSTRUCTIONS.parquet GROUNDING.parquet TRACES ROUND [BEFORE]
 
-GRID is gpu, all instructions and pages and three times every row of the traces, or cpu, a share of the short ones and the traces once.
-Rows of like length stand together, so that a batch has little padding, and the batches are shuffled: transformers' group_by_length
-goes from the longest to the shortest of each fifty batches, here from pages to instructions, and ends with instructions alone.
+ROUND is gpu, all instructions and pages and three times every row of the traces, or one of the two rounds of a machine without a GPU:
+cpu-1, a share of the short ones and the traces once, and cpu-2, instructions and pages that are not in BEFORE, also longer ones, and
+a third of the traces. Rows of like length stand together, so that a batch has little padding, and the batches are shuffled:
+transformers' group_by_length goes from the longest to the shortest of each fifty batches, here from pages to instructions, and ends
+with instructions alone.
 """
 
 import random
@@ -19,71 +21,83 @@ from transformers import AutoTokenizer
 from agentmerge_hub import manifest
 from agentmerge_hub.files import output_folder
 
+ALL = 10**9
+
 
 @dataclass
-class Grid:
-    """What one machine can train on."""
+class Round:
+    """How many rows of each kind, of at most how many tokens."""
 
     batch: int
-    times: int
-    """Of every row of the traces."""
-    instructions: int = 10**9
+    instructions: int = ALL
     instruction_tokens: int = 2_048
-    pages: int = 10**9
+    pages: int = ALL
     page_tokens: int = 2_048
+    steps: int = ALL
+    """Of the traces."""
+    times: int = 1
+    """Each of these."""
 
 
-GRIDS = {
-    "gpu": Grid(batch=64, times=3),
-    "cpu": Grid(batch=8, times=1, instructions=3_000, instruction_tokens=120, pages=5_500, page_tokens=350),
+ROUNDS = {
+    "gpu": Round(batch=64, times=3),
+    "cpu-1": Round(batch=8, instructions=3_000, instruction_tokens=120, pages=5_500, page_tokens=350),
+    "cpu-2": Round(batch=8, instructions=800, instruction_tokens=120, pages=2_500, page_tokens=500, steps=400),
 }
 
 
-def main(out: Path, model: Path, instructions: Path, grounding: Path, traces: Path, grid: Grid) -> None:
+def main(
+    out: Path, model: Path, instructions: Path, grounding: Path, traces: Path, one: Round, before: Path | None
+) -> None:
     if (out / manifest.NAME).is_file():
         return
     tokenizer = AutoTokenizer.from_pretrained(model)
-    draw = random.Random(0)
+    used = set(texts(pq.read_table(before / "train.parquet"))) if before else set()
 
-    def read(file: Path, most: int = 10**9, tokens: int = 2_048) -> tuple[pa.Table, list[int]]:
-        """Rows of a file of at most so many tokens, drawn by chance, and their numbers of tokens."""
+    def read(file: Path, most: int, tokens: int, used: set[str]) -> tuple[pa.Table, list[int]]:
+        """Rows by chance of at most so many tokens each, and how many these are."""
         rows = pq.read_table(file, columns=["prompt", "completion"])
-        texts = [
+        lengths = [len(ids) for ids in tokenizer(conversations(rows), add_special_tokens=False)["input_ids"]]
+        kept = [n for n, text in enumerate(texts(rows)) if lengths[n] <= tokens and text not in used]
+        random.Random(0).shuffle(kept)
+        kept = kept[:most]
+        print(f"{file}: {len(kept):,} of {len(rows):,} rows, {sum(lengths[n] for n in kept):,} tokens")
+        return rows.take(kept), [lengths[n] for n in kept]
+
+    def conversations(rows: pa.Table) -> list[str]:
+        return [
             tokenizer.apply_chat_template(row["prompt"] + row["completion"], tokenize=False) for row in rows.to_pylist()
         ]
-        lengths = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-        kept = [place for place, length in enumerate(lengths) if length <= tokens]
-        kept = sorted(draw.sample(kept, min(most, len(kept))))
-        print(f"{file}: {len(kept):,} of {len(rows):,} rows, {sum(lengths[place] for place in kept):,} tokens")
-        return rows.take(kept), [lengths[place] for place in kept]
 
     (file,) = (traces / "data" / "all").glob("train*.parquet")
     parts = [
-        read(instructions, grid.instructions, grid.instruction_tokens),
-        read(grounding, grid.pages, grid.page_tokens),
-        *[read(file)] * grid.times,
+        read(instructions, one.instructions, one.instruction_tokens, used),
+        read(grounding, one.pages, one.page_tokens, used),
+        *[read(file, one.steps, 2_048, set())] * one.times,
     ]
     rows = pa.concat_tables([table.cast(parts[0][0].schema) for table, _ in parts])
-    order = batches([length for _, lengths in parts for length in lengths], grid.batch, draw)
+    order = batches([length for _, lengths in parts for length in lengths], one.batch, random.Random(1))
     with output_folder.new_folder(out, "instructions") as folder:
         pq.write_table(rows.take(order), folder / "train.parquet", compression="zstd")
+        inputs = {"instructions": instructions.parent, "grounding": grounding.parent, "traces": traces}
         manifest.write(
-            folder,
-            "instructions",
-            inputs={"instructions": instructions.parent, "grounding": grounding.parent, "traces": traces},
-            config=asdict(grid),
+            folder, "instructions", inputs=inputs | ({"before": before} if before else {}), config=asdict(one)
         )
-    print(f"{out}: {len(rows):,} rows")
+    print(f"{out}: {len(order):,} rows")
+
+
+def texts(rows: pa.Table) -> list[str]:
+    """The last message of each prompt."""
+    return [messages[-1]["content"] for messages in rows["prompt"].to_pylist()]
 
 
 def batches(lengths: list[int], size: int, draw: random.Random) -> list[int]:
-    """Places of rows: of like length next to each other by `size`, these groups shuffled, the one that is not full last."""
+    """Places of rows: of like length next to each other by `size`, these groups shuffled; the longest that fill none are left out."""
     order = sorted(range(len(lengths)), key=lambda place: lengths[place] + draw.random())
-    full = len(order) - len(order) % size
-    groups = [order[first : first + size] for first in range(0, full, size)]
+    groups = [order[first : first + size] for first in range(0, len(order) - size + 1, size)]
     draw.shuffle(groups)
-    return [place for group in groups for place in group] + order[full:]
+    return [place for group in groups for place in group]
 
 
 if __name__ == "__main__":
-    main(*(Path(name) for name in sys.argv[1:6]), GRIDS[sys.argv[6] if len(sys.argv) > 6 else "gpu"])
+    main(*(Path(name) for name in sys.argv[1:6]), ROUNDS[sys.argv[6]], Path(sys.argv[7]) if len(sys.argv) > 7 else None)

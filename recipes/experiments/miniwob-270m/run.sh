@@ -28,8 +28,8 @@ seeds="0 1 2 3 4 5 6 7"
 lambdas=0.3,0.5,0.7
 grid=${GRID:-gpu}
 case $grid in
-  gpu) instruct_recipe=instruct.yaml sft_recipe=sft.yaml at_once=${AT_ONCE:-4} ;; # training runs that share the GPU
-  cpu) instruct_recipe=instruct-cpu.yaml sft_recipe=sft-cpu.yaml at_once=${AT_ONCE:-1} ;;
+  gpu) sft_recipe=sft.yaml at_once=${AT_ONCE:-4} ;; # training runs that share the GPU
+  cpu) sft_recipe=sft-cpu.yaml at_once=${AT_ONCE:-1} ;;
   *) echo "GRID is $grid: it is gpu or cpu" >&2 && exit 2 ;;
 esac
 
@@ -53,6 +53,8 @@ build() {
 decode() { for name in "${@:2}"; do python "$here/deltas.py" decode "models/$1" "deltas/$name.safetensors" "models/$name"; done; }
 # merge SPEC OUT OPTIONS: a merge of recipes/merge, kept if it is there.
 merge() { [[ -d $2 ]] || agentmerge merge "$recipes/merge/$1.yml" -o "$2" --quick "${@:3}"; }
+# mix OUT ROUND [BEFORE]: the rows of a round of the instruct model's training.
+mix() { python "$here/mix.py" "$1" models/base instructions/train.parquet grounding/train.parquet instruct-traces "${@:2}"; }
 parallel() { xargs -P "$at_once" -I{} bash -euo pipefail -c "{}"; }
 export -f sft train
 export here recipes sft_recipe
@@ -69,14 +71,27 @@ stage_data() {
   # λ is tuned on tasks that no model is trained on.
   build traces-agent agent-traces --validation-task miniwob.choose-date --validation-task miniwob.choose-date-easy \
     --validation-task miniwob.choose-date-medium --validation-task miniwob.choose-date-nodelay
-  python "$here/mix.py" instruct-data models/base instructions/train.parquet grounding/train.parquet instruct-traces "$grid"
+  if [[ $grid == gpu ]]; then
+    mix instruct-data gpu
+  else
+    mix instruct-data cpu-1
+    mix instruct-data-2 cpu-2 instruct-data
+  fi
 }
 
 stage_instruct() {
   say "instruct: the base model on instructions and the first group's traces"
   mkdir -p runs deltas
-  sft instruct base --config "$here/$instruct_recipe"
-  python "$here/deltas.py" decode models/base deltas/instruct.safetensors models/instruct
+  if [[ $grid == gpu ]]; then
+    sft instruct base --config "$here/instruct.yaml"
+    decode base instruct
+  else
+    sft instruct-1 base --config "$here/instruct-cpu.yaml"
+    decode base instruct-1
+    sft instruct instruct-1 --config "$here/instruct-cpu.yaml" --model_name_or_path models/instruct-1 \
+      --dataset_name instruct-data-2 --learning_rate 0.00015
+    decode instruct-1 instruct
+  fi
 }
 
 stage_gate() {
