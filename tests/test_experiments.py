@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -62,12 +63,18 @@ def test_nothing_is_chosen_on_what_is_reported_or_collected() -> None:
     assert {task for task, _ in chosen | reported} <= {task for task, _ in collected}
 
 
-def test_pages_made_by_chance_have_the_elements_that_their_answers_name() -> None:
-    spec = importlib.util.spec_from_file_location("grounding", PREPARED / "grounding.py")
+def script_module(name: str) -> ModuleType:
+    """A script of the prepared experiment as a module."""
+    spec = importlib.util.spec_from_file_location(name, PREPARED / f"{name}.py")
     assert spec and spec.loader
-    grounding = importlib.util.module_from_spec(spec)
-    sys.modules["grounding"] = grounding  # for its dataclasses
-    spec.loader.exec_module(grounding)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # for its dataclasses
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_pages_made_by_chance_have_the_elements_that_their_answers_name() -> None:
+    grounding = script_module("grounding")
     words = [f"word{letter}" for letter in "abcdefghijklmnop"]
     rows, again = (
         [grounding.make_row(draw, words) for _ in range(200)] for draw in (random.Random(3), random.Random(3))
@@ -121,11 +128,7 @@ def test_recipes_of_both_grids_are_read(name: str, batch: int, monkeypatch: pyte
 
 
 def test_batches_have_rows_of_like_length_and_come_by_chance() -> None:
-    spec = importlib.util.spec_from_file_location("mix", PREPARED / "mix.py")
-    assert spec and spec.loader
-    mix = importlib.util.module_from_spec(spec)
-    sys.modules["mix"] = mix  # for its dataclass
-    spec.loader.exec_module(mix)
+    mix = script_module("mix")
     lengths = random.Random(5).sample(range(900), 101)
     places = mix.batches(lengths, 8, random.Random(0))
     groups = [sorted(lengths[place] for place in places[first : first + 8]) for first in range(0, 96, 8)]

@@ -205,8 +205,8 @@ _OPTIONS = {
 def _check_script(given: Mapping[str, Any], kinds: Sequence[type]) -> None:
     """Raise UserError if an option is one of the other script; `kinds` have the options of this one."""
     known = {each.name for kind in kinds for each in fields(kind)}
-    script, options = list(_OPTIONS.items())["method" not in known]
-    if option := next((name for name in given if name in options - known), None):
+    script = "recipes/sft.py" if "method" in known else "recipes/preference.py"
+    if option := next((name for name in given if name in _OPTIONS[script] - known), None):
         recipe = given.get("config", "this command line")
         raise UserError(
             f"{recipe} is for {script}, which has the option {option}: launch that script with it, or remove {option}"
