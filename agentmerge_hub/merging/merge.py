@@ -107,7 +107,7 @@ def _write(
     def finish(written: Sequence[MergeRun]) -> None:
         hashes = [(input_hashes, pool.submit(_weight_hashes, run), pool.submit(_flush, run.folder)) for run in written]
         for run, of_run in zip(written, hashes):
-            _finish(run, of_run, reply=settings.reply and not settings.quick, started=started)
+            _finish(run, of_run, settings, started=started)
         for run in _live(written):
             finished(_result(run))
 
@@ -231,13 +231,16 @@ def _flush(folder: Path) -> Hashes:
     return {}
 
 
-def _finish(run: MergeRun, hashes: Sequence[Future[Hashes]], *, reply: bool, started: float) -> None:
+def _finish(run: MergeRun, hashes: Sequence[Future[Hashes]], settings: MergeSettings, *, started: float) -> None:
     """Check a written model, write its card and manifest, and let it appear."""
     spec, inputs, folder, out = run.job.spec, run.opened, run.folder, run.job.out
     with _failing(run):
         try:
             _stop_at(model_checks.weight_findings(folder, inputs, by_mergekit=run.formula is None))
-            run.reply = model_checks.reply(folder) if reply else None
+            if settings.reply and not settings.quick:
+                run.reply = model_checks.reply(folder)
+            elif not settings.quick:
+                _stop_at(model_checks.unfit_weights(folder))
             roles = provenance.roles_of(spec)
             (folder / "README.md").write_text(model_card.draft(out.name, spec, roles, inputs), encoding="utf-8")
             counts = {**provenance.counts_of(folder), "reply": run.reply}

@@ -179,3 +179,18 @@ def test_a_class_that_answers_nothing_without_an_image_says_how_to_merge_it(
         merge("agentmerge", reply=True)
     assert not Path("agentmerge").exists()
     merge("agentmerge")
+
+
+def test_weights_that_do_not_fit_their_configuration_are_refused_also_without_a_reply(
+    tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(GPTNeoXForCausalLM, GPTNeoXConfig(**LAYERS), tokenizer_folder)
+    for role in ROLES:
+        path = Path(role, "config.json")
+        path.write_text(
+            json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"intermediate_size": 32}), encoding="utf-8"
+        )
+    with pytest.raises(UserError, match=r"dense_4h_to_h.weight is \[16, 24\], and config.json gives \[16, 32\]"):
+        merge("agentmerge")
+    assert {path.name for path in tmp_path.iterdir()} == set(ROLES)

@@ -72,6 +72,18 @@ def _not_loadable(folder: Path, tensors: Mapping[str, Tensor], inputs: MergeInpu
     return [*_not_loaded(info), *(f"{name} is unknown to transformers" for name in sorted(info["unexpected_keys"]))]
 
 
+def unfit_weights(folder: Path) -> list[str]:
+    """The tensors of a merged model that transformers would fill with random values, one sentence each; no weights are read. Empty
+    where it cannot load the model for another reason."""
+    try:
+        _, info = _load(folder, device_map="meta")
+    except (
+        Exception
+    ):  # what a class of transformers raises without a GPU or a package of its own is no fault of the weights
+        return []
+    return _not_loaded(info)
+
+
 def _load(folder: Path, **options: Any) -> tuple[Any, Mapping[str, Any]]:
     """A model, and what transformers found when it loaded it, which it does not print itself."""
     from transformers.utils import logging
