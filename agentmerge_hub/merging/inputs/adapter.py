@@ -18,6 +18,8 @@ from agentmerge_hub.merging.inputs.safetensors_header import FLOATS, Tensor, hea
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 _PREFIX = "base_model.model."
+_FACTOR = re.compile(rf"{re.escape(_PREFIX)}.+\.lora_[AB]\.weight")
+"""Name of a factor; PEFT ignores others, e.g. without the prefix."""
 
 _DESCRIPTIVE = {
     "auto_mapping", "base_model_name_or_path", "exclude_modules", "inference_mode", "layers_pattern",
@@ -80,6 +82,21 @@ def is_adapter(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and not (folder / "config.json").is_file()
 
 
+def check_one_kind(folder: Path) -> None:
+    """Raise UserError for a folder with both: transformers applies the adapter to the model, and a merge would leave it out."""
+    if (folder / CONFIG).is_file() and not is_adapter(folder):
+        raise UserError(
+            f"{folder} holds a config.json and an {CONFIG}, which transformers loads together: remove config.json if it is an "
+            f"adapter alone, {CONFIG} if it is a full model, or name two folders as MODEL+ADAPTER"
+        )
+
+
+def base_of(config: Mapping[str, Any]) -> str:
+    """The model that an adapter was trained on: a folder, or a Hub id with its revision if the adapter names one."""
+    name, revision = str(config.get("base_model_name_or_path")), config.get("revision")
+    return f"{name}@{revision}" if revision and not Path(name).is_dir() else name
+
+
 def config_of_adapter(folder: Path) -> dict[str, Any]:
     """adapter_config.json of an adapter that can be merged.
 
@@ -131,7 +148,7 @@ def has_plain_weights(folder: Path, config: Mapping[str, Any], base: Mapping[str
     transposed (`_has_transposed`).
     """
     stored = weights_of(folder)
-    if not all(re.search(r"\.lora_[AB]\.weight$", name) for name in stored) or _has_transposed(base):
+    if not all(map(_FACTOR.fullmatch, stored)) or _has_transposed(base):
         return False
     modules = {name.removeprefix(_PREFIX).rpartition(".lora_")[0] for name in stored}
     matrices = {name.removesuffix(".weight") for name, tensor in base.items() if len(tensor.shape) == 2}
@@ -184,7 +201,7 @@ def factors_of(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
     for name, tensor in stored.items():
         target, _, factor = name.removeprefix(_PREFIX).rpartition(".lora_")
         other = stored.get(re.sub(r"\.lora_A\.weight$", ".lora_B.weight", name))
-        if factor not in ("A.weight", "B.weight") or other is None or len(tensor.shape) != 2:
+        if not _FACTOR.fullmatch(name) or other is None or len(tensor.shape) != 2:
             raise UserError(
                 f"{folder / WEIGHTS} holds {name}, which is not a plain LoRA factor: let PEFT merge it first"
             )

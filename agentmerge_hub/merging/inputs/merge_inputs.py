@@ -15,6 +15,8 @@ from agentmerge_hub.merging.inputs import model_configs, peft_backend, tokenizer
 from agentmerge_hub.merging.inputs.adapter import (
     AdaptedTensor,
     adapt,
+    base_of,
+    check_one_kind,
     config_of_adapter,
     has_plain_weights,
     is_adapter,
@@ -170,14 +172,15 @@ def folders_of(reference: str, adapter_base: str | None = None) -> tuple[Path, P
     """The folder of a reference, and the folder of the model it is based on: the same, except for an adapter.
 
     Raises:
-        UserError: if one of them is not here, or both are adapters.
+        UserError: if one of them is not here, both are adapters, or a folder holds a model and an adapter.
     """
     model, adapter = split_reference(reference)
     folder = locate(adapter or model)
+    check_one_kind(folder)
     if adapter is None and not is_adapter(folder):
         return folder, folder
     if adapter is None:
-        model = adapter_base or str(config_of_adapter(folder).get("base_model_name_or_path"))
+        model = adapter_base or base_of(config_of_adapter(folder))
     try:
         base = locate(model)
     except UserError as error:
@@ -185,6 +188,7 @@ def folders_of(reference: str, adapter_base: str | None = None) -> tuple[Path, P
             f"the adapter {folder} was trained on {model!r}, which is not here: write MODEL+{reference} in the spec, or "
             "give --adapter-base MODEL"
         ) from error
+    check_one_kind(base)
     if is_adapter(base):
         raise UserError(
             f"{folder} is an adapter on the adapter {base}: merge {base} into its base model first, and write that merge's "

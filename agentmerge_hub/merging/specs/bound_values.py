@@ -13,6 +13,14 @@ from agentmerge_hub.errors import UserError
 
 _COMMENT = re.compile(r"[ \t]*#[ \t]*((?:1 - )?[a-z_]+(?:, (?:1 - )?[a-z_]+)*)[ \t]*$", re.MULTILINE)
 _ANCHOR = re.compile(r"&[^ \t]+[ \t]+")
+_ANY_COMMENT = re.compile(r"[ \t]*#[ \t]*(.*)")
+_ENDS_A_VALUE = (
+    yaml.ScalarToken,
+    yaml.AliasToken,
+    yaml.FlowSequenceEndToken,
+    yaml.FlowMappingEndToken,
+    yaml.FlowEntryToken,
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,8 @@ class BoundValue:
     name: str
     complement: bool
     value: Any
+    comment: int
+    """Where its comment begins: behind the value, or behind the list that holds it."""
 
 
 def find(text: str, root: yaml.Node | None) -> Iterator[BoundValue]:
@@ -49,6 +59,7 @@ def find(text: str, root: yaml.Node | None) -> Iterator[BoundValue]:
                     name.removeprefix("1 - "),
                     name.startswith("1 - "),
                     yaml.safe_load(text[begin : value.end_mark.index]),
+                    node.end_mark.index,
                 )
 
 
@@ -73,9 +84,11 @@ def replace(text: str, values: Mapping[str, str], where: str) -> str:
     """The text with new values; names that it does not bind are left out.
 
     Raises:
-        UserError: if a finite number is expected and none given.
+        UserError: if a finite number is expected and none given, or a comment names one of them in another way.
     """
-    found = find(text, yaml.compose(text, Loader=yaml.SafeLoader))
+    found = list(find(text, yaml.compose(text, Loader=yaml.SafeLoader)))
+    for name in values:
+        _check_comments(text, name, found, where)
     for bound in sorted(found, key=lambda bound: bound.begin, reverse=True):
         if bound.name in values:
             value: Any = values[bound.name]
@@ -84,6 +97,40 @@ def replace(text: str, values: Mapping[str, str], where: str) -> str:
                 value = _complement(value, bound.name, where) if bound.complement else value
             text = text[: bound.begin] + _scalar(value) + text[bound.end :]
     return text
+
+
+def _check_comments(text: str, name: str, found: Iterable[BoundValue], where: str) -> None:
+    """Raise UserError if the comment behind a number names a bound number and does not bind: its value would stay as it is."""
+    bound = {one.comment for one in found if one.name == name and isinstance(one.value, int | float)}
+    mention = re.compile(
+        rf"\b{re.escape(name)}\b" + (r"|\b1\s*[-\u2212\u2013]\s*λ" if name == "lambda" else ""), re.IGNORECASE
+    )
+    by_anchor: dict[str, str] = {}
+    anchor = None
+    for token in yaml.scan(text, Loader=yaml.SafeLoader) if bound else ():
+        comment = _ANY_COMMENT.match(text, token.end_mark.index)
+        is_bound = token.end_mark.index in bound
+        if anchor and is_bound:
+            by_anchor[anchor] = comment[1].strip() if comment else ""
+        anchor = token.value if isinstance(token, yaml.AnchorToken) else None
+        if comment is None or is_bound or not isinstance(token, _ENDS_A_VALUE) or not mention.search(comment[1]):
+            continue
+        if isinstance(token, yaml.AliasToken) and by_anchor.get(token.value) == comment[1].strip():
+            continue
+        if isinstance(token, yaml.ScalarToken) and not _is_number(token.value):
+            continue
+        raise UserError(
+            f"{where}, line {token.start_mark.line + 1}: the comment {comment[1].strip()!r} names {name} and binds no value to it, "
+            f"which would stay as it is: write `# {name}` or `# 1 - {name}` alone behind a number, and remarks on lines of their own"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def finite_number(value: str, name: str) -> float:

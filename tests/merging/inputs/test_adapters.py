@@ -374,3 +374,54 @@ def test_a_graft_takes_plain_adapters_for_its_model_only(lora: Path, llama: Call
         with pytest.raises(UserError, match=r"lora is not plain LoRA \((use_dora|init_lora_weights)\)"):
             graft(lora, "./instruct", Path("graft"))
     assert not Path("graft").exists()
+
+
+def test_factors_under_names_that_peft_ignores_are_refused(lora: Path) -> None:
+    factors = load_file(lora / "adapter_model.safetensors")
+    save_file(
+        {name.removeprefix("base_model.model."): each for name, each in factors.items()},
+        lora / "adapter_model.safetensors",
+    )
+    with pytest.raises(UserError, match=r"does not fit base: .* is in one of them only"):
+        merge_one(MergeJob(spec_of("agentmerge", "./lora"), Path("out"), "spec"), MergeSettings(reply=False))
+    with pytest.raises(UserError, match="which is not a plain LoRA factor"):
+        graft(lora, "./instruct", Path("graft"))
+
+
+@pytest.mark.parametrize("agent", ["./both", "./both+./lora", "./base+./both"])
+def test_a_folder_with_a_model_and_an_adapter_is_refused(lora: Path, agent: str) -> None:
+    shutil.copytree("agent", "both")
+    for path in lora.glob("adapter_*"):
+        shutil.copyfile(path, Path("both") / path.name)
+    with pytest.raises(UserError, match=r"both holds a config\.json and an adapter_config\.json, which transformers"):
+        merge_one(MergeJob(spec_of("agentmerge", agent), Path("out"), "spec"), MergeSettings(reply=False))
+    with pytest.raises(UserError, match=r"remove config\.json if it is an adapter alone"):
+        graft(Path("both"), "./instruct", Path("graft"))
+
+
+def test_a_graft_is_of_finite_factors(lora: Path) -> None:
+    factors = load_file(lora / "adapter_model.safetensors")
+    name = sorted(factors)[-1]
+    factors[name][0, 0] = float("nan")
+    save_file(factors, lora / "adapter_model.safetensors")
+    with pytest.raises(UserError, match=f"{name} of lora holds values that are not finite"):
+        graft(lora, "./instruct", Path("graft"))
+    assert not Path("graft").exists()
+
+
+def test_the_revision_of_a_base_on_the_hub_is_read(lora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = Path("cache").absolute()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    repository = cache / "models--org--base"
+    (repository / "refs").mkdir(parents=True)
+    for revision, commit, model in (("main", "a" * 40, "instruct"), ("first", "b" * 40, "base")):
+        (repository / "refs" / revision).write_text(commit)
+        shutil.copytree(model, repository / "snapshots" / commit)
+    configure(lora, base_model_name_or_path="org/base", revision="first")
+    opened = open_model("./lora", None)
+    assert opened.base_folder.name == "b" * 40
+    for onto, found in (("org/base@first", ("org/base", "first")), ("org/base", ("org/base", None))):
+        graft(lora, onto, Path("graft"))
+        config = json.loads(Path("graft/adapter_config.json").read_text())
+        assert (config["base_model_name_or_path"], config["revision"]) == found

@@ -63,6 +63,43 @@ def test_a_wrong_set_is_reported(values: dict[str, str], said: str) -> None:
         specs.with_values(specs.read(RECIPES / "agentmerge.yml"), values, "spec")
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("0.5 # lambda", "0.5 # 1-lambda"),
+        ("0.5 # lambda", "0.5 # (1 – lambda)"),
+        ("0.5 # lambda", "0.5 # 1 - λ"),
+        ("0.5 # lambda", "0.5 # 1 - Lambda"),
+        ("0.5 # lambda: of the agent", "0.5 # 1 - lambda"),
+        ("&half 0.5 # lambda", "*half # 1 - lambda"),
+        ("[0.3, 0.5, 0.7] # lambda", "0.5 # 1 - lambda"),
+        ("[0.3, # lambda\n        0.7]", "0.5 # 1 - lambda"),
+        ("{filter: mlp, value: 0.5} # lambda", "0.5 # 1 - lambda"),
+    ],
+)
+def test_a_comment_that_names_a_value_and_binds_none_is_refused(first: str, second: str) -> None:
+    text = specs.read(RECIPES / "agentmerge.yml").text
+    text = text.replace("0.5 # lambda", first).replace("0.5 # 1 - lambda", second)
+    spec = specs.parse(text, "spec")
+    with pytest.raises(UserError, match=r"^spec, line \d+: the comment '.*' names lambda and binds no value to it"):
+        specs.with_values(spec, {"lambda": "0.25"}, "spec")
+    assert (
+        specs.with_values(spec, {"agent": "./a"}, "spec").names["agent"] == "./a"
+    )  # the comments of other names do not count
+
+
+def test_remarks_and_aliases_of_a_bound_value_are_none_of_these() -> None:
+    text = specs.read(RECIPES / "agentmerge.yml").text
+    text = text.replace("0.5 # lambda", "&half 0.5 # lambda").replace("0.5 # 1 - lambda", "*half # lambda")
+    text = text.replace("normalize: false", "# lambda, above\n  normalize: false # whatever lambda is").replace(
+        "1.0 #", "1.0 # no\n  #"
+    )
+    weights = specs.with_values(specs.parse(text, "spec"), {"lambda": "0.25"}, "spec").config["models"]
+    assert [entry["parameters"]["weight"] for entry in weights] == [0.25, 0.25]
+    lines = specs.read(RECIPES / "lines.yml").text.replace("] # lambda_first", " ] # lambda_first")
+    assert specs.with_values(specs.parse(lines, "spec"), {"lambda_last": "0.9"}, "spec").names["lambda_last"] == 0.9
+
+
 def test_a_file_that_is_no_spec_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         specs.read(tmp_path)
