@@ -88,7 +88,7 @@ def sweep(
         at_once: merges of one pass over the inputs; they appear, and are scored, before the next pass. Default: all that the
             disk can take; the others follow where scoring deletes some.
         evaluate: a command that scores a finished merge: its folder is the last argument, the last line that it prints is
-            the score, higher is better.
+            the score, higher is better. A merge that the same command scored is not scored again.
         keep: ``best`` deletes every scored merge but the best.
 
     Returns:
@@ -97,11 +97,11 @@ def sweep(
     Raises:
         UserError: if the grid itself is wrong.
     """
-    if keep == "best" and not evaluate:
+    if keep == "best" and evaluate is None:
         raise UserError(
             "to keep the best merge alone needs a score of each: give a command that evaluates (--evaluate)"
         )
-    scoring = Scoring(evaluate, keep) if evaluate else None
+    scoring = None if evaluate is None else Scoring(evaluate, keep)
     points = _grid(spec, out, lambdas, checkpoints, values)
     return sweeps.sweep(points, Path(out), settings, at_once=at_once, scoring=scoring)
 

@@ -30,7 +30,7 @@ def _bytes(_: click.Context, __: click.Parameter, given: str) -> int:
     units = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
     text = given.strip().upper()
     number, unit = (text[:-2], units[text[-2:]]) if text[-2:] in units else (text, 1)
-    if not number.isdigit() or int(number) < 1:
+    if not number.isdecimal() or int(number) < 1:
         raise UserError(f"--shard-size {given}: it takes a size in bytes, or with KB, MB or GB, e.g. 2GB")
     return int(number) * unit
 

@@ -107,7 +107,7 @@ def _matching(parent: Path, part: str) -> list[Path]:
 
 def _step(path: str) -> int:
     digits = Path(path).name.rpartition("-")[2]
-    return int(digits) if digits.isdigit() else -1
+    return int(digits) if digits.isdecimal() else -1
 
 
 def grid(spec: Spec, where: str, out: Path, lambdas: Sequence[float], checkpoints: Sequence[str]) -> list[GridPoint]:
@@ -166,7 +166,7 @@ def sweep(
     Raises:
         UserError: if the operating system refuses to write.
     """
-    scores = Scores(out) if scoring else None
+    scores = Scores(out, scoring.command) if scoring else None
     hashes = _InputHashes(settings.adapter_base if settings else None)
     found: dict[Path, SweepResult] = {}
     missing: list[GridPoint] = []
@@ -225,7 +225,7 @@ def _score(
         score = scores.of(folder, identity)
         if score is None:
             try:
-                score = evaluate(scoring.command, folder)
+                score = evaluate(scoring, folder)
             except UserError as error:
                 found[folder] = replace(found[folder], state=f"not scored: {error}")
                 continue

@@ -1,7 +1,7 @@
 """Scores of a sweep's merges: a command evaluates each finished merge, and `scores.json` keeps what it printed.
 
 With ``keep="best"`` a merge is deleted once another of the sweep has a higher score, so that the disk holds few of them at a
-time. A merge with a score is not made again: its identity is the hash of its spec and of its inputs' files.
+time. A merge with a score of the same command is not made again: its identity is the hash of its spec and of its inputs' files.
 """
 
 import json
@@ -31,6 +31,21 @@ class Scoring:
     """Run with the merge's folder as its last argument; the last line that it prints is the score, higher is better."""
     keep: Literal["all", "best"] = "all"
 
+    def __post_init__(self) -> None:
+        """Raise UserError if the command is no command."""
+        _ = self.words
+
+    @property
+    def words(self) -> list[str]:
+        """The command and its arguments."""
+        try:
+            words = shlex.split(self.command)
+        except ValueError as error:
+            raise UserError(f"--evaluate {self.command}: it is no command: {str(error).lower()}") from error
+        if not words:
+            raise UserError("--evaluate is empty: give a command that prints a score, or leave it out")
+        return words
+
 
 @dataclass(frozen=True)
 class Score:
@@ -39,18 +54,20 @@ class Score:
     identity: str
     """Hash of the spec and of the inputs' files."""
     score: float
+    command: str = ""
+    """What evaluated it."""
 
 
 class Scores:
-    """The scores of one sweep's folder, written after each evaluation."""
+    """The scores of one sweep's folder, written after each evaluation; those of another command are left out."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, command: str) -> None:
         """Read what earlier runs wrote.
 
         Raises:
             UserError: if scores.json is not one that this class wrote.
         """
-        self._path = out / FILE
+        self._path, self._command = out / FILE, command
         self._scores: dict[str, Score] = {}
         if self._path.is_file():
             try:
@@ -61,11 +78,12 @@ class Scores:
     def of(self, folder: Path, identity: str) -> float | None:
         """The score of this very merge; None if it has none."""
         found = self._scores.get(folder.name)
-        return found.score if found is not None and found.identity == identity else None
+        is_this = found is not None and (found.identity, found.command) == (identity, self._command)
+        return found.score if found is not None and is_this else None
 
     def add(self, folder: Path, identity: str, score: float) -> None:
         """Record a score."""
-        self._scores[folder.name] = Score(identity, score)
+        self._scores[folder.name] = Score(identity, score, self._command)
         text = json.dumps({name: asdict(one) for name, one in sorted(self._scores.items())}, indent=1)
         write_text(self._path, text + "\n")
 
@@ -87,13 +105,13 @@ class Scores:
                 shutil.rmtree(leftover)
 
 
-def evaluate(command: str, folder: Path) -> float:
+def evaluate(scoring: Scoring, folder: Path) -> float:
     """Run the command on a merge.
 
     Raises:
         UserError: if it fails, or its last line is not a finite number.
     """
-    words = [*shlex.split(command), str(folder)]
+    command, words = scoring.command, [*scoring.words, str(folder)]
     try:
         done = subprocess.run(words, capture_output=True, text=True)
     except OSError as error:

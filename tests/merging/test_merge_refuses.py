@@ -162,8 +162,10 @@ def test_another_vocabulary() -> None:
         lambda content: content["model"]["merges"].reverse(),
         lambda content: content.update(normalizer={"type": "Lowercase"}),
         lambda content: content.update(pre_tokenizer=content["pre_tokenizer"] | SLOW_PATTERN),
+        lambda content: content["added_tokens"][3].update(lstrip=True),
+        lambda content: content["added_tokens"][3].update(single_word=True),
     ],
-    ids=["merges", "lower case", "pieces"],
+    ids=["merges", "lower case", "pieces", "blanks before a token", "tokens as whole words"],
 )
 def test_a_tokenizer_that_splits_text_otherwise(edit: Callable[[dict], object]) -> None:
     """Its ids are those of the instruct model. A base model may have such a tokenizer."""
@@ -173,6 +175,33 @@ def test_a_tokenizer_that_splits_text_otherwise(edit: Callable[[dict], object]) 
     change_tokenizer("agent", edit)
     with pytest.raises(
         UserError, match=r"the tokenizer of \./agent splits text into other tokens than that of \./instruct"
+    ):
+        run()
+
+
+@pytest.mark.parametrize("setting", ["added_tokens_decoder", "split_special_tokens"])
+def test_a_setting_beside_the_tokenizer_that_splits_text_otherwise(setting: str) -> None:
+    """transformers reads tokenizer_config.json too; what it says like tokenizer.json changes nothing."""
+    path = Path("agent/tokenizer_config.json")
+    flags = {"single_word": False, "rstrip": False, "normalized": False, "special": True}
+    token = json.loads(Path("agent/tokenizer.json").read_text())["added_tokens"][3]
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"added_tokens_decoder": {str(token["id"]): token}}))
+    run()
+    shutil.rmtree("out")
+    other = {str(token["id"]): flags | {"content": token["content"], "lstrip": True}}
+    path.write_text(json.dumps(content | {setting: other if setting == "added_tokens_decoder" else True}))
+    with pytest.raises(UserError, match=r"the tokenizer of \./agent splits text into other tokens"):
+        run()
+
+
+def test_a_tokenizer_that_cannot_be_compared() -> None:
+    Path("agent/tokenizer.json").unlink()
+    run()  # it is taken to be that of the others
+    shutil.rmtree("out")
+    Path("agent/vocab.json").write_text(json.dumps({"click": 0}))
+    with pytest.raises(
+        UserError, match=r"^\./agent has a vocab\.json and no tokenizer\.json, so that its tokens cannot be"
     ):
         run()
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.merging import api
 from agentmerge_hub.merging.command import _show
 from agentmerge_hub.merging.dry_run import estimate, most_on_disk
 from agentmerge_hub.merging.merge import merge_one
@@ -95,6 +96,8 @@ def test_a_folder_with_the_letters_of_a_pattern_is_taken_by_its_name(tmp_path: P
     wanted = [str(tmp_path / "[1] a*" / name) for name in ("checkpoint-2", "checkpoint-10")]
     assert checkpoints_of([f"{tmp_path}/[1] a*/checkpoint-*"]) == wanted
     assert checkpoints_of([wanted[1]]) == wanted[1:]
+    (tmp_path / "checkpoint-²").mkdir()  # a digit to Unicode, and no number
+    assert checkpoints_of([f"{tmp_path}/checkpoint-*"]) == [str(tmp_path / "checkpoint-²")]
 
 
 def test_the_command_takes_an_unquoted_pattern_and_ends_with_a_table(spec: specs.Spec) -> None:
@@ -200,9 +203,22 @@ def test_only_the_best_merge_stays_and_scored_ones_are_not_made_again(spec: spec
             assert not Path("grid/lambda-0.3").exists() and Path("grid/lambda-0.7").is_dir()
         finally:
             subprocess.run(["umount", "grid"], check=True)
+    other = f"{sys.executable} -c 'print(2)'"
+    assert run([0.5, 0.9], other) == [("made", 2), ("kept", 2)]  # scores of another command are none of this one
+    assert run([0.5, 0.9], other) == [("kept", 2), ("scored earlier", 2)]
     ((state, score),) = run([0.1], "false")
     assert state.startswith("not scored: --evaluate false: it failed") and score is None
     assert Path("grid/lambda-0.1").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"), [("python 'score.py", "no closing quotation"), (" ", "--evaluate is empty")]
+)
+def test_a_command_that_is_none_is_refused_before_the_first_merge(spec: specs.Spec, command: str, said: str) -> None:
+    Path("spec.yml").write_text(spec.text)
+    with pytest.raises(UserError, match=said):
+        api.sweep("spec.yml", "grid", [0.3], evaluate=command)
+    assert not Path("grid").exists()
 
 
 def test_a_reply_of_a_merged_model_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ from agentmerge_hub.merging.inputs.tied_heads import (
     with_heads_of_their_own,
 )
 from agentmerge_hub.merging.inputs.tokenizer_block import TokenizedModel
-from agentmerge_hub.merging.inputs.vocabulary import Rows, rows_of
+from agentmerge_hub.merging.inputs.vocabulary import Rows, has_tokenizer, rows_of
 from agentmerge_hub.merging.specs.spec import Spec, donor_of, references_of, sliced_layers, tokenizer_source_of
 from agentmerge_hub.plural import counted
 
@@ -129,7 +129,7 @@ def open_inputs(spec: Spec, scratch: Path | None, adapter_base: str | None = Non
         raise UserError(
             f"{base} needs code of its own (auto_map in config.json), which is never run: it cannot be merged and checked"
         )
-    rows = rows_of(spec, {reference: model.folder for reference, model in models.items()}, donor, base)
+    rows = rows_of(spec, {name: _tokenizer_folder(model, name == donor) for name, model in models.items()}, donor, base)
     if tokenizer_source_of(spec.config) == "union" and not template_of(models[donor].folder):
         # mergekit builds a union on the base model's tokenizer; turns are those of a model that has a template.
         donor = next((name for name, model in models.items() if template_of(model.folder)), donor)
@@ -218,6 +218,11 @@ def open_model(reference: str, scratch: Path | None, adapter_base: str | None = 
     model = ModelInput(reference, folder, base, merged, True, tensors, config)
     heads = peft_backend.untied_heads(folder, base) if scratch is None and settings.get("modules_to_save") else []
     return with_heads(model, heads) if heads else model
+
+
+def _tokenizer_folder(model: ModelInput, is_donor: bool) -> Path:
+    """Where a model's tokenizer is: of an adapter without one, the model it was trained on."""
+    return model.folder if is_donor or has_tokenizer(model.folder) else model.base_folder
 
 
 def _is_buffer(tensor: Tensor | AdaptedTensor) -> bool:

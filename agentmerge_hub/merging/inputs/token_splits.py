@@ -5,13 +5,18 @@ texts of tokens throughout the vocabulary.
 """
 
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
 from agentmerge_hub.errors import is_failure
+from agentmerge_hub.merging.inputs.checkpoint import TOKENIZER_CONFIG, read_json
 
 _SAMPLED = 4096
 """Tokens of the vocabulary whose texts are split."""
+_ADDED = 256
+"""Added tokens that are split among blanks, line breaks and letters, which some take with them (lstrip, rstrip)."""
+_FLAGS = ("content", "lstrip", "normalized", "rstrip", "single_word")
 
 _TEXTS = (
     "Click the 'Submit' button, then wait: it won't be visible until 10:45 on 2024-03-31!",
@@ -29,19 +34,37 @@ def different_split(donor: Path, first: Tokenizer, folder: Path, second: Tokeniz
 
     Args:
         donor, folder: of `first` and `second`. Where their files differ, transformers' classes decide, which can read other
-            files alike.
+            files alike, and the same tokenizer.json otherwise by the settings beside it.
     """
     found = _different(first, second)
-    if found is None:
+    if found is None and splitting_settings(donor, first) == splitting_settings(folder, second):
         return None
     loaded = [_as_transformers_loads(path) for path in (donor, folder)]
     return found if None in loaded else _different(*filter(None, loaded))
 
 
+def splitting_settings(folder: Path, tokenizer: Tokenizer) -> Any:
+    """What tokenizer_config.json says of how text is split, and tokenizer.json does not."""
+    path = folder / TOKENIZER_CONFIG
+    config = read_json(path) if path.is_file() else {}
+    known = {
+        str(id): {flag: getattr(token, flag) for flag in _FLAGS}
+        for id, token in tokenizer.get_added_tokens_decoder().items()
+    }
+    said = config.get("added_tokens_decoder")
+    others = {
+        id: flags
+        for id, token in (said.items() if isinstance(said, dict) else ())
+        if isinstance(token, dict) and known.get(id) != (flags := {flag: token.get(flag) for flag in _FLAGS})
+    }
+    return others, bool(config.get("split_special_tokens"))
+
+
 def _different(first: Tokenizer, second: Tokenizer) -> str | None:
     ids = sorted(first.get_vocab(with_added_tokens=True).values())
     tokens = [first.decode([id], skip_special_tokens=False) for id in ids[:: max(1, len(ids) // _SAMPLED)]]
-    texts = [*_TEXTS, *tokens, "".join(tokens)]
+    added = [token.content for token in first.get_added_tokens_decoder().values()][:_ADDED]
+    texts = [*_TEXTS, *tokens, "".join(tokens), *(f"a {token} b\n{token}\n{token}c{token}" for token in added)]
     for tokenizer in (first, second):
         tokenizer.no_truncation()
         tokenizer.no_padding()

@@ -12,10 +12,12 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.inputs.token_splits import different_split
+from agentmerge_hub.merging.inputs.token_splits import different_split, splitting_settings
 from agentmerge_hub.merging.specs.spec import Spec, tokenizer_source_of
 
 _FILE = "tokenizer.json"
+_OTHER_FILES = ("tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tekken.json")
+"""Tokenizers that are not read here."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ def _tokenizer(folder: Path) -> Tokenizer:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
 
 
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder has a tokenizer of its own, of whatever kind."""
+    return any((folder / name).is_file() for name in (_FILE, *_OTHER_FILES))
+
+
 def rows_of(spec: Spec, folders: Mapping[str, Path], donor: str, base: str) -> Rows:
     """The rows of a merge, after comparing the inputs' vocabularies; a folder without a tokenizer is taken to share it.
 
@@ -62,9 +69,17 @@ def rows_of(spec: Spec, folders: Mapping[str, Path], donor: str, base: str) -> R
         base: reference of the model whose turns and tokens need not be the donor's.
 
     Raises:
-        UserError: if an input has other ids, splits text otherwise, or lacks tokens and the spec has no `tokenizer:` block.
+        UserError: if an input has other ids, splits text otherwise, has its tokens in another file than tokenizer.json, or lacks
+            tokens and the spec has no `tokenizer:` block.
     """
     tokenizer = _tokenizer(folders[donor])
+    for reference, folder in folders.items():
+        other_file = next((name for name in _OTHER_FILES if (folder / name).is_file()), None)
+        if other_file and not (folder / _FILE).is_file():
+            raise UserError(
+                f"{reference} has a {other_file} and no {_FILE}, so that its tokens cannot be compared: load its tokenizer with "
+                f"transformers and save it there, or remove {other_file} if its tokens are those of {donor}"
+            )
     expected = tokenizer.get_vocab(with_added_tokens=True)
     trims = tokenizer_source_of(spec.config) is not None
     block: Any = spec.config.get("tokenizer")
@@ -76,13 +91,16 @@ def rows_of(spec: Spec, folders: Mapping[str, Path], donor: str, base: str) -> R
         return Rows(len(expected), None, True, trims)
     if sorted(expected.values()) != list(range(len(expected))):
         raise UserError(f"the token ids of {donor} are not 0 … {len(expected) - 1}: the rows of a merge would shift")
-    text = (folders[donor] / _FILE).read_bytes()
+    text, settings = (folders[donor] / _FILE).read_bytes(), splitting_settings(folders[donor], tokenizer)
     by_mergekit = bool(multiple)
     for reference, folder in folders.items():
         path = folder / _FILE
-        if not path.is_file() or path.read_bytes() == text:
+        if not path.is_file():
             continue
-        own = _tokenizer(folder)
+        is_same = path.read_bytes() == text
+        if is_same and splitting_settings(folder, tokenizer) == settings:
+            continue
+        own = tokenizer if is_same else _tokenizer(folder)
         other = own.get_vocab(with_added_tokens=True)
         if not any(other.get(token) != id for token, id in expected.items()):
             if trims or len(other) == len(expected):

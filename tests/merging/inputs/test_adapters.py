@@ -399,6 +399,15 @@ def test_a_folder_with_a_model_and_an_adapter_is_refused(lora: Path, agent: str)
         graft(Path("both"), "./instruct", Path("graft"))
 
 
+def test_the_tokenizer_of_an_adapters_base_counts_where_it_has_none(lora: Path) -> None:
+    shutil.copytree("base", "other")
+    path = Path("other/tokenizer.json")
+    path.write_text(path.read_text().replace('"<|start|>"', '"<|begin|>"'))
+    configure(lora, base_model_name_or_path="./other")
+    with pytest.raises(UserError, match=r"the vocabulary of \./lora is not that of \./instruct"):
+        merge_one(MergeJob(spec_of("agentmerge", "./lora"), Path("out"), "spec"), MergeSettings(reply=False))
+
+
 def test_a_graft_is_of_finite_factors(lora: Path) -> None:
     factors = load_file(lora / "adapter_model.safetensors")
     name = sorted(factors)[-1]
