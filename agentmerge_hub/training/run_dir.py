@@ -14,6 +14,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.files import atomic_write, content_hash, locks, output_folder
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.preflight.run_plan import Plan
+from agentmerge_hub.training.preflight.trl_options import evaluates
 from agentmerge_hub.training.prompt_settings import prompt_settings
 
 SETTINGS = "run.json"
@@ -59,7 +60,8 @@ class Lineage:
     settings: dict[str, Any]
     """All settings, for run.json."""
     batches: dict[str, int]
-    """What decides which rows a step sees, on any number of devices."""
+    """What decides which rows a step sees, on any number of devices; and the batch of the evaluation, whose loss is a mean over
+    batches."""
 
 
 def lineage(
@@ -132,7 +134,10 @@ def lineage(
             "model": asdict(config.model),
             "options": asdict(config.options),
         },
-        batches={"batch": plan.batches.batch, "items_per_epoch": plan.batches.items_per_epoch} | _device_batch(sft),
+        batches={"batch": plan.batches.batch, "items_per_epoch": plan.batches.items_per_epoch}
+        | ({"rows trained twice an epoch": plan.batches.repeated} if plan.batches.repeated else {})
+        | ({"per_device_eval_batch_size": sft.per_device_eval_batch_size} if evaluates(config) else {})
+        | _device_batch(sft),
     )
 
 

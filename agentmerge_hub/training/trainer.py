@@ -31,6 +31,7 @@ from agentmerge_hub.training import (
     special_tokens,
 )
 from agentmerge_hub.training.arguments import RunConfig
+from agentmerge_hub.training.batches_by_length import BatchesByLength
 from agentmerge_hub.training.checkpoint_weights import CheckpointWeights
 from agentmerge_hub.training.divergence import DivergenceCallback
 from agentmerge_hub.training.preflight.batches import count_batches
@@ -41,7 +42,7 @@ _SAMPLING = ("temperature", "top_k", "top_p", "top_h", "min_p", "typical_p", "ep
 _ROUTER_LOSS = ("output_router_logits", "router_aux_loss_coef")
 
 
-class _Trainer(CheckpointWeights, SFTTrainer):
+class _Trainer(CheckpointWeights, BatchesByLength, SFTTrainer):
     def create_model_card(self, *_args: object, **_kwargs: object) -> None:
         """Nothing: the run writes its own card at its end."""
 

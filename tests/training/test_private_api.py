@@ -63,6 +63,7 @@ def test_hook_on_the_decoder() -> None:
         (_Trainer, SFTTrainer, "_load_from_checkpoint"),
         (_Trainer, SFTTrainer, "_load_best_model"),
         (_Trainer, SFTTrainer, "_save"),
+        (_Trainer, SFTTrainer, "_get_train_sampler"),
         (preference._DPOTrainer, DPOTrainer, "create_model_card"),
         (preference._DPOTrainer, DPOTrainer, "_prepare_dataset"),
         (preference._KTOTrainer, KTOTrainer, "create_model_card"),
@@ -70,7 +71,8 @@ def test_hook_on_the_decoder() -> None:
     ],
 )
 def test_overridden_methods(ours: type, theirs: type, name: str) -> None:
-    """The run writes its own card; pairs are tokenized already; checkpoints are loaded and saved in checkpoint_weights.py."""
+    """The run writes its own card; pairs are tokenized already; checkpoints are loaded and saved in checkpoint_weights.py;
+    rows are grouped by length in batches_by_length.py."""
     assert callable(getattr(theirs, name)) and getattr(ours, name) is not getattr(theirs, name)
 
 
@@ -96,8 +98,12 @@ def test_parser_raises() -> None:
 
 
 def test_batches_by_length() -> None:
-    """run_plan.py draws batches as the trainer does."""
+    """run_plan.py and batches_by_length.py draw batches as transformers does; an epoch's begin when it is the state's epoch."""
     assert list(inspect.signature(get_length_grouped_indices).parameters)[:2] == ["lengths", "batch_size"]
+    assert "generator" in inspect.signature(get_length_grouped_indices).parameters
+    source = inspect.getsource(Trainer)
+    assert "self.state.epoch = epoch + (step + 1) / steps_in_epoch" in source
+    assert "sampler_fn=self._get_train_sampler" in source
 
 
 def test_optimizer_of_the_trainer() -> None:

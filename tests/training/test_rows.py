@@ -7,12 +7,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from accelerate.data_loader import BatchSamplerShard
 from datasets import Dataset, load_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 from made_tokenizers import SLOW, SLOW_TEXT, with_pattern
 from tokenizers import AddedToken, normalizers
+from torch.utils.data import BatchSampler
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from trl import SFTConfig
 
 from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.dataset.rows.image_columns import loadable, with_image
@@ -20,7 +23,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.tokenizer import ChatTokenizer, fast_tokenizer
 from agentmerge_hub.training import cached_map, rows
 from agentmerge_hub.training.likelihood import scoring
-from agentmerge_hub.training.preflight.batches import Batches
+from agentmerge_hub.training.preflight.batches import Batches, count_batches
 
 
 def test_only_the_completion_is_trained_and_all_of_it(tiny_model: Path, traces: Path) -> None:
@@ -83,6 +86,23 @@ def test_samples_are_counted_as_batches_are_drawn(rows: int, batch: int, epochs:
             counted.append(seen)
     assert [epoch.samples_seen(step + 1) for step in range(len(counted))] == counted
     assert epoch.samples_seen(epoch.steps_per_epoch * epochs) == rows * epochs
+
+
+@given(items=st.integers(1, 60), batch=st.integers(1, 9), processes=st.integers(1, 4), drop=st.booleans())
+def test_rows_that_fill_the_last_batches_are_counted(items: int, batch: int, processes: int, drop: bool) -> None:
+    sampler = BatchSampler(range(items), batch, drop)
+    shards = [BatchSamplerShard(sampler, processes, rank) if processes > 1 else sampler for rank in range(processes)]
+    drawn = [index for shard in shards for indices in shard for index in indices]
+    settings = SFTConfig(per_device_train_batch_size=batch, dataloader_drop_last=drop, use_cpu=True, bf16=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORLD_SIZE", str(processes))
+        if not drawn:
+            with pytest.raises(UserError, match="drops the only batch"):
+                count_batches(items, items, settings)
+            return
+        counted = count_batches(items, items, settings)
+    assert len(drawn) == counted.items_per_epoch + counted.repeated
+    assert len(set(drawn)) == counted.items_per_epoch
 
 
 def test_rows_with_screenshots_are_trained_only_as_text_and_only_if_told_so(traces: Path, tmp_path: Path) -> None:

@@ -3,16 +3,20 @@
 import json
 import resource
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from runs import LORA, run_config, save_model
 from safetensors.torch import load_file
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.files import locks
-from agentmerge_hub.training import checkpoints, finetune
+from agentmerge_hub.training import checkpoints, finetune, model_loading, rows, run_dir
+from agentmerge_hub.training.preflight import run_plan
+from agentmerge_hub.training.trainer import new_trainer
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +73,57 @@ def test_a_checkpoint_without_what_was_saved_is_not_resumed_from(
     (run / "checkpoint-2" / "notes.txt").write_text("a file of the user's")
     finetune.run(run_config(model, traces, run))
     assert (run / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
+
+
+def test_a_run_grouped_by_length_is_resumed_in_the_same_order(model: Path, traces: Path, tmp_path: Path) -> None:
+    options = {"train_sampling_strategy": "group_by_length", "max_steps": 18}  # epochs of ten steps
+    whole = tmp_path / "whole"
+    finetune.run(run_config(model, traces, whole, **options))
+    run = shutil.copytree(whole, tmp_path / "run")
+    (run / "manifest.json").unlink()
+    shutil.rmtree(run / "checkpoint-16")
+    shutil.rmtree(run / "checkpoint-18")
+    finetune.run(run_config(model, traces, run, **options))
+    assert (run / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("seeds", [(0, None), (3, None), (0, 7)])
+def test_batches_by_length_follow_from_the_seed_and_the_epoch(
+    model: Path, traces: Path, tmp_path: Path, seeds: tuple[int, int | None]
+) -> None:
+    def order(epoch: float, draws: int, seed: int = seeds[0], data_seed: int | None = seeds[1]) -> list[int]:
+        options = {"train_sampling_strategy": "group_by_length", "seed": seed, "data_seed": data_seed}
+        config = run_config(model, traces, tmp_path / "run", **options)
+        tokenizer, template = model_loading.load_tokenizer(config)
+        dataset = rows.tokenize(rows.load_split(str(traces), "all", "train"), tokenizer, template, None)
+        trainer = new_trainer(config, tokenizer, dataset, [])
+        trainer.state.epoch = epoch
+        torch.rand(draws)
+        return list(trainer._get_train_sampler())
+
+    first, second = order(0.0, 0), order(1.0, 0)
+    assert sorted(first) == sorted(second) == list(range(40)) and first != second
+    assert order(1.4, 5) == second  # resumed within the epoch
+    assert order(0.0, 0, *((seeds[0] + 1, None) if seeds[1] is None else (seeds[0], seeds[1] + 1))) != first
+
+
+def test_what_decides_the_rows_of_a_step_is_compared(model: Path, traces: Path, tmp_path: Path) -> None:
+    config = run_config(model, traces, tmp_path / "run", eval_strategy="epoch", dataset_test_split="inter_task")
+    tokenizer, template = model_loading.load_tokenizer(config)
+    dataset = rows.tokenize(rows.load_split(str(traces), "all", "train"), tokenizer, template, None)
+    plan = run_plan.make_plan(dataset, config)
+
+    def open_run(plan: run_plan.Plan) -> None:
+        run_dir.open_run_dir(config.output_dir, run_dir.lineage(config, plan, template, "sft", {"method": "sft"}))
+
+    config.output_dir.mkdir()
+    open_run(plan)
+    open_run(plan)
+    with pytest.raises(UserError, match="rows trained twice an epoch is 2, was not set"):
+        open_run(replace(plan, batches=replace(plan.batches, repeated=2)))
+    config.sft.per_device_eval_batch_size = 3
+    with pytest.raises(UserError, match="per_device_eval_batch_size is 3, was 8"):
+        open_run(plan)
 
 
 def test_what_changes_no_result_may_differ(

@@ -77,6 +77,11 @@ def parse_preference_args(args: Sequence[str] | None = None) -> RunConfig:
             raise UserError(f"{option} cannot be applied: {reason}; remove it")
     if config.sft.padding_free:
         raise UserError("padding_free cannot be applied: TRL's DPO trainer does not have it at present; remove it")
+    if config.sft.train_sampling_strategy == "group_by_length":
+        raise UserError(
+            "train_sampling_strategy group_by_length cannot be applied: transformers takes the lengths of single sequences, and a row "
+            "of a preference run has several; remove it"
+        )
     if getattr(config.sft, "reference_model", None) and config.peft:
         raise UserError(
             "reference_model cannot be applied with LoRA: the reference is the model without its adapter; remove it"

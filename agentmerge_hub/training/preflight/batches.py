@@ -20,6 +20,8 @@ class Batches:
     """Items of an optimizer step, over all devices: per device × devices × accumulation."""
     items_per_epoch: int
     """Items that are trained in an epoch: all, or those of full batches with dataloader_drop_last."""
+    repeated: int = 0
+    """Items of the last batches of an epoch that are trained twice in it, so that each of several processes has a full batch."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -45,11 +47,13 @@ def count_batches(rows: int, items: int, sft: SFTConfig) -> Batches:
     Raises:
         UserError: if dataloader_drop_last drops everything.
     """
-    together = sft.per_device_train_batch_size * int(os.environ.get("WORLD_SIZE", "1"))
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    together = sft.per_device_train_batch_size * processes
     kept = items // together * together if sft.dataloader_drop_last else items
     if not kept:
         raise UserError(
             f"dataloader_drop_last drops the only batch: there are {items} rows or packs, and a batch has {together}; set it to "
             "false or lower per_device_train_batch_size"
         )
-    return Batches(rows, items, together * sft.gradient_accumulation_steps, kept)
+    repeated = -kept % together if processes > 1 else 0
+    return Batches(rows, items, together * sft.gradient_accumulation_steps, kept, repeated)

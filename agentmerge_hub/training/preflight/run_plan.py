@@ -190,7 +190,7 @@ def describe(plan: Plan) -> str:
     """The plan in one paragraph."""
     replayed = f", {plan.replayed} of them replayed" if plan.replayed else ""
     packs = f" in {counted(plan.batches.items, 'pack')}" if plan.batches.items != plan.rows else ""
-    dropped = plan.batches.items - plan.batches.items_per_epoch
+    dropped, again = plan.batches.items - plan.batches.items_per_epoch, plan.batches.repeated
     item = "pack" if packs else "sample"
     part = 0 < plan.recomputed < plan.layers
     recomputed = f", the activations of {plan.recomputed} of {plan.layers} layers computed again" if part else ""
@@ -199,6 +199,7 @@ def describe(plan: Plan) -> str:
         f"trained; the longest row has {plan.longest:,}; {counted(plan.steps, 'step')} of {counted(plan.batches.batch, item)}, "
         f"{counted(plan.batches.samples_seen(plan.steps), 'sample')} in all"
         + (f" (dataloader_drop_last drops {dropped} an epoch)" if dropped else "")
+        + (f" (and {again} an epoch twice, so that every process has a full batch)" if again else "")
         + f", {plan.padding:.0%} padding; {plan.trained_parameters / 1e6:,.1f}M of {plan.parameters / 1e6:,.1f}M parameters "
         f"are trained{recomputed}; about {size_text(plan.needs.memory)} of memory a process and "
         f"{size_text(plan.needs.disk)} of disk for {counted(plan.needs.checkpoints, 'checkpoint')} and the model. Every "

@@ -16,6 +16,14 @@ _OF_MODEL = {
     "torch_dtype": "dtype",
     "quantization_config": "load_in_4bit",
 }
+_RESUMED = "a resumed run would see other rows than an uninterrupted one"
+_ACCELERATOR: dict[str, tuple[bool, str]] = {
+    "split_batches": (False, "per_device_train_batch_size is counted"),
+    "even_batches": (True, "processes without a batch would wait for the others forever"),
+    "dispatch_batches": (False, _RESUMED),
+    "use_seedable_sampler": (True, _RESUMED),
+}
+"""Key of accelerator_config → the value that it may have, and why no other."""
 
 
 def check_options(config: RunConfig) -> None:
@@ -63,9 +71,19 @@ def check_options(config: RunConfig) -> None:
         raise UserError("activation_offloading moves activations from a GPU to the CPU and there is no GPU: remove it")
     if config.sft.fp16 and config.sft.device.type == "cpu" and not config.is_planned_elsewhere:
         raise UserError("fp16 is set and has no effect on a CPU: set fp16 to false, or train on a GPU")
-    if getattr(config.sft.accelerator_config, "split_batches", False):
+    _check_rows_of_a_step(config)
+
+
+def _check_rows_of_a_step(config: RunConfig) -> None:
+    """Refuse what draws other rows than those that are counted, or others in a resumed run than in an uninterrupted one."""
+    settings: Any = config.sft.accelerator_config
+    for key, (accepted, reason) in _ACCELERATOR.items():
+        if bool(value := getattr(settings, key, accepted)) is not accepted:
+            raise UserError(f"accelerator_config sets {key} to {value} and cannot be applied: {reason}; remove it")
+    if config.sft.train_sampling_strategy == "batch_rebalance":
         raise UserError(
-            "accelerator_config sets split_batches and cannot be applied: per_device_train_batch_size is counted"
+            "train_sampling_strategy is batch_rebalance and cannot be applied: transformers draws its rows by a seed of its own, whatever "
+            "seed is set, and repeats rows to fill the last step; set it to group_by_length"
         )
 
 

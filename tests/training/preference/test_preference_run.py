@@ -186,7 +186,13 @@ def test_nothing_of_a_pair_is_cut(tiny_model: Path, preferences: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("replay_dataset", "x"), ("instruct_rows", "<|eot_id|>"), ("padding_free", "true")]
+    ("option", "value"),
+    [
+        ("replay_dataset", "x"),
+        ("instruct_rows", "<|eot_id|>"),
+        ("padding_free", "true"),
+        ("train_sampling_strategy", "group_by_length"),
+    ],
 )
 def test_options_without_effect_are_refused(option: str, value: str) -> None:
     with pytest.raises(UserError, match=option):
