@@ -4,7 +4,7 @@ Prints a row for each number of runs and tasks and each run SD with the false ve
 methods: smallest and largest rate of false verdicts over the grid, the same of the coverage of 95 % intervals where the
 first method is better by half a logit, and the mean width of the interval in points. With --libraries it does the same for
 packages that are installed, on fewer studies (`interval_libraries.py`). With --outside it prints the report's rates where
-studies differ more from each other than in the grid.
+studies differ more from each other than in the grid, and where one method has more runs than the other.
 
     python benchmarks/false_verdicts.py [STUDIES] [--libraries N] [--outside N]
 
@@ -28,6 +28,7 @@ CELLS = [(runs, tasks, run_sd) for runs in RUNS for tasks in TASKS for run_sd in
 LIBRARY_CELLS = [(3, tasks, run_sd) for tasks in (6, 13, 33) for run_sd in (0.0, 0.5)]
 OUTSIDE_RUN_SD = ((0.5, 0.5), (1.0, 1.0), (0.0, 0.5), (0.0, 1.0))
 """Run SD of each method, in logits; a pair that differs is a method whose runs differ against one whose runs hardly do."""
+UNEQUAL_RUNS = ((3, 8), (3, 15), (4, 15))
 OUTSIDE_STUDIES = {
     "as in the grid": {},
     "10 seeds, tasks alike": {"seeds": 10, "difficulty": 0.5, "by_task": 0.0},
@@ -198,6 +199,18 @@ def outside(n: int) -> None:
                     print(f"{name:>22} {runs:4} {tasks:5} {sds:>10}  {apart:6.1f}  {paired:6.1f}", flush=True)
 
 
+def unequal_runs(n: int) -> None:
+    """False verdicts of the report where one method has few runs and the other many."""
+    random = np.random.default_rng(2)
+    print(f"{'runs':>10} {'tasks':>5} {'run SD':>6}  {'apart':>6}")
+    for few, many in UNEQUAL_RUNS:
+        for tasks in TASKS:
+            for run_sd in (0.5, 1.0):
+                a, b = studies(random, n, many, tasks, run_sd)
+                rate = 100 * np.mean(estimate(components(a[:, :few], b)).p_value() < 0.05)
+                print(f"{few:>5} and {many:>2} {tasks:5} {run_sd:6g}  {rate:6.1f}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument(
@@ -211,6 +224,7 @@ def main() -> None:
         print(HEAD, *(tally.row(name) for name, tally in found.items()), sep="\n")
     if args.outside:
         outside(args.outside)
+        unequal_runs(args.outside)
     if args.libraries:
         found = measure(LIBRARY_CELLS, args.libraries, interval_libraries.installed() | {"report, apart": crossed})
         print(HEAD, *(tally.row(name) for name, tally in found.items()), sep="\n")

@@ -2,8 +2,8 @@
 
 from agentmerge_hub.analysis import statistics
 from agentmerge_hub.analysis.candidates import Candidate
-from agentmerge_hub.analysis.comparisons import ALPHA, IMPUTATIONS, compare, plain
-from agentmerge_hub.analysis.episodes import Key, Results
+from agentmerge_hub.analysis.comparisons import ALPHA, IMPUTATIONS, compare, finished_by_both, plain
+from agentmerge_hub.analysis.episodes import Key, Results, common_keys
 
 
 def table(
@@ -29,12 +29,16 @@ def table(
         for agent in dict.fromkeys(candidate.agent for candidate in candidates):
             for a, b in _rivals([c for c in candidates if c.agent == agent], focus):
                 planned.append((split, agent, a, b, episodes.get(a, []), episodes.get(b, [])))
+    sets = [(keys or {}).get((split, agent)) for split, agent, *_ in planned]
+    tests = sum(
+        bool(finished_by_both(left, right, common_keys([left, right]) if shared is None else shared))
+        for (*_, left, right), shared in zip(planned, sets)
+    )
     rows = []
-    for split, agent, a, b, left, right in planned:
+    for (split, agent, a, b, left, right), shared in zip(planned, sets):
         names = {f"{key}_a": value for key, value in a._asdict().items() if key != "agent"}
         names |= {f"{key}_b": value for key, value in b._asdict().items() if key != "agent"}
-        shared = (keys or {}).get((split, agent))
-        numbers = compare(left, right, split, shared, draws=draws, seed=seed, tests=len(planned))
+        numbers = compare(left, right, split, shared, draws=draws, seed=seed, tests=tests)
         rows.append({"split": split, "agent": agent, **names, **numbers})
     return judge(rows)
 

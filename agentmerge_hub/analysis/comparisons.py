@@ -9,8 +9,8 @@ Two claims are tested, each with its own estimate of error (`statistics.crossed_
 a sample: the numbers then hold for these models only, and there is no verdict on methods.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,12 @@ MIN_RUNS = 3
 """Training runs of a method from which a verdict on methods is given."""
 ALPHA = 0.05
 IMPUTATIONS = {
-    "if_failed": (0.0, 0.0),
-    "if_succeeded": (1.0, 1.0),
-    "lowest": (0.0, 1.0),
-    "highest": (1.0, 0.0),
+    "if_failed": (0, 0),
+    "if_succeeded": (1, 1),
+    "lowest": (0, 1),
+    "highest": (1, 0),
 }
-"""Rewards of the lost episodes of A and of B: all failed, all succeeded, and the worst and the best case for A."""
+"""Whether the lost episodes of A and of B succeeded: none, all, and the worst and the best case for A. See `reward_bounds`."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,46 @@ class Side:
     fixed: bool
     """Whether it is one given model instead of a method that can be trained again."""
 
-    def values(self, units: list[Any], keys: list[Key], of: Callable[[Key], Any]) -> np.ndarray:
-        """Cell values (runs, units), where `of` gives the unit of a key."""
-        place = {unit: number for number, unit in enumerate(units)}
-        index = [place[of(key)] for key in keys]
-        sums, counts = (np.zeros((len(self.runs), len(units))) for _ in range(2))
-        np.add.at(sums.T, index, self.sums.T)
-        np.add.at(counts.T, index, self.counts.T)
-        return crossed_runs.cell_values(sums, counts)
-
     @property
     def enough_runs(self) -> bool:
         return self.fixed or len(self.runs) >= MIN_RUNS
+
+    def each_key_once(self) -> "Side":
+        """The same side with each key counted once, however many runs finished it: all have finished some."""
+        number = self.counts.sum(0)
+        if len(set(number)) == 1:
+            return self
+        return replace(self, sums=self.sums / number, counts=self.counts / number)
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units that a claim takes as random: tasks, or (task, seed) with tasks as strata."""
+
+    units: list[Any]
+    index: list[int]
+    """The unit of each key."""
+    strata: list[str] | None
+    shares: np.ndarray | None
+    """Shares of the keys in each unit; None where they are equal."""
+
+    def values(self, mine: Side) -> np.ndarray:
+        """Cell values (runs, units)."""
+        sums, counts = (np.zeros((len(mine.runs), len(self.units))) for _ in range(2))
+        np.add.at(sums.T, self.index, mine.sums.T)
+        np.add.at(counts.T, self.index, mine.counts.T)
+        return crossed_runs.cell_values(sums, counts)
+
+
+def units_of(keys: list[Key], new_tasks: bool) -> Units:
+    """The units of sorted keys, for a claim about new tasks or about these tasks with new seeds."""
+    if not new_tasks:
+        return Units(keys, list(range(len(keys))), [task for task, _ in keys], None)
+    tasks = sorted({task for task, _ in keys})
+    place = {task: number for number, task in enumerate(tasks)}
+    index = [place[task] for task, _ in keys]
+    numbers = np.bincount(index)
+    return Units(tasks, index, None, None if len(set(numbers)) == 1 else numbers / len(keys))
 
 
 def side(rows: list[Row], keys: list[Key], lost_reward: float | None = None) -> Side | None:
@@ -93,6 +121,9 @@ def compare(
 ) -> dict:
     """Every number of one comparison, A minus B. Numbers that the data cannot give are None.
 
+    Means and difference are over the keys that both sides have finished, each counted once, so that episodes that one side lost
+    do not count for the other; ``smallest_difference`` is None too where no two rewards are that far apart.
+
     Args:
         keys: the (task, seed) to compare on; by default those that all runs of both have.
         draws, seed: of the simulation behind ``smallest_difference``.
@@ -100,43 +131,59 @@ def compare(
     """
     common = sorted(common_keys([a, b]) if keys is None else keys)
     row: dict[str, Any] = {"pairs": 0, "lost_a": _lost(a, common), "lost_b": _lost(b, common)}
-    first, second = side(a, common), side(b, common)
-    if not common or first is None or second is None:
+    pairs = finished_by_both(a, b, common)
+    first, second = side(a, pairs), side(b, pairs)
+    if first is None or second is None:
         return row
-    finished = (first.counts.sum(0) > 0) & (second.counts.sum(0) > 0)
+    first, second = first.each_key_once(), second.each_key_once()
+    new_tasks, bounds = split in NEW_TASK_SPLITS, reward_bounds(a + b)
     row |= {
-        "pairs": int(finished.sum()),
-        "tasks": len({key[0] for key, known in zip(common, finished) if known}),
+        "pairs": len(pairs),
+        "planned": len(common),
+        "tasks": len({task for task, _ in pairs}),
         "runs_a": len(first.runs),
         "runs_b": len(second.runs),
         "paired_runs": _paired(first, second),
         "shared_run_seeds": len({*first.runs} & {*second.runs} - {None}),
         "about_methods": first.enough_runs and second.enough_runs,
-        "runs_differ_alone": _differing_side(first, second, common, split in NEW_TASK_SPLITS),
+        "runs_differ_alone": _differing_side(first, second, pairs, new_tasks),
         "mean_a": first.sums.sum() / first.counts.sum(),
         "mean_b": second.sums.sum() / second.counts.sum(),
+        "claim": "new tasks" if new_tasks else "same tasks",
     }
-    new_tasks = split in NEW_TASK_SPLITS
-    row["claim"] = "new tasks" if new_tasks else "same tasks"
     row["difference"] = row["mean_a"] - row["mean_b"]
     for name, about_new in (("new_tasks", True), ("same_tasks", False)):
-        parts = _parts(first, second, common, about_new)
-        low, high, p = _interval(parts, len({key[0] for key in common}) if about_new else len(common))
+        parts = _parts(first, second, pairs, about_new)
+        low, high, p = _interval(parts, pairs, about_new)
         row |= {f"low_{name}": low, f"high_{name}": high, f"p_{name}": p}
         if about_new == new_tasks:
             row |= {"low": low, "high": high, "p": p}
-            row["smallest_difference"] = power.smallest_difference(
+            smallest = power.smallest_difference(
                 parts, rates=_rates(first, second), alpha=ALPHA / max(tests, 1), draws=draws, seed=seed
             )
+            row["smallest_difference"] = smallest if smallest <= bounds[1] - bounds[0] else None
     if row["lost_a"] or row["lost_b"]:
-        for name, (reward_a, reward_b) in IMPUTATIONS.items():
-            left, right = side(a, common, reward_a), side(b, common, reward_b)
+        for name, outcomes in IMPUTATIONS.items():
+            left, right = (side(rows, common, bounds[outcome]) for rows, outcome in zip((a, b), outcomes))
             assert left and right  # both have finished episodes
             parts = _parts(left, right, common, new_tasks)
             row[f"difference_{name}"] = float(parts.estimate)
-            row[f"p_{name}"] = _interval(parts, row["tasks"] if new_tasks else len(common))[2]
-    row |= _wins(first, second, a, b, common)
+            row[f"p_{name}"] = _interval(parts, common, new_tasks)[2]
+        row |= {"lost_lowest_reward": bounds[0], "lost_highest_reward": bounds[1]}
+    row |= _wins(first, second, a, b, pairs)
     return {key: plain(value) for key, value in row.items()}
+
+
+def reward_bounds(rows: list[Row]) -> tuple[float, float]:
+    """What a lost episode may have been: 0 to 1, or down and up to the rewards seen where they exceed these."""
+    rewards = [row["reward"] for row in done(rows)]
+    return min(0.0, *rewards), max(1.0, *rewards)
+
+
+def finished_by_both(a: list[Row], b: list[Row], keys: Collection[Key]) -> list[Key]:
+    """Those of the keys that a run of either side has finished, sorted."""
+    left, right = ({key_of(row) for row in done(rows)} for rows in (a, b))
+    return sorted(left & right & set(keys))
 
 
 def _lost(rows: list[Row], keys: list[Key]) -> int:
@@ -154,14 +201,13 @@ def _paired(a: Side, b: Side) -> bool:
 
 
 def _parts(a: Side, b: Side, keys: list[Key], new_tasks: bool, pair: bool = True) -> crossed_runs.Components:
-    units: list[Any] = sorted({key[0] for key in keys}) if new_tasks else keys
-    of: Callable[[Key], Any] = (lambda key: key[0]) if new_tasks else (lambda key: key)
-    strata = None if new_tasks else [key[0] for key in keys]
-    left, right = a.values(units, keys, of), b.values(units, keys, of)
+    grouping = units_of(keys, new_tasks)
+    left, right = grouping.values(a), grouping.values(b)
     if not (a.enough_runs and b.enough_runs):  # runs are not a sample: these models
-        left, right = left.mean(0, keepdims=True), right.mean(0, keepdims=True)
-        return crossed_runs.components(left, right, strata=strata)
-    return crossed_runs.components(left, right, paired=pair and _paired(a, b), strata=strata)
+        left, right, pair = left.mean(0, keepdims=True), right.mean(0, keepdims=True), False
+    return crossed_runs.components(
+        left, right, paired=pair and _paired(a, b), strata=grouping.strata, shares=grouping.shares
+    )
 
 
 def _rates(a: Side, b: Side) -> tuple[float, float] | None:
@@ -179,25 +225,24 @@ def _differing_side(a: Side, b: Side, keys: list[Key], new_tasks: bool) -> str |
     return "ab"[side] if side >= 0 else None
 
 
-def _interval(parts: crossed_runs.Components, units: int) -> tuple[float, float, float]:
+def _interval(parts: crossed_runs.Components, keys: list[Key], new_tasks: bool) -> tuple[float, float, float]:
     """95 % interval and p-value; without spread there is no interval, and p follows Laplace's rule."""
+    grouping = units_of(keys, new_tasks)
     found = crossed_runs.estimate(parts)
     value = float(found.value)
     if np.isfinite(found.variance):
         half = float(found.half_width())
         return value - half, value + half, float(found.p_value())
-    if abs(value) < 1e-12 or units < 2:
+    if abs(value) < 1e-12 or len(grouping.units) < 2:
         return np.nan, np.nan, 1.0
-    variance, df = crossed_runs.without_spread(units)
+    variance, df = crossed_runs.without_spread(len(grouping.units), grouping.strata)
     bounded = crossed_runs.Estimate(found.value, np.asarray(variance), np.asarray(df))
     return np.nan, np.nan, float(bounded.p_value())
 
 
 def _wins(first: Side, second: Side, a: list[Row], b: list[Row], keys: list[Key]) -> dict[str, Any]:
     """Pairs with the higher mean reward on either side; McNemar's p where each pair is one 0/1 episode a side."""
-    known = (first.counts.sum(0) > 0) & (second.counts.sum(0) > 0)
-    with np.errstate(invalid="ignore"):
-        apart = (first.sums.sum(0) / first.counts.sum(0) - second.sums.sum(0) / second.counts.sum(0))[known]
+    apart = first.sums.sum(0) / first.counts.sum(0) - second.sums.sum(0) / second.counts.sum(0)
     numbers = {"wins": int((apart > 1e-12).sum()), "losses": int((apart < -1e-12).sum())}
     inside = set(keys)
     binary = all(row["reward"] in (0.0, 1.0) for row in done(a) + done(b) if key_of(row) in inside)

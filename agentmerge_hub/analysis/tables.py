@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from agentmerge_hub.analysis import statistics
 from agentmerge_hub.analysis.candidates import Candidate
 from agentmerge_hub.analysis.common_episodes import Shared
-from agentmerge_hub.analysis.comparisons import NEW_TASK_SPLITS, plain, side
+from agentmerge_hub.analysis.comparisons import NEW_TASK_SPLITS, plain, reward_bounds, side, units_of
 from agentmerge_hub.analysis.episodes import Results, Row, by_run, done, key_of
 from agentmerge_hub.analysis.statistics import crossed_runs
 
@@ -44,7 +44,8 @@ def scores(rows: list[Row], split: str) -> dict:
         "se_same_tasks": _error(finished, False),
         "se_new_tasks": _error(finished, True),
         "success": float(np.mean([row["success"] for row in finished])),
-        "reward_if_unfinished_failed": reward.sum() / len(rows),
+        "reward_if_unfinished_failed": (reward.sum() + reward_bounds(rows)[0] * (len(rows) - len(finished)))
+        / len(rows),
     }
     if numbers["runs"] > 1:
         means = [float(np.mean([row["reward"] for row in run])) for run in by_run(finished).values()]
@@ -58,12 +59,12 @@ def _error(rows: list[Row], new_tasks: bool) -> float:
     keys = sorted({key_of(row) for row in rows})
     mine = side(rows, keys)
     assert mine is not None
-    units: list[Any] = sorted({key[0] for key in keys}) if new_tasks else keys
-    values = mine.values(units, keys, (lambda key: key[0]) if new_tasks else (lambda key: key))
+    grouping = units_of(keys, new_tasks)
+    values = grouping.values(mine)
     if not mine.enough_runs:
         values = values.mean(0, keepdims=True)
-    strata = None if new_tasks else [key[0] for key in keys]
-    return float(np.sqrt(crossed_runs.estimate(crossed_runs.components(values, strata=strata)).variance))
+    parts = crossed_runs.components(values, strata=grouping.strata, shares=grouping.shares)
+    return float(np.sqrt(crossed_runs.estimate(parts).variance))
 
 
 def table1(results: Results, candidates: list[Candidate] | None = None, shared: Shared | None = None) -> list[dict]:

@@ -1,6 +1,7 @@
 """Comparisons: the same episodes on both sides, verdicts only on methods with runs, lost episodes at both extremes."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import stats
 
 from agentmerge_hub.analysis import comparison_table, comparisons, episodes, selection, statistics, tables
 from agentmerge_hub.analysis.common_episodes import shared_episodes
-from agentmerge_hub.analysis.report import limits
+from agentmerge_hub.analysis.report import limits, verdicts
 from agentmerge_hub.errors import UserError
 
 
@@ -246,3 +247,126 @@ def test_a_table_that_pandas_wrote_has_the_same_candidates(tmp_path: Path) -> No
     table.to_parquet(folder / "results.parquet")
     assert set(episodes.read([folder]).by_candidate()) == expected
     assert {type(one.samples_seen) for one in episodes.read([folder]).by_candidate()} == {int, type(None)}
+
+
+def three_runs(
+    rewards: dict[str, Callable[[int, int], float]], *, tasks: int, seeds: int, split: str = "cross_task"
+) -> list[dict]:
+    """Three runs of each method, whose reward on a task and seed is given."""
+    return [
+        simulated.episode(
+            method=method, task=f"t{task:02}", seed=seed, run_seed=run, model=f"{method}{run}", split=split, reward=reward(task, seed)
+        )
+        for method, reward in rewards.items() for run in range(3) for task in range(tasks) for seed in range(seeds)
+    ]  # fmt: skip
+
+
+def lost(row: dict) -> dict:
+    return row | {"status": "crashed", "reward": None, "success": None, "error_class": "EndpointError"}
+
+
+def test_one_task_makes_no_claim_about_new_tasks(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    rows = three_runs(
+        {"agentmerge": lambda t, s: float(random.random() < 0.9), "instruct_finetuned": lambda t, s: float(random.random() < 0.1)},
+        tasks=1, seeds=12,
+    )  # fmt: skip
+    (row,) = compared(tmp_path, rows)
+    assert row["difference"] > 0.5
+    assert (row["low"], row["p"], row["verdict"]) == (None, 1, "not settled")
+    assert row["p_same_tasks"] < 0.05
+    (verdict,) = verdicts.verdicts([row], "agentmerge")
+    assert "one task shows nothing of other tasks, so there is no interval" in verdict.sentence
+
+
+def test_given_models_with_one_seed_of_each_task_are_compared_over_tasks(tmp_path: Path) -> None:
+    solved = {"instruct": range(12), "base": range(0, 20, 5)}
+    rows = [
+        simulated.episode(method=name, task=f"t{task:02}", split="inter_task", reward=float(task in which))
+        for name, which in solved.items() for task in range(20)
+    ]  # fmt: skip
+    results = read(tmp_path, rows)
+    (row,) = comparison_table.table(results, selection.choose(results).candidates, "instruct", draws=200)
+    a, b = ([float(task in which) for task in range(20)] for which in solved.values())
+    expected = stats.ttest_rel(a, b)
+    assert row["p"] == pytest.approx(expected.pvalue)
+    assert row["low"] == pytest.approx(expected.confidence_interval().low)
+
+
+def test_tasks_whose_seeds_agree_are_no_more_certain_than_their_number_of_seeds(tmp_path: Path) -> None:
+    rows = three_runs(
+        {"agentmerge": lambda t, s: float(t < 3), "instruct_finetuned": lambda t, s: 0.0}, tasks=10, seeds=2, split="inter_task"
+    )  # fmt: skip
+    (row,) = compared(tmp_path, rows)
+    error = math.sqrt(2 * 0.75 * 0.25 / 2 / 10)  # by hand: three of four on each side of each of ten tasks
+    assert row["p"] == pytest.approx(2 * stats.t.sf(0.3 / error, 10))
+    (verdict,) = verdicts.verdicts([row], "agentmerge")
+    assert "the difference is the same on every seed of a task" in verdict.sentence
+
+
+def test_an_episode_that_one_method_lost_does_not_count_for_the_other(tmp_path: Path) -> None:
+    """Both methods solve the same tasks; one lost the tasks that neither solves, or they did in one run."""
+    solve = {method: lambda t, s: float(t < 5) for method in ("agentmerge", "instruct_finetuned")}
+    for runs in ({0, 1, 2}, {1}):
+        rows = [
+            lost(row) if row["method"] == "agentmerge" and row["task"] >= "t05" and row["run_seed"] in runs else row
+            for row in three_runs(solve, tasks=10, seeds=3)
+        ]
+        (row,) = compared(tmp_path / str(len(runs)), rows)
+        assert row["difference"] == pytest.approx(0) and row["mean_a"] == pytest.approx(row["mean_b"])
+        assert (row["pairs"], row["tasks"]) == ((15, 5) if len(runs) == 3 else (30, 10))
+        assert (row["planned"], row["difference_lowest"]) == (30, pytest.approx(0))
+        (verdict,) = verdicts.verdicts([row], "agentmerge")
+        assert "episodes are lost: over all 30 (task, seed) +0.0 points if all of them failed" in verdict.sentence
+
+
+def test_methods_that_finished_no_episode_in_common_are_not_compared(tmp_path: Path) -> None:
+    rows = [
+        lost(row) if (row["method"] == "agentmerge") == (row["task"] < "t03") else row
+        for row in three_runs(
+            {"agentmerge": lambda t, s: 1.0, "instruct_finetuned": lambda t, s: 0.0}, tasks=6, seeds=2
+        )
+    ]
+    (row,) = compared(tmp_path, rows)
+    assert (row["pairs"], row["verdict"], row["p_holm"]) == (0, "not compared", None)
+
+
+def test_lost_episodes_may_have_been_as_low_as_the_rewards_that_were_seen(tmp_path: Path) -> None:
+    rows = three_runs(
+        {"agentmerge": lambda t, s: -0.2, "instruct_finetuned": lambda t, s: -0.8 - 0.2 * (t % 2)}, tasks=8, seeds=2
+    )  # fmt: skip
+    rows[0] = lost(rows[0])
+    (row,) = compared(tmp_path, rows)
+    assert row["difference_lowest"] == pytest.approx((47 * -0.2 - 1) / 48 + 0.9)
+    assert row["difference_highest"] == pytest.approx((47 * -0.2 + 1) / 48 + 0.9)
+    (verdict,) = verdicts.verdicts([row], "agentmerge")
+    assert "whatever they were, with rewards from -1 to 1." in verdict.sentence
+    results = read(tmp_path / "limits", rows)
+    scored = tables.table1(results)
+    assert [line["reward_if_unfinished_failed"] for line in scored] == pytest.approx([-0.9, -0.2])
+    said = limits.limits(results, scored, [row], [])
+    assert said[0] == "No method solved any of its 95 finished episodes, their rewards differ below that."
+
+
+def test_a_comparison_without_common_episodes_takes_no_share_of_the_level(tmp_path: Path) -> None:
+    rows = runs({"agentmerge": 0.3, "instruct_finetuned": 0.0}, 3, splits={"cross_task": 8})
+    alone = compared(tmp_path / "alone", rows)
+    other = runs({"model_soup": 0.0}, 3, splits={"inter_task": 8})
+    for row in other:
+        row["task"] += "-other"
+    both = compared(tmp_path / "both", rows + other)
+    assert [row["verdict"] for row in both if not row["pairs"]] == ["not compared"] * 3
+    (row,) = [row for row in both if row["pairs"]]
+    assert row["smallest_difference"] == alone[0]["smallest_difference"] is not None
+
+
+def test_no_difference_of_more_points_than_rewards_allow_is_said_to_show(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+
+    def draw(task: int, seed: int) -> float:
+        return float(random.random() < 0.5)
+
+    (row,) = compared(tmp_path, three_runs({"agentmerge": draw, "instruct_finetuned": draw}, tasks=2, seeds=2))
+    assert row["low"] is not None and row["smallest_difference"] is None
+    (verdict,) = verdicts.verdicts([row], "agentmerge")
+    assert "only" not in verdict.sentence and "no possible difference would usually show" in verdict.sentence

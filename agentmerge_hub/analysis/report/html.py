@@ -49,6 +49,11 @@ def between(low: float | None, high: float | None) -> str:
     return "–" if low is None or high is None else f"{signed(low)} … {signed(high)}"
 
 
+def least_points(value: float | None) -> str:
+    """The smallest difference that a test finds, in whole points from 10 on; ``none`` for None."""
+    return "none" if value is None else f"{100 * value:.0f}" if value >= 0.0995 else f"{100 * value:.1f}"
+
+
 def count(value: int | None) -> str:
     """A whole number with separators, nothing for None."""
     return "" if value is None else f"{value:,}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.error_analysis import MEASURES
-from agentmerge_hub.analysis.report.html import between, count, number, p_value, signed
+from agentmerge_hub.analysis.report.html import between, count, least_points, number, p_value, signed
 
 PADDING, MEDIUM = 2, 90
 """Letters that the padding of a cell takes, and those that fit a screen of 768 px."""
@@ -135,7 +135,7 @@ def comparisons(rows: list[dict], focus: str) -> HtmlTable:
     def smallest(row: dict) -> str:
         if not row.get("about_methods"):
             return "–"
-        return interval(row) if row.get("low") is None else f"{100 * row['smallest_difference']:.0f}"
+        return interval(row) if row.get("low") is None else least_points(row["smallest_difference"])
 
     several = len({row["merge_lambda_a"] for row in rows}) > 1
     return build(

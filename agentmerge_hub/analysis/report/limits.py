@@ -2,7 +2,7 @@
 
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.comparisons import MIN_RUNS
-from agentmerge_hub.analysis.episodes import UNTRAINED, Results
+from agentmerge_hub.analysis.episodes import UNTRAINED, Results, done
 from agentmerge_hub.analysis.planning import sample_size
 from agentmerge_hub.analysis.report.trace_pages import Pages
 from agentmerge_hub.plural import counted
@@ -18,7 +18,8 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
     found = []
     if not any(row.get("success") for row in scored):
         n = sum(row["n"] for row in scored)
-        found.append(f"No method solved any of its {n} finished episodes, so nothing here separates the methods.")
+        alike = "so nothing here separates the methods" if _all_alike(results) else "their rewards differ below that"
+        found.append(f"No method solved any of its {n} finished episodes, {alike}.")
     elif unsolved := [row for row in scored if row["n"] and not row["success"]]:
         found.append(
             f"Nothing was solved by {'; '.join(_bound(row) for row in unsolved)}. The bounds hold with 95 % confidence, on these "
@@ -39,8 +40,9 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
     if lost:
         planned = sum(row["planned"] for row in scored)
         found.append(
-            f"{lost} of {planned} episodes crashed or are missing and are in no mean. A verdict is given only where it is the "
-            "same if all of them failed, if all succeeded, and in the worst and best case between."
+            f"{lost} of {planned} episodes crashed or are missing and are in no mean. A comparison counts each (task, seed) that both "
+            "methods finished once, so its means can differ from Table 1's. A verdict is given only where it is the same if all of "
+            "the lost failed, if all succeeded, and in the worst and best case between."
         )
     for split in dict.fromkeys(row["split"] for row in scored):
         tasks = max(row["tasks"] for row in scored if row["split"] == split)
@@ -83,8 +85,8 @@ def _few_runs(comparisons: list[dict]) -> list[str]:
     )
     return [
         "Three or four training runs show little of how much runs differ: at a nominal 5 %, equal methods are called different in "
-        "3 to 6 % of simulated studies, and in up to 8 % where the runs of one method differ far more than the other's"
-        + (f". The observed runs look so for {'; '.join(here)}." if here else ".")
+        "3 to 6 % of simulated studies, and in up to 8 % where the runs of one method differ far more than the other's, or where "
+        "the other has far more runs" + (f". The observed runs look so for {'; '.join(here)}." if here else ".")
     ]
 
 
@@ -110,6 +112,10 @@ def _unread(results: Results, row: dict) -> str:
         f"All {len(mine)} episodes of {labels.method(row['method'])} ({labels.split(row['split'])}) ended because no answer could be "
         f"read, with {retries or 'no'} {'retry' if retries == 1 else 'retries'}: a difference from it may show the answer format only."
     )
+
+
+def _all_alike(results: Results) -> bool:
+    return len({row["reward"] for row in done(results.rows)}) < 2
 
 
 def _bound(row: dict) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.episodes import Results
+from agentmerge_hub.analysis.report.html import least_points
 from agentmerge_hub.plural import counted
 
 _CLAIMS = {"cross_task": "new tasks", "inter_task": "the training tasks with new seeds"}
@@ -116,19 +117,34 @@ def _verdict(row: dict, focus: str) -> Verdict:
     )
     brief = f"{points(row['difference'])} points"
     if row["low"] is None:
-        why = "one task has no spread to estimate an error from" if row["tasks"] == 1 else "the episodes have no spread"
-        sentence += f"; {why}, so there is no interval ({p} after Holm)"
+        sentence += f"; {_without_interval(row)}, so there is no interval ({p} after Holm)"
         brief += f", {p}"
     else:
         interval = f"{points(row['low'])} to {points(row['high'])}"
         sentence += f", 95 % interval {interval}, {p} after Holm"
         brief += f" ({interval}), {p}"
     if not row["about_methods"]:
-        sentence += f". The interval holds for {_who(row)}; a verdict on the methods takes three training runs of each"
-    elif row["verdict"] == "not settled" and (smallest := row.get("smallest_difference")):
-        sentence += f"; with this many runs and tasks only a difference of {100 * smallest:.0f} points or more would usually show"
+        what = "numbers hold" if row["low"] is None else "interval holds"
+        sentence += f". The {what} for {_who(row)}; a verdict on the methods takes three training runs of each"
+    elif row["verdict"] == "not settled" and row["low"] is not None:
+        smallest = row["smallest_difference"]
+        which = (
+            f"only a difference of {least_points(smallest)} points or more" if smallest else "no possible difference"
+        )
+        sentence += f"; with this many runs and tasks {which} would usually show"
     sentence += "." + _extremes(row)
     return verdict(sentence, brief + ".")
+
+
+def _without_interval(row: dict) -> str:
+    """Why a comparison has no interval."""
+    if row["claim"] == "new tasks":
+        return (
+            "one task shows nothing of other tasks" if row["tasks"] == 1 else "the difference is the same on every task"
+        )
+    if row["pairs"] == 1:
+        return "one episode of a task shows nothing of other seeds"
+    return "the difference is the same on every seed of a task"
 
 
 def _extremes(row: dict) -> str:
@@ -136,10 +152,12 @@ def _extremes(row: dict) -> str:
     if row.get("difference_if_failed") is None:
         return ""
     lost = row["lost_a"] + row["lost_b"]
+    low, high = row["lost_lowest_reward"], row["lost_highest_reward"]
+    rewards = "" if (low, high) == (0, 1) else f", with rewards from {low:g} to {high:g}"
     return (
-        f" {counted(lost, 'episode is', 'episodes are')} lost: {points(row['difference_if_failed'])} points if all of "
-        f"them failed, {points(row['difference_if_succeeded'])} if all succeeded, between {points(row['difference_lowest'])} and "
-        f"{points(row['difference_highest'])} whatever they were."
+        f" {counted(lost, 'episode is', 'episodes are')} lost: over all {row['planned']} (task, seed) "
+        f"{points(row['difference_if_failed'])} points if all of them failed, {points(row['difference_if_succeeded'])} if all "
+        f"succeeded, between {points(row['difference_lowest'])} and {points(row['difference_highest'])} whatever they were{rewards}."
     )
 
 

@@ -38,6 +38,8 @@ ALONE = 9.0
 """One side's runs differ alone if their variance is this many times the other side's, and LEAST_SHARE of `units`."""
 POINTS, MAX_DF = 512, 400
 """Points of the reference distribution; degrees of freedom from which χ² is treated as if it had no more."""
+NONE = 1e-24
+"""A variance up to this is that of rounding errors: the data have no spread."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,12 @@ def cell_values(sums: ArrayLike, counts: ArrayLike) -> Floats:
 
 
 def components(
-    a: Floats, b: Floats | None = None, *, paired: bool = False, strata: ArrayLike | None = None
+    a: Floats,
+    b: Floats | None = None,
+    *,
+    paired: bool = False,
+    strata: ArrayLike | None = None,
+    shares: ArrayLike | None = None,
 ) -> Components:
     """Variance components of mean(a) − mean(b), or of mean(a) alone.
 
@@ -125,10 +132,14 @@ def components(
             it adds no run component.
         paired: whether run i of a and run i of b share what makes a run differ (their seed).
         strata: the task of each unit, where the tasks stay and only their seeds are new; None where units are new.
+        shares: the share of the mean that each unit has, where units are new; None where all have the same.
+
+    Where every task has a single seed, all are one stratum: the collapsed strata of Cochran (Sampling Techniques, 1977,
+    §5A.12), whose variance includes that between tasks and so is not below the true one on average.
     """
-    groups = np.zeros(a.shape[-1], int) if strata is None else np.unique(np.asarray(strata), return_inverse=True)[1]
+    groups = np.zeros(a.shape[-1], int) if strata is None else stratum_numbers(strata)
     difference = a.mean(-2) - (0.0 if b is None else b.mean(-2))
-    units = _unit_part(difference, groups)
+    units = _unit_part(difference, groups) if shares is None else _unequal_unit_part(difference, np.asarray(shares))
     if paired and b is not None:
         sides: list[Floats] = [a - b]
     else:
@@ -149,14 +160,14 @@ def estimate(parts: Components) -> Estimate:
         return Estimate(parts.estimate, _positive(units), unit_df)
     runs = sum((value for value, _ in parts.runs), np.zeros_like(units))
     cells = sum((value for value, _ in parts.cells), np.zeros_like(units))
-    if np.all(unit_df < 1):  # no unit repeats within its stratum: the spread of runs includes that of units
-        return Estimate(parts.estimate, _positive(runs), satterthwaite_df(parts.runs))
     variance = np.maximum(units + runs - cells, LEAST_SHARE * units)
-    return Estimate(parts.estimate, _positive(variance), unit_df, _variance_ratios(parts, cells), _df_alone(parts))
+    variance = np.where(variance > NONE, variance, cells)  # units and runs are at least cells
+    variance = np.where(unit_df < 0.5, np.nan, _positive(variance))  # a single unit shows nothing of how units vary
+    return Estimate(parts.estimate, variance, unit_df, _variance_ratios(parts, cells), _df_alone(parts))
 
 
 def _positive(variance: Floats) -> Floats:
-    return np.where(variance > 1e-24, variance, np.nan)
+    return np.where(variance > NONE, variance, np.nan)
 
 
 def satterthwaite_df(runs: tuple[Part, ...]) -> Floats:
@@ -225,13 +236,24 @@ def _points(dimensions: int) -> Floats:
     return (0.5 + steps[:, None] * np.arange(1, POINTS + 1)) % 1
 
 
-def without_spread(units: int) -> tuple[float, float]:
-    """Variance and degrees of freedom of a difference where all units of both sides agree.
+def without_spread(units: int, strata: ArrayLike | None = None) -> tuple[float, float]:
+    """Variance and degrees of freedom of a difference that is the same in all units of each stratum.
 
-    Each side is given the variance of a share with one more unit of either outcome (Laplace's rule).
+    Each side of each stratum is given the variance of a share with one more unit of either outcome (Laplace's rule).
+
+    Args:
+        units: their number.
+        strata: as for `components`.
     """
-    share = (units + 1) / (units + 2)
-    return 2 * share * (1 - share) / units, units - 1.0
+    sizes = np.array([units]) if strata is None else np.bincount(stratum_numbers(strata))
+    share = (sizes + 1) / (sizes + 2)
+    return float((2 * share * (1 - share) * sizes).sum()) / units**2, float(units - len(sizes))
+
+
+def stratum_numbers(strata: ArrayLike) -> NDArray[np.intp]:
+    """The number of each unit's stratum; the same for all where no stratum has two units."""
+    names, groups = np.unique(np.asarray(strata), return_inverse=True)
+    return groups if len(names) < len(groups) else np.zeros_like(groups)
 
 
 def _unit_part(values: Floats, groups: NDArray[np.intp]) -> Part:
@@ -250,6 +272,20 @@ def _unit_part(values: Floats, groups: NDArray[np.intp]) -> Part:
     with np.errstate(divide="ignore", invalid="ignore"):
         df = np.where(spread > 0, total**2 / spread, float(pooled_df))
     return total / known / n, df
+
+
+def _unequal_unit_part(values: Floats, shares: Floats) -> Part:
+    """Variance of the mean over units of unequal shares: residuals over 1 − share, as a jackknife that leaves one unit out.
+
+    With equal shares it is `_unit_part`. The degrees of freedom are those of Σ share² · residual² where all units vary alike
+    (Bell and McCaffrey, Survey Methodology 28, 2002, in the simplest case).
+    """
+    n = values.shape[-1]
+    if n < 2:
+        return np.zeros(values.shape[:-1]), np.zeros(values.shape[:-1])
+    residuals = (values - values.mean(-1, keepdims=True)) / (1 - shares)
+    df = (n - 1) / n * (shares**2).sum() ** 2 / (shares**4).sum()
+    return (n - 1) / n**3 * (residuals**2).sum(-1), np.full(values.shape[:-1], max(df, 1.0))
 
 
 def _run_part(values: Floats) -> Part:

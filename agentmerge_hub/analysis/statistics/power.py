@@ -40,8 +40,8 @@ def smallest_difference(
         df = float(np.maximum(part[1], 1.0))
         return value * random.chisquare(df, draws) / df, np.full(draws, float(part[1]))
 
-    units = float(parts.units[0])
     cells = [float(part[0]) for part in parts.cells]
+    units = max(float(parts.units[0]), sum(cells))
     few = _median_bias(parts)
     runs = [max(float(part[0]) * few, cell) for part, cell in zip(parts.runs, cells)]
     excess = sum(runs) - sum(cells)

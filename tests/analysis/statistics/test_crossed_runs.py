@@ -9,7 +9,13 @@ import pytest
 from scipy import stats
 
 from agentmerge_hub.analysis.statistics import power
-from agentmerge_hub.analysis.statistics.crossed_runs import cell_values, components, differing_side, estimate
+from agentmerge_hub.analysis.statistics.crossed_runs import (
+    cell_values,
+    components,
+    differing_side,
+    estimate,
+    without_spread,
+)
 from agentmerge_hub.package_data import data_folder
 
 
@@ -144,3 +150,72 @@ def test_the_smallest_difference_is_found_in_four_of_five_studies() -> None:
     # above 0.8: a report whose run part is its expected one takes it at the median-unbiased estimate
     assert found.mean() == pytest.approx(0.84, abs=0.04)
     assert power.smallest_difference(average, alpha=0.05 / 7) > 1.08 * smallest
+
+
+@pytest.mark.parametrize("strata", [None, ["t0"]])
+def test_a_single_unit_has_no_error_however_many_runs_there_are(strata: list[str] | None) -> None:
+    random = np.random.default_rng(0)
+    a, b = random.random((5, 1)), random.random((5, 1))
+    found = estimate(components(a, b, strata=strata))
+    assert np.isnan(found.variance) and np.isnan(found.p_value()) and np.isnan(found.half_width())
+
+
+def test_with_one_seed_of_each_task_the_tasks_are_one_stratum() -> None:
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(1, 14)), random.normal(0.3, 1, size=(1, 14))
+    found = estimate(components(a, b, strata=np.arange(14)))
+    assert found.p_value() == pytest.approx(stats.ttest_rel(a[0], b[0]).pvalue)
+
+
+@pytest.mark.parametrize("runs", [3, 8])
+def test_with_one_seed_of_each_task_a_method_is_not_told_from_an_equal_given_model(runs: int) -> None:
+    """Equal chances on each task; the given model has one episode where the method has one for each run."""
+    random, n, tasks = np.random.default_rng(0), 600, 20
+    chance = 1 / (1 + np.exp(-random.normal(-0.5, 1.5, (n, 1, tasks))))
+    a, b = (random.binomial(1, np.repeat(chance, number, 1)).astype(float) for number in (runs, 1))
+    false = np.nan_to_num(estimate(components(a, b, strata=np.arange(tasks))).p_value(), nan=1) < 0.05
+    assert np.mean(false) < 0.06 + 2.5 * 0.0084
+
+
+SIZES = ([100] + [1] * 19, [50] * 2 + [2] * 18, [10] * 5 + [1] * 15)
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_tasks_with_many_more_seeds_than_others_do_not_make_false_verdicts(sizes: list[int]) -> None:
+    random, n, counts = np.random.default_rng(0), 600, np.array(sizes)
+    hard = random.normal(-0.5, 1.5, (n, 1, 20))
+    a, b = (
+        cell_values(random.binomial(counts, 1 / (1 + np.exp(-hard - random.normal(0, 0.6, (n, 1, 20)))), (n, 3, 20)), np.tile(counts, (n, 3, 1)))
+        for _ in range(2)
+    )  # fmt: skip
+    rates = [np.mean(estimate(components(a, b, shares=shares)).p_value() < 0.05) for shares in (counts / counts.sum(), None)]  # fmt: skip
+    assert rates[0] < 0.06 + 2.5 * 0.0084
+    assert rates[0] < rates[1]
+
+
+def test_the_error_with_unequal_shares_is_that_of_a_jackknife_over_tasks() -> None:
+    random = np.random.default_rng(0)
+    counts = np.array([9, 1, 4, 2, 2])
+    sums = random.binomial(counts, 0.5)
+    values = cell_values(sums[None], counts[None])
+    found = estimate(components(values, shares=counts / counts.sum()))
+    without = np.array([np.delete(sums, i).sum() / np.delete(counts, i).sum() for i in range(5)])
+    assert found.variance == pytest.approx(4 / 5 * ((without - sums.sum() / counts.sum()) ** 2).sum())
+    equal = random.normal(size=(3, 7))
+    one, two = (estimate(components(equal, shares=shares)) for shares in (None, np.full(7, 1 / 7)))
+    assert (one.variance, one.df) == (pytest.approx(two.variance), pytest.approx(two.df))
+
+
+def test_runs_that_differ_by_task_leave_an_error_where_their_means_agree() -> None:
+    """By luck, the difference is the same on every task; the runs of a task still differ."""
+    a = np.array([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0], [1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+    found = estimate(components(a, np.zeros((1, 4))))
+    cells = sum((value - 0.5) ** 2 for value in a.ravel()) / 16
+    assert 0 < found.variance < 2 * cells and 0 < found.p_value() < 1
+
+
+def test_strata_whose_units_agree_have_a_share_of_the_error_each() -> None:
+    error = 2 * 0.75 * 0.25 / 2  # by hand: two units of one outcome, so three of four
+    assert without_spread(2) == (pytest.approx(error), 1)
+    assert without_spread(20, np.repeat(np.arange(10), 2)) == (pytest.approx(error / 10), 10)
+    assert without_spread(20, np.arange(20)) == without_spread(20)
