@@ -178,11 +178,16 @@ def coefficients_of(formula: Formula, tensor: str, depth: float, where: str) -> 
         return default
 
     per_model = [(settings, formula.shared) for settings in formula.settings]
+    weights = tuple(number("weight", scopes, None) for scopes in per_model)
     normalize = formula.shared.get("normalize", formula.method != "task_arithmetic")
     if not isinstance(normalize, bool):
         raise UserError(f"{where}: normalize is {normalize!r}, and should be true or false")
+    if formula.method == "linear" and normalize and abs(sum(weights)) < 1e-7:  # in float32
+        raise UserError(
+            f"{where}: the weights of {tensor} sum to 0, and linear divides by their sum: set normalize: false, or other weights"
+        )
     return Coefficients(
-        weights=tuple(number("weight", scopes, None) for scopes in per_model),
+        weights=weights,
         normalize=normalize,
         factor=number("lambda", [formula.shared], 1.0),
         densities=tuple(number("density", scopes, 1.0) for scopes in per_model) if formula.method == "ties" else (),

@@ -8,16 +8,20 @@ from agentmerge_hub.garbage import collection_paused
 from agentmerge_hub.merging.specs.spec import Spec, is_model_place
 
 _SETTING = ("filter", "value")
+_UNUSED = ("residual_weight",)
+"""Keys that mergekit accepts and never reads."""
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def validate(spec: Spec, where: str) -> None:
     """Raise UserError unless mergekit accepts the spec and every key in it means something.
 
-    mergekit's classes ignore keys that they do not know (`weigth`): those are refused here, at every level.
+    mergekit's classes ignore keys that they do not know (`weigth`), and known ones where nothing reads them (`lambda` of one model):
+    those are refused here, at every level.
     """
     with collection_paused():
         from mergekit import config as schema
+        from mergekit.merge_methods.base import ParameterScope
         from mergekit.merge_methods.registry import get
         from mergekit.tokenizer.config import ModelTokenEmbedding, TokenEmbeddingConfig, TokenizerConfig, ZeroEmbedding
     from pydantic import ValidationError
@@ -25,17 +29,28 @@ def validate(spec: Spec, where: str) -> None:
     config = _with_plain_references(spec.config)
     try:
         schema.MergeConfiguration.model_validate(config)
-        method = get(config["merge_method"]).spec
+        merger = get(config["merge_method"])
     except ValidationError as error:
         raise UserError(f"{where}: {_problem(error.errors()[0])}") from error
     except (RuntimeError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(f"{where}: {error}") from error
 
-    parameters = [parameter.name for parameter in method.parameters]
+    method = merger.spec
+    scopes = {parameter.name: parameter.scope for parameter in method.parameters}
+    trims = getattr(merger, "sparsification_method", "") is not None
 
-    def check_parameters(settings: Any) -> None:
-        _check_keys(settings or {}, parameters, method.name, where)
+    def check_parameters(settings: Any, of_model: bool = False) -> None:
+        _check_keys(settings or {}, scopes, method.name, where)
         for name, setting in (settings or {}).items():
+            if of_model and scopes[name] == ParameterScope.SHARED:
+                raise UserError(
+                    f"{where}: {name} is set for one model, and {method.name} has one for all, so that this one would be ignored: set it "
+                    "in the `parameters` of the file or slice"
+                )
+            if name == "density" and not trims:
+                raise UserError(
+                    f"{where}: {method.name} trims nothing and would ignore density: leave it out, or use ties"
+                )
             entries = setting if isinstance(setting, list) else [setting]
             for entry in entries:
                 if isinstance(entry, Mapping):
@@ -46,17 +61,22 @@ def validate(spec: Spec, where: str) -> None:
     def check_models(models: Any) -> None:
         for entry in models or ():
             _check_keys(entry, schema.InputModelDefinition.model_fields, "a model", where)
-            check_parameters(entry.get("parameters"))
+            check_parameters(entry.get("parameters"), of_model=True)
 
     def check_slices(slices: Any) -> None:
         for output in slices or ():
-            _check_keys(output, schema.OutputSliceDefinition.model_fields, "a slice", where)
+            _check_keys(
+                output,
+                [key for key in schema.OutputSliceDefinition.model_fields if key not in _UNUSED],
+                "a slice",
+                where,
+            )
             check_parameters(output.get("parameters"))
             if not output.get("sources"):
                 raise UserError(f"{where}: a slice has no sources: name a model and its layer_range")
             for source in output["sources"]:
                 _check_keys(source, schema.InputSliceDefinition.model_fields, "a slice's source", where)
-                check_parameters(source.get("parameters"))
+                check_parameters(source.get("parameters"), of_model=True)
                 first, last = source["layer_range"]
                 if not 0 <= first < last:
                     raise UserError(

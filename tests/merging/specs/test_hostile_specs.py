@@ -131,6 +131,12 @@ slices:
         ),
         ("{weight: 0.5}", "{weight: []}", "weight is an empty list"),
         ("{weight: 0.5}", "{weight: [{filter: mlp, value: []}]}", "weight is an empty list"),
+        (
+            "{weight: 0.5}",
+            "{weight: 0.5, normalize: false}",
+            "normalize is set for one model, and linear has one for all",
+        ),
+        ("- sources:", "- residual_weight: 0.5\n  sources:", "'residual_weight' is unknown: a slice takes"),
         ("layer_range: [0, 2]", "layer_range: [2, 0]", r"layer_range is \[2, 0\]: it takes the first layer"),
         ("layer_range: [0, 2]", "layer_range: [-1, 2]", r"layer_range is \[-1, 2\]"),
         ("layer_range: [0, 2]", "layer_range: all", r"slices\.0\.sources\.0\.layer_range: "),
@@ -163,6 +169,19 @@ def test_a_mistake_inside_slices_is_refused(old: str, new: str, said: str) -> No
     assert old in SLICES
     with pytest.raises(UserError, match=said):
         validate(specs.parse(SLICES.replace(old, new, 1), "spec"), "spec")
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ("lambda: 0.3", "lambda is set for one model, and task_arithmetic has one for all"),
+        ("density: 0.3", "task_arithmetic trims nothing and would ignore density"),
+    ],
+)
+def test_a_parameter_that_nothing_reads_is_refused(own: str, said: str) -> None:
+    text = AGENTMERGE.replace("weight: 0.5 # lambda", f"weight: 0.5 # lambda\n      {own}")
+    with pytest.raises(UserError, match=said):
+        validate(specs.parse(text, "spec"), "spec")
 
 
 def test_a_slice_without_sources_is_refused() -> None:

@@ -122,6 +122,19 @@ def test_a_weight_that_is_no_number_is_reported(weight: object, said: str) -> No
         coefficients_of(formula, "model.layers.0.mlp.up_proj.weight", 0.0, "spec")
 
 
+def test_a_mean_over_weights_that_sum_to_nothing_is_refused() -> None:
+    text = specs.read(RECIPES / "model_soup.yml").text
+    config = yaml.safe_load(text)
+    for entry, weight in zip(config["models"], (0.5, -0.5, 0.0)):
+        entry["parameters"] = {"weight": weight}
+    formula = formula_of(specs.parse(yaml.safe_dump(config), "spec"))
+    assert formula is not None
+    with pytest.raises(
+        UserError, match=r"the weights of model\.norm\.weight sum to 0, and linear divides by their sum"
+    ):
+        coefficients_of(formula, "model.norm.weight", 0.0, "spec")
+
+
 @pytest.mark.parametrize(
     "change",
     [
