@@ -256,3 +256,7 @@ RESULT_SCHEMA = pa.schema(
 )
 """Evaluation: one row for each planned episode. `status` is ``done``, ``crashed`` or ``missing``; reward and
 success are null unless done, so that nothing missing can be averaged as a zero by accident."""
+
+ENDPOINT = "endpoint"
+"""In place of an engine: an address that the recipe gave, behind which anything can be served. The `weights_hash` of such an
+episode is the declared revision, not a hash."""

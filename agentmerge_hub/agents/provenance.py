@@ -5,9 +5,9 @@ from typing import Any
 
 from agentmerge_hub import manifest
 from agentmerge_hub.agents.recipes.recipe import Candidate
-from agentmerge_hub.agents.serving.served_format import ENDPOINT
 from agentmerge_hub.agents.status.study_info import StudyInfo
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.records import ENDPOINT
 
 _KEYS = {"learning_rate": "learning_rate", "samples_seen": "samples_seen", "merge_lambda": "lambda", "run_seed": "seed"}
 """Columns of the results, and their keys in a manifest."""

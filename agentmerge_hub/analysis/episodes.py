@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub import manifest
-from agentmerge_hub.analysis import labels
+from agentmerge_hub.analysis import labels, prompt_flags
 from agentmerge_hub.analysis.candidates import Candidate, candidate_in
 from agentmerge_hub.analysis.results_io import read_table
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.files import content_hash
 from agentmerge_hub.plural import counted
-from agentmerge_hub.records import RESULT_SCHEMA
+from agentmerge_hub.records import ENDPOINT, RESULT_SCHEMA
 
 FILE = "results.parquet"
 SPLITS = ("inter_task", "cross_task", "validation")
@@ -68,6 +68,11 @@ def key_of(row: Row) -> Key:
     return (row["task"], row["seed"])
 
 
+def weights_of(row: Row) -> str | None:
+    """Hash of the weights that were served; None where nothing shows which they were."""
+    return None if ENDPOINT in (row["engine"] or "").split(", ") else row["weights_hash"]
+
+
 def by_run(rows: Iterable[Row]) -> dict[int | None, list[Row]]:
     """Rows by training run, in the order of run seeds."""
     runs: dict[int | None, list[Row]] = {}
@@ -91,7 +96,7 @@ def read(folders: list[Path], benchmark: str | None = None, validation_tasks: tu
         validation_tasks: tasks whose episodes choose λ and checkpoint instead of being reported.
 
     Raises:
-        UserError: if a folder has no readable results, or their rewards cannot be averaged together.
+        UserError: if a folder has no readable results, or their rewards or prompts do not belong together.
     """
     rows = [row for folder in folders for row in _read(Path(folder))]
     found = sorted({row["benchmark"] or "" for row in rows})
@@ -104,7 +109,10 @@ def read(folders: list[Path], benchmark: str | None = None, validation_tasks: tu
             f"the results mix {' and '.join(found)}, whose rewards don't average: choose one with --benchmark"
         )
     _check_identity(rows)
+    _check_prompts(rows)
+    same = _number_by_weights(rows)
     rows, notes = _without_repeats(rows)
+    notes += same
     notes += [note for folder in folders if (note := _unconfirmed(Path(folder)))]
     if unknown := set(validation_tasks) - {row["task"] for row in rows}:
         raise UserError(f"--validation-task names {sorted(unknown)[0]!r}, of which there is no episode")
@@ -139,6 +147,9 @@ def _read(folder: Path) -> list[Row]:
             raise UserError(
                 f"{where} has no {absent}, which tells episodes apart: remove the row or evaluate this study again"
             )
+        for name in SETTINGS:
+            if row[name] is not None and not isfinite(row[name]):
+                raise UserError(f"{where} has {name} {row[name]}: evaluate this study again with a finite number")
         if row["status"] not in STATUSES:
             raise UserError(f"{where} has status {row['status']!r}: expected one of {', '.join(STATUSES)}")
         if row["status"] == "done" and (row["reward"] is None or not isfinite(row["reward"])):
@@ -155,7 +166,7 @@ def _setting(value: float | None) -> float | None:
     """A setting as `evaluate` writes it: a table that pandas wrote has NaN for none, and counts as decimal numbers."""
     if value is None or isnan(value):
         return None
-    return int(value) if value > 1 and value == int(value) else value
+    return int(value) if value > 1 and float(value).is_integer() else value
 
 
 def _unconfirmed(folder: Path) -> str:
@@ -187,6 +198,37 @@ def _check_identity(rows: list[Row]) -> None:
                 f"{row['folder'] / FILE}: {a} and {b} are different models of {row['method']} with the same declared settings: "
                 f"declare their {DECLARED} in the recipe and evaluate again, or analyse them apart"
             )
+
+
+def _check_prompts(rows: list[Row]) -> None:
+    """Refuse a candidate whose episodes had unlike prompts: their mean would be that of two agents."""
+    groups: dict[Candidate, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(candidate_in(row), []).append(row)
+    for candidate, mine in groups.items():
+        if flags := prompt_flags.unlike(mine):
+            folders = " and ".join(str(folder) for folder in dict.fromkeys(row["folder"] for row in mine))
+            raise UserError(
+                f"{folders}: the agent {candidate.agent!r} had unlike prompts ({', '.join(flags)}) with {candidate.method}: give the two "
+                "agents different names in the recipe and evaluate again, or analyse them apart"
+            )
+
+
+def _number_by_weights(rows: list[Row]) -> list[str]:
+    """Give runs of a candidate that have the same weights one run seed, since they are one run; a note on each such run."""
+    seeds: dict[tuple, dict[int | None, None]] = {}
+    for row in rows:
+        if weights := weights_of(row):
+            alike = seeds.setdefault((candidate_in(row), weights), {})
+            alike[row["run_seed"]] = None
+            row["run_seed"] = next(iter(alike))
+    found = {
+        (labels.method(candidate.method), tuple(alike)) for (candidate, _), alike in seeds.items() if len(alike) > 1
+    }
+    return [
+        f"The runs {' and '.join(map(str, alike))} of {name} have the same weights: they are one run."
+        for name, alike in sorted(found, key=str)
+    ]
 
 
 def _without_repeats(rows: list[Row]) -> tuple[list[Row], list[str]]:

@@ -370,3 +370,73 @@ def test_no_difference_of_more_points_than_rewards_allow_is_said_to_show(tmp_pat
     assert row["low"] is not None and row["smallest_difference"] is None
     (verdict,) = verdicts.verdicts([row], "agentmerge")
     assert "only" not in verdict.sentence and "no possible difference would usually show" in verdict.sentence
+
+
+def test_runs_with_the_same_weights_are_one_run(tmp_path: Path) -> None:
+    """Four declared runs of a method that are one model: no verdict on methods, and each episode counts once."""
+    rows = simulated.study({"agentmerge": 2.0, "instruct_finetuned": -2.0}, splits={"cross_task": 12})
+    one = [row | {"weights_hash": row["method"] + "-weights"} for row in rows]
+    four = [row | {"run_seed": run, "model": f"{row['method']}-{run}"} for run in range(4) for row in one]
+    results = read(tmp_path, four)
+    assert sum(note.endswith("have the same weights: they are one run.") for note in results.notes) == 2
+    assert "The runs 0 and 1 and 2 and 3 of AgentMerge" in " ".join(results.notes)
+    (row,) = compared(tmp_path / "again", four)
+    assert (row["runs_a"], row["runs_b"], row["verdict"]) == (1, 1, "these two models")
+    (alone,) = compared(tmp_path / "one", one)
+    assert (row["low"], row["high"]) == (alone["low"], alone["high"])
+    served_elsewhere = [row | {"engine": "endpoint", "weights_hash": "main"} for row in four]
+    assert {row["run_seed"] for row in read(tmp_path / "endpoint", served_elsewhere).rows} == {0, 1, 2, 3}
+
+
+def test_models_of_two_methods_with_the_same_weights_are_named_with_their_settings(tmp_path: Path) -> None:
+    rows = simulated.study({"agent": 0.0}, splits={"cross_task": 3}, run_seed=0, weights_hash="a")
+    rows += [row | {"method": "agentmerge", "model": "m", "merge_lambda": 1.0} for row in rows]
+    rows += [
+        row | {"model": "n", "merge_lambda": 0.5, "weights_hash": "b"} for row in rows if row["method"] == "agentmerge"
+    ]
+    said = limits.limits(read(tmp_path, rows), [], [], [])
+    assert (
+        "agent (base fine-tuned), run 0 and AgentMerge, λ 1, run 0 have the same weights: their scores are one model's."
+        in said
+    )
+    elsewhere = [row | {"engine": "endpoint"} for row in rows]
+    assert not any(
+        "same weights" in sentence for sentence in limits.limits(read(tmp_path / "e", elsewhere), [], [], [])
+    )
+
+
+def test_episodes_with_unlike_prompts_are_not_one_candidates(tmp_path: Path) -> None:
+    rows = simulated.study(
+        {"agentmerge": 0.0, "instruct_finetuned": 0.0}, splits={"cross_task": 3}, flags='{"use_html": false}'
+    )
+    more = [row | {"seed": row["seed"] + 50} for row in rows]
+    folders = [
+        simulated.write(tmp_path / name, part)
+        for name, part in (
+            ("one", rows), ("default", [row | {"flags": '{"use_html": false, "use_tabs": false}'} for row in more]),
+            ("html", [row | {"flags": '{"use_html": true}'} for row in more]),
+        )
+    ]  # fmt: skip
+    assert len(episodes.read(folders[:2]).rows) == 60
+    with pytest.raises(UserError, match=r"html: the agent 'advanced' had unlike prompts \(use_html\).*different names"):
+        episodes.read([folders[0], folders[2]])
+
+
+def test_compared_methods_with_unlike_prompts_or_number_formats_are_named(tmp_path: Path) -> None:
+    rows = [
+        row | ({"flags": '{"use_html": true}', "number_format": "Q4_0"} if row["method"] == "agentmerge" else {"flags": "{}", "number_format": "bfloat16"})
+        for row in runs({"agentmerge": 1.0, "instruct_finetuned": 0.0}, 3, splits={"cross_task": 6})
+    ]  # fmt: skip
+    for flags, other in (('{"use_html": false}', True), ('{"use_html": true}', False), ("{}", False)):
+        changed = [row | {"flags": flags} if row["method"] != "agentmerge" else row for row in rows]
+        results = read(tmp_path / str(len(flags)), changed)
+        found = comparison_table.table(results, selection.choose(results).candidates, "agentmerge", draws=100)
+        said = " ".join(limits.limits(results, [], found, []))
+        assert ("AgentMerge and instruct fine-tuned were evaluated with unlike prompts (use_html)" in said) == other
+        assert "were not all served in one number format (Q4_0; bfloat16)" in said
+
+
+def test_an_infinite_setting_is_named(tmp_path: Path) -> None:
+    rows = simulated.study({"agentmerge": 0.0}, splits={"cross_task": 3}, merge_lambda=math.inf)
+    with pytest.raises(UserError, match="has merge_lambda inf"):
+        read(tmp_path, rows)

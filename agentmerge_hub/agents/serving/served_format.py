@@ -10,9 +10,6 @@ from typing import Any
 from agentmerge_hub.agents.serving.engines import find_program
 from agentmerge_hub.agents.serving.model_folder import config_of, gguf_file
 
-ENDPOINT = "endpoint"
-"""In place of an engine: an address that the recipe gave, behind which anything can be served."""
-
 _PROGRAMS = {"vllm": "vllm", "llama.cpp": "llama-server"}
 _SECONDS = 120
 

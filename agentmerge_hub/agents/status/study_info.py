@@ -10,9 +10,10 @@ from pydantic import BaseModel
 
 from agentmerge_hub.agents.recipes.recipe import Price
 from agentmerge_hub.agents.serving.engines import select_engine
-from agentmerge_hub.agents.serving.served_format import ENDPOINT, engine_version, number_format
+from agentmerge_hub.agents.serving.served_format import engine_version, number_format
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.files.atomic_write import write_text
+from agentmerge_hub.records import ENDPOINT
 
 if TYPE_CHECKING:  # a reader does not wait for AgentLab's import
     from agentmerge_hub.agents.study.plan import Plan

@@ -10,13 +10,12 @@ import pyarrow.parquet as pq
 
 from agentmerge_hub.actions import parse_calls
 from agentmerge_hub.agents.provenance import provenance_columns, served_columns
-from agentmerge_hub.agents.serving.served_format import ENDPOINT
 from agentmerge_hub.agents.status.run_status import RunStatus, list_runs
 from agentmerge_hub.agents.status.study_info import read_info
 from agentmerge_hub.agents.study.plan import Episode as Planned
 from agentmerge_hub.agents.study.plan import Plan
 from agentmerge_hub.prompt import EXAMPLE_BID, html_bids, tree_bids
-from agentmerge_hub.records import RESULT_SCHEMA, Episode, Step
+from agentmerge_hub.records import ENDPOINT, RESULT_SCHEMA, Episode, Step
 from agentmerge_hub.traces.episode import Unreadable, read_episode
 from agentmerge_hub.traces.find import Found
 

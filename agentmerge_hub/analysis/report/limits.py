@@ -2,8 +2,9 @@
 
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.comparisons import MIN_RUNS
-from agentmerge_hub.analysis.episodes import UNTRAINED, Results, done
+from agentmerge_hub.analysis.episodes import UNTRAINED, Results, done, weights_of
 from agentmerge_hub.analysis.planning import sample_size
+from agentmerge_hub.analysis.report import conditions
 from agentmerge_hub.analysis.report.trace_pages import Pages
 from agentmerge_hub.plural import counted
 
@@ -26,6 +27,7 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
             "tasks; that the rates are zero is not shown."
         )
     found += [sentence for row in scored if (sentence := _unread(results, row))]
+    found += conditions.differences(results, comparisons)
     if few := [row for row in scored if row["n"] and row["runs"] < MIN_RUNS and row["method"] not in UNTRAINED]:
         names = ", ".join(
             dict.fromkeys(f"{labels.method(row['method'])} ({counted(row['runs'], 'run')})" for row in few)
@@ -125,12 +127,15 @@ def _bound(row: dict) -> str:
 
 
 def _same_weights(results: Results) -> list[str]:
-    """Methods whose weights are the same to the bit, so that their episodes are too."""
-    methods: dict[str, dict[str, None]] = {}
+    """Models of several methods whose weights are the same to the bit, so that their episodes are too."""
+    models: dict[str, dict[str, str]] = {}
     for row in results.rows:
-        if row["weights_hash"]:
-            methods.setdefault(row["weights_hash"], {})[labels.method(row["method"])] = None
-    shared = {tuple(names) for names in methods.values() if len(names) > 1}
+        if weights := weights_of(row):
+            run = "" if row["run_seed"] is None else f"run {row['run_seed']}"
+            weight = "" if row["merge_lambda"] is None else f"λ {row['merge_lambda']:g}"
+            name = ", ".join(part for part in (labels.method(row["method"]), weight, run) if part)
+            models.setdefault(weights, {}).setdefault(row["method"], name)
+    shared = {tuple(names.values()) for names in models.values() if len(names) > 1}
     return [f"{' and '.join(names)} have the same weights: their scores are one model's." for names in sorted(shared)]
 
 

@@ -10,11 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentmerge_hub import manifest
-from agentmerge_hub.agents.serving.served_format import ENDPOINT
 from agentmerge_hub.analysis import statistics
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.files import content_hash
-from agentmerge_hub.records import RESULT_SCHEMA
+from agentmerge_hub.records import ENDPOINT, RESULT_SCHEMA
 
 NEW_TASKS = "cross_task"
 """The split that measures unseen tasks; its standard error is clustered by task."""
