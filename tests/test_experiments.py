@@ -76,18 +76,32 @@ def script_module(name: str) -> ModuleType:
 def test_pages_made_by_chance_have_the_elements_that_their_answers_name() -> None:
     grounding = script_module("grounding")
     words = [f"word{letter}" for letter in "abcdefghijklmnop"]
-    rows, again = (
-        [grounding.make_row(draw, words) for _ in range(200)] for draw in (random.Random(3), random.Random(3))
-    )
-    assert rows == again
-    with_history = 0
-    for row in rows:
-        page = row["prompt"][-1]["content"].partition("# Action space")[0]
-        calls = parse(row["completion"][0]["content"], grounding.FLAGS).action.splitlines()
-        named = {match[1] for call in calls if (match := re.match(r"\w+\('(\d+)'", call))}
-        assert named <= set(tree_bids(page)) and (named or calls == ["noop()"])
-        with_history += "## Step 0" in page
-    assert 10 < with_history < 60
+    for mistakes, fewest, most in ((0, 10, 60), (1, 200, 200)):
+        rows, again = (
+            [grounding.make_row(draw, words, mistakes) for _ in range(200)]
+            for draw in (random.Random(3), random.Random(3))
+        )
+        assert rows == again
+        with_history = with_error = 0
+        for row in rows:
+            page = row["prompt"][-1]["content"].partition("# Action space")[0]
+            calls = parse(row["completion"][0]["content"], grounding.FLAGS).action.splitlines()
+            named = {match[1] for call in calls if (match := re.match(r"\w+\('(\d+)'", call))}
+            bids = tree_bids(page.partition("## AXTree:\n")[2].partition("\n\n")[0])
+            assert named <= bids and (named or calls == ["noop()"])
+            history = page.partition("# History")[2]
+            with_history += "## Step 0" in history
+            last = history.rpartition("## Step ")[2]
+            if mistakes:  # its last step is none of those that are asked for, and an error names why it did nothing
+                assert not any(call in last.splitlines() for call in calls)
+                (bid,) = re.findall(r"(?:click|fill)\('(\d+)'", last)
+                assert (bid in bids) == ("Could not find element" not in last)
+                assert ("## Error from previous action" in page) == ("Error: " in last)
+                with_error += "Error: " in last
+            else:
+                assert "Error: " not in page
+        assert fewest <= with_history <= most
+        assert not mistakes or 50 < with_error < 150
 
 
 def test_the_prepared_experiment_chooses_and_trains_on_nothing_that_it_will_report() -> None:

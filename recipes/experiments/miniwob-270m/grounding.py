@@ -1,11 +1,12 @@
 """Pages made by chance with something to do on them, as prompt and completion rows: the instruct model's practice at finding elements.
 
-    python grounding.py OUT INSTRUCTIONS.parquet [ROWS]
+    python grounding.py OUT INSTRUCTIONS.parquet [ROWS [MISTAKES]]
 
 A page has one to four sections of a kind (buttons, links, tabs, check boxes, text fields, lists whose entries have buttons of their
 own …), printed as BrowserGym prints accessibility trees; its words are those of the instructions. The goal names one to three
-elements. In a quarter of the rows with several, the first are done: the history says so, and the page shows it. No page or goal
-of MiniWoB is used.
+elements. In a quarter of the rows with several, the first are done: the history says so, and the page shows it. In the share MISTAKES of
+the rows one or two steps of the history changed nothing: they clicked on something else, or named an element that cannot do
+that or that the page does not have. No page or goal of MiniWoB is used.
 """
 
 import random
@@ -43,6 +44,8 @@ CLICKS = (
     "choose {0}",
 )
 ORDINALS = ("first", "second", "third", "fourth", "fifth")
+MISTAKEN = ("button", "link", "heading", "paragraph", "listitem", "generic", "image", "menuitem")
+"""A click on one of these leaves the page as it is."""
 SUBMIT = ("Submit", "OK", "Send", "Save", "Search", "Next", "Apply", "Done", "Login", "Go")
 
 
@@ -279,6 +282,19 @@ class PageMaker:
 
         return [Target(phrase.format(label), [f"fill({node.bid!r}, {shown[label]!r})"], do)]
 
+    def mistake(self, avoid: set[str]) -> Turn:
+        """A step that changes nothing; not one of the calls to avoid."""
+        clickable = [node for node in self.nodes if node.role in MISTAKEN and f"click({node.bid!r})" not in avoid]
+        kind = self.draw.random()
+        if kind < 0.6 and clickable:
+            return Turn(f"click({self.draw.choice(clickable).bid!r})")
+        if kind < 0.8 and clickable:
+            call = f"fill({self.draw.choice(clickable).bid!r}, {self.name(3)!r})"
+            kinds = "<input>, <textarea> or [contenteditable]"
+            return Turn(call, error=f"Error: Locator.fill: Error: Element is not an {kinds} element")
+        bid = str(self.last_bid + self.draw.randint(1, 40))
+        return Turn(f"click({bid!r})", error=f'ValueError: Could not find element with bid "{bid}"')
+
     def filler(self) -> list[Target]:
         if self.draw.random() < 0.4:
             self.add("heading", self.name(3))
@@ -295,14 +311,14 @@ SECTIONS = (
 )  # fmt: skip
 
 
-def make_row(draw: random.Random, words: list[str]) -> dict[str, list[Message]]:
-    """One page, its goal, and the answer."""
-    while len((row := make_page(draw, words))["prompt"][-1]["content"]) > MOST_CHARACTERS:
+def make_row(draw: random.Random, words: list[str], mistakes: float = 0) -> dict[str, list[Message]]:
+    """One page, its goal, and the answer; with this chance after steps that changed nothing."""
+    while len((row := make_page(draw, words, mistakes))["prompt"][-1]["content"]) > MOST_CHARACTERS:
         pass
     return row
 
 
-def make_page(draw: random.Random, words: list[str]) -> dict[str, list[Message]]:
+def make_page(draw: random.Random, words: list[str], mistakes: float) -> dict[str, list[Message]]:
     """The same of any length."""
     maker = PageMaker(draw, words)
     sections = [draw.choice(SECTIONS)(maker) for _ in range(draw.randint(1, 4))]
@@ -317,6 +333,10 @@ def make_page(draw: random.Random, words: list[str]) -> dict[str, list[Message]]
         asked[0].do()
         past = [Turn("\n".join(calls.pop(0)))]
     wanted = [call for group in calls for call in group] or ["noop()"]
+    if mistakes and draw.random() < mistakes:
+        past += [
+            maker.mistake({call for target in asked for call in target.calls}) for _ in range(draw.choice((1, 1, 2)))
+        ]
     first, *others = [target.phrase for target in asked]
     goal = (
         first[0].upper() + first[1:] + "".join(draw.choice((", then ", " and ", ", and ")) + other for other in others)
@@ -324,7 +344,8 @@ def make_page(draw: random.Random, words: list[str]) -> dict[str, list[Message]]
     title = maker.name(3)
     root = f"RootWebArea {title!r}, focused, url='{draw.choice(words).lower()}/{re.sub(r'[^a-z0-9]+', '-', title.lower())}.html'"
     tree = "\n".join([root, *(node.line() for node in maker.nodes)])
-    prompt = render(Observation(goal + draw.choice((".", ".", "")), tree), past, FLAGS)
+    error = past[-1].error if past else ""
+    prompt = render(Observation(goal + draw.choice((".", ".", "")), tree, last_action_error=error), past, FLAGS)
     return {
         "prompt": list(prompt.messages()),
         "completion": [Message(role="assistant", content=answer("\n".join(wanted)))],
@@ -338,16 +359,19 @@ def frequent_words(instructions: Path) -> list[str]:
     return sorted(sorted(counts, key=lambda word: (-counts[word], word))[:WORDS])
 
 
-def main(out: Path, instructions: Path, rows: int = 24_000) -> None:
+def main(out: Path, instructions: Path, rows: int = 24_000, mistakes: float = 0) -> None:
     if (out / manifest.NAME).is_file():
         return
     words = frequent_words(instructions)
-    draw = random.Random(0)
+    draw = random.Random(1 if mistakes else 0)
+    table = pa.Table.from_pylist([make_row(draw, words, mistakes) for _ in range(rows)])
     with output_folder.new_folder(out, "grounding") as folder:
-        pq.write_table(pa.Table.from_pylist([make_row(draw, words) for _ in range(rows)]), folder / "train.parquet")
-        manifest.write(folder, "grounding", inputs={"instructions": instructions.parent}, config={"rows": rows})
+        pq.write_table(table, folder / "train.parquet")
+        config = {"rows": rows, "mistakes": mistakes}
+        manifest.write(folder, "grounding", inputs={"instructions": instructions.parent}, config=config)
     print(f"{out}: {rows:,} pages")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *(int(number) for number in sys.argv[3:]))
+    out, instructions, *numbers = sys.argv[1:]
+    main(Path(out), Path(instructions), *map(int, numbers[:1]), *map(float, numbers[1:]))

@@ -1,10 +1,10 @@
 """The rows that the instruct model is trained on, in batches of like length by chance order.
 
-    python mix.py OUT MODEL INSTRUCTIONS.parquet GROUNDING.parquet TRACES ROUND [BEFORE]
+    python mix.py OUT MODEL INSTRUCTIONS.parquet GROUNDING.parquet TRACES ROUND [BEFORE …]
 
-ROUND is gpu, all instructions and pages and three times every row of the traces, or one of the two rounds of a machine without a GPU:
-cpu-1, a share of the short ones and the traces once, and cpu-2, instructions and pages that are not in BEFORE, also longer ones, and
-a third of the traces. Rows of like length stand together, so that a batch has little padding, and the batches are shuffled:
+ROUND is gpu, all instructions and pages and three times every row of the traces, or one of the three rounds of a machine without a GPU:
+cpu-1, a share of the short ones and the traces once, cpu-2 and cpu-3, instructions and pages that are not in BEFORE, also longer ones,
+and a third of the traces. Rows of like length stand together, so that a batch has little padding, and the batches are shuffled:
 transformers' group_by_length goes from the longest to the shortest of each fifty batches, here from pages to instructions, and ends
 with instructions alone.
 """
@@ -43,16 +43,17 @@ ROUNDS = {
     "gpu": Round(batch=64, times=3),
     "cpu-1": Round(batch=8, instructions=3_000, instruction_tokens=120, pages=5_500, page_tokens=350),
     "cpu-2": Round(batch=8, instructions=800, instruction_tokens=120, pages=2_500, page_tokens=500, steps=400),
+    "cpu-3": Round(batch=8, instructions=800, instruction_tokens=120, pages=2_400, page_tokens=550, steps=400),
 }
 
 
 def main(
-    out: Path, model: Path, instructions: Path, grounding: Path, traces: Path, one: Round, before: Path | None
+    out: Path, model: Path, instructions: Path, grounding: Path, traces: Path, one: Round, before: list[Path]
 ) -> None:
     if (out / manifest.NAME).is_file():
         return
     tokenizer = AutoTokenizer.from_pretrained(model)
-    used = set(texts(pq.read_table(before / "train.parquet"))) if before else set()
+    used = {text for folder in before for text in texts(pq.read_table(folder / "train.parquet"))}
 
     def read(file: Path, most: int, tokens: int, used: set[str]) -> tuple[pa.Table, list[int]]:
         """Rows by chance of at most so many tokens each, and how many these are."""
@@ -80,9 +81,8 @@ def main(
     with output_folder.new_folder(out, "instructions") as folder:
         pq.write_table(rows.take(order), folder / "train.parquet", compression="zstd")
         inputs = {"instructions": instructions.parent, "grounding": grounding.parent, "traces": traces}
-        manifest.write(
-            folder, "instructions", inputs=inputs | ({"before": before} if before else {}), config=asdict(one)
-        )
+        inputs |= {f"before-{n}": earlier for n, earlier in enumerate(before, 1)}
+        manifest.write(folder, "instructions", inputs=inputs, config=asdict(one))
     print(f"{out}: {len(order):,} rows")
 
 
@@ -100,4 +100,5 @@ def batches(lengths: list[int], size: int, draw: random.Random) -> list[int]:
 
 
 if __name__ == "__main__":
-    main(*(Path(name) for name in sys.argv[1:6]), ROUNDS[sys.argv[6]], Path(sys.argv[7]) if len(sys.argv) > 7 else None)
+    *files, name = sys.argv[1:7]
+    main(*map(Path, files), ROUNDS[name], [Path(folder) for folder in sys.argv[7:]])

@@ -7,15 +7,16 @@
 #   instruct   the instruct model                                                                     5 min on a GPU
 #   gate       93 episodes of the instruct model                                                      6 min on two cores
 #   rates      the instruct model fine-tuned at three learning rates, and episodes that choose one
-#   arms       the training runs of every method: eight seeds of three models                         minutes on a GPU
+#   arms       the training runs of the contrast that plan.yml names: eight seeds of two models        minutes on a GPU
 #   merges     AgentMerge, WiSE-FT and soups of the runs, and λ chosen by validation episodes
-#   primary    the contrast that plan.yml names: after four runs a look, then the other four
+#   primary    that contrast: after four runs a look, then the other four
+#   secondary  replay and λ that is learned, eight seeds of each
 #   others     the other methods, and what every model keeps of what it could do
 #   report     analyse, with the plan
-# Nothing after the gate is run if the gate is not passed.
+# Nothing after the gate is run if the gate is not passed. SEEDS="0 1 2 3" makes the runs and merges of the first look alone.
 # The stages of a GPU can run on another machine: copy WORK/models, WORK/instruct-data and WORK/agent-traces there and WORK/deltas
 # back. GRID=cpu is for a machine without one: fewer samples, the lower half of the layers frozen in every run alike; the instruct
-# model takes two hours on two cores with AVX-512-BF16, and a training run a quarter of an hour (computed).
+# model takes three hours on two cores with AVX-512-BF16, and a training run a quarter of an hour (computed).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 recipes=$(cd "$here/../.." && pwd)
@@ -24,7 +25,7 @@ export OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 TOKENIZERS_PARALLELISM=true HF_H
 export PATH="$here:$PATH" # for llama-server
 
 rates="0.00003 0.0001 0.0003"
-seeds="0 1 2 3 4 5 6 7"
+seeds=${SEEDS:-0 1 2 3 4 5 6 7}
 lambdas=0.3,0.5,0.7
 grid=${GRID:-gpu}
 case $grid in
@@ -51,10 +52,12 @@ build() {
 }
 # decode MODEL DELTA…: makes models/NAME of what deltas/NAME.safetensors changed in models/MODEL.
 decode() { for name in "${@:2}"; do python "$here/deltas.py" decode "models/$1" "deltas/$name.safetensors" "models/$name"; done; }
+# pair RATE SEED: the models that AgentMerge merges.
+pair() { pair=(--set base=./models/base --set instruct=./models/instruct --set "agent=./models/agent-lr$1-seed$2"); }
 # merge SPEC OUT OPTIONS: a merge of recipes/merge, kept if it is there.
 merge() { [[ -d $2 ]] || agentmerge merge "$recipes/merge/$1.yml" -o "$2" --quick "${@:3}"; }
-# mix OUT ROUND [BEFORE]: the rows of a round of the instruct model's training.
-mix() { python "$here/mix.py" "$1" models/base instructions/train.parquet grounding/train.parquet instruct-traces "${@:2}"; }
+# mix OUT PAGES ROUND [BEFORE …]: the rows of a round of the instruct model's training.
+mix() { python "$here/mix.py" "$1" models/base instructions/train.parquet "$2/train.parquet" instruct-traces "${@:3}"; }
 parallel() { xargs -P "$at_once" -I{} bash -euo pipefail -c "{}"; }
 export -f sft train
 export here recipes sft_recipe
@@ -72,11 +75,20 @@ stage_data() {
   build traces-agent agent-traces --validation-task miniwob.choose-date --validation-task miniwob.choose-date-easy \
     --validation-task miniwob.choose-date-medium --validation-task miniwob.choose-date-nodelay
   if [[ $grid == gpu ]]; then
-    mix instruct-data gpu
+    mix instruct-data grounding gpu
   else
-    mix instruct-data cpu-1
-    mix instruct-data-2 cpu-2 instruct-data
+    python "$here/grounding.py" mistakes instructions/train.parquet 6000 0.6
+    mix instruct-data grounding cpu-1
+    mix instruct-data-2 grounding cpu-2 instruct-data
+    mix instruct-data-3 mistakes cpu-3 instruct-data instruct-data-2
   fi
+}
+
+# round OUT MODEL N: models/OUT of models/MODEL, trained on the rows of a further round.
+round() {
+  sft "$1" "$2" --config "$here/instruct-cpu.yaml" --model_name_or_path "models/$2" --dataset_name "instruct-data-$3" \
+    --learning_rate 0.00015
+  decode "$2" "$1"
 }
 
 stage_instruct() {
@@ -88,9 +100,8 @@ stage_instruct() {
   else
     sft instruct-1 base --config "$here/instruct-cpu.yaml"
     decode base instruct-1
-    sft instruct instruct-1 --config "$here/instruct-cpu.yaml" --model_name_or_path models/instruct-1 \
-      --dataset_name instruct-data-2 --learning_rate 0.00015
-    decode instruct-1 instruct
+    round instruct-2 instruct-1 2
+    round instruct instruct-2 3
   fi
 }
 
@@ -113,35 +124,30 @@ stage_rates() {
 
 stage_arms() {
   rate=$(cat rate)
-  say "arms: three models of each of the seeds $seeds at learning rate $rate"
+  say "arms: two models of each of the seeds $seeds at learning rate $rate"
   for seed in $seeds; do
     echo "train agent base $rate $seed"
     echo "train instruct instruct $rate $seed"
-    echo "train replay instruct $rate $seed --replay_dataset instruct-data --replay_ratio 0.25"
   done | parallel
 }
 
 stage_merges() {
   rate=$(cat rate)
-  mkdir -p tuned
   say "merges: of the runs at learning rate $rate"
   for seed in $seeds; do
     run=lr$rate-seed$seed
     decode base "agent-$run"
-    decode instruct "instruct-$run" "replay-$run"
-    pair=(--set base=./models/base --set instruct=./models/instruct --set "agent=./models/agent-$run")
+    decode instruct "instruct-$run"
+    pair "$rate" "$seed"
     agentmerge sweep "$recipes/merge/agentmerge.yml" -o "merged/agentmerge-seed$seed" --lambda "$lambdas" --quick "${pair[@]}"
     merge wise_ft "merged/wise-ft-seed$seed" --set instruct=./models/instruct --set "tuned=./models/instruct-$run"
-    [[ -f tuned/seed$seed.yml ]] || agentmerge tune "$recipes/merge/agentmerge.yml" --data agent-traces -o "tuned/seed$seed.yml" \
-      --device "${DEVICE:-cpu}" "${pair[@]}"
-    [[ -d merged/tuned-seed$seed ]] || agentmerge merge "tuned/seed$seed.yml" -o "merged/tuned-seed$seed" --quick
     # Disjoint pairs: soups that share no run.
     if ((seed % 2)); then
       merge model_soup "merged/soup-$((seed / 2))" --set "first=./models/instruct-lr$rate-seed$((seed - 1))" \
         --set "second=./models/instruct-$run"
     fi
   done
-  python "$here/to_gguf.py" models/base models/*-lr"$rate"-seed* merged/{wise-ft,tuned,soup}-* merged/agentmerge-*/lambda-*
+  python "$here/to_gguf.py" models/base models/*-lr"$rate"-seed* merged/{wise-ft,soup}-* merged/agentmerge-*/lambda-*
   agentmerge evaluate "$here/lambda.yaml" -o lambda-validation
   python "$here/choose.py" lambda-validation/results.parquet merge_lambda > lambda.part && mv lambda.part lambda
 }
@@ -158,6 +164,23 @@ stage_primary() {
     agentmerge evaluate primary-2.yaml -o primary-2
     agentmerge analyse primary primary-2 -o report/primary --plan "$here/plan.yml"
   fi
+}
+
+stage_secondary() {
+  rate=$(cat rate)
+  say "secondary: replay and learned λ of each of the seeds $seeds"
+  for seed in $seeds; do
+    echo "train replay instruct $rate $seed --replay_dataset instruct-data --replay_ratio 0.25"
+  done | parallel
+  mkdir -p tuned
+  for seed in $seeds; do
+    decode instruct "replay-lr$rate-seed$seed"
+    pair "$rate" "$seed"
+    [[ -f tuned/seed$seed.yml ]] || agentmerge tune "$recipes/merge/agentmerge.yml" --data agent-traces -o "tuned/seed$seed.yml" \
+      --device "${DEVICE:-cpu}" "${pair[@]}"
+    [[ -d merged/tuned-seed$seed ]] || agentmerge merge "tuned/seed$seed.yml" -o "merged/tuned-seed$seed" --quick
+  done
+  python "$here/to_gguf.py" models/base models/replay-lr"$rate"-seed* merged/tuned-*
 }
 
 stage_others() {
@@ -178,6 +201,6 @@ stage_report() {
   say "done: $PWD/report/all/report.html, and $PWD/report/primary or $PWD/report/look-1 for the plan"
 }
 
-for stage in "${@:-data instruct gate rates arms merges primary others report}"; do
+for stage in "${@:-data instruct gate rates arms merges primary secondary others report}"; do
   for name in $stage; do "stage_$name"; done
 done
