@@ -134,4 +134,4 @@ def plan(
     click.echo("Searching the cheapest design …", err=True)
     fixed = (None, None, None) if given else (runs, tasks, seeds)
     grids = [grid if number is None else (number,) for number, grid in zip(fixed, design.GRIDS)]
-    click.echo(terminal.search_line(study, design.cheapest(study, training_cost, *grids), training_cost))
+    click.echo(terminal.search_line(study, design.cheapest(study, training_cost, *grids), training_cost, grids))

@@ -2,21 +2,21 @@
 
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.candidates import Candidate
-from agentmerge_hub.analysis.episodes import Key, Results, common_keys, key_of
+from agentmerge_hub.analysis.episodes import Key, Results, Row, common_keys, key_of
 
 Shared = dict[tuple[str, str], set[Key]]
 """(split, agent) → the (task, seed) that every run of every candidate has."""
 
 
 def shared_episodes(results: Results, candidates: list[Candidate]) -> tuple[Shared, list[str]]:
-    """Common (task, seed) of the candidates in each split, and a note wherever some episodes are left out.
+    """Common (task, seed) of the candidates in each reported split, and a note wherever some episodes are left out.
 
     Where the candidates have no episode in common, the split is absent: Table 1 then shows each on its own episodes, and
     each comparison uses those of its two sides.
     """
     shared: Shared = {}
     notes = []
-    for split in results.splits:
+    for split in (split for split in results.splits if split != "validation"):
         groups = {candidate: rows for candidate, rows in results.by_candidate(split).items() if candidate in candidates}
         agents = dict.fromkeys(candidate.agent for candidate in groups)
         for agent in agents:
@@ -33,7 +33,13 @@ def shared_episodes(results: Results, candidates: list[Candidate]) -> tuple[Shar
             shared[split, agent] = common
             if len(common) < len(every):
                 notes.append(
-                    f"The methods were not scored on the same episodes ({where}): Table 1, its figure and the comparisons use the "
-                    f"{len(common)} common ones of {len(every)}."
+                    f"The methods were not scored on the same episodes ({where}): Table 1, its figure, the comparisons and the shares "
+                    f"of what these models did use the {len(common)} common ones of {len(every)}."
                 )
     return shared, notes
+
+
+def within(rows: list[Row], split: str, candidate: Candidate, shared: Shared | None) -> list[Row]:
+    """The rows of a candidate that are among the shared episodes of its split and agent."""
+    keys = (shared or {}).get((split, candidate.agent))
+    return rows if keys is None else [row for row in rows if key_of(row) in keys]

@@ -1,5 +1,7 @@
 """The report's comparisons: which methods are compared, Holm's correction over all of them, and a verdict on each."""
 
+from collections.abc import Collection
+
 from agentmerge_hub.analysis import statistics
 from agentmerge_hub.analysis.candidates import Candidate
 from agentmerge_hub.analysis.comparisons import ALPHA, IMPUTATIONS, compare, finished_by_both, plain
@@ -11,6 +13,8 @@ def table(
     candidates: list[Candidate],
     focus: str,
     keys: dict[tuple[str, str], set[Key]] | None = None,
+    chosen: Collection[Candidate] = (),
+    on: str = "validation",
     *,
     draws: int = 4_000,
     seed: int = 0,
@@ -22,6 +26,7 @@ def table(
 
     Args:
         keys: (split, agent) → the (task, seed) that Table 1 describes.
+        chosen: candidates that were chosen from several on the split `on`, whose scores there give no verdict.
     """
     planned = []
     for split in (split for split in results.splits if split != "validation"):
@@ -39,7 +44,8 @@ def table(
         names = {f"{key}_a": value for key, value in a._asdict().items() if key != "agent"}
         names |= {f"{key}_b": value for key, value in b._asdict().items() if key != "agent"}
         numbers = compare(left, right, split, shared, draws=draws, seed=seed, tests=tests)
-        rows.append({"split": split, "agent": agent, **names, **numbers})
+        biased = split == on and (a in chosen or b in chosen)
+        rows.append({"split": split, "agent": agent, **names, **numbers, "chosen_here": biased})
     return judge(rows)
 
 
@@ -78,7 +84,7 @@ def _verdict(row: dict, found: set[str]) -> str:
         return "not compared"
     if not row["about_methods"]:
         return "these two models" if row["runs_a"] == row["runs_b"] == 1 else "these models"
-    return found.pop() if len(found) == 1 else "not settled"
+    return found.pop() if len(found) == 1 and not row.get("chosen_here") else "not settled"
 
 
 def _rivals(candidates: list[Candidate], focus: str) -> list[tuple[Candidate, Candidate]]:

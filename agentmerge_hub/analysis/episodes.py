@@ -10,7 +10,7 @@ from typing import Any
 from agentmerge_hub import manifest
 from agentmerge_hub.analysis import labels, prompt_flags
 from agentmerge_hub.analysis.candidates import Candidate, candidate_in
-from agentmerge_hub.analysis.results_io import read_table
+from agentmerge_hub.analysis.results_io import check_types, read_table
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.files import content_hash
 from agentmerge_hub.plural import counted
@@ -135,6 +135,7 @@ def _read(folder: Path) -> list[Row]:
     if not path.is_file():
         raise UserError(f"{folder} has no {FILE}: give folders that `agentmerge evaluate` wrote")
     table = read_table(path, NEEDED, "it is not a table of `agentmerge evaluate`")
+    check_types(table, RESULT_SCHEMA, path)
     if table.num_rows == 0:
         raise UserError(f"{path} has no row: the study planned no episode")
     rows = [{**dict.fromkeys(RESULT_SCHEMA.names), **row, "folder": folder} for row in table.to_pylist()]
@@ -194,9 +195,12 @@ def _check_identity(rows: list[Row]) -> None:
             a, b = (
                 f"{model or 'a model'}{f' ({weights[:8]})' if weights else ''}" for weights, model in (first, found)
             )
+            why = f" with the same declared settings: declare their {DECLARED} in the recipe"
+            if row["method"] == "instruct":
+                why = ", which is one given model: give one of them another method in the recipe"
             raise UserError(
-                f"{row['folder'] / FILE}: {a} and {b} are different models of {row['method']} with the same declared settings: "
-                f"declare their {DECLARED} in the recipe and evaluate again, or analyse them apart"
+                f"{row['folder'] / FILE}: {a} and {b} are different models of {row['method']}{why} and evaluate again, or analyse "
+                "them apart"
             )
 
 

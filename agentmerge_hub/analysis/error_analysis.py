@@ -3,11 +3,13 @@
 The paper's questions: does it still think before it acts, and does it copy the prompt's example ``click('a324')``?
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
 
+from agentmerge_hub.analysis.candidates import Candidate
+from agentmerge_hub.analysis.common_episodes import Shared, within
 from agentmerge_hub.analysis.episodes import Results, Row, done
 from agentmerge_hub.prompt import EXAMPLE_BID
 
@@ -35,6 +37,7 @@ def _one(row: Row) -> float:
 
 
 def _unsolved(row: Row) -> bool:
+    """Whether it ended without success. Where the model's own failure ended it, ``error_class`` names that: parse, overflow, hang."""
     return row["status"] == "done" and not row["success"]
 
 
@@ -87,14 +90,14 @@ MEASURES = (
         "early",
         "ended unsolved",
         "episodes that the agent or the page ended before the limit, without success",
-        lambda row: float(_unsolved(row) and not row["truncated"] and row["error_class"] != "parse"),
+        lambda row: float(_unsolved(row) and not row["truncated"] and not row["error_class"]),
         _one,
     ),
     Measure(
         "out_of_steps",
         "out of steps",
         "episodes that ran into the step limit",
-        lambda row: float(_unsolved(row) and bool(row["truncated"]) and row["error_class"] != "parse"),
+        lambda row: float(_unsolved(row) and bool(row["truncated"]) and not row["error_class"]),
         _one,
     ),
 )
@@ -110,14 +113,29 @@ def longest_repeat(actions: list[str | None]) -> int:
     return longest
 
 
-def table(results: Results) -> list[dict]:
+def counted_episodes(
+    results: Results, split: str, candidates: Collection[Candidate] = (), shared: Shared | None = None
+) -> dict[Candidate, list[Row]]:
+    """The episodes behind each candidate's rates: of those that are compared, the ones that are compared.
+
+    Args:
+        candidates, shared: those of Table 1, and its episodes. Of other candidates (checkpoints) all episodes count.
+    """
+    return {
+        candidate: within(rows, split, candidate, shared) if candidate in candidates else rows
+        for candidate, rows in results.by_candidate(split).items()
+    }
+
+
+def table(results: Results, candidates: Collection[Candidate] = (), shared: Shared | None = None) -> list[dict]:
     """A row for each candidate and split: every rate with its standard error over episodes, checkpoints in order.
 
-    A rate without a denominator (no answers, or no trace to count loops in) is None.
+    A rate without a denominator (no answers, or no trace to count loops in) is None. The arguments are those of
+    `counted_episodes`.
     """
     rows = []
     for split in results.splits:
-        for candidate, episodes in results.by_candidate(split).items():
+        for candidate, episodes in counted_episodes(results, split, candidates, shared).items():
             finished = done(episodes)
             if not finished:
                 continue

@@ -18,15 +18,15 @@ from agentmerge_hub.errors import UserError
 NEEDED = ("split", "sample_id", "mean_logprob")
 """``mean_logprob`` is the mean log-probability of the answer's tokens under the model, in nats."""
 
-KEYS = ("method", "learning_rate", "samples_seen", "split")
+KEYS = ("method", "learning_rate", "samples_seen", "merge_lambda", "split")
 SHARES = ("greedy_match", "greedy_action_match")
 
 
 def summarise(words: tuple[str, ...], episodes: list[Row]) -> list[dict]:
     """Mean log-probability with its standard error, and its exponential: the geometric-mean token probability.
 
-    The error is over tasks where the samples name theirs, else over samples. Spans (``think_logprob`` and so on) and
-    greedy matches are averaged too. Training runs are pooled.
+    The error is over tasks where the samples name theirs, else over samples, however many training runs scored each. Spans
+    (``think_logprob`` and so on) and greedy matches are averaged too. Training runs are pooled.
 
     Args:
         words: ``MODEL=FILE`` with a model of the results, FILE alone if it is named after the model, or likelihood.csv of
@@ -34,22 +34,27 @@ def summarise(words: tuple[str, ...], episodes: list[Row]) -> list[dict]:
         episodes: rows of the results.
 
     Raises:
-        UserError: if a file cannot be read, a column is missing, or the results have no such model.
+        UserError: if a file cannot be read, a column is missing, the results have no such model, or its samples are given twice.
     """
     groups: dict[tuple, list[dict]] = {}
     summaries: list[dict] = []
+    samples: dict[str, set[tuple]] = {}
     for word in words:
         name, path = parse(word)
         if path.suffix == ".csv":
             summaries += _read_summary(path)
             continue
         known = _known(name, episodes)
-        for row in _read(path):
-            row |= {"method": known["method"], "learning_rate": known["learning_rate"]}
+        rows = _read(path)
+        if samples.setdefault(name, set()) & (mine := {(row["split"], row["sample_id"]) for row in rows}):
+            raise UserError(f"--likelihood {word}: these samples of {name!r} are given already: name each file once")
+        samples[name] |= mine
+        for row in rows:
+            row |= {key: known[key] for key in ("method", "learning_rate", "merge_lambda")}
             if row.get("samples_seen") is None:
                 row["samples_seen"] = known["samples_seen"]
             groups.setdefault(tuple(row[key] for key in KEYS), []).append(row)
-    ordered = sorted(groups.items(), key=lambda item: [(value is not None, value or 0) for value in item[0][1:3]])
+    ordered = sorted(groups.items(), key=lambda item: [(value is not None, value or 0) for value in item[0][1:4]])
     return [_summary(key, members) for key, members in ordered] + summaries
 
 
@@ -96,9 +101,8 @@ def _read(path: Path) -> list[dict]:
 def _summary(key: tuple, rows: list[dict]) -> dict:
     scored = [row for row in rows if row["mean_logprob"] is not None]
     values = np.array([row["mean_logprob"] for row in scored], float)
-    tasks = [row["task"] for row in scored if row.get("task")]
-    named = len(tasks) == len(values)
-    error = statistics.new_task_error(values, tasks) if named else statistics.binomial_error(values)
+    column = "task" if all(row.get("task") for row in scored) else "sample_id"
+    error = statistics.new_task_error(values, [row[column] for row in scored])
     out = {**dict(zip(KEYS, key)), "samples": len(values), "se": None if np.isnan(error) else error}
     out["mean_logprob"] = _mean(rows, "mean_logprob")
     for name, sign in (("likelihood", 0), ("likelihood_low", -1), ("likelihood_high", 1)):

@@ -7,7 +7,7 @@ import numpy as np
 
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.candidates import Candidate, candidate_in, short_labels
-from agentmerge_hub.analysis.episodes import Results, done
+from agentmerge_hub.analysis.episodes import Key, Results, Row, done, key_of
 from agentmerge_hub.errors import UserError
 
 
@@ -19,13 +19,19 @@ class Choice:
     table: list[dict]
     notes: list[str]
 
+    @property
+    def chosen(self) -> set[Candidate]:
+        """The candidates that were chosen from several."""
+        return {candidate_in(row) for row in self.table if row["chosen"]}
+
 
 def choose(results: Results, on: str = "validation") -> Choice:
     """One candidate for each (agent, method, learning rate).
 
-    Of those with episodes to choose on, the highest mean reward on the episodes that all of them finished; at a tie fewer
-    samples, then λ nearer ½. Candidates without reported episodes are scored too but cannot be chosen. Where none
-    has episodes to choose on: the last checkpoint, and every λ stays, because the reported episodes must not choose it.
+    Of those with episodes to choose on, the highest mean reward on the (task, seed) that all of them finished, each counted
+    once; at a tie fewer samples, then λ nearer ½. Candidates without reported episodes are scored too but cannot be chosen.
+    Where none has episodes to choose on, or they finished none in common: the last checkpoint, and every λ stays, because the
+    reported episodes must not choose it.
 
     Args:
         on: the split to choose on. Scores on any split but ``validation`` are biased upwards, and a note says so.
@@ -49,14 +55,21 @@ def choose(results: Results, on: str = "validation") -> Choice:
             continue
         scored = {candidate: rows for candidate in group if (rows := validation.get(candidate))}
         eligible = [candidate for candidate in settings if candidate in scored]
-        if not eligible:
+        rewards = {candidate: _by_key(rows) for candidate, rows in scored.items()}
+        common = set.intersection(*map(set, rewards.values())) if rewards else set()
+        if not eligible or not common:
             kept += _last(settings)
             if len(settings) > 1:
-                notes.append(_unchosen(settings, on))
+                notes.append(_unchosen(settings, f"{on} episodes" + (" in common" if eligible else "")))
             continue
         if len(scored) > 1:
-            kept.append(best := _best(scored, eligible, table))
+            kept.append(best := _best(rewards, common, eligible, table))
             notes += _ties_and_edges(best, table[-len(scored) :], names)
+            if len(common) < (every := len(set.union(*map(set, rewards.values())))):
+                notes.append(
+                    f"The choice of {names[best]} rests on the {len(common)} {on} (task, seed) of {every} that all of its {len(scored)} "
+                    "settings finished."
+                )
         else:
             kept += eligible
         if len(eligible) < len(settings):
@@ -76,12 +89,18 @@ def _reported(results: Results) -> Iterable[Candidate]:
             yield candidate
 
 
-def _best(scored: dict[Candidate, list[dict]], eligible: list[Candidate], table: list[dict]) -> Candidate:
-    common = set.intersection(*({(row["task"], row["seed"]) for row in rows} for rows in scored.values()))
-    means = {}
-    for candidate, rows in scored.items():
-        rewards = [row["reward"] for row in rows if not common or (row["task"], row["seed"]) in common]
-        means[candidate] = float(np.mean(rewards))
+def _by_key(rows: list[Row]) -> dict[Key, float]:
+    """Mean reward of each (task, seed) over training runs."""
+    rewards: dict[Key, list[float]] = {}
+    for row in rows:
+        rewards.setdefault(key_of(row), []).append(row["reward"])
+    return {key: float(np.mean(values)) for key, values in rewards.items()}
+
+
+def _best(
+    rewards: dict[Candidate, dict[Key, float]], common: set[Key], eligible: list[Candidate], table: list[dict]
+) -> Candidate:
+    means = {candidate: float(np.mean([mine[key] for key in sorted(common)])) for candidate, mine in rewards.items()}
     best = min(
         eligible,
         key=lambda c: (-round(means[c], 12), c.samples_seen or 0, abs((c.merge_lambda or 0.5) - 0.5), c.order),
@@ -125,7 +144,7 @@ def _last(settings: list[Candidate]) -> list[Candidate]:
     return [candidate for candidate in settings if (candidate.samples_seen or 0) == last]
 
 
-def _unchosen(settings: list[Candidate], on: str) -> str:
+def _unchosen(settings: list[Candidate], what_for: str) -> str:
     method, rate = labels.method(settings[0].method), settings[0].learning_rate
     at = f" at learning rate {labels.rate(rate)}" if rate is not None else ""
     lambdas = {candidate.merge_lambda for candidate in settings}
@@ -133,6 +152,6 @@ def _unchosen(settings: list[Candidate], on: str) -> str:
     if len(lambdas) > 1:
         what = "every λ is shown, and choosing the best of them here would bias its score upwards"
     return (
-        f"{method}{at} was scored in {len(settings)} settings without {on} episodes to choose on: {what}. "
+        f"{method}{at} was scored in {len(settings)} settings without {what_for} to choose on: {what}. "
         "--validation-task sets tasks aside for that."
     )

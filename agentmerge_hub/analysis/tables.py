@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from agentmerge_hub.analysis import statistics
 from agentmerge_hub.analysis.candidates import Candidate
-from agentmerge_hub.analysis.common_episodes import Shared
+from agentmerge_hub.analysis.common_episodes import Shared, within
 from agentmerge_hub.analysis.comparisons import NEW_TASK_SPLITS, plain, reward_bounds, side, units_of
 from agentmerge_hub.analysis.episodes import Results, Row, by_run, done, key_of
 from agentmerge_hub.analysis.statistics import crossed_runs
@@ -32,6 +32,7 @@ def scores(rows: list[Row], split: str) -> dict:
         **counts,
         "planned": len(rows),
         "tasks": len({row["task"] for row in finished}),
+        "task_seeds": len({key_of(row) for row in finished}),
         "runs": len({row["run_seed"] for row in finished}),
     }
     if not finished:
@@ -80,12 +81,6 @@ def table1(results: Results, candidates: list[Candidate] | None = None, shared: 
                 described = within(episodes, split, candidate, shared)
                 rows.append({"split": split, **candidate._asdict(), **scores(described, split)})
     return rows
-
-
-def within(rows: list[Row], split: str, candidate: Candidate, shared: Shared | None) -> list[Row]:
-    """The rows of a candidate that are among the shared episodes of its split and agent."""
-    keys = (shared or {}).get((split, candidate.agent))
-    return rows if keys is None else [row for row in rows if key_of(row) in keys]
 
 
 def on_same_episodes(

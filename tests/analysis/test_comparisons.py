@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import simulated_results as simulated
@@ -124,7 +125,7 @@ def test_the_report_says_what_three_runs_cannot_show(number: int) -> None:
     said = " ".join(limits.limits(results, [], found, []))
     assert found[0]["runs_differ_alone"] == "a"
     assert ("Three or four training runs show little" in said) == (number == 3)
-    assert ("look so for AgentMerge against instruct fine-tuned (cross-task)" in said) == (number == 3)
+    assert ("differ so for AgentMerge against instruct fine-tuned (cross-task)" in said) == (number == 3)
 
 
 def test_holm_covers_both_splits(tmp_path: Path) -> None:
@@ -440,3 +441,52 @@ def test_an_infinite_setting_is_named(tmp_path: Path) -> None:
     rows = simulated.study({"agentmerge": 0.0}, splits={"cross_task": 3}, merge_lambda=math.inf)
     with pytest.raises(UserError, match="has merge_lambda inf"):
         read(tmp_path, rows)
+
+
+def test_a_rate_is_bounded_by_the_number_of_seeds_and_not_of_runs(tmp_path: Path) -> None:
+    """Three runs that fail on the same twelve (task, seed): 95 % of studies with a rate of 1 − .05^(1/12) show a success."""
+    rows = three_runs(
+        {"agentmerge": lambda t, s: 0.0, "instruct_finetuned": lambda t, s: float(t < 2)}, tasks=4, seeds=3
+    )
+    results = read(tmp_path, rows)
+    said = limits.limits(results, tables.table1(results), [], [])
+    assert f"36 episodes of 12 (task, seed), a rate below {1 - 0.05 ** (1 / 12):.0%})" in said[0]
+
+
+def test_unreadable_answers_of_the_chosen_merge_are_said_whatever_other_merges_answered(tmp_path: Path) -> None:
+    rows = [
+        simulated.episode(
+            method="agentmerge", task=f"t{task}", merge_lambda=weight, model=f"m{weight}", error_class="parse" if weight == 0.3 else None
+        )
+        for weight in (0.3, 0.7) for task in range(4)
+    ]  # fmt: skip
+    results = read(tmp_path, rows)
+    scored = [row for row in tables.table1(results) if row["merge_lambda"] == 0.3]
+    assert any("All 4 episodes of AgentMerge" in sentence for sentence in limits.limits(results, scored, [], []))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"), [("reward", "1.0", "numbers"), ("run_seed", "a", "numbers"), ("task", 3, "texts")]
+)
+def test_a_column_of_another_type_is_named(tmp_path: Path, column: str, value: object, says: str) -> None:
+    folder = simulated.write(tmp_path / "results", simulated.study({"agentmerge": 0.0}, splits={"cross_task": 3}))
+    table = pq.read_table(folder / "results.parquet")
+    changed = table.set_column(table.column_names.index(column), column, pa.array([value] * len(table)))
+    pq.write_table(changed, folder / "results.parquet")
+    with pytest.raises(UserError, match=f"the column '{column}' holds .* in place of {says}"):
+        episodes.read([folder])
+
+
+def test_two_instruct_models_are_told_what_would_keep_them_apart(tmp_path: Path) -> None:
+    rows = [
+        row | {"model": f"instruct-{run}", "run_seed": run} for run in range(2) for row in simulated.study({"instruct": 0.0}, splits={"cross_task": 3})
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="of instruct, which is one given model: give one of them another method"):
+        read(tmp_path, rows)
+
+
+def test_validation_episodes_are_no_episodes_of_table_1(tmp_path: Path) -> None:
+    rows = runs({"agentmerge": 1.0, "instruct_finetuned": 0.0}, 1, splits={"cross_task": 3, "validation": 3})
+    rows = [row for row in rows if row["split"] == "cross_task" or row["seed"] < 1002 or row["method"] == "agentmerge"]
+    results = read(tmp_path, rows)
+    assert shared_episodes(results, selection.choose(results).candidates)[1] == []

@@ -54,6 +54,53 @@ def test_likelihood_is_the_geometric_mean_of_token_probabilities(tmp_path: Path)
     assert row["greedy_match"] == 0.5
 
 
+def test_scores_of_other_tests_are_not_compared(tmp_path: Path) -> None:
+    def file(name: str, **conditions: object) -> Path:
+        content = {"results": {"arc": {"acc,none": 0.5, "acc_stderr,none": 0.01}}} | conditions
+        (tmp_path / name).write_text(json.dumps(content))
+        return tmp_path / name
+
+    first = file(
+        "first",
+        **{"n-shot": {"arc": 0}, "versions": {"arc": 1.0}, "n-samples": {"arc": {"original": 900, "effective": 900}}},
+    )
+    for conditions, says in (
+        ({"n-shot": {"arc": 5}}, "arc has n-shot 5, and 0 for a model named before"),
+        ({"versions": {"arc": 2.0}}, "arc has versions 2.0, and 1.0"),
+        ({"n-samples": {"arc": {"original": 900, "effective": 100}}}, "arc has n-samples 100, and 900"),
+    ):
+        with pytest.raises(UserError, match=says):
+            forgetting.table({"instruct": first, "tuned": file("second", **conditions)})
+    assert len(forgetting.table({"instruct": first, "tuned": file("second")})) == 2
+    with pytest.raises(UserError, match="names 'm' twice"):
+        forgetting.parse((f"m={first}", f"m={first}"))
+
+
+def test_the_likelihoods_of_two_merges_are_two_rows(tmp_path: Path) -> None:
+    known = [simulated.episode(model=f"m{weight}", method="agentmerge", merge_lambda=weight) for weight in (0.3, 0.7)]
+    for weight in (0.3, 0.7):
+        pq.write_table(
+            pa.table({"split": ["x"], "sample_id": ["1"], "mean_logprob": [-weight]}), tmp_path / f"m{weight}.parquet"
+        )
+    words = tuple(f"m{weight}={tmp_path}/m{weight}.parquet" for weight in (0.3, 0.7))
+    assert [(row["merge_lambda"], row["mean_logprob"]) for row in likelihood.summarise(words, known)] == [
+        (0.3, -0.3),
+        (0.7, -0.7),
+    ]
+    with pytest.raises(UserError, match=r"these samples of 'm0\.3' are given already"):
+        likelihood.summarise((words[0], words[0]), known)
+
+
+def test_samples_that_several_runs_scored_are_one_unit_each(tmp_path: Path) -> None:
+    known = [simulated.episode(model=f"run{run}", method="agent", run_seed=run) for run in range(3)]
+    values = [-0.1, -0.5, -0.9, -2.0]
+    table = pa.table({"split": ["x"] * 4, "sample_id": list("abcd"), "mean_logprob": values})
+    for run in range(3):
+        pq.write_table(table, tmp_path / f"run{run}.parquet")
+    (row,) = likelihood.summarise(tuple(f"{tmp_path}/run{run}.parquet" for run in range(3)), known)
+    assert (row["samples"], row["se"]) == (12, pytest.approx(np.std(values, ddof=1) / 2))
+
+
 def test_likelihood_reads_what_the_verb_of_that_name_writes() -> None:
     written = pytest.importorskip("agentmerge_hub.training.likelihood.results").SCHEMA
     assert set(likelihood.NEEDED) < set(written.names)

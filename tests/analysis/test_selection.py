@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import simulated_results as simulated
 
-from agentmerge_hub.analysis import episodes, labels, selection
+from agentmerge_hub.analysis import comparison_table, episodes, labels, selection
+from agentmerge_hub.analysis.report import verdicts
 from agentmerge_hub.errors import UserError
 
 
@@ -107,3 +108,53 @@ def test_candidates_that_were_only_validated_show_ties_and_edges_but_are_not_cho
     assert [c.merge_lambda for c in chosen.candidates] == [0.7]
     notes = " ".join(chosen.notes)
     assert "λ 0.3 scored higher (0.750 to 0.500)" in notes and "was a tie" in notes and "at the edge" in notes
+
+
+def test_settings_that_finished_no_validation_episode_in_common_choose_nothing(tmp_path: Path) -> None:
+    rows = fixed("agentmerge", {"validation": 0.5, "cross_task": 0.5}, merge_lambda=0.3)
+    rows += [
+        row | {"seed": row["seed"] + 10 * (row["split"] == "validation")}
+        for row in fixed("agentmerge", {"validation": 1.0, "cross_task": 0.5}, merge_lambda=0.7)
+    ]
+    chosen = selection.choose(read(tmp_path, rows))
+    assert ([c.merge_lambda for c in chosen.candidates], chosen.table) == ([0.3, 0.7], [])
+    assert "2 settings without validation episodes in common to choose on: every λ is shown" in chosen.notes[0]
+
+
+def test_lost_validation_episodes_do_not_choose(tmp_path: Path) -> None:
+    """λ 0.3 solves 12 of 16 in both runs, λ 0.7 four more; one run of λ 0.3 lost those that it failed."""
+    rows = []
+    for weight, share in ((0.3, 0.75), (0.7, 0.8125)):
+        for run in range(2):
+            rows += fixed("agentmerge", {"validation": share, "cross_task": 0.5}, merge_lambda=weight, run_seed=run)
+    for row in rows:
+        if (row["split"], row["merge_lambda"], row["run_seed"], row["reward"]) == ("validation", 0.3, 1, 0.0):
+            row |= {"status": "missing", "reward": None, "success": None}
+    chosen = selection.choose(read(tmp_path, rows))
+    assert [c.merge_lambda for c in chosen.candidates] == [0.7]
+    assert [row["validation_reward"] for row in chosen.table] == [0.75, 0.8125]
+    rows = [row for row in rows if (row["split"], row["merge_lambda"], row["seed"]) != ("validation", 0.3, 3)]
+    assert "rests on the 12 validation (task, seed) of 16 that all of its 2 settings finished" in " ".join(
+        selection.choose(read(tmp_path / "fewer", rows)).notes
+    )
+
+
+def test_episodes_that_chose_give_no_verdict(tmp_path: Path) -> None:
+    rows = []
+    for run in range(4):
+        for weight in (0.3, 0.7):
+            rows += fixed("agentmerge", {"inter_task": 0.8, "cross_task": 0.8}, 8, merge_lambda=weight, run_seed=run)
+        rows += fixed("instruct_finetuned", {"inter_task": 0.1, "cross_task": 0.1}, 8, run_seed=run)
+    results = read(tmp_path, rows)
+    for on, expected in (("inter_task", ["not settled", "better"]), ("cross_task", ["better", "not settled"])):
+        chosen = selection.choose(results, on)
+        found = comparison_table.table(results, chosen.candidates, "agentmerge", None, chosen.chosen, on, draws=100)
+        assert [row["verdict"] for row in found] == expected
+        biased = found[expected.index("not settled")]
+        assert "is not settled by episodes that chose λ or checkpoint" in verdicts.answer(
+            [biased], "agentmerge", results
+        )
+        assert (
+            "their score is biased upwards and there is no verdict."
+            in verdicts.verdicts([biased], "agentmerge")[0].sentence
+        )

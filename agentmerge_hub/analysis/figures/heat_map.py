@@ -9,12 +9,14 @@ from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.candidates import Candidate, candidate_in, short_labels
 from agentmerge_hub.analysis.figures.plotting import EMPTY, Picture, draw, is_narrow
 
+MOST = 400
+"""With more tasks than this there is no figure by task: nobody reads it, and drawing it takes minutes."""
 WIDE = 6
 """With more columns than this the panels of the splits are in one column."""
 
 
 def for_each_agent(folder: Path, rows: list[dict]) -> list[Picture]:
-    """By category and by task for each agent; rows as in by_task.csv."""
+    """By category and, with up to MOST tasks, by task for each agent; rows as in by_task.csv."""
     agents = list(dict.fromkeys(row["agent"] for row in rows))
     pictures = []
     for by in ("category", "task"):
@@ -23,7 +25,8 @@ def for_each_agent(folder: Path, rows: list[dict]) -> list[Picture]:
             names = short_labels(dict.fromkeys(candidate_in(row) for row in mine))
             name = f"by_{by}_{number}" if len(agents) > 1 else f"by_{by}"
             note = f" The {agent} agent." if len(agents) > 1 else ""
-            if by == "task" or len({row["category"] for row in mine}) > 1:
+            lines = {row[by] for row in mine}
+            if len(lines) <= MOST and (by == "task" or len(lines) > 1):
                 pictures.append(draw_by(folder, name, mine, names, by, note))
     return [picture for picture in pictures if picture is not None]
 
@@ -40,6 +43,8 @@ def draw_by(
             cells.setdefault((row["split"], row[by] or "none", candidate_in(row)), []).append((row["reward"], row["n"]))
     if not cells or not splits:
         return None
+    means = [mean for values in cells.values() for mean, _ in values]
+    low, high = min(0.0, *means), max(1.0, *means)
     lines = {split: sorted({key[1] for key in cells if key[0] == split}, key=_natural) for split in splits}
     heights = [len(lines[split]) for split in splits]
     below = len(order) > WIDE
@@ -56,12 +61,12 @@ def draw_by(
                     if found := cells.get((split, line, candidate)):
                         grid[i, j] = np.average([mean for mean, _ in found], weights=[n for _, n in found])
             axis.set_facecolor(EMPTY)
-            image = axis.pcolormesh(np.ma.masked_invalid(grid), cmap="cividis", vmin=0, vmax=1)
+            image = axis.pcolormesh(np.ma.masked_invalid(grid), cmap="cividis", vmin=low, vmax=high)
             axis.invert_yaxis()
             for (i, j), value in np.ndenumerate(grid):
                 if not np.isnan(value) and not (is_narrow(figure) and len(order) > WIDE):
-                    ink = "white" if value < 0.55 else "black"
-                    text = f"{value:.2f}".lstrip("0") if 0 < value < 1 else f"{value:g}"
+                    ink = "white" if (value - low) / (high - low) < 0.55 else "black"
+                    text = f"{value:.2f}".replace("0.", ".", 1) if abs(value) < 1 and value else f"{value:.3g}"
                     axis.text(j + 0.5, i + 0.5, text, ha="center", va="center", color=ink, fontsize=7)
             axis.set_yticks(np.arange(len(lines[split])) + 0.5, [_short(line) for line in lines[split]], fontsize=8)
             axis.set_xticks(

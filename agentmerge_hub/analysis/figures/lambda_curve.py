@@ -6,7 +6,17 @@ from typing import Any
 from agentmerge_hub.analysis import labels, tables
 from agentmerge_hub.analysis.candidates import Candidate, candidate_in
 from agentmerge_hub.analysis.episodes import Results
-from agentmerge_hub.analysis.figures.plotting import INK, MARKERS, SERIES, Picture, draw, draw_runs, is_narrow, panels
+from agentmerge_hub.analysis.figures.plotting import (
+    INK,
+    MARKERS,
+    SERIES,
+    Picture,
+    draw,
+    draw_runs,
+    is_narrow,
+    panels,
+    start_at_zero,
+)
 
 ENDS = {"instruct": 0.0, "agent": 1.0}
 
@@ -97,7 +107,7 @@ def draw_lambda(folder: Path, rows: list[dict], choices: list[dict], focus: str)
             axis.set_xlabel("λ (0: instruct, 1: agent)")
         for axis in axes if is_narrow(figure) else axes[:1]:
             axis.set_ylabel("mean reward")
-        axes[0].set_ylim(bottom=0)
+        start_at_zero(axes[0], rows)
         if len(lines) > 1:
             columns = 2 if is_narrow(figure) else min(len(lines), 4)
             figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)

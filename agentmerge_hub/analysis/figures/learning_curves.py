@@ -16,6 +16,7 @@ from agentmerge_hub.analysis.figures.plotting import (
     draw_runs,
     is_narrow,
     panels,
+    start_at_zero,
 )
 
 PANELS = ("inter_task", "cross_task")
@@ -70,7 +71,10 @@ def learning_curves(folder: Path, along: list[dict], likelihood: list[dict]) -> 
     found = dict.fromkeys((row["method"], row["agent"]) for row in along if row["samples_seen"] is not None)
     for method, agent in sorted(found, key=lambda pair: pair[0] != labels.BASELINE):
         rows = [row for row in along if (row["method"], row["agent"]) == (method, agent)]
+        weights = {row["merge_lambda"] for row in rows}
         expert = [row for row in likelihood if row["method"] == method]
+        expert = [row for row in expert if "merge_lambda" not in row or row["merge_lambda"] in weights]
+        expert = [row for row in expert if row["samples_seen"] is not None]
         instruct = [row for row in along if (row["method"], row["agent"]) == ("instruct", agent)]
         pictures.append(_ablation(folder, method, agent, rows, expert, instruct))
     return pictures
@@ -101,7 +105,7 @@ def _ablation(
                 right.spines["right"].set_visible(True)
                 right.set_ylabel("likelihood of expert answers (dotted)" if split == splits[-1] else "")
         axes[0].set_ylabel("mean reward")
-        axes[0].set_ylim(bottom=0)
+        start_at_zero(axes[0], rows)
         figure.legend(
             *axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=2 if is_narrow(figure) else 4
         )
@@ -150,7 +154,7 @@ def _against(folder: Path, lines: dict[str, list[dict]], rates: list[float | Non
             axis.xaxis.set_major_formatter("{x:,.0f}")
             axis.locator_params(axis="x", nbins=5)
         axes[0].set_ylabel(f"mean reward, {labels.split(split)}")
-        axes[0].set_ylim(bottom=0)
+        start_at_zero(axes[0], [row for rows in lines.values() for row in rows])
         figure.legend(
             *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 if is_narrow(figure) else 4
         )

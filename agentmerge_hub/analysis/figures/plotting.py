@@ -107,6 +107,12 @@ def run_means(row: dict[str, Any]) -> list[float]:
     return [float(mean) for mean in (row.get("reward_by_run") or "").split()]
 
 
+def start_at_zero(axis: Any, rows: list[dict[str, Any]]) -> None:
+    """Start the axis of rewards at 0, unless a reward is below."""
+    if min((value for row in rows for value in (row["reward"], *run_means(row))), default=0) >= 0:
+        axis.set_ylim(bottom=0)
+
+
 def draw_runs(axis: Any, x: float, row: dict[str, Any], color: str) -> None:
     """Mean of each training run behind a point at `x`, as dots slightly right of it."""
     from matplotlib.transforms import offset_copy

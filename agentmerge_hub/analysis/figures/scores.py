@@ -31,7 +31,8 @@ def scores(folder: Path, rows: list[dict], names: dict[Candidate, str], ending: 
         return None
     ends = [(row["reward"] - (row["se"] or 0), row["reward"] + (row["se"] or 0)) for row in shown]
     ends += [(mean, mean) for row in shown for mean in run_means(row)]
-    widest = max(high for _, high in ends) or 1.0
+    lowest, highest = min(0.0, *(low for low, _ in ends)), max(0.0, *(high for _, high in ends))
+    width = highest - lowest or 1.0
 
     def paint(figure: Any) -> None:
         for axis, split in zip(panels(figure, len(splits), sharex=True, sharey=True), splits):
@@ -48,7 +49,7 @@ def scores(folder: Path, rows: list[dict], names: dict[Candidate, str], ending: 
             axis.set_ylim(len(order) - 0.5, -0.5)
             axis.set_xlabel("mean reward")
             axis.locator_params(axis="x", nbins=5)
-            axis.set_xlim(min(0, *(low for low, _ in ends)) - 0.03 * widest, 1.05 * widest)
+            axis.set_xlim(lowest - 0.03 * width, lowest + 1.05 * width)
             axis.grid(axis="y", visible=False)
 
     caption = (

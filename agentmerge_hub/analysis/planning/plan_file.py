@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agentmerge_hub.analysis import labels
+from agentmerge_hub.analysis import labels, statistics
 from agentmerge_hub.analysis.comparisons import IMPUTATIONS, MIN_RUNS
+from agentmerge_hub.analysis.episodes import UNTRAINED
 from agentmerge_hub.analysis.planning.design import Study
 from agentmerge_hub.analysis.statistics.power import Design
 from agentmerge_hub.errors import UserError, schema_problem
@@ -46,6 +47,17 @@ class Plan(BaseModel):
     """Simulated power of the last look."""
     looks: list[Look] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _spends_alpha(self) -> Self:
+        runs = [look.runs for look in self.looks]
+        if runs != sorted(set(runs)) or runs[-1] != self.runs:
+            raise ValueError(
+                f"the looks are after {', '.join(map(str, runs))} runs: they must rise to {self.runs}, the runs of the plan"
+            )
+        if (spent := sum(look.alpha for look in self.looks)) > self.alpha + 2e-6:
+            raise ValueError(f"the levels of the looks add up to {spent:g}, more than alpha, {self.alpha:g}")
+        return self
+
 
 def spend(alpha: float, runs: int, looks: tuple[int, ...]) -> list[Look]:
     """Looks after the given numbers of runs, the last one after all; each spends its increment of O'Brien and Fleming's rule.
@@ -67,8 +79,8 @@ def spend(alpha: float, runs: int, looks: tuple[int, ...]) -> list[Look]:
     z, spent, found = float(norm.ppf(1 - alpha / 2)), 0.0, []
     for look in sorted({*looks, runs}):
         total = alpha if look == runs else float(2 * norm.sf(z / (look / runs) ** 0.5))
-        found.append(Look(runs=look, alpha=round(total - spent, 6)))
-        spent = total
+        found.append(Look(runs=look, alpha=round(total - spent, 6) or total - spent))
+        spent += found[-1].alpha
     return found
 
 
@@ -76,8 +88,15 @@ def planned(study: Study, design: Design | None, looks: tuple[int, ...], method:
     """The plan of a study with this design.
 
     Raises:
-        UserError: if the design is not given in full, or a look is not possible.
+        UserError: if the design is not given in full, a look is not possible, or the two are not methods with runs.
     """
+    for option, name in (("--method", method), ("--against", against)):
+        if labels.canonical(name) in UNTRAINED:
+            raise UserError(
+                f"{option} {name} is one given model without training runs: plan a comparison of two trained methods"
+            )
+    if labels.canonical(method) == labels.canonical(against):
+        raise UserError(f"--method and --against are both {method}: name two methods")
     if design is None:
         raise UserError("a plan file needs --runs, --tasks and --seeds: give all three with -o")
     levels = spend(study.alpha, design.runs, looks)
@@ -163,11 +182,16 @@ def compare(plan: Plan, comparisons: list[dict[str, Any]]) -> Outcome:
         wrong.append(f"{row['tasks']} tasks instead of {plan.tasks}")
     if row["pairs"] != plan.tasks * plan.seeds:
         wrong.append(f"{row['pairs']} (task, seed) instead of {plan.tasks * plan.seeds}")
-    if len(comparisons) > plan.comparisons:
-        wrong.append(f"{len(comparisons)} comparisons instead of {plan.comparisons}")
+    tested = [other for other in comparisons if other["pairs"]]
+    if len(tested) > plan.comparisons:
+        wrong.append(f"{len(tested)} comparisons instead of {plan.comparisons}")
+    if row.get("chosen_here"):
+        wrong.append(f"λ or checkpoint was chosen on {labels.split(plan.split)} episodes")
     if look is None or wrong:
         return Outcome(False, f"the plan was not kept ({'; '.join(wrong)}), so it defines no decision.")
-    p, level = row["p"] if plan.comparisons == 1 else row["p_holm"], look.alpha
+    absent = [1.0] * (plan.comparisons - len(tested))  # planned comparisons keep their share of the level
+    adjusted = statistics.holm([other["p"] for other in tested] + absent)
+    p, level = adjusted[tested.index(row)], look.alpha
     extremes = [name for name in IMPUTATIONS if row.get(f"p_{name}") is not None]
     signs = {row["difference"] > 0, *(row[f"difference_{name}"] > 0 for name in extremes)}
     which = f"look {plan.looks.index(look) + 1} of {len(plan.looks)}, after {look.runs} runs, level {level:.4g}"
@@ -176,7 +200,7 @@ def compare(plan: Plan, comparisons: list[dict[str, Any]]) -> Outcome:
         row["verdict"] = "better" if row["difference"] > 0 else "worse"
         decision = f"{labels.method(method)} is {row['verdict']}"
     else:
-        row["verdict"] = "not settled"
+        row |= {"verdict": "not settled", "plan_level": level}
         decision = "go on to the next look" if look.runs < plan.runs else "the difference is not settled"
     shown = f"p = {p:.4f}" if p >= 0.0001 else "p < 0.0001"
     return Outcome(True, f"the plan was kept ({name}; {which}). Its decision: {decision} ({shown}).")

@@ -14,6 +14,8 @@ from agentmerge_hub.plural import counted
 CLEAR = 2.0
 """Standard errors of the difference from which a contrast is named, and only if it is 5 points or more."""
 SMALL = 0.05
+LEAST_EPISODES = 4
+"""Episodes of each model from which rates are contrasted: with three, all against none has Fisher's exact p = .1."""
 LEAST_TASKS = 3
 """Tasks of a category from which its mean difference has an error."""
 MOST = 4
@@ -44,18 +46,24 @@ def _setting(candidate: Candidate) -> str:
 
 def _acts(split: str, a: Candidate, b: Candidate, behaviour: list[dict]) -> str:
     rows = {Candidate(*(row[key] for key in Candidate._fields)): row for row in behaviour if row["split"] == split}
-    if a not in rows or b not in rows:
+    if a not in rows or b not in rows or min(rows[side]["episodes"] for side in (a, b)) < LEAST_EPISODES:
         return ""
     contrasts = []
     for measure in MEASURES:
         mine, other = rows[a][measure.name], rows[b][measure.name]
         if measure.name in OUTCOMES or mine is None or other is None or abs(mine - other) < SMALL:
             continue
-        error = hypot(rows[a][f"{measure.name}_se"] or 0.0, rows[b][f"{measure.name}_se"] or 0.0)
+        error = hypot(*(_error(rows[side], measure.name) for side in (a, b)))
         if abs(mine - other) > CLEAR * error:
             contrasts.append((abs(mine - other), f"{measure.title} {mine:.0%} against {other:.0%}"))
     contrasts.sort(key=lambda contrast: -contrast[0])
     return ", ".join(text for _, text in contrasts[:MOST])
+
+
+def _error(row: dict, name: str) -> float:
+    """Standard error of a rate; where all episodes agree, that of a share with one more of either kind (Laplace's rule)."""
+    n = row["episodes"]
+    return row[f"{name}_se"] or sqrt((n + 1) / (n + 2) ** 2 / n)
 
 
 def _categories(split: str, a: Candidate, b: Candidate, by_task: list[dict]) -> str:

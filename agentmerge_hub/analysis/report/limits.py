@@ -1,6 +1,7 @@
 """What a reader must not conclude from a report, in sentences made from the numbers alone."""
 
 from agentmerge_hub.analysis import labels
+from agentmerge_hub.analysis.candidates import candidate_in
 from agentmerge_hub.analysis.comparisons import MIN_RUNS
 from agentmerge_hub.analysis.episodes import UNTRAINED, Results, done, weights_of
 from agentmerge_hub.analysis.planning import sample_size
@@ -23,8 +24,8 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
         found.append(f"No method solved any of its {n} finished episodes, {alike}.")
     elif unsolved := [row for row in scored if row["n"] and not row["success"]]:
         found.append(
-            f"Nothing was solved by {'; '.join(_bound(row) for row in unsolved)}. The bounds hold with 95 % confidence, on these "
-            "tasks; that the rates are zero is not shown."
+            f"Nothing was solved by {'; '.join(_bound(row) for row in unsolved)}. The bounds hold with 95 % confidence, for these "
+            "models on these tasks; that the rates are zero is not shown."
         )
     found += [sentence for row in scored if (sentence := _unread(results, row))]
     found += conditions.differences(results, comparisons)
@@ -87,8 +88,8 @@ def _few_runs(comparisons: list[dict]) -> list[str]:
     )
     return [
         "Three or four training runs show little of how much runs differ: at a nominal 5 %, equal methods are called different in "
-        "3 to 6 % of simulated studies, and in up to 8 % where the runs of one method differ far more than the other's, or where "
-        "the other has far more runs" + (f". The observed runs look so for {'; '.join(here)}." if here else ".")
+        "3 to 6 % of simulated studies, and in up to 8 % where the other method has far more runs, or where the runs of one differ "
+        "far more than the other's." + (f" The observed runs differ so for {'; '.join(here)}." if here else "")
     ]
 
 
@@ -103,8 +104,8 @@ def _unread(results: Results, row: dict) -> str:
     mine = [
         episode
         for episode in results.rows
-        if (episode["split"], episode["method"], episode["agent"] or "", episode["learning_rate"])
-        == (row["split"], row["method"], row["agent"], row["learning_rate"])
+        if episode["split"] == row["split"]
+        and candidate_in(episode) == candidate_in(row)
         and episode["status"] == "done"
     ]
     if not mine or any(episode["error_class"] != "parse" for episode in mine):
@@ -122,8 +123,9 @@ def _all_alike(results: Results) -> bool:
 
 def _bound(row: dict) -> str:
     who = ", ".join(part for part in (labels.split(row["split"]), row["agent"]) if part)
-    bound = sample_size.rate_above_none(row["n"])
-    return f"{labels.method(row['method'])} ({who}: {row['n']} episodes, a rate below {bound:.0%})"
+    bound = sample_size.rate_above_none(row["task_seeds"])  # runs of one (task, seed) are not independent
+    of = f" of {row['task_seeds']} (task, seed)" if row["task_seeds"] < row["n"] else ""
+    return f"{labels.method(row['method'])} ({who}: {row['n']} episodes{of}, a rate below {bound:.0%})"
 
 
 def _same_weights(results: Results) -> list[str]:

@@ -1,11 +1,14 @@
 """The answer and Table 1, and the power of a planned study, in the terminal."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 
 from agentmerge_hub.analysis import labels
-from agentmerge_hub.analysis.planning.design import RUNS, SEEDS, TASKS, Study, cost
+from agentmerge_hub.analysis.planning.design import Study, cost
 from agentmerge_hub.analysis.statistics.power import Design
+from agentmerge_hub.plural import counted
 
 
 def show(scored: list[dict], answer: str, plan: str = "") -> None:
@@ -55,10 +58,18 @@ def power_line(study: Study, design: Design) -> str:
     return f"power {study.power_of(design):.2f} to find {_difference(study)} with {_design(design)} of each method"
 
 
-def search_line(study: Study, found: Design | None, training_cost: float) -> str:
-    """The cheapest design that reaches the power."""
+def search_line(study: Study, found: Design | None, training_cost: float, grids: Sequence[Sequence[int]]) -> str:
+    """The cheapest design that reaches the power.
+
+    Args:
+        grids: runs, tasks and seeds that were tried.
+    """
     if found is None:
-        return f"no design of up to {RUNS[-1]} runs, {TASKS[-1]} tasks and {SEEDS[-1]} seeds has power {study.power:g} for {_difference(study)}"
+        tried = [
+            f"{'up to ' if len(grid) > 1 else ''}{counted(grid[-1], name)}"
+            for grid, name in zip(grids, ("run", "task", "seed"))
+        ]
+        return f"no design of {tried[0]}, {tried[1]} and {tried[2]} has power {study.power:g} for {_difference(study)}"
     episodes = found.runs * found.tasks * found.seeds
     return (
         f"cheapest design with power {study.power:g} for {_difference(study)}: {_design(found)} of each method "
@@ -74,4 +85,4 @@ def _difference(study: Study) -> str:
 
 
 def _design(design: Design) -> str:
-    return f"{design.runs} runs × {design.tasks} tasks × {design.seeds} seeds"
+    return f"{design.runs} runs × {design.tasks} tasks × {counted(design.seeds, 'seed')}"

@@ -6,12 +6,13 @@ Traces are read safely and their secrets replaced; screenshots are copied as the
 import hashlib
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from agentmerge_hub.analysis import error_analysis, labels
 from agentmerge_hub.analysis.candidates import Candidate
+from agentmerge_hub.analysis.common_episodes import Shared
 from agentmerge_hub.analysis.episodes import Results, Row, done
 from agentmerge_hub.analysis.report import html
 from agentmerge_hub.errors import require
@@ -121,12 +122,18 @@ def slug(*words: object) -> str:
     return f"{clean}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-def write_lists(report: Path, results: Results, pages: Pages) -> None:
-    """Pages in ``episodes/``: one for each candidate and split with the episodes behind its rates, and an index of them."""
+def write_lists(
+    report: Path, results: Results, pages: Pages, candidates: Collection[Candidate] = (), shared: Shared | None = None
+) -> None:
+    """Pages in ``episodes/``: one for each candidate and split with the episodes behind its rates, and an index of them.
+
+    Args:
+        candidates, shared: as for the rates (`error_analysis.counted_episodes`).
+    """
     (report / LISTS).mkdir()
     listed = []
     for split in results.splits:
-        for candidate, rows in results.by_candidate(split).items():
+        for candidate, rows in error_analysis.counted_episodes(results, split, candidates, shared).items():
             if not (finished := done(rows)):
                 continue
             name = f"{slug(split, *candidate)}.html"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from agentmerge_hub.analysis import labels
+from agentmerge_hub.analysis.comparisons import ALPHA
 from agentmerge_hub.analysis.episodes import Results
 from agentmerge_hub.analysis.report.html import least_points
 from agentmerge_hub.plural import counted
@@ -80,9 +81,24 @@ def _short_answer(row: dict, focus: str) -> str:
             f"no verdict on {mine} and {other} as methods, which takes three training runs of each; "
             f"{_who(row)} differ by {numbers} {where}"
         )
+    why = _why_not(row)
     return (
-        f"whether {mine} is better or worse than {other} {where} is not settled: {numbers}, p {p_text(row['p_holm'])}"
+        f"whether {mine} is better or worse than {other} {where} is not settled{f' {why}' if why else ''}: {numbers}, "
+        f"p {p_text(row['p_holm'])}"
     )
+
+
+def _why_not(row: dict) -> str:
+    """Why a comparison with a small p is not settled; empty where the p says it."""
+    if row.get("chosen_here"):
+        return "by episodes that chose λ or checkpoint"
+    if row["p_holm"] is None or row["p_holm"] >= ALPHA:
+        return ""
+    if row["p_holm"] >= row.get("plan_level", ALPHA):
+        return f"at the plan's level of {row['plan_level']:.4g}"
+    if row["lost_a"] + row["lost_b"]:
+        return "with the lost episodes"
+    return ""
 
 
 def _who(row: dict) -> str:
@@ -126,6 +142,10 @@ def _verdict(row: dict, focus: str) -> Verdict:
     if not row["about_methods"]:
         what = "numbers hold" if row["low"] is None else "interval holds"
         sentence += f". The {what} for {_who(row)}; a verdict on the methods takes three training runs of each"
+    elif row.get("chosen_here"):
+        sentence += (
+            ". λ or checkpoint was chosen on these episodes, so their score is biased upwards and there is no verdict"
+        )
     elif row["verdict"] == "not settled" and row["low"] is not None:
         smallest = row["smallest_difference"]
         which = (

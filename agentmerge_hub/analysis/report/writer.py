@@ -104,13 +104,22 @@ def write(evaluations: Sequence[str | Path], out: str | Path, options: Options |
     chosen = selection.choose(results, options.choose_on)
     shared, unequal = shared_episodes(results, chosen.candidates)
     notes += chosen.notes + unequal
-    compared = comparison_table.table(results, chosen.candidates, focus, shared, draws=options.draws, seed=options.seed)
+    compared = comparison_table.table(
+        results,
+        chosen.candidates,
+        focus,
+        shared,
+        chosen.chosen,
+        options.choose_on,
+        draws=options.draws,
+        seed=options.seed,
+    )
     outcome = plan_file.compare(plan, compared) if plan else None
     answer = verdicts.answer(compared, focus, results)
     nodes = lineage.tree(folders)
     with output_folder.new_folder(out, STAGE, inputs.values()) as folder:
         pages = trace_pages.write(folder, results.rows, options.traces)
-        trace_pages.write_lists(folder, results, pages)
+        trace_pages.write_lists(folder, results, pages, chosen.candidates, shared)
         notes += limits.about_traces(pages)
         found = {
             "table1": tables.table1(results, chosen.candidates, shared),
@@ -120,7 +129,7 @@ def write(evaluations: Sequence[str | Path], out: str | Path, options: Options |
             "lambda_curve": lambda_curve.table(results, focus, chosen.table),
             "chosen": chosen.table,
             "by_task": tables.by_task(results, chosen.candidates, shared),
-            "behaviour": error_analysis.table(results),
+            "behaviour": error_analysis.table(results, chosen.candidates, shared),
             "likelihood": expert,
             "forgetting": general,
             "paper_table1": published_table1.table(),

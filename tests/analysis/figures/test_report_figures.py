@@ -8,10 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import simulated_results as simulated
+from matplotlib.figure import Figure
 from report_pages import Links, csv_rows
 
-from agentmerge_hub.analysis import error_analysis
-from agentmerge_hub.analysis.report import explanations, writer
+from agentmerge_hub.analysis import episodes, error_analysis, selection, tables
+from agentmerge_hub.analysis.candidates import short_labels
+from agentmerge_hub.analysis.common_episodes import shared_episodes
+from agentmerge_hub.analysis.figures import heat_map, learning_curves, scores
+from agentmerge_hub.analysis.report import explanations, trace_pages, writer
 
 SPLITS = {"inter_task": 3, "cross_task": 3, "validation": 2}
 
@@ -207,3 +211,82 @@ def test_the_report_is_legible_at_three_widths(sweep: Path) -> None:
         page.emulate_media(media="print")
         assert page.evaluate(CELLS_SHOWN)
         browser.close()
+
+
+def test_rates_are_contrasted_on_the_episodes_that_are_compared(tmp_path: Path) -> None:
+    """Both models think on the two seeds that both have; the first never thinks on four more."""
+    rows = [
+        simulated.episode(
+            method=method, task=f"t{task}", seed=seed, model=method, reward=float(task % 2), think_answers=3 if seed < 2 else 0
+        )
+        for method, seeds in (("agentmerge", 6), ("instruct_finetuned", 2)) for task in range(6) for seed in range(seeds)
+    ]  # fmt: skip
+    results = episodes.read([simulated.write(tmp_path / "results", rows)])
+    candidates = selection.choose(results).candidates
+    shared, _ = shared_episodes(results, candidates)
+    behaviour = error_analysis.table(results, candidates, shared)
+    assert [(row["episodes"], row["think"]) for row in behaviour] == [(12, 1.0), (12, 1.0)]
+    trace_pages.write_lists(tmp_path, results, trace_pages.write(tmp_path, results.rows, 0), candidates, shared)
+    lists = [page.read_text() for page in (tmp_path / "episodes").glob("cross_task*.html")]
+    assert len(lists) == 2 and all("12 of 12 episodes" in text for text in lists)
+
+
+def test_rates_of_few_episodes_make_no_contrast() -> None:
+    def found(episodes: int) -> list[str]:
+        about = {"agent": "", "learning_rate": None, "samples_seen": None, "merge_lambda": None, "split": "cross_task"}
+        row = {f"{key}_{side}": about.get(key) for key in about for side in "ab"} | about
+        row |= {"method_a": "agentmerge", "method_b": "instruct_finetuned", "pairs": 9}
+        nothing = {m.name: 0.0 for m in error_analysis.MEASURES} | {
+            f"{m.name}_se": 0.0 for m in error_analysis.MEASURES
+        }
+        behaviour = [
+            about | nothing | {"method": method, "episodes": episodes, "think": think, "think_se": 0.0 if episodes > 1 else None}
+            for method, think in (("agentmerge", 1.0), ("instruct_finetuned", 0.0))
+        ]  # fmt: skip
+        return explanations.sentences([row], behaviour, [])
+
+    assert [len(found(episodes)) for episodes in (1, 2, 3, 4, 40)] == [0, 0, 0, 1, 1]
+
+
+def test_rewards_below_zero_are_inside_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        simulated.episode(method=method, task=f"t{task}", seed=seed, model=f"{method}{samples}", samples_seen=samples, reward=-0.5 - 0.1 * task)
+        for method in ("agentmerge", "instruct_finetuned") for samples in (1, 2) for task in range(3) for seed in range(2)
+    ]  # fmt: skip
+    results = episodes.read([simulated.write(tmp_path / "results", rows)])
+    drawn: list[Figure] = []
+    keep = Figure.savefig
+
+    def savefig(figure: Figure, *args: object, **options: object) -> None:
+        drawn.append(figure)
+        keep(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    names = short_labels(results.by_candidate())
+    scores.scores(tmp_path, tables.table1(results), names, "", "")
+    assert drawn and all(
+        axis.get_xlim()[0] < -0.65 < -0.5 < axis.get_xlim()[1] for figure in drawn for axis in figure.axes
+    )
+    drawn.clear()
+    learning_curves.merged_against(tmp_path, learning_curves.table(results, []), "agentmerge", "instruct_finetuned")
+    assert drawn and all(axis.get_ylim()[0] < -0.6 for figure in drawn for axis in figure.axes)
+
+
+def test_thousands_of_tasks_have_no_figure_by_task(tmp_path: Path) -> None:
+    about = {
+        "agent": "",
+        "method": "agent",
+        "learning_rate": None,
+        "samples_seen": None,
+        "merge_lambda": None,
+        "split": "cross_task",
+    }
+    rows = [about | {"category": f"c{task % 2}", "task": f"t{task}", "n": 1, "reward": -0.5} for task in range(2000)]
+    assert [picture.name for picture in heat_map.for_each_agent(tmp_path, rows)] == ["by_category"]
+
+
+@pytest.mark.parametrize("error_class", ["hang", "overflow", "parse", ""])
+def test_only_episodes_that_used_all_their_steps_ran_out_of_them(error_class: str) -> None:
+    row = simulated.episode(error_class=error_class, truncated=True)
+    counts = {measure.name: measure.count(row) for measure in error_analysis.MEASURES}
+    assert counts["out_of_steps"] == (error_class == "") and counts["early"] == 0

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 import simulated_results as simulated
+import yaml
 from click.testing import CliRunner
 from report_pages import csv_rows
+from scipy import stats
 
 from agentmerge_hub import manifest
 from agentmerge_hub.analysis.command import plan
 from agentmerge_hub.analysis.planning import design, plan_file
-from agentmerge_hub.analysis.report import terminal, writer
+from agentmerge_hub.analysis.report import terminal, verdicts, writer
 from agentmerge_hub.analysis.statistics.power import Design
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.files import content_hash
@@ -45,7 +47,8 @@ def test_plan_prints_the_power_and_the_cheapest_design() -> None:
     assert "power 0.9" in output or "power 1.0" in output
     assert "cheapest design with power 0.8" in output
     assert "3 runs" in run(*EASY, "--runs", 3)
-    assert "no design" in run("--difference", "0.002", "--runs", "3", "--tasks", "6")
+    output = run("--difference", "0.002", "--runs", "3", "--tasks", "6")
+    assert "no design of 3 runs, 6 tasks and up to 10 seeds has power 0.8" in output
 
 
 @pytest.mark.parametrize(
@@ -56,6 +59,9 @@ def test_plan_prints_the_power_and_the_cheapest_design() -> None:
         ("--runs", "5", "--tasks", "9", "--seeds", "2", "--look", "2", "-o", "plan.yml"),
         ("--runs", "5", "--tasks", "9", "--seeds", "2", "-o", "none/plan.yml"),
         ("--runs", "3", "--tasks", "9", "--seeds", "2", "--look", "3", "--look", "9", "-o", "plan.yml"),
+        ("--runs", "5", "--tasks", "9", "--seeds", "2", "--against", "instruct", "-o", "plan.yml"),
+        ("--runs", "5", "--tasks", "9", "--seeds", "2", "--method", "base", "-o", "plan.yml"),
+        ("--runs", "5", "--tasks", "9", "--seeds", "2", "--method", "soup", "--against", "model-soup", "-o", "plan.yml"),
         ("--training-cost", "-5"), ("--runs", "0"), ("--runs", "1"), ("--tasks", "1"), ("--seeds", "0"),
     ],
 )  # fmt: skip
@@ -71,6 +77,12 @@ def test_the_levels_of_all_looks_add_up_to_alpha() -> None:
     assert [look.runs for look in looks] == [3, 5, 8]
     assert sum(look.alpha for look in looks) == pytest.approx(0.05, abs=1e-5)
     assert looks[0].alpha < 0.005 < 0.02 < looks[-1].alpha
+
+
+def test_a_very_early_look_has_a_very_small_level() -> None:
+    looks = plan_file.spend(0.05, 30, (3,))
+    assert looks[0].alpha == pytest.approx(2 * stats.norm.sf(stats.norm.isf(0.025) / 0.1**0.5))
+    assert looks[0].alpha + looks[1].alpha == pytest.approx(0.05)
 
 
 def results(folder: Path, runs: int, tasks: int = 8, gap: float = 4.0) -> Path:
@@ -110,6 +122,101 @@ def test_a_plan_is_kept_or_not_and_decides(tmp_path: Path, capsys: pytest.Captur
             assert float(row["p"]) < 0.05 and "is better than" not in page
         assert manifest.read(out)["config"]["plan_sha256"] == content_hash.file_hash(path)
         assert manifest.read(out)["inputs"]["plan"]["name"] == "plan.yml"
+
+
+def kept_plan(**values: object) -> plan_file.Plan:
+    content = {
+        "difference": 0.1,
+        "rate": 0.3,
+        "between": 0.1,
+        "run_sd": 0.2,
+        "runs": 3,
+        "tasks": 8,
+        "seeds": 3,
+        "comparisons": 1,
+    }
+    looks = [plan_file.Look(runs=3, alpha=0.05)]
+    return plan_file.Plan(**{**content, "alpha": 0.05, "power": 0.8, "looks": looks, **values})
+
+
+def test_planned_comparisons_that_are_absent_keep_their_share_of_the_level() -> None:
+    row = {
+        "method_a": "agentmerge",
+        "method_b": "instruct_finetuned",
+        "split": "cross_task",
+        "pairs": 24,
+        "tasks": 8,
+        "p": 0.02,
+    }
+    row |= {"runs_a": 3, "runs_b": 3, "difference": 0.2, "p_holm": 0.02}
+    for comparisons, decision in ((1, "AgentMerge is better"), (3, "the difference is not settled")):
+        outcome = plan_file.compare(kept_plan(comparisons=comparisons), [dict(row)])
+        assert outcome.kept and f"Its decision: {decision} (p = {0.02 * comparisons:.4f})" in outcome.sentence
+
+
+def test_a_comparison_without_common_episodes_does_not_break_a_plan() -> None:
+    row = {
+        "method_a": "agentmerge",
+        "method_b": "instruct_finetuned",
+        "split": "cross_task",
+        "pairs": 24,
+        "tasks": 8,
+        "p": 0.02,
+    }
+    row |= {"runs_a": 3, "runs_b": 3, "difference": 0.2, "p_holm": 0.02}
+    other = {"method_a": "agentmerge", "method_b": "model_soup", "split": "inter_task", "pairs": 0, "p": None}
+    assert plan_file.compare(kept_plan(), [dict(row), other]).kept
+    assert not plan_file.compare(kept_plan(), [dict(row), other | {"pairs": 3, "p": 0.5}]).kept
+
+
+def test_a_decision_that_waits_for_its_level_is_not_called_unsettled_by_its_p() -> None:
+    row = {
+        "method_a": "agentmerge",
+        "method_b": "instruct_finetuned",
+        "split": "cross_task",
+        "pairs": 24,
+        "tasks": 8,
+        "p": 0.02,
+    }
+    row |= {
+        "runs_a": 3,
+        "runs_b": 3,
+        "difference": 0.2,
+        "p_holm": 0.02,
+        "low": 0.05,
+        "high": 0.35,
+        "about_methods": True,
+    }
+    row |= {
+        "learning_rate_a": None,
+        "learning_rate_b": None,
+        "merge_lambda_a": None,
+        "lost_a": 0,
+        "lost_b": 0,
+        "verdict": "better",
+    }
+    looks = [plan_file.Look(runs=3, alpha=0.01), plan_file.Look(runs=5, alpha=0.04)]
+    assert "go on to the next look" in plan_file.compare(kept_plan(runs=5, looks=looks), [row]).sentence
+    said = verdicts.answer([row], "agentmerge", None)
+    assert "on new tasks is not settled at the plan's level of 0.01: +20.0 points" in said
+    row |= {"chosen_here": True}
+    outcome = plan_file.compare(kept_plan(), [row])
+    assert not outcome.kept and "λ or checkpoint was chosen on cross-task episodes" in outcome.sentence
+
+
+def test_looks_that_spend_more_than_alpha_are_refused(tmp_path: Path) -> None:
+    path, look = tmp_path / "plan.yml", plan_file.Look(runs=3, alpha=0.05).model_dump()
+    good = kept_plan().model_dump()
+    for looks, says in (
+        ([look, look | {"runs": 5}], "the levels of the looks add up to 0.1, more than alpha, 0.05"),
+        ([look | {"alpha": 0.01}], "the looks are after 3 runs: they must rise to 5, the runs of the plan"),
+        ([look | {"runs": 5}, look], "the looks are after 5, 3 runs"),
+    ):
+        path.write_text(yaml.safe_dump(good | {"runs": 5, "looks": looks}))
+        with pytest.raises(UserError, match=says):
+            plan_file.read(path)
+    path.write_text(yaml.safe_dump(good))
+    assert plan_file.read(path) == kept_plan()
 
 
 def test_a_file_that_is_no_plan_is_refused(tmp_path: Path) -> None:
