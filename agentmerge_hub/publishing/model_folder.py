@@ -27,6 +27,7 @@ _NO_BASE = (*DATA_ROLES, "tokenizer")
 """Roles of inputs that are no base model."""
 SPEC = "mergekit_config.yml"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_SNAPSHOT = re.compile(r"(?:.*/)?models--([\w.-]+?)--([\w.-]+)/snapshots/[0-9a-f]{40}/?")
 _INSTRUCT = re.compile(r"instruct|chat|[-_]it\b", re.IGNORECASE)
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 _OF_TRAINING = ("run.json", "trainer_state.json", "training_args.bin", "scheduler.pt", "optimizer.pt", "scaler.pt")
@@ -89,12 +90,22 @@ def inputs_of(folder: Path, content: Mapping[str, Any]) -> list[Input]:
     inputs = []
     for role, entry in content["inputs"].items():
         # A model from the Hub is read from the cache, where the folder name is the commit.
-        from_cache = bool(_COMMIT.fullmatch(entry["name"])) and role in names
+        hub_id = (
+            _hub_id(str(names[role]), entry["name"]) if role in names and _COMMIT.fullmatch(entry["name"]) else None
+        )
         inner_roles = ", ".join(entry.get("inputs", {}))
         made_by = f"`{entry['stage']}`" + (f" from {inner_roles}" if inner_roles else "") if entry.get("stage") else ""
-        name = str(names[role]).partition("@")[0] if from_cache else role
-        inputs.append(Input(role, name, entry["name"] if from_cache else "", entry["sha256"], made_by, from_cache))
+        commit = entry["name"] if hub_id else ""
+        inputs.append(Input(role, hub_id or role, commit, entry["sha256"], made_by, hub_id is not None))
     return [*inputs, *(Input(role, name, "", "", "", True) for role, name in _read_from_hub(content).items())]
+
+
+def _hub_id(reference: str, folder_name: str) -> str | None:
+    """The Hub id of a model that was read from the cache, by its id or by the path of its copy there; None for another path."""
+    copy = _SNAPSHOT.fullmatch(reference)
+    name = f"{copy[1]}/{copy[2]}" if copy else reference.partition("@")[0]
+    is_path = name.startswith(("/", ".", "~")) or name.count("/") > 1 or Path(name).name == folder_name
+    return None if is_path else name
 
 
 def model_names(folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import torch
 from tqdm import tqdm
 
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.tuning.fit_state import FitStateFile, Point
 from agentmerge_hub.tuning.objective import Objective, RowSet
 
@@ -82,12 +83,22 @@ def fit(
         batch: rows of a step, expert answers and instructions each.
         learning_rate: of θ; it falls to 0 along a half cosine.
         seed: of the order of the rows.
+
+    Raises:
+        UserError: if the objective is not finite.
     """
     device = objective.lambdas.values.device
     state = state_file.read()
 
     def point(values: torch.Tensor, constant: float | None = None, step: int | None = None) -> Point:
-        return Point(objective.score(values, rows), objective.score(values, held_out), constant, step)
+        found = Point(objective.score(values, rows), objective.score(values, held_out), constant, step)
+        if wrong := next((one for one in (found.fit, found.held_out) if not math.isfinite(one.objective)), None):
+            place = f"step {step}" if constant is None else f"λ = {constant:g}"
+            raise UserError(
+                f"the objective at {place} is not finite (nll {wrong.nll:g}, kl {wrong.kl:g}): a model's values, or those of the merge, "
+                "are too large to answer"
+            )
+        return found
 
     for value in tqdm(grid[len(state.grid) :], desc="constant λ", leave=False, disable=None):
         state.grid.append(point(torch.full((groups,), value, device=device), constant=value))

@@ -333,3 +333,32 @@ def test_a_gated_repository_needs_access(hub: Hub, released: Repo) -> None:
         download("acme/m", "model")
     released.readers = ("alice",)
     assert download("acme/m", "model").n_files == len(FILES)
+
+
+@pytest.mark.parametrize(
+    ("status", "pushed", "withdrawn"),
+    [
+        (500, "nothing was published by this run", "the release was not withdrawn"),
+        (504, "the Hub shows none of the files so far", "whether the release was withdrawn is unknown"),
+    ],
+)
+def test_what_a_gateway_answers_says_nothing_of_the_commit(
+    hub: Hub, released: Repo, monkeypatch: pytest.MonkeyPatch, status: int, pushed: str, withdrawn: str
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    hub.faults.append(Fault("POST", "/commit/", status, times=99))
+    with pytest.raises(UserError, match=f"The Hub answered {status} .*; {pushed}"):
+        publish(publication(config__json=b'{"new": 1}'))
+    with pytest.raises(UserError, match=f"The Hub answered {status} .*; {withdrawn}; run the same command again"):
+        withdraw()
+
+
+def test_a_file_that_changes_after_it_was_checked_is_not_sent(
+    hub: Hub, released: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    wanted = publication(config__json=b'{"new": 1}')
+    (tmp_path / "config.json").write_bytes(b'{"new": 1, "token": "later"}')
+    with pytest.raises(UserError, match=r"config\.json was changed after it was checked: nothing was published"):
+        publish(replace(wanted, files={**wanted.files, "config.json": tmp_path / "config.json"}))
+    assert released.resolve("main").files["config.json"].content == b"{}"

@@ -125,6 +125,22 @@ def test_a_merge_takes_the_ids_of_its_spec_and_of_its_runs(tmp_path: Path) -> No
     assert base_models_of(inputs, ["acme/base-7b"], merged, recorded_bases(tmp_path, merged))[1] == []
 
 
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        (f"/x/models--acme--base-1.5B/snapshots/{COMMIT}", "acme/base-1.5B"),
+        ("acme/base@v1", "acme/base"),
+        (f"/ckpt/jane/{COMMIT}", None),
+        (f"copies/{COMMIT}", None),
+        (f"./{COMMIT}", None),
+    ],
+)
+def test_a_path_is_no_id_of_the_hub(tmp_path: Path, reference: str, name: str | None) -> None:
+    (tmp_path / "mergekit_config.yml").write_text(f"base_model: {reference} # base\nmerge_method: passthrough\n")
+    (found,) = inputs_of(tmp_path, content("merge", base=model(COMMIT)))
+    assert (found.name, found.on_hub) == (name or "base", name is not None)
+
+
 @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
 def test_an_adapter_beside_a_full_model_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "config.json").write_text("{}")

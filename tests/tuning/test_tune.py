@@ -3,6 +3,7 @@
 import calendar
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from mergekit.config import MergeConfiguration
 from mergekit.merge import run_merge
 from mergekit.options import MergeOptions
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -232,6 +233,16 @@ def test_a_disk_that_takes_one_file_keeps_neither(here: Path, small_disk: Callab
     with pytest.raises(UserError, match="no space is left on the disk"):
         tune(spec(here), "workarena-traces", disk / "tuned.yml", settings=SMALL)
     assert [path.name for path in disk.iterdir()] == [".tuned.yml.state.json"]
+
+
+def test_a_model_that_cannot_answer_is_refused(here: Path, tmp_path: Path) -> None:
+    shutil.copytree("agent", tmp_path / "agent")
+    weights = load_file("agent/model.safetensors")
+    weights["model.norm.weight"] *= 1e38
+    save_file(weights, tmp_path / "agent/model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"^the objective at λ = 0\.5 is not finite \(nll (nan|inf), kl"):
+        tune(spec(here), "workarena-traces", tmp_path / "t.yml", {"agent": str(tmp_path / "agent")}, SMALL)
+    assert not (tmp_path / "t.yml").exists()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ _ESCAPE = re.compile(
     r"|(?P<entity>&(?:\#\d{1,7}|\#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});)"
     r"|(?<!\\)(?:(?P<pair>\\++u[dD][89abAB][0-9A-Fa-f]{2}\\++u[dD][c-fC-F][0-9A-Fa-f]{2})"
     r"|(?P<code>\\++(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}|U[0-9A-Fa-f]{8}))"
-    r"|(?P<quote>\\++[\"'/]))"  # a run of backslashes is looked at once, from its beginning
+    r"|(?P<quote>\\++[\"'/_]))"  # an underscore of Markdown too; a run of backslashes is looked at once, from its beginning
     "|(?P<invisible>[\u00ad\u200b-\u200f\u2060-\u2064\ufeff])"
     "|(?P<wide>[\uff01-\uff5e\ufe6b])"
     "|(?P<space>[\u00a0\u2000-\u200a\u202f\u205f\u3000])"

@@ -1,4 +1,4 @@
-"""A GGUF file against the model folder it was made from: the same weights, tokenizer and chat template, or findings.
+"""A GGUF file against the model folder it was made from: the same weights, settings, tokenizer and chat template, or findings.
 
 Weights in F32, F16 and BF16 have to be the folder's in that format; in Q8_0 they may differ by the rounding of a block
 (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
@@ -24,6 +24,17 @@ _BLOCK, _BLOCK_BYTES = 32, 34
 _ROUNDING = 0.6
 """Of a step of Q8_0: half a step, and the rounding of the step to 16 bits."""
 _ROPE = "rope_freqs.weight"
+_SETTINGS = {
+    "block_count": "num_hidden_layers",
+    "embedding_length": "hidden_size",
+    "feed_forward_length": "intermediate_size",
+    "attention.head_count": "num_attention_heads",
+    "attention.head_count_kv": "num_key_value_heads",
+    "attention.layer_norm_rms_epsilon": "rms_norm_eps",
+}
+"""Metadata that shapes the forward pass → key of config.json."""
+_BASE = 10_000.0
+"""Of rotary embeddings, where the metadata name none."""
 
 
 def compare(folder: Path, path: Path) -> list[str]:
@@ -42,6 +53,7 @@ def compare(folder: Path, path: Path) -> list[str]:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return [
         *_compare_tensors(folder, path, header, config),
+        *_compare_settings(path.name, header, config),
         *_compare_tokenizer(folder, path.name, header.metadata),
     ]
 
@@ -167,6 +179,17 @@ def _is_rope(path: Path, tensor: Tensor, config: dict[str, Any]) -> bool:
     return stored.shape == factors.shape and bool(np.allclose(stored, factors, rtol=1e-4))
 
 
+def _compare_settings(name: str, header: Header, config: dict[str, Any]) -> Iterator[str]:
+    config = config["text_config"] if isinstance(config.get("text_config"), dict) else config
+    rope = config.get("rope_parameters") or {}
+    said = {key: config.get(setting) for key, setting in _SETTINGS.items()}
+    said["rope.freq_base"] = rope.get("full_attention", rope).get("rope_theta", config.get("rope_theta"))
+    for key, value in ((key, value) for key, value in said.items() if value is not None):
+        found = header.metadata.get(f"{header.architecture}.{key}", _BASE if key == "rope.freq_base" else None)
+        if not isinstance(found, int | float) or np.float32(found) != np.float32(value):
+            yield f"{name} has {key} {found}, and config.json gives {value}: convert it again"
+
+
 def _compare_tokenizer(folder: Path, name: str, metadata: dict[str, Any]) -> Iterator[str]:
     tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     vocabulary = tokenizer.get("model", {}).get("vocab", {})
@@ -176,6 +199,14 @@ def _compare_tokenizer(folder: Path, name: str, metadata: dict[str, Any]) -> Ite
     wrong = [number for number, token in by_id.items() if number >= len(tokens) or tokens[number] != token]
     if wrong or not by_id:
         yield f"{name}: its tokenizer is not the model's (token {wrong[0] if wrong else 0} differs): convert it again"
+    merges = tokenizer.get("model", {}).get("merges")
+    if isinstance(merges, list) and metadata.get("tokenizer.ggml.merges") not in (None, list(map(_merge, merges))):
+        yield f"{name}: its tokenizer's merges are not the model's: convert it again"
     template = folder / "chat_template.jinja"
     if template.is_file() and metadata.get("tokenizer.chat_template") != template.read_text(encoding="utf-8"):
         yield f"{name}: its chat template is not the model's: convert it again"
+
+
+def _merge(pair: Any) -> str:
+    """A merge as the converter writes it: two tokens, in which a blank has another letter."""
+    return pair if isinstance(pair, str) else " ".join(str(token).replace(" ", "\u0120") for token in pair)

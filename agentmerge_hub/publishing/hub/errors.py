@@ -15,6 +15,8 @@ from agentmerge_hub.publishing.hub.repository import Repository
 
 FULL = (*NO_SPACE, errno.EFBIG)
 """Error numbers of a full disk, an exceeded quota and a file-size limit."""
+_GATEWAY = (502, 504)
+"""Answered by what is before the Hub, in place of an answer that it lost or did not wait for."""
 OTHER_SERVER = "look for a proxy between, or a wrong HF_ENDPOINT"
 """What to do where something that is no Hub answers."""
 
@@ -62,6 +64,12 @@ def is_unreachable(error: BaseException) -> bool:
     """Whether an error says nothing about the account or the repository: no connection, no answer, offline mode."""
     kinds = (HubTimeout, httpx.TransportError, errors.OfflineModeIsEnabled, errors.LocalTokenNotFoundError)
     return any(isinstance(cause, kinds) for cause in causes(error))
+
+
+def may_be_done(error: BaseException) -> bool:
+    """Whether the Hub may carry a request out, or go on with it, though an error came back."""
+    answered = (cause for cause in causes(error) if isinstance(cause, errors.HfHubHTTPError))
+    return is_unreachable(error) or any(cause.response.status_code in _GATEWAY for cause in answered)
 
 
 def _sentence(error: BaseException, repository: Repository) -> str | None:

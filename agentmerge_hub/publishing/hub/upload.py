@@ -4,14 +4,16 @@ Large files are sent first, by content hash, so that the next run after an inter
 reply, the true state is looked up.
 """
 
+import json
 from dataclasses import dataclass, replace
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub.account import check_account, check_write_access
 from agentmerge_hub.publishing.hub.collection import add_to_collection
-from agentmerge_hub.publishing.hub.errors import describe, is_unreachable, sentences
+from agentmerge_hub.publishing.hub.errors import describe, is_unreachable, may_be_done, sentences
 from agentmerge_hub.publishing.hub.planned_release import planned_tag, released_files
 from agentmerge_hub.publishing.hub.repository import ADDED_BY_HUB, files_on_hub, listed, tags_on_hub
 from agentmerge_hub.publishing.hub.state import (
@@ -23,6 +25,7 @@ from agentmerge_hub.publishing.hub.state import (
     read_state,
 )
 from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN
+from agentmerge_hub.publishing.publish_checks.text_extraction import read_bytes
 
 _NOTHING = "nothing was published by this run; run the same command again to send only the rest"
 _NOT_YET = "the Hub shows none of the files so far: run the same command again, which finds them if they were published"
@@ -135,7 +138,9 @@ def _commit(api: HfApi, publication: Publication, state: HubState, sent: list[st
     if not sent and not removed:
         return state.head
     repository = publication.repository
-    additions = [CommitOperationAdd(name, publication.files[name]) for name in sent]
+    with sentences(repository, _NOTHING):
+        additions = [CommitOperationAdd(name, publication.files[name]) for name in sent]
+        _check_unchanged(publication, additions)
     try:
         made = api.create_commit(
             repository.id,
@@ -151,8 +156,17 @@ def _commit(api: HfApi, publication: Publication, state: HubState, sent: list[st
         with sentences(repository, unknown):
             if done := _find_commit(api, publication, state.head):
                 return done
-        with sentences(repository, _NOT_YET if is_unreachable(error) else _NOTHING):
+        with sentences(repository, _NOT_YET if may_be_done(error) else _NOTHING):
             raise error
+
+
+def _check_unchanged(publication: Publication, additions: list[CommitOperationAdd]) -> None:
+    """Raise UserError if a file is not the one that was checked any more: a large publication takes long."""
+    listed = json.loads(read_bytes(publication.files[manifest.NAME]))["outputs"]
+    for addition in additions:
+        entry = listed.get(addition.path_in_repo)
+        if entry and entry["sha256"] != addition.upload_info.sha256.hex():
+            raise UserError(f"{addition.path_in_repo} was changed after it was checked: {_NOTHING}.")
 
 
 def _find_commit(api: HfApi, publication: Publication, before: str) -> str | None:

@@ -12,7 +12,7 @@ from huggingface_hub import CommitOperationAdd, GitRefInfo, GitRefs, HfApi
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.publishing.hub.account import check_account, check_write_access
-from agentmerge_hub.publishing.hub.errors import sentences
+from agentmerge_hub.publishing.hub.errors import may_be_done, sentences
 from agentmerge_hub.publishing.hub.repository import Repository, files_on_hub, read_on_hub, tags_on_hub
 from agentmerge_hub.publishing.hub.state import CARD, HubState, manifest_from, read_state
 from agentmerge_hub.publishing.hub.withdrawn import WITHDRAWN, content_id, with_files, with_warning
@@ -48,8 +48,12 @@ def yank(repository: Repository, tag: str, reason: str, squash: bool, yes: bool)
         return f"This would mark {tag} of {repository} as withdrawn{history}. Add --yes to do it."
     today = time.strftime("%Y-%m-%d", time.gmtime())
     entry = {"reason": reason, "date": state.withdrawn.get(tag, {}).get("date", today), "content": content}
-    with sentences(repository, "the release was not withdrawn; run the same command again"):
+    try:
         _mark(api, repository, state, {**state.withdrawn, tag: entry})
+    except Exception as error:
+        done = "whether the release was withdrawn is unknown" if may_be_done(error) else "the release was not withdrawn"
+        with sentences(repository, f"{done}; run the same command again"):
+            raise
     if not squash:
         return f"{repository.url}: {tag} is marked as withdrawn"
     with sentences(repository, f"{tag} is marked as withdrawn, and its files are still in the history; run again"):

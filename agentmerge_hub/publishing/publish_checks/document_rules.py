@@ -6,7 +6,7 @@ Recorded pages are not checked by these rules: they show paths and password fiel
 import re
 from collections.abc import Iterator
 
-from agentmerge_hub.dataset.redaction.rules.path_users import is_web_path
+from agentmerge_hub.dataset.redaction.rules.path_users import FIRST_DOT_LAST, is_web_path
 
 _ROOTS = (
     r"\w*home\d*|Users|users|u|network|\w*scratch\w*|projects?|data\d*|fsx|lustre|gpfs|nfs\w*|mnt|media|work|workspace|root|tmp|var"
@@ -19,6 +19,13 @@ _LOCAL_PATHS = (
     re.compile(r"(?<![\w?(\\])[A-Za-z]:(?:\\{1,2}|/)(?P<rest>[A-Za-z][\w .$-]*(?:\\{1,2}|/)[^\s'\"`,;<>|)]+)"),
     re.compile(r"(?<!\\)(?:\\\\|\\{4})(?P<rest>[A-Za-z][\w.-]+\\{1,2}[\w$.-]{2,}[^\s'\"`,;<>|)]*)"),
     re.compile(r"(?<![\w/.])~(?P<rest>[a-z][\w.-]*/[\w.-]+)"),
+    re.compile(  # whatever its root, under a key that names a place: "name_or_path": "/ptmp/jane/model"
+        r"\"(?:[\w-]*[_-])?(?:path|dir|directory|folder|file|root|cache)\": \"(?:/|~/|[A-Za-z]:[\\/])(?P<rest>[^\"]*[^\"/\\])\"",
+        re.IGNORECASE,
+    ),
+    re.compile(  # whatever its root, with a folder that is named after a person
+        rf"(?<![\w.:/~%)\]}}>-])/(?P<rest>(?:[\w@+~-][\w.@+~-]*/){{1,8}}?(?i:{FIRST_DOT_LAST.pattern.replace(')$)', ')/)')})/\w)"
+    ),
 )
 _PLACEHOLDER = re.compile(r"(?:^|[/\\])(?:user(?:-[0-9a-f]+)?|redacted-[\w-]+)(?:$|[/\\])")
 

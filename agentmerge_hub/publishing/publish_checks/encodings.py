@@ -22,6 +22,8 @@ import pyarrow as pa
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _ENTITY = re.compile(r"&(?:#\d+|#x[0-9A-Fa-f]+|[A-Za-z]{2,8});")
 _ESCAPE = re.compile(r"\\+(u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|U[0-9A-Fa-f]{8}|[0-7]{3})")
+_MARKDOWN = re.compile(r"\\([_.@:/~+-])")
+"""A character of a token or an address that Markdown, or a pattern, has behind a backslash, e.g. an underscore."""
 _QUOTED = re.compile(r"(?:=[0-9A-F]{2})+")
 _BASE64 = re.compile(
     # Small and capital letters both: paths and hex ids, which pages are full of, mostly lack one of them.
@@ -41,6 +43,8 @@ _REVERSED = re.compile(
 """Known beginnings of tokens at the end."""
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[ :]?){8,}[0-9A-Fa-f]?")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+_TAGS = {0xE0000 + code: code for code in range(32, 127)}
+"""Invisible characters that stand for those of ASCII."""
 _WORDS = re.compile(rb"[\x20-\x7e\t\r\n]{8,}")
 _WIDE_WORDS = re.compile(rb"(?:[\x20-\x7e\t\r\n]\x00){8,}")
 _CODES = re.compile(r"(?:(?:0x)?[0-9A-Fa-f]{2,3}(?:\s?[,;]\s{0,3}|\s)){11,}(?:0x)?[0-9A-Fa-f]{2,3}")
@@ -67,13 +71,15 @@ def decodings(text: str, depth: int = _DEPTH) -> Iterator[str]:
 
 def _decoded_once(text: str) -> Iterator[str]:
     if not text.isascii():
-        yield _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+        yield _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_TAGS)
     if _PERCENT.search(text):
         yield unquote_plus(text)
     if _ENTITY.search(text):
         yield html.unescape(text)
     if _ESCAPE.search(text):
         yield _ESCAPE.sub(_unescaped, text)
+    if _MARKDOWN.search(text):
+        yield _MARKDOWN.sub(r"\1", text)
     if _QUOTED.search(text):
         whole = text.replace("=\r\n", "").replace("=\n", "")
         yield _QUOTED.sub(lambda run: bytes.fromhex(run[0].replace("=", "")).decode(errors="replace"), whole)

@@ -19,7 +19,7 @@ SECRETS = {
     "credentials": ["https://admin:hunter22@shop.org/", "login.do?user_name=admin.7&user_password=aStrong!Password"],
     "session": [f"x.do?sysparm_ck={KEY}", f"var g_ck = '{KEY}'", "JSESSIONID=AB12CD34EF56AB12CD34", f"/key/{KEY[:64]}/", "Set-Cookie: glide=abc; a=b"],
     "token": [
-        "ghp_" + "a1B2" * 9, "AKIA" + "ABCD1234" * 2, "hf_" + "aB3" * 11, "sk-ant-" + "x1" * 20, "Bearer " + "abcD1234" * 4,
+        "ghp_" + "a1B2" * 9, "ghp\\_" + "a1B2" * 9, "AKIA" + "ABCD1234" * 2, "hf_" + "aB3" * 11, "sk-ant-" + "x1" * 20, "Bearer " + "abcD1234" * 4,
         "eyJ" + "hbGciOiJI" + ".eyJzdWIiOiIx" + ".abc", "-----BEGIN RSA PRIVATE " + "KEY-----\nMIIEow\nabcd\n-----END RSA PRIVATE " + "KEY-----",
         "xoxb-" + "123456789012-abcdefghij",
     ],

@@ -72,6 +72,19 @@ def test_every_changed_tensor_is_named(model: Path, name: str) -> None:
     assert f"{name}: its chat template is not the model's: convert it again" in compare(model, path)
 
 
+@pytest.mark.parametrize(
+    ("key", "code", "value"),
+    [("rope.freq_base", "f", 5e5), ("attention.layer_norm_rms_epsilon", "f", 1e-5), ("attention.head_count", "I", 1)],
+)
+def test_every_changed_setting_is_named(model: Path, key: str, code: str, value: float) -> None:
+    path = model / "model-bf16.gguf"
+    data = bytearray(path.read_bytes())
+    at = data.index(f"llama.{key}".encode()) + len(f"llama.{key}") + 4
+    data[at : at + 4] = struct.pack(f"<{code}", value)
+    path.write_bytes(data)
+    assert [finding for finding in compare(model, path) if f"{path.name} has {key} " in finding]
+
+
 def entry(key: str, kind: int, value: bytes) -> bytes:
     return struct.pack("<Q", len(key)) + key.encode() + struct.pack("<I", kind) + value
 

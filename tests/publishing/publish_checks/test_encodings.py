@@ -7,6 +7,7 @@ import gzip
 import html
 import json
 import lzma
+import re
 import zlib
 from collections.abc import Callable
 from urllib.parse import quote
@@ -48,6 +49,8 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
     "fullwidth": lambda text: "".join(chr(ord(letter) + 0xFEE0) for letter in text),
     "zero width": lambda text: "\u200b".join(text),
+    "tag characters": lambda text: "".join(chr(ord(letter) + 0xE0000) for letter in text),
+    "Markdown": lambda text: re.sub(r"([_.@:/~+-])", r"\\\1", text),
     "base85": lambda text: base64.b85encode(f"key={text} ".encode()).decode(),
     "Ascii85": lambda text: base64.a85encode(text.encode(), adobe=True).decode(),
     "uuencoded": lambda text: "".join(
