@@ -107,6 +107,7 @@ class ChatTemplate:
             self.source = assigned + _WITHOUT_THOUGHT.format(self.source[len(assigned) :].removesuffix("\n"))
         self.end_of_turn = "" if prompts_only else self._find_end_of_turn()
         self._check_repeatable()
+        self._dated_without_system = self._writes_date_without_system()
 
     @property
     def sha256(self) -> str:
@@ -134,8 +135,10 @@ class ChatTemplate:
         """The prompt as the model reads it, ending with the opening of the assistant's turn.
 
         Raises:
-            UserError: if the template raises or leaves out a system or user text.
+            UserError: if the template raises, leaves out a system or user text, or writes today's date in place of a system text.
         """
+        if self._dated_without_system and messages[0]["role"] != "system":
+            raise UserError(self._dated("a prompt without a system turn"))
         text = self._render(messages)
         for message in messages:  # earlier answers may be shortened: they are context, as a server renders them
             if message["role"] in ("system", "user") and message["content"].strip() not in text:
@@ -219,21 +222,32 @@ class ChatTemplate:
                 f"the chat template of {self.name!r} draws text at random, so that a run could not be repeated: use a copy of it "
                 "without that"
             )
-        if "strftime_now" not in self.source:
-            return
-        macro = "{% macro strftime_now(format) %}" + _DATE + "{% endmacro %}"
         asked = [Message(role="system", content=_SYSTEM), Message(role="user", content=_USER)]
-        if _DATE in self._render(asked, before=macro):
-            setting = next((name for name in sorted(settings_read(self.source, self.name)) if "date" in name), None)
-            fixed = (
-                f"fix it with chat_template_kwargs, e.g. {{{setting}: 26 Jul 2024}}"
-                if setting
-                else "use a copy of it without the date"
-            )
-            raise UserError(
-                f"the chat template of {self.name!r} writes today's date into every prompt, so that a run could not be repeated "
-                f"tomorrow: {fixed}"
-            )
+        if self._writes_date(asked):
+            raise UserError(self._dated("every prompt"))
+
+    def _writes_date(self, messages: Sequence[Message]) -> bool:
+        macro = "{% macro strftime_now(format) %}" + _DATE + "{% endmacro %}"
+        return "strftime_now" in self.source and _DATE in self._render(messages, before=macro)
+
+    def _writes_date_without_system(self) -> bool:
+        """Whether it writes today's date in place of a system text, as Mistral Small 3's does."""
+        try:
+            return self._writes_date([Message(role="user", content=_USER)])
+        except UserError:  # it takes no prompt without a system turn, and says so at each
+            return False
+
+    def _dated(self, prompts: str) -> str:
+        setting = next((name for name in sorted(settings_read(self.source, self.name)) if "date" in name), None)
+        fixed = (
+            f"fix it with chat_template_kwargs, e.g. {{{setting}: 26 Jul 2024}}"
+            if setting
+            else "use a copy of it without the date"
+        )
+        return (
+            f"the chat template of {self.name!r} writes today's date into {prompts}, so that a run could not be repeated tomorrow: "
+            f"{fixed}"
+        )
 
     def _next_turn(self) -> str:
         """What follows an answer when another user turn comes after it."""
