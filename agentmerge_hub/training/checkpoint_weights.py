@@ -2,7 +2,7 @@
 
 transformers' trainer copies tensors by the names that they have in a checkpoint's files. Where a model holds them in another
 form, such as the experts of a mixture in one tensor, it leaves them out without an error: a resumed run, and the best model at
-the end, would have the base's.
+the end, would have the base's. A run that is resumed from its last checkpoint trains no further step.
 """
 
 from typing import Any
@@ -20,6 +20,13 @@ class CheckpointWeights(Trainer):
 
     saved_config: dict[str, Any]
     """Keys of the text model's configuration that training sets otherwise → their values in what is saved."""
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """Nothing behind the last step: transformers takes one more where a run is resumed from it in the midst of an epoch."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return [], None
+        return super().get_batch_samples(*args, **kwargs)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         model = self.model if model is None else model

@@ -129,6 +129,13 @@ def check_whole(checkpoint: Path) -> None:
         )
 
 
+def last_step(checkpoint: Path) -> int | None:
+    """The step of a checkpoint after which the run was to stop, as transformers writes it down; None if it was to go on."""
+    state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    control = state.stateful_callbacks.get("TrainerControl", {}).get("args", {})
+    return state.global_step if control.get("should_training_stop") else None
+
+
 def has_results(run_dir: Path) -> bool:
     """Whether a run has a complete checkpoint or its final model."""
     return (run_dir / manifest.NAME).is_file() or latest_complete(run_dir) is not None

@@ -89,6 +89,11 @@ def _run(config: RunConfig, method: Method) -> None:
         print(run_plan.describe(plan))
         for line in (*method.notes(config, dataset), *filter(None, _warnings(config, plan, template))):
             print(line)
+        if config.options.likelihood_samples and not scored:
+            print(
+                f"Warning: likelihood_samples is {config.options.likelihood_samples} and {config.dataset_name} has neither the split "
+                "inter_task nor cross_task: no likelihood is written"
+            )
         stored_weights.check_weights(config)
         memory_estimate.check_disk(plan.needs, folder)
     if config.options.preflight:
@@ -105,15 +110,17 @@ def _run(config: RunConfig, method: Method) -> None:
                 print(f"{folder} is finished already; nothing to do.")
             return
         limit = config.sft.save_total_limit
-        callback = checkpoints.CheckpointCallback(schedule, lineage, limit)
-        trainer = method.new_trainer(config, tokenizer, dataset, [callback], schedule.strategy, held_out)
-        callback.score = _new_scorer(method, config, tokenizer, template, trainer)
         if main:
             checkpoints.remove_incomplete(folder)
         PartialState().wait_for_everyone()
         latest = checkpoints.latest_complete(folder)
         if main and latest:
             checkpoints.check_whole(latest)
+        if latest and (ended := checkpoints.last_step(latest)):
+            config.sft.max_steps = ended  # early stopping had ended it: nothing is left but to save
+        callback = checkpoints.CheckpointCallback(schedule, lineage, limit)
+        trainer = method.new_trainer(config, tokenizer, dataset, [callback], schedule.strategy, held_out)
+        callback.score = _new_scorer(method, config, tokenizer, template, trainer)
         trainer.train(resume_from_checkpoint=str(latest) if latest else None)
         _save(config, trainer, tokenizer, ending, plan, schedule, lineage, started)
 
@@ -217,6 +224,8 @@ def _ending_rows(
     except UserError:
         chosen = trained
     experts = method.expert_rows(chosen)
+    if not len(experts):  # of labeled answers, those held out may all be undesirable
+        experts = method.expert_rows(trained)
     return rows.tokenize(experts.select(range(min(_ENDING_ROWS, len(experts)))), tokenizer, template, None)
 
 

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Dataset, concatenate_datasets, get_dataset_config_names, get_dataset_split_names, load_dataset
+from datasets import (
+    Dataset,
+    Features,
+    List,
+    Value,
+    concatenate_datasets,
+    get_dataset_config_names,
+    get_dataset_split_names,
+    load_dataset,
+)
 from datasets import config as datasets_config
 from datasets.exceptions import DatasetGenerationError
 from transformers import PreTrainedTokenizerBase
@@ -28,6 +37,11 @@ from agentmerge_hub.training.cached_map import cached_map
 IGNORED = -100
 """Label of a token without loss, as in torch.nn.functional.cross_entropy."""
 
+_PARTS = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking")
+"""What a turn of other datasets may hold beside its content, and chat templates may render."""
+
+_UNREAD = ("tools", "chat_template_kwargs")
+"""Columns that TRL gives to the chat template, row by row."""
 
 _SCRIPTS = {
     "chosen": "recipes/preference.py",
@@ -82,6 +96,11 @@ def load_split(
         rows = cached_map(rows.remove_columns(pictures), _without_note, desc="Leaving out the screenshots")
     if not len(rows):
         raise UserError(f"{name}, config {config}, split {split} has no rows")
+    if unread := next((column for column in _UNREAD if column in rows.column_names and any(rows[column])), None):
+        raise UserError(
+            f"{name} has the column {unread}, which chat templates may render and no stage here does: write it into the prompts, or "
+            "remove the column"
+        )
     return rows
 
 
@@ -193,8 +212,23 @@ def render_row(index: int, prompt: list, completion: list, template: ChatTemplat
     Raises:
         UserError: if the completion is not one assistant turn, or the template cannot keep the rule for this row.
     """
+    _check_turns(index, prompt, completion)
+    try:
+        return template.prompt_text(prompt), template.completion_text(completion[0]["content"])
+    except UserError as error:
+        raise UserError(f"row {index}: {error}") from error
+
+
+def _check_turns(index: int, prompt: list, completion: list) -> None:
+    """Raise UserError if they are no turns with a role and a text, or hold more than a template renders here."""
     if any(not turns or not all(turns) for turns in (prompt, completion)):
         raise UserError(f"row {index}: the prompt or the completion has no turns, or an empty one: mend the dataset")
+    for message in (*prompt, *completion):
+        if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
+            raise UserError(
+                f"row {index}: the prompt or the completion is no list of turns with role and content: write its texts as turns, "
+                'e.g. [{"role": "user", "content": "…"}]'
+            )
     if len(completion) != 1 or completion[0]["role"] != "assistant":
         raise UserError(f"row {index}: the completion is not one turn of the assistant: mend the dataset")
     for message in (*prompt, *completion):
@@ -202,14 +236,14 @@ def render_row(index: int, prompt: list, completion: list, template: ChatTemplat
             raise UserError(f"row {index}: a turn has no role: mend the dataset")
         if not isinstance(message["content"], str):
             raise UserError(f"row {index}: the content of a {message['role']} turn is no text: mend the dataset")
+        if part := next((part for part in _PARTS if message.get(part)), None):
+            raise UserError(
+                f"row {index}: a turn of the {message['role']} has {part} beside its content, which no stage renders: write it into the content"
+            )
     if not completion[0]["content"].strip():
         raise UserError(
             f"row {index}: the answer is empty, so that only the end of a turn would be trained: mend the dataset"
         )
-    try:
-        return template.prompt_text(prompt), template.completion_text(completion[0]["content"])
-    except UserError as error:
-        raise UserError(f"row {index}: {error}") from error
 
 
 def check_completion(
@@ -234,13 +268,33 @@ def mix(rows: Dataset, replayed: Dataset, ratio: float, seed: int) -> Dataset:
     """Rows with `ratio` times as many rows of general instructions, drawn without repetition.
 
     Raises:
-        UserError: if there are too few of them.
+        UserError: if there are too few of them, or the ratio takes none.
     """
     count = round(ratio * len(rows))
+    if not count:
+        raise UserError(
+            f"replay_ratio {ratio:g} takes no row for the {len(rows)} of the dataset: raise it, or remove replay_dataset"
+        )
     if count > len(replayed):
         raise UserError(
             f"replay_ratio {ratio:g} takes {count} rows and replay_dataset has {len(replayed)}: lower the ratio"
         )
     columns = ["prompt", "completion"]
     drawn = replayed.shuffle(seed=seed).select(range(count)).select_columns(columns)
+    drawn = cached_map(drawn, _plain_turns, with_indices=True, features=_PLAIN, desc="Reading the replayed rows")
     return concatenate_datasets([rows.select_columns(columns), drawn.cast(rows.select_columns(columns).features)])
+
+
+_PLAIN = Features(dict.fromkeys(("prompt", "completion"), List({"role": Value("string"), "content": Value("string")})))
+
+
+def _plain_turns(row: dict[str, list], index: int) -> dict[str, list[dict[str, str]]]:
+    """A replayed row's turns with role and content alone; datasets of others have more keys, in any order."""
+    try:
+        _check_turns(index, row["prompt"], row["completion"])
+    except UserError as error:
+        raise UserError(f"of the rows drawn from replay_dataset, {error}") from error
+    return {
+        column: [{"role": turn["role"], "content": turn["content"]} for turn in row[column]]
+        for column in ("prompt", "completion")
+    }

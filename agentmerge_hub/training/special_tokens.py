@@ -7,6 +7,7 @@ from the instruct model before training, and the probability that a model ends i
 
 import contextlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from transformers.utils import cached_file
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import model_loading
+
+_OF_PEFT = re.compile(r"\.(base_layer|original_module|modules_to_save\.\w+)\b")
+"""Parts of a parameter's name in a model with an adapter, which its name in a file does not have."""
 
 
 @torch.no_grad()
@@ -32,7 +36,7 @@ def init_embedding_rows(
 
     Args:
         source: folder or Hub id of the model that was trained on them; only these two tensors of it are opened.
-        model: changed in place; on processes that hold no weights yet (``meta``), left as it is.
+        model: changed in place, with an adapter or without; on processes that hold no weights yet (``meta``), left as it is.
         tokenizer: of both.
         tokens: whose rows are copied.
         revision: of a source on the Hub.
@@ -47,13 +51,14 @@ def init_embedding_rows(
         for name, each in model.named_parameters(remove_duplicate=False)
         if each is embedding or each is output
     }
-    embedding_name = next(name for name, each in names.items() if each is embedding)
+    stored = {name: _OF_PEFT.sub("", name) for name in names}
+    embedding_name = next(stored[name] for name, each in names.items() if each is embedding)
     for name, parameter in names.items():
         if parameter.is_meta:
             continue
         if hasattr(parameter, "ds_id"):
             raise UserError("instruct_rows cannot be set under DeepSpeed ZeRO-3, which shards weights: use fsdp.yaml")
-        rows = _rows(source, revision, name, embedding_name, ids)
+        rows = _rows(source, revision, stored[name], embedding_name, ids)
         if rows.shape[1] != parameter.shape[1]:
             raise UserError(
                 f"instruct_rows: {source} has rows of {rows.shape[1]} numbers and the model of {parameter.shape[1]}"

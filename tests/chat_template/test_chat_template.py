@@ -147,17 +147,14 @@ def test_a_template_that_cannot_keep_the_rule_is_refused(
 def test_a_date_in_place_of_a_system_text_is_refused_where_it_is_written(tokenizer: PreTrainedTokenizerFast) -> None:
     """As Mistral Small 3's template does."""
     default = (
-        "{% if messages[0].role != 'system' %}<|start|>system\nToday is {{ strftime_now('%d %b') }}.<|end|>{% endif %}"
+        "{% if messages[0].role != 'system' %}<|start|>system\nToday is "
+        "{{ date_string if date_string is defined else strftime_now('%d %b') }}.<|end|>{% endif %}"
     )
     tokenizer.chat_template = default + KEPT["plain"]
     template = ChatTemplate(tokenizer)
     assert "Today" not in template.prompt_text(PROMPT)
-    with pytest.raises(UserError, match="today's date into a prompt without a system turn"):
+    with pytest.raises(UserError, match=r"date into a prompt without a system turn, .* \{date_string: 26 Jul 2024\}"):
         template.prompt_text(PROMPT[1:])
-    tokenizer.chat_template = (
-        "{% if date_string is defined %}{% macro strftime_now(f) %}{{ date_string }}{% endmacro %}{% endif %}"
-        + (default + KEPT["plain"])
-    )
     assert "Today is 26 Jul." in ChatTemplate(tokenizer, {"date_string": "26 Jul"}).prompt_text(PROMPT[1:])
 
 

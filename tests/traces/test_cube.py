@@ -159,6 +159,18 @@ def test_the_older_layouts_are_read_alike(tmp_path: Path) -> None:
         assert episode.teacher == "openai/gpt" and episode.reward == 1.0
 
 
+def test_characters_that_end_a_line_of_text_end_none_of_the_file(tmp_path: Path) -> None:
+    """Pages hold U+2028 and U+0085, which JSON writers leave as they are."""
+    lines = [json.dumps(event(step), ensure_ascii=False).replace("'Submit'", "'Sub\u2028mit\x85'") for step in STEPS]
+    (tmp_path / "trajectories").mkdir()
+    (tmp_path / "trajectories" / "a_ep1.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "trajectories" / "a_ep1.metadata.json").write_text(json.dumps(METADATA))
+    (found,) = find_episodes([tmp_path])
+    episode = read_episode(found)
+    assert [step.action for step in episode.steps] == ["fill(bid='14', value='Ann')", "click(bid='15')"]
+    assert "button 'Sub\u2028mit\x85'" in episode.steps[0].observation.axtree
+
+
 def test_archived_attempts_are_no_episodes(tmp_path: Path) -> None:
     folder = write_events(tmp_path)
     folder.rename(folder.with_name("enter-text_ep1.archived_1"))

@@ -31,6 +31,13 @@ from agentmerge_hub.training.likelihood.score_likelihood import LikelihoodArgs, 
                 ("click", "action_name"), ("'22'", "bid"), ("'right'", "arguments"),
             ],
         ),
+        (
+            "<action>\nfill('1', 'a\u2028é\x0c')\nclick('2')\n</action>",  # characters at which str.splitlines ends a line
+            [
+                ("fill", "action_name"), ("'1'", "bid"), ("'a\u2028é\x0c'", "arguments"),
+                ("click", "action_name"), ("'2'", "bid"),
+            ],
+        ),
         ("<action>\npress here\n</action>", [("press here", "arguments")]),
     ],
 )  # fmt: skip

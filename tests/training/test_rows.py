@@ -76,6 +76,52 @@ def test_replay_mixes_at_its_ratio_and_repeats_nothing(traces: Path) -> None:
         rows.mix(agent, general, 1.0, seed=0)
 
 
+def test_replayed_rows_of_other_datasets(traces: Path) -> None:
+    """Their turns have their keys in another order, and more of them; a turn that is more than its text is refused."""
+    agent = load_dataset(str(traces), "all", split="train")
+
+    def replayed(**more: object) -> Dataset:
+        ask, answer = (
+            {"content": "2 + 2?", "name": "", "role": "user"},
+            {"content": "4", "name": "", "role": "assistant"},
+        )
+        return Dataset.from_list([{"completion": [answer | more], "prompt": [ask | dict.fromkeys(more)]}] * 9)
+
+    added = rows.mix(agent, replayed(tool_calls=[], n_tokens=1), 0.1, seed=0)[40:]
+    assert added["prompt"] == [[{"role": "user", "content": "2 + 2?"}]] * 4
+    assert added["completion"] == [[{"role": "assistant", "content": "4"}]] * 4
+    for part in ({"reasoning_content": "Two and two."}, {"tool_calls": [{"name": "add"}]}):
+        with pytest.raises(
+            UserError, match=rf"replay_dataset, row 0: a turn of the assistant has {next(iter(part))} beside"
+        ):
+            rows.mix(agent, replayed(**part), 0.1, seed=0)
+    with pytest.raises(UserError, match=r"replay_ratio 0\.01 takes no row for the 40"):
+        rows.mix(agent, replayed(), 0.01, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"prompt": "2 + 2?", "completion": "4"}, "row 0: .* no list of turns with role and content"),
+        ({"prompt": [{"from": "human", "value": "2 + 2?"}]}, "row 0: .* no list of turns with role and content"),
+        (
+            {"completion": [{"role": "assistant", "content": "4", "thinking": "Two."}]},
+            "row 0: .* has thinking beside its",
+        ),
+        ({"tools": [{"name": "add"}]}, "has the column tools"),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, "has the column chat_template_kwargs"),
+    ],
+)
+def test_rows_that_hold_more_than_is_rendered_are_refused(
+    tiny_model: Path, tmp_path: Path, changed: dict[str, object], says: str
+) -> None:
+    row = {"prompt": [{"role": "user", "content": "2 + 2?"}], "completion": [{"role": "assistant", "content": "4"}]}
+    pq.write_table(pa.Table.from_pylist([row | changed] * 2), tmp_path / "train.parquet")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    with pytest.raises(UserError, match=says):
+        rows.tokenize(rows.load_split(str(tmp_path), None, "train"), tokenizer, ChatTemplate(tokenizer), None)
+
+
 @given(rows=st.integers(1, 200), batch=st.integers(1, 50), epochs=st.integers(1, 4))
 def test_samples_are_counted_as_batches_are_drawn(rows: int, batch: int, epochs: int) -> None:
     counted, seen = [], 0

@@ -87,6 +87,34 @@ def test_a_run_grouped_by_length_is_resumed_in_the_same_order(model: Path, trace
     assert (run / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lr_scheduler_type": "constant", "warmup_steps": None},
+        {
+            "learning_rate": 1.0, "eval_strategy": "steps", "eval_steps": 1, "dataset_test_split": "inter_task",
+            "checkpoint_samples": None, "save_strategy": "steps", "save_steps": 1, "load_best_model_at_end": True,
+            "early_stopping_patience": 1, "max_steps": 8,
+        },
+    ],
+    ids=["max_steps", "early stopping"],
+)  # fmt: skip
+def test_a_run_that_is_resumed_from_its_last_checkpoint_trains_no_further_step(
+    model: Path, traces: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """As after a kill while the final model was saved, in the midst of an epoch of ten steps."""
+    whole = tmp_path / "whole"
+    finetune.run(run_config(model, traces, whole, **options))
+    assert checkpoints.latest_complete(whole)
+    run = shutil.copytree(whole, tmp_path / "run")
+    for name in ("manifest.json", "model.safetensors"):
+        (run / name).unlink()
+    finetune.run(run_config(model, traces, run, **options))
+    assert (run / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    counts = [json.loads((folder / "manifest.json").read_text())["counts"] for folder in (whole, run)]
+    assert counts[0] == counts[1] and counts[0]["steps"] < 8
+
+
 @pytest.mark.parametrize("seeds", [(0, None), (3, None), (0, 7)])
 def test_batches_by_length_follow_from_the_seed_and_the_epoch(
     model: Path, traces: Path, tmp_path: Path, seeds: tuple[int, int | None]

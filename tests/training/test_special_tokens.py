@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import load_dataset
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -65,6 +66,26 @@ def test_a_tied_head_takes_the_embeddings_rows(tiny_model: Path, tmp_path: Path)
     ids = tokenizer.convert_tokens_to_ids(TOKENS)
     assert model.lm_head.weight[ids].equal(theirs.model.embed_tokens.weight[ids])
     assert not model.lm_head.weight[:2].equal(theirs.lm_head.weight[:2]) or ids == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "adapted",
+    [
+        {"modules_to_save": ["lm_head"]},
+        {"modules_to_save": ["embed_tokens", "lm_head"]},
+        {"target_modules": ["q_proj", "embed_tokens"]},
+    ],
+)
+def test_a_model_with_an_adapter_takes_the_same_rows(
+    tiny_model: Path, instruct: Path, adapted: dict[str, list[str]]
+) -> None:
+    """The head's rows are the other head's, and not its embedding's, also where the head is trained beside an adapter."""
+    tokenizer, base = AutoTokenizer.from_pretrained(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model)
+    model = get_peft_model(base, LoraConfig(**{"r": 2, "target_modules": ["q_proj"]} | adapted)).get_base_model()
+    special_tokens.init_embedding_rows(str(instruct), model, tokenizer, TOKENS)
+    ids, theirs = tokenizer.convert_tokens_to_ids(TOKENS), AutoModelForCausalLM.from_pretrained(instruct)
+    assert model.get_input_embeddings().weight[ids].equal(theirs.model.embed_tokens.weight[ids])
+    assert model.get_output_embeddings().weight[ids].equal(theirs.lm_head.weight[ids])
 
 
 @pytest.mark.parametrize(

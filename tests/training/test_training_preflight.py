@@ -71,6 +71,16 @@ def test_packed_rows_are_counted_as_samples(
     assert len(seen) == 2 and all(count % 16 <= 40 // packs + 1 for count in seen)
 
 
+def test_packs_are_counted_in_the_order_in_which_they_are_made(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
+    run = config(tiny_model, traces, tmp_path / "out", packing=True, max_length=1024, shuffle_dataset=True)
+    tokenizer, _ = model_loading.load_tokenizer(run)
+    lengths = sorted(50 + 7919 * number % 650 for number in range(2000))  # packs are made of a thousand rows at a time
+    ids = [[number % 50] * length for number, length in enumerate(lengths)]
+    dataset = Dataset.from_dict({"input_ids": ids, "labels": ids})
+    planned = run_plan.make_plan(dataset, run).batches.items
+    assert planned == len(new_trainer(run, tokenizer, dataset, []).train_dataset)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -249,7 +249,7 @@ def _lines(path: Path, hashes: dict[str, str]) -> Iterator[tuple[str, dict[str, 
     try:
         data = read_file(path)
         hashes[path.name] = hashlib.sha256(data).hexdigest()
-        for number, line in enumerate(data.decode("utf-8", "replace").splitlines()):
+        for number, line in enumerate(data.decode("utf-8", "replace").split("\n")):
             if line.strip():
                 yield "", _with_answers(path, number, as_dict(json.loads(line)), hashes)
     except Refused as refused:

@@ -44,9 +44,13 @@ def _action_spans(code: str) -> list[Span]:
     return found
 
 
+_LINE = re.compile(r".*?(?:\r\n|\n|\r|$)", re.DOTALL)
+"""A line as Python counts them; str.splitlines ends them at other characters too, which a string may hold, such as U+2028."""
+
+
 def _position(code: str, node: ast.expr) -> tuple[int, int]:
     """Begin and end of a node in characters; ast counts lines and UTF-8 bytes."""
-    lines = code.splitlines(keepends=True)
+    lines = _LINE.findall(code)
 
     def index(line: int, byte: int) -> int:
         return sum(map(len, lines[: line - 1])) + len(lines[line - 1].encode()[:byte].decode())

@@ -165,7 +165,10 @@ def _items(dataset: Dataset, sft: SFTConfig) -> int:
         )
     if sft.max_length is None:
         raise UserError("packing needs max_length, the length of a pack")
-    return len(pack_dataset(dataset.select_columns(["input_ids", "labels"]), sft.max_length, sft.packing_strategy))
+    rows = dataset.select_columns(["input_ids", "labels"])
+    if sft.shuffle_dataset:  # as the trainer does: which rows are in a pack follows from their order
+        rows = rows.shuffle(seed=sft.seed)
+    return len(pack_dataset(rows, sft.max_length, sft.packing_strategy))
 
 
 def _padding(lengths: np.ndarray, sft: SFTConfig) -> float:

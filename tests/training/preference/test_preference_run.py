@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -254,6 +255,17 @@ def test_kto_needs_answers_of_both_labels_and_two_rows_a_batch(
     pq.write_table(rows.slice(0, 40), tmp_path / "one-label/data/unpaired/train.parquet")
     with pytest.raises(UserError, match="label is True in every row"):
         run("merged-kto.yaml", **options | {"dataset_name": tmp_path / "one-label", "preflight": "true"})
+
+
+def test_held_out_answers_may_all_be_undesirable(
+    tiny_model: Path, preferences: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    shutil.copytree(preferences, tmp_path / "set")
+    path = tmp_path / "set/data/unpaired/inter_task.parquet"
+    held_out = pq.read_table(path)
+    pq.write_table(held_out.filter(pc.invert(held_out["label"])), path)
+    run("merged-kto.yaml", **settings(tiny_model, tmp_path / "set", tmp_path / "run") | {"preflight": "true"})
+    assert "Every completion is whole" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("recipe", sorted((ROOT / "recipes/preference").rglob("*.yaml")), ids=lambda path: path.stem)
