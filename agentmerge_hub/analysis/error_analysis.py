@@ -26,10 +26,19 @@ class Measure:
     meaning: str
     count: Callable[[Row], float]
     per: Callable[[Row], float]
+    needs: tuple[str, ...] = ()
+    """Columns without which nothing is known of an episode."""
+
+    def known(self, episodes: list[Row]) -> list[Row]:
+        return [row for row in episodes if all(row.get(name) is not None for name in self.needs)]
 
 
 def _column(name: str) -> Callable[[Row], float]:
-    return lambda row: float(row[name] or 0)
+    return lambda row: float(row[name])
+
+
+def _of_answers(name: str, title: str, meaning: str, column: str) -> Measure:
+    return Measure(name, title, meaning, _column(column), _column("answers"), (column, "answers"))
 
 
 def _one(row: Row) -> float:
@@ -42,42 +51,36 @@ def _unsolved(row: Row) -> bool:
 
 
 MEASURES = (
-    Measure("think", "think", "answers with a thought before the action", _column("think_answers"), _column("answers")),
-    Measure("retries", "parse retries", "re-prompts for each answer", _column("parse_retries"), _column("answers")),
-    Measure(
+    _of_answers("think", "think", "answers with a thought before the action", "think_answers"),
+    _of_answers("retries", "parse retries", "re-prompts for each answer", "parse_retries"),
+    _of_answers(
         "copied",
         "example copied",
         f"answers that use the bid of the prompt's example, {EXAMPLE_BID}",
-        _column("copied_example_actions"),
-        _column("answers"),
+        "copied_example_actions",
     ),
     Measure(
         "copied_first",
         "copied at step 0",
         "episodes that begin with the example's bid",
-        lambda row: float(bool(row["copied_example_first_step"])),
+        lambda row: float(row["copied_example_first_step"]),
         _one,
+        ("copied_example_first_step",),
     ),
-    Measure(
+    _of_answers(
         "copied_off_page",
         "copied, not on page",
         f"answers that use {EXAMPLE_BID} where the page has no such element",
-        _column("copied_example_off_page"),
-        _column("answers"),
+        "copied_example_off_page",
     ),
-    Measure(
-        "invalid_bid",
-        "invalid bid",
-        "answers with a bid that the page does not have",
-        _column("invalid_bid_actions"),
-        _column("answers"),
-    ),
+    _of_answers("invalid_bid", "invalid bid", "answers with a bid that the page does not have", "invalid_bid_actions"),
     Measure(
         "loop",
         "loops",
         f"episodes with the same action {LOOP} times in a row",
-        lambda row: float(row.get("longest_repeat", 0) >= LOOP),
+        lambda row: float(row["longest_repeat"] >= LOOP),
         _one,
+        ("longest_repeat",),
     ),
     Measure(
         "unread",
@@ -92,6 +95,7 @@ MEASURES = (
         "episodes that the agent or the page ended before the limit, without success",
         lambda row: float(_unsolved(row) and not row["truncated"] and not row["error_class"]),
         _one,
+        ("truncated",),
     ),
     Measure(
         "out_of_steps",
@@ -99,6 +103,7 @@ MEASURES = (
         "episodes that ran into the step limit",
         lambda row: float(_unsolved(row) and bool(row["truncated"]) and not row["error_class"]),
         _one,
+        ("truncated",),
     ),
 )
 
@@ -130,7 +135,7 @@ def counted_episodes(
 def table(results: Results, candidates: Collection[Candidate] = (), shared: Shared | None = None) -> list[dict]:
     """A row for each candidate and split: every rate with its standard error over episodes, checkpoints in order.
 
-    A rate without a denominator (no answers, or no trace to count loops in) is None. The arguments are those of
+    A rate without a denominator (no answers, no trace to count loops in, or a column that the results lack) is None. The arguments are those of
     `counted_episodes`.
     """
     rows = []
@@ -141,8 +146,7 @@ def table(results: Results, candidates: Collection[Candidate] = (), shared: Shar
                 continue
             row = {"split": split, **candidate._asdict(), "episodes": len(finished)}
             for measure in MEASURES:
-                known = [e for e in finished if measure.name != "loop" or "longest_repeat" in e]
-                row[measure.name], row[f"{measure.name}_se"] = _rate(known, measure)
+                row[measure.name], row[f"{measure.name}_se"] = _rate(measure.known(finished), measure)
             rows.append(row)
     return sorted(rows, key=lambda row: results.splits.index(row["split"]))
 
@@ -160,10 +164,12 @@ def _rate(episodes: list[Row], measure: Measure) -> tuple[float | None, float | 
     return float(rate), float(np.sqrt(spread) / sizes.sum())
 
 
-def behind(episodes: list[Row]) -> list[tuple[Measure, list[tuple[Row, float]]]]:
-    """The finished episodes behind each measure with what each adds, the failures first."""
+def behind(episodes: list[Row]) -> list[tuple[Measure, list[tuple[Row, float]], int]]:
+    """The finished episodes behind each measure with what each adds, the failures first; and of how many it is known."""
     found = []
     for measure in MEASURES:
-        rows = [(row, count) for row in done(episodes) if (count := measure.count(row))]
-        found.append((measure, sorted(rows, key=lambda pair: (pair[0]["reward"], pair[0]["task"], pair[0]["seed"]))))
+        known = measure.known(done(episodes))
+        rows = [(row, count) for row in known if (count := measure.count(row))]
+        ordered = sorted(rows, key=lambda pair: (pair[0]["reward"], pair[0]["task"], pair[0]["seed"]))
+        found.append((measure, ordered, len(known)))
     return found

@@ -29,7 +29,7 @@ def choose(results: Results, on: str = "validation") -> Choice:
     """One candidate for each (agent, method, learning rate).
 
     Of those with episodes to choose on, the highest mean reward on the (task, seed) that all of them finished, each counted
-    once; at a tie fewer samples, then λ nearer ½. Candidates without reported episodes are scored too but cannot be chosen.
+    once; at a tie fewer samples, then λ nearer ½, then the smaller λ. Candidates without reported episodes are scored too but cannot be chosen.
     Where none has episodes to choose on, or they finished none in common: the last checkpoint, and every λ stays, because the
     reported episodes must not choose it.
 
@@ -103,13 +103,18 @@ def _best(
     means = {candidate: float(np.mean([mine[key] for key in sorted(common)])) for candidate, mine in rewards.items()}
     best = min(
         eligible,
-        key=lambda c: (-round(means[c], 12), c.samples_seen or 0, abs((c.merge_lambda or 0.5) - 0.5), c.order),
+        key=lambda c: (-round(means[c], 12), c.samples_seen or 0, _from_half(c.merge_lambda), c.order),
     )
     for candidate, mean in means.items():
         table.append(
             {**candidate._asdict(), "validation_reward": mean, "episodes": len(common), "chosen": candidate == best}
         )
     return best
+
+
+def _from_half(weight: float | None) -> float:
+    """How far λ is from ½: 0.3 as far as 0.7."""
+    return 0.0 if weight is None else round(abs(weight - 0.5), 12)
 
 
 def _ties_and_edges(best: Candidate, rows: list[dict], names: dict[Candidate, str]) -> list[str]:
@@ -127,7 +132,7 @@ def _ties_and_edges(best: Candidate, rows: list[dict], names: dict[Candidate, st
     if len(equal) > 1:
         notes.append(
             f"The choice was a tie: {' and '.join(names[c] for c in equal)} scored the same ({chosen['validation_reward']:.3f}); "
-            f"{names[best]} was taken by rule (fewer samples, then λ nearer ½)."
+            f"{names[best]} was taken by rule (fewer samples, then λ nearer ½, then the smaller λ)."
         )
     tried = sorted({row["merge_lambda"] for row in rows if row["merge_lambda"] is not None})
     if len(tried) > 1 and best.merge_lambda in (tried[0], tried[-1]):

@@ -96,6 +96,10 @@ def test_ties_and_edges_of_the_grid_are_reported(tmp_path: Path) -> None:
         return " ".join(selection.choose(read(tmp_path / name, rows)).notes)
 
     assert "was a tie: AgentMerge, λ 0.3 and AgentMerge, λ 0.7" in notes("tie", {0.3: 0.75, 0.5: 0.25, 0.7: 0.75})
+    assert "λ 0.3 was taken by rule (fewer samples, then λ nearer ½, then the smaller λ)" in notes(
+        "equally near", {0.3: 0.5, 0.7: 0.5}
+    )
+    assert "λ 0.4 was taken by rule" in notes("zero is not ½", {0.0: 0.5, 0.4: 0.5})
     assert "λ 0.9 of AgentMerge, λ 0.9 is at the edge" in notes("edge", {0.1: 0.25, 0.5: 0.5, 0.9: 0.75})
     assert notes("middle", {0.1: 0.25, 0.5: 0.75, 0.9: 0.5}) == ""
 

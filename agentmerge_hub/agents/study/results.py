@@ -75,7 +75,6 @@ def _outcome_columns(run: RunStatus, out: Path) -> dict[str, Any]:
     except Unreadable as error:
         return {"status": "crashed", "error_class": f"unreadable trace: {error}", "trace": trace}
     answered = [step for step in episode.steps if step.answer]
-    copied = [step for step in answered if EXAMPLE_BID in _bids(step)]
     done = run.status == "done"
     return {
         "status": run.status,
@@ -87,14 +86,23 @@ def _outcome_columns(run: RunStatus, out: Path) -> dict[str, Any]:
         "answers": len(answered),
         "think_answers": sum(step.thought is not None for step in answered),
         "parse_retries": sum(step.parse_retries for step in episode.steps),
-        "copied_example_actions": len(copied),
-        "copied_example_off_page": sum(EXAMPLE_BID not in _page_bids(step) for step in copied),
-        "copied_example_first_step": any(step.index == 0 for step in copied),
-        "invalid_bid_actions": sum(bool(_bids(step) - _page_bids(step)) for step in answered),
+        **_bid_columns(answered),
         "prompt_tokens": sum(step.prompt_tokens for step in episode.steps),
         "completion_tokens": sum(step.completion_tokens for step in episode.steps),
         "seconds": _seconds(run.folder),
         "trace": trace,
+    }
+
+
+def _bid_columns(answered: list[Step]) -> dict[str, Any]:
+    """What the answers' bids say; null where it takes the page's and an agent with screenshots alone recorded none."""
+    copied = [step for step in answered if EXAMPLE_BID in _bids(step)]
+    has_pages = all(step.observation.axtree or step.observation.html for step in answered)
+    return {
+        "copied_example_actions": len(copied),
+        "copied_example_off_page": sum(EXAMPLE_BID not in _page_bids(step) for step in copied) if has_pages else None,
+        "copied_example_first_step": any(step.index == 0 for step in copied),
+        "invalid_bid_actions": sum(bool(_bids(step) - _page_bids(step)) for step in answered) if has_pages else None,
     }
 
 

@@ -143,7 +143,6 @@ def write_lists(
                 "episodes.html.jinja",
                 title=title,
                 sections=error_analysis.behind(rows),
-                finished=len(finished),
                 pages=pages.names,
                 key=key_of,
             )

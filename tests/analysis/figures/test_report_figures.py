@@ -288,5 +288,16 @@ def test_thousands_of_tasks_have_no_figure_by_task(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error_class", ["hang", "overflow", "parse", ""])
 def test_only_episodes_that_used_all_their_steps_ran_out_of_them(error_class: str) -> None:
     row = simulated.episode(error_class=error_class, truncated=True)
-    counts = {measure.name: measure.count(row) for measure in error_analysis.MEASURES}
+    counts = {m.name: m.count(row) for m in error_analysis.MEASURES if m.name in ("out_of_steps", "early")}
     assert counts["out_of_steps"] == (error_class == "") and counts["early"] == 0
+
+
+def test_what_the_results_do_not_hold_is_in_no_rate() -> None:
+    """A column that a table lacks, the traces of loops, the bids of a page that was not recorded: no rate, instead of 0 %."""
+    known = simulated.episode(answers=4, invalid_bid_actions=1, think_answers=2)
+    unknown = simulated.episode(seed=1, answers=4, invalid_bid_actions=None, think_answers=None, truncated=None)
+    for rows, invalid, think, early in (([known, unknown], 0.25, 0.5, 1.0), ([unknown], None, None, None)):
+        (row,) = error_analysis.table(episodes.Results(rows, ()))
+        assert (row["invalid_bid"], row["think"], row["early"], row["loop"]) == (invalid, think, early, None)
+        numbers = {measure.name: number for measure, _, number in error_analysis.behind(rows)}
+        assert (numbers["invalid_bid"], numbers["loop"]) == (len(rows) - 1, 0)
