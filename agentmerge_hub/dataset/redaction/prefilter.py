@@ -47,8 +47,9 @@ class SelectedLines:
         """Every match of a rule, with the number of its line; the rule's check is not applied."""
         for rule, numbers in self.by_rule:
             for number in numbers:
-                for match in rule.pattern.finditer(lines[number]):
-                    yield number, rule, match
+                if rule.hint is None or rule.hint.search(lines[number]):
+                    for match in rule.pattern.finditer(lines[number]):
+                        yield number, rule, match
             for number, end in self.after_labels.get(rule, ()):
                 if after := rule.pattern.match(lines[number], end):
                     yield number, rule, after

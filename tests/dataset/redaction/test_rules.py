@@ -3,11 +3,12 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from planted_secrets import planted_secrets
 
 from agentmerge_hub.dataset.redaction.finding import parse_allow_options
+from agentmerge_hub.dataset.redaction.rules import RULES
 from agentmerge_hub.dataset.redaction.scanner import LineScanner, find_secrets, redact_text
 from agentmerge_hub.errors import UserError
 
@@ -207,3 +208,20 @@ def test_a_line_gives_the_same_findings_in_any_company() -> None:
 def test_scanning_time_is_linear(piece: str) -> None:
     # Ten times this is out of reach of a quadratic pattern within the time limit of a test.
     assert find_secrets(piece * (1_000_000 // len(piece))) is not None
+
+
+@given(st.text(st.sampled_from("Cé:\\/?_x1.$ '"), max_size=20))
+@example("\\?\\C:\\Users\\jane")
+@example("“C:/Users/jane")
+def test_a_hint_passes_over_no_line_in_which_its_rule_finds_something(line: str) -> None:
+    for rule in RULES:
+        assert rule.hint is None or not rule.pattern.search(line) or rule.hint.search(line)
+
+
+@pytest.mark.parametrize("genitive", ["", "'s"])
+@pytest.mark.parametrize("space", ["", " ", "-"])
+@pytest.mark.parametrize("of", ["User", "account", "profile", "Avatar", "personal", "member"])
+def test_a_menu_of_the_account_is_found_however_it_is_written(of: str, space: str, genitive: str) -> None:
+    for what in ("menu", "Icon", "settings", "profile", "details"):
+        for text in (f"'{of}{genitive}{space}{what} for Jane Roe'", f"'Jane Roe, {of}{genitive}{space}{what}'"):
+            assert "Jane" not in redact_text(f"[1] button {text}")

@@ -38,7 +38,12 @@ _MENU = (
     r"|gebruikersmenu|profielfoto|användarmeny|brukermeny|brugermenu|menu użytkownika|меню пользователя|ユーザーメニュー|ユーザー メニュー|用户菜单|使用者選單|사용자 메뉴)"
 )
 _MENU_LITERALS = (
-    "user", "account", "profile", "avatar", "personal", "member", "benutzermen", "kontomen", "profilbild", "profilmen", "utilisateur", "du compte", "utente", "usu", "la cuenta", "photo de profil", "perfil",
+    *(  # a bare "user" is in a tenth of the lines of pages
+        f"{of}{genitive}{space}{what}"
+        for of in ("user", "account", "personal", "member") for genitive in ("", "'s") for space in ("", " ", "-")
+        for what in ("menu", "button", "icon", "picture", "photo", "image", "dropdown", "options", "settings", "preferences", "profile", "details")
+    ),
+    "profile", "avatar", "benutzermen", "kontomen", "profilbild", "profilmen", "utilisateur", "du compte", "utente", "usu", "la cuenta", "photo de profil", "perfil",
     "gebruikersmenu", "profielfoto", "användarmeny", "brukermeny", "brugermenu", "użytkownika", "пользователя", "ユーザー", "用户菜单", "使用者選單", "사용자 메뉴",
 )  # fmt: skip
 _OF = r"(?:\s?[,:;|(/\[–—-]\s?|\s(?:for|of|belonging to|von|für|de|du|d['’]|del|di|van|do|da|för|til|for|dla|para|pour|per|voor)\s|\s)"

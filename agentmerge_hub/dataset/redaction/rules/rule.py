@@ -41,6 +41,8 @@ class Rule:
     A label with capitals counts in that letter case only; a short Latin one is no end of another word."""
     values: Callable[[re.Match[str]], Iterable[tuple[int, int]]] | None = None
     """Start and end of each value in a match, in place of the group ``value``."""
+    hint: re.Pattern[str] | None = None
+    """A quicker pattern that is in every line in which `pattern` is: the others are passed over."""
     digits: bool = False
     """Whether a ``0`` in the literals stands for any digit."""
 
