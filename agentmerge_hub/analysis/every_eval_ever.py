@@ -76,7 +76,7 @@ def record(
     ]
     return {
         "schema_version": SCHEMA,
-        "evaluation_id": f"{benchmark}/{model}/{created:.0f}",
+        "evaluation_id": "/".join([benchmark, model, *([candidate.agent] if candidate.agent else []), f"{created:.0f}"]),
         "retrieved_timestamp": f"{created:.0f}",
         "source_metadata": {
             "source_name": "agentmerge analyse",
@@ -113,7 +113,7 @@ def _result(benchmark: str, split: str, rows: list[Row]) -> dict[str, Any]:
             "evaluation_description": "Mean reward of the finished episodes; a failure that the model causes scores 0.",
             "metric_id": "mean_reward",
             "metric_name": "mean reward",
-            "metric_unit": "proportion",
+            "metric_unit": "proportion" if min(rewards) >= 0 and max(rewards) <= 1 else "reward",
             "lower_is_better": False,
             "score_type": "continuous",
             "min_score": min(0.0, *rewards),

@@ -105,8 +105,10 @@ def _summary(key: tuple, rows: list[dict]) -> dict:
     error = statistics.new_task_error(values, [row[column] for row in scored])
     out = {**dict(zip(KEYS, key)), "samples": len(values), "se": None if np.isnan(error) else error}
     out["mean_logprob"] = _mean(rows, "mean_logprob")
-    for name, sign in (("likelihood", 0), ("likelihood_low", -1), ("likelihood_high", 1)):
-        out[name] = None if out["mean_logprob"] is None else exp(out["mean_logprob"] + sign * (out["se"] or 0.0))
+    mean, se = out["mean_logprob"], out["se"]
+    out["likelihood"] = None if mean is None else exp(mean)
+    for name, sign in (("likelihood_low", -1), ("likelihood_high", 1)):
+        out[name] = None if mean is None or se is None else exp(mean + sign * se)
     spans = sorted({name for row in rows for name in row if name.endswith("_logprob") and name != "mean_logprob"})
     return out | {name: _mean(rows, name) for name in (*spans, *SHARES) if name in rows[0]}
 

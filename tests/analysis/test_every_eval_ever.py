@@ -60,6 +60,17 @@ def test_each_model_has_a_record_with_the_numbers_of_the_tables(results: Path, r
     assert "on/this/machine" not in "".join(path.read_text() for path in records)
 
 
+def test_records_of_two_agents_have_ids_of_their_own_and_rewards_beyond_one_are_no_proportion(tmp_path: Path) -> None:
+    rows = [row | {"agent": agent} for agent in ("basic", "advanced") for row in simulated.study({"agentmerge": 0.0})]
+    rows[0]["reward"] = -1.0
+    folder = simulated.write(tmp_path / "results", rows)
+    assert every_eval_ever.write(tmp_path / "out", episodes.read([folder]), "our-lab", 1_700_000_000.0) == 2
+    records = [json.loads(path.read_text()) for path in (tmp_path / "out").rglob("*.json")]
+    assert len({record["evaluation_id"] for record in records}) == 2
+    units = {result["metric_config"]["metric_unit"] for record in records for result in record["evaluation_results"]}
+    assert units == {"proportion", "reward"}
+
+
 class Fields(BaseModel):
     """Fields and types of schema 0.3.0 that our records use; another field, or a number as text, is an error."""
 

@@ -82,6 +82,7 @@ def test_the_likelihoods_of_two_merges_are_two_rows(tmp_path: Path) -> None:
         pq.write_table(
             pa.table({"split": ["x"], "sample_id": ["1"], "mean_logprob": [-weight]}), tmp_path / f"m{weight}.parquet"
         )
+    assert {row["likelihood_low"] for row in likelihood.summarise((f"m0.3={tmp_path}/m0.3.parquet",), known)} == {None}
     words = tuple(f"m{weight}={tmp_path}/m{weight}.parquet" for weight in (0.3, 0.7))
     assert [(row["merge_lambda"], row["mean_logprob"]) for row in likelihood.summarise(words, known)] == [
         (0.3, -0.3),

@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import stage_outputs
 
+from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files import output_folder
 from agentmerge_hub.publishing.cards.eval_results import eval_results
-from agentmerge_hub.publishing.cards.scores import scores_of
+from agentmerge_hub.publishing.cards.scores import Score, scores_of
 from agentmerge_hub.publishing.hub.repository import Repository
+from agentmerge_hub.records import RESULT_SCHEMA
 
 WEIGHTS, GGUF = "a" * 64, "b" * 64
 OUTCOMES: dict[tuple[str, str, int], str | float] = {("inter_task", f"t{n}", n): float(n % 2) for n in range(4)}
@@ -42,3 +47,21 @@ def test_an_endpoint_proves_no_weights(tmp_path: Path, engine: str) -> None:
     folder = stage_outputs.results(tmp_path / "r", WEIGHTS, OUTCOMES, engine=engine)
     with pytest.raises(UserError, match="only from an endpoint, where nothing shows which weights were served"):
         scores_of(folder, {WEIGHTS: ""})
+
+
+def test_an_episode_counts_once_however_many_names_its_weights_have(tmp_path: Path) -> None:
+    """Three candidates of one model share its traces; a fourth was prompted otherwise."""
+    one = stage_outputs.results(tmp_path / "one", WEIGHTS, OUTCOMES, trace="traces/1")
+    rows = pq.read_table(one / "results.parquet").to_pylist()
+
+    def score(name: str, more: list[dict]) -> Score:
+        with output_folder.new_folder(tmp_path / name, "evaluate") as folder:
+            pq.write_table(pa.Table.from_pylist(rows + more, RESULT_SCHEMA), folder / "results.parquet")
+            manifest.write(folder, "evaluate")
+        (found,) = scores_of(tmp_path / name, {WEIGHTS: ""})
+        return found
+
+    copies = [row | {"model": f"seed{run}"} for run in (1, 2) for row in rows]
+    assert score("three", copies) == scores_of(one, {WEIGHTS: ""})[0]
+    with pytest.raises(UserError, match=r"two episodes of these weights on t0 seed 0 \(merged and thinking\)"):
+        score("prompts", [row | {"model": "thinking", "trace": "traces/2"} for row in rows])

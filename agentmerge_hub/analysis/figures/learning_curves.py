@@ -201,6 +201,7 @@ def _band(axis: Any, rows: list[dict], number: int, label: str) -> None:
 def _likelihood(axis: Any, rows: list[dict], number: int) -> None:
     rows = [row for row in rows if row["likelihood"] is not None]
     axis.plot(_x(rows), [row["likelihood"] for row in rows], ":", color=_color(number), linewidth=1.3)
+    rows = [row for row in rows if row["likelihood_low"] is not None]
     low, high = [row["likelihood_low"] for row in rows], [row["likelihood_high"] for row in rows]
     axis.fill_between(_x(rows), low, high, color=_color(number), alpha=0.08, linewidth=0)
 

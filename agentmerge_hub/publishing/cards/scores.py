@@ -100,7 +100,7 @@ def scores_of(folder: Path, hashes: Mapping[str, str]) -> list[Score]:
             "evaluate this model, or leave --results out."
         )
     groups: dict[tuple[str, str, str, str, str], list[dict[str, Any]]] = {}
-    for row in mine:
+    for row in _each_episode_once(mine, folder):
         computed_in = hashes[row["weights_hash"]] or row["number_format"] or ""
         key = (row["benchmark"], row["split"], row["agent"] or "", row["engine"] or "", computed_in)
         groups.setdefault(key, []).append(row)
@@ -108,6 +108,24 @@ def scores_of(folder: Path, hashes: Mapping[str, str]) -> list[Score]:
         _score(benchmark, split, agent, rows, engine, computed_in)
         for (benchmark, split, agent, engine, computed_in), rows in sorted(groups.items())
     ]
+
+
+def _each_episode_once(rows: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
+    """Rows of one trace under several names of a model count once.
+
+    Raises:
+        UserError: if a (task, seed) has several traces: the same weights were evaluated with unlike settings.
+    """
+    kept: dict[tuple, dict[str, Any]] = {}
+    for row in rows:
+        columns = ("benchmark", "split", "agent", "engine", "number_format", "weights_hash", "task", "seed")
+        first = kept.setdefault(tuple(row[name] for name in columns), row)
+        if first["trace"] != row["trace"]:
+            raise UserError(
+                f"{folder} has two episodes of these weights on {row['task']} seed {row['seed']} ({first['model']} and {row['model']}), "
+                "made with unlike settings: evaluate the one to publish in a folder of its own."
+            )
+    return list(kept.values())
 
 
 def evaluated_at(folder: Path) -> str:

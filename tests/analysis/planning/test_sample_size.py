@@ -6,6 +6,7 @@ from scipy import stats
 
 from agentmerge_hub.analysis import statistics
 from agentmerge_hub.analysis.planning import published_table1, sample_size
+from agentmerge_hub.package_data import data_folder
 
 RANDOM = np.random.default_rng(3)
 
@@ -34,6 +35,10 @@ def test_the_papers_table_is_not_settled_by_its_own_errors() -> None:
     assert len(rows) == 5
     assert min(row["p"] for row in rows) == pytest.approx(0.26, abs=0.01)
     assert max(row["p"] for row in rows) == pytest.approx(0.76, abs=0.01)
+    page = (data_folder("recipes").parent / "docs" / "paper.md").read_text()
+    assert (
+        "(p = {:.2f} to {:.2f})".format(*sorted(row["p"] for row in rows)[:: len(rows) - 1]).replace("0.", ".") in page
+    )
     for row in rows:
         assert row["low"] < 0 < row["high"]
         assert row["p_smallest"] < row["p"] < row["p_largest"]
