@@ -19,6 +19,11 @@ _ROOTED = re.compile(r"[\w+.-]+:[/\\]|[/\\~]|\.{1,2}(?:[/\\]|$)")
 _SLASH = re.compile(r"[^\s\\/][/\\]+[^\s\\/]|[/\\]$")
 _NO_PLACE = re.compile(r"[\n{}|*()^$]|\\(?:[dwsDWS](?![A-Za-z])|\.)")
 """Characters of templates and regular expressions."""
+_COMMENT = re.compile(r"(?<!\S)#.*")
+_IN_COMMENT = re.compile(
+    r"(?<![\w./:~%-])(?:(?:~|\.{1,2})(?:/[\w.@+~-]+)+|(?:/[\w.@+~-]+){2,}|[A-Za-z]:[\\/][^\s'\"`,;<>|()]+)/?"
+)
+"""A place in prose: an absolute path of two folders or more, or one that starts at home or at a folder in use."""
 _NAMES_A_FOLDER = ("model", "dataset", "replay_dataset", "adapter_base", "tokenizer", "tokenizer_name_or_path")
 """Settings whose value is a folder unless it is a name on the Hub."""
 
@@ -90,7 +95,8 @@ def is_place(value: str, key: str = "") -> bool:
 
 
 def published_spec(text: str, names: Mapping[str, Any], hub_ids: Collection[str]) -> str:
-    """A merge spec with the local paths of its models replaced by their roles, and any other place by the key it is under.
+    """A merge spec with the local paths of its models replaced by their roles, any other place by the key it is under, and one in a
+    comment by ``local-path``.
 
     Args:
         names: role → model, as the spec gives it.
@@ -101,7 +107,7 @@ def published_spec(text: str, names: Mapping[str, Any], hub_ids: Collection[str]
             places.setdefault(value, key)
     for place in sorted(filter(is_place, places), key=len, reverse=True):
         text = re.sub(rf"(?<![\w./~-]){re.escape(place)}(?![\w./-])", places[place], text)
-    return text
+    return _COMMENT.sub(lambda comment: _IN_COMMENT.sub("local-path", comment[0]), text)
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

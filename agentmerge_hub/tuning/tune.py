@@ -136,7 +136,8 @@ def tune(
                 objective, len(groups.names), rows.fit, rows.held_out, state_file, grid=settings.grid, steps=settings.steps,
                 batch=settings.batch, learning_rate=settings.learning_rate, seed=settings.seed,
             )  # fmt: skip
-            about = (f"Data: {data}, config {settings.config}, split {settings.split}.", *rows.about, _shown(settings))
+            shown = Path(data).resolve().name if Path(data).is_dir() else data
+            about = (f"Data: {shown}, config {settings.config}, split {settings.split}.", *rows.about, _shown(settings))
             text = tuned_text(parsed, where, groups, found, about)
             _check_text(text, out, grouped, groups, found, loaded)
             _write(text, out, record, settings, data, folders, hashes, groups, found, started)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from agentmerge_hub.package_data import data_folder
 from agentmerge_hub.publishing.published_manifest import published_manifest, published_spec
 
 PLACES = [
@@ -44,3 +45,19 @@ def test_a_folder_without_a_slash_is_published_as_its_role_and_other_settings_st
         "prompts": {"window": 2048, "flags": {"action_space": "workarena++", "use_html": True}, "different_flags": ["use_tabs"]},
     }  # fmt: skip
     assert published_config(stay) == stay
+
+
+@pytest.mark.parametrize(
+    "place", ["/ptmp/jdoe/traces", "~/jdoe", "./runs/jdoe/", "../jdoe", "D:\\jdoe\\traces", "/lab/jdoe.1/x-y_z"]
+)
+def test_a_place_in_a_comment_is_not_published(place: str) -> None:
+    spec = f"# Data: {place}, config all.\nmerge_method: linear # of {place}\n# Learned on `{place}`\n"
+    published = published_spec(spec, {}, set())
+    assert "jdoe" not in published and published.count("local-path") == 3 and "merge_method: linear # of" in published
+
+
+def test_comments_that_name_no_place_stay() -> None:
+    recipes = sorted((data_folder("recipes") / "merge").glob("*.yml"))
+    lines = [line for path in recipes for line in path.read_text().splitlines() if line.startswith("#")]
+    text = "\n".join([*lines, "a: 1 # https://x.org/a/b, and/or, 1/n, (a + b)/n, org/base@v1, 100%/b/c", ""])
+    assert len(lines) > 50 and published_spec(text, {}, set()) == text
