@@ -14,7 +14,7 @@ from typing import Any
 from agentmerge_hub import __version__
 from agentmerge_hub.analysis import labels, tables
 from agentmerge_hub.analysis.candidates import Candidate
-from agentmerge_hub.analysis.episodes import UNTRAINED, Results, Row, by_run, done
+from agentmerge_hub.analysis.episodes import UNTRAINED, Results, Row, by_run, done, weights_of
 from agentmerge_hub.errors import UserError
 
 SCHEMA = "0.3.0"
@@ -23,7 +23,8 @@ RESERVED = re.compile(r"(?i)(data|con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
 def write(folder: Path, results: Results, organization: str, created: float) -> int:
-    """Write one record for each training run of each candidate; returns how many.
+    """Write one record for each training run of each candidate; returns how many. The given models (base, instruct) have none:
+    a record names its model's developer, and results do not say who that is.
 
     Args:
         organization: that ran the evaluation and publishes the models.
@@ -39,13 +40,11 @@ def write(folder: Path, results: Results, organization: str, created: float) -> 
     written = 0
     for candidate, episodes in results.by_candidate().items():
         for seed, run in by_run(episodes).items():
-            if not done(run):
+            if candidate.method in UNTRAINED or not done(run):
                 continue
             content = record(candidate, seed, run, results.benchmark, organization, created)
             digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
-            place = (
-                folder / "data" / _name(results.benchmark) / organization / content["model_info"]["id"].split("/")[1]
-            )
+            place = folder / "data" / _name(results.benchmark) / content["model_info"]["id"]
             place.mkdir(parents=True, exist_ok=True)
             file = place / f"{uuid.UUID(bytes=digest[:16], version=4)}.json"
             file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -57,7 +56,7 @@ def record(
     candidate: Candidate, run_seed: int | None, rows: list[Row], benchmark: str, organization: str, created: float
 ) -> dict[str, Any]:
     """The record of one model: rows are its episodes, finished or lost, in all splits."""
-    settings = {**candidate._asdict(), "run_seed": run_seed, "weights_hash": rows[0]["weights_hash"]}
+    settings = {**candidate._asdict(), "run_seed": run_seed, "weights_hash": weights_of(rows[0])}
     details = {name: str(value) for name, value in settings.items() if value not in (None, "")}
     short = [
         labels.plain(candidate.learning_rate),
@@ -82,7 +81,7 @@ def record(
             "source_name": "agentmerge analyse",
             "source_type": "evaluation_run",
             "source_organization_name": organization,
-            "evaluator_relationship": "third_party" if candidate.method in UNTRAINED else "first_party",
+            "evaluator_relationship": "first_party",
         },
         "eval_library": {"name": "agentmerge_hub", "version": __version__},
         "model_info": {

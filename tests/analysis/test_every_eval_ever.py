@@ -30,17 +30,19 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def records(results: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, dict]:
     out = tmp_path_factory.mktemp("out")
-    assert every_eval_ever.write(out, episodes.read([results]), "our-lab", 1_700_000_000.0) == 7
+    assert every_eval_ever.write(out, episodes.read([results]), "our-lab", 1_700_000_000.0) == 6  # none of instruct
     return {path: json.loads(path.read_text()) for path in sorted(out.rglob("*.json"))}
 
 
 def test_each_model_has_a_record_with_the_numbers_of_the_tables(results: Path, records: dict[Path, dict]) -> None:
-    assert len({path.parent for path in records}) == len(records) == 7
+    assert len({path.parent for path in records}) == len(records) == 6
     rows = episodes.read([results]).rows
     for path, record in records.items():
         organization, model = record["model_info"]["id"].split("/")
         assert path.parent.parts[-4:] == ("data", "miniwob", organization, model)
         details = record["model_info"]["additional_details"]
+        assert record["model_info"]["developer"] == organization == "our-lab"
+        assert record["source_metadata"]["evaluator_relationship"] == "first_party"
         mine = [
             row
             for row in rows
@@ -63,12 +65,14 @@ def test_each_model_has_a_record_with_the_numbers_of_the_tables(results: Path, r
 def test_records_of_two_agents_have_ids_of_their_own_and_rewards_beyond_one_are_no_proportion(tmp_path: Path) -> None:
     rows = [row | {"agent": agent} for agent in ("basic", "advanced") for row in simulated.study({"agentmerge": 0.0})]
     rows[0]["reward"] = -1.0
+    rows = [row | {"engine": "endpoint", "weights_hash": "main"} for row in rows]  # a declared revision is no hash
     folder = simulated.write(tmp_path / "results", rows)
     assert every_eval_ever.write(tmp_path / "out", episodes.read([folder]), "our-lab", 1_700_000_000.0) == 2
     records = [json.loads(path.read_text()) for path in (tmp_path / "out").rglob("*.json")]
     assert len({record["evaluation_id"] for record in records}) == 2
     units = {result["metric_config"]["metric_unit"] for record in records for result in record["evaluation_results"]}
     assert units == {"proportion", "reward"}
+    assert not any("weights_hash" in record["model_info"]["additional_details"] for record in records)
 
 
 class Fields(BaseModel):
@@ -168,7 +172,7 @@ def test_the_package_accepts_every_record(records: dict[Path, dict]) -> None:
 
 def test_a_report_writes_records_and_repeats_the_option(results: Path, tmp_path: Path) -> None:
     writer.write([results], tmp_path / "report", writer.Options(draws=100, traces=0, organization="our-lab"))
-    assert len(list((tmp_path / "report" / "every_eval_ever").rglob("*.json"))) == 7
+    assert len(list((tmp_path / "report" / "every_eval_ever").rglob("*.json"))) == 6
     assert "--eee our-lab" in (tmp_path / "report" / "report.html").read_text()
     with pytest.raises(UserError, match="is not a name"):
         writer.write([results], tmp_path / "other", writer.Options(draws=100, traces=0, organization="our lab/x"))
