@@ -43,6 +43,14 @@ class CheckpointCallback(TrainerCallback):
         """
         self.schedule, self.lineage, self.limit, self.score = schedule, lineage, limit, score
 
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Find the best checkpoint in the run's own folder: transformers forgets it where the run began under another path."""
+        best = Path(str(args.output_dir)) / f"checkpoint-{state.best_global_step}"
+        if state.best_global_step and best.is_dir():
+            state.best_model_checkpoint = str(best)
+
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:

@@ -87,24 +87,27 @@ def test_a_run_grouped_by_length_is_resumed_in_the_same_order(model: Path, trace
     assert (run / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
+BEST = {
+    "learning_rate": 1.0, "eval_strategy": "steps", "eval_steps": 1, "dataset_test_split": "inter_task", "checkpoint_samples": None,
+    "save_strategy": "steps", "save_steps": 1, "load_best_model_at_end": True,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"lr_scheduler_type": "constant", "warmup_steps": None},
-        {
-            "learning_rate": 1.0, "eval_strategy": "steps", "eval_steps": 1, "dataset_test_split": "inter_task",
-            "checkpoint_samples": None, "save_strategy": "steps", "save_steps": 1, "load_best_model_at_end": True,
-            "early_stopping_patience": 1, "max_steps": 8,
-        },
+        BEST,
+        BEST | {"early_stopping_patience": 1, "max_steps": 8},
     ],
-    ids=["max_steps", "early stopping"],
-)  # fmt: skip
+    ids=["max_steps", "best", "early stopping"],
+)
 def test_a_run_that_is_resumed_from_its_last_checkpoint_trains_no_further_step(
     model: Path, traces: Path, tmp_path: Path, options: dict[str, Any]
 ) -> None:
-    """As after a kill while the final model was saved, in the midst of an epoch of ten steps."""
-    whole = tmp_path / "whole"
-    finetune.run(run_config(model, traces, whole, **options))
+    """As after a kill while the final model was saved, in the midst of an epoch of ten steps; also where the folder was moved."""
+    finetune.run(run_config(model, traces, tmp_path / "begun", **options))
+    whole = (tmp_path / "begun").rename(tmp_path / "whole")
     assert checkpoints.latest_complete(whole)
     run = shutil.copytree(whole, tmp_path / "run")
     for name in ("manifest.json", "model.safetensors"):
