@@ -5,7 +5,7 @@ from typing import Any
 
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.error_analysis import MEASURES
-from agentmerge_hub.analysis.figures.plotting import DASHES, MARKERS, SERIES, Picture, draw, is_narrow, panels
+from agentmerge_hub.analysis.figures.plotting import DASHES, MARKERS, SERIES, Picture, draw, error_of, is_narrow, panels
 
 SHOWN = ("think", "copied", "copied_first", "invalid_bid")
 SPLIT = "cross_task"
@@ -43,7 +43,7 @@ def _draw(folder: Path, name: str, method: str, agent: str, rows: list[dict]) ->
                 axis.errorbar(
                     x,
                     y,
-                    yerr=[100 * (row[f"{measure.name}_se"] or 0) for _, row in line],
+                    yerr=[100 * error_of(row, f"{measure.name}_se") for _, row in line],
                     color=SERIES[number % len(SERIES)],
                     marker=MARKERS[number % len(MARKERS)],
                     linestyle=DASHES[number % len(DASHES)],

@@ -13,6 +13,7 @@ from agentmerge_hub.analysis.figures.plotting import (
     Picture,
     draw,
     draw_runs,
+    error_of,
     is_narrow,
     panels,
     start_at_zero,
@@ -124,7 +125,7 @@ def draw_lambda(folder: Path, rows: list[dict], choices: list[dict], focus: str)
 
 def _points(axis: Any, rows: list[dict], style: dict[str, Any], label: str | None) -> None:
     x, y = [row["merge_lambda"] for row in rows], [row["reward"] for row in rows]
-    axis.errorbar(x, y, yerr=[row["se"] or 0 for row in rows], label=label, **style)
+    axis.errorbar(x, y, yerr=[error_of(row) for row in rows], label=label, **style)
 
 
 def _off_line(rows: list[dict]) -> bool:

@@ -14,6 +14,7 @@ from agentmerge_hub.analysis.figures.plotting import (
     Picture,
     draw,
     draw_runs,
+    error_of,
     is_narrow,
     panels,
     start_at_zero,
@@ -185,7 +186,7 @@ def _line(rows: list[dict], split: str, rate: float | None) -> list[dict]:
 def _band(axis: Any, rows: list[dict], number: int, label: str) -> None:
     """A line with one standard error as bars and as a band, and the runs behind each mean as dots."""
     x, y = _x(rows), [row["reward"] for row in rows]
-    error = [row["se"] or 0.0 for row in rows]
+    error = [error_of(row) for row in rows]
     for row in rows:
         draw_runs(axis, row["samples_seen"], row, _color(number))
     style = {

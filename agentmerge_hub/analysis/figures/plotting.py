@@ -107,6 +107,11 @@ def run_means(row: dict[str, Any]) -> list[float]:
     return [float(mean) for mean in (row.get("reward_by_run") or "").split()]
 
 
+def error_of(row: dict[str, Any], name: str = "se") -> float:
+    """A standard error to draw: NaN, which draws nothing, where it is unknown."""
+    return float("nan") if row[name] is None else row[name]
+
+
 def start_at_zero(axis: Any, rows: list[dict[str, Any]]) -> None:
     """Start the axis of rewards at 0, unless a reward is below."""
     if min((value for row in rows for value in (row["reward"], *run_means(row))), default=0) >= 0:

@@ -5,7 +5,17 @@ from typing import Any
 
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.candidates import Candidate, candidate_in, short_labels
-from agentmerge_hub.analysis.figures.plotting import INK, MARKERS, SERIES, Picture, draw, is_narrow, panels, run_means
+from agentmerge_hub.analysis.figures.plotting import (
+    INK,
+    MARKERS,
+    SERIES,
+    Picture,
+    draw,
+    error_of,
+    is_narrow,
+    panels,
+    run_means,
+)
 
 
 def for_each_agent(folder: Path, table1: list[dict], comparisons: list[dict], focus: str) -> list[Picture]:
@@ -41,9 +51,7 @@ def scores(folder: Path, rows: list[dict], names: dict[Candidate, str], ending: 
                 color = _color(row["method"], order)
                 means = run_means(row)
                 axis.plot(means, [place + 0.22] * len(means), ".", color=color, markersize=5, alpha=0.6)
-                axis.errorbar(
-                    row["reward"], place, xerr=row["se"] or 0, fmt="o", color=color, capsize=3, elinewidth=1.6
-                )
+                axis.errorbar(row["reward"], place, xerr=error_of(row), fmt="o", color=color, capsize=3, elinewidth=1.6)
             axis.set_title(labels.split(split))
             axis.set_yticks(range(len(order)), [_wrapped(names[candidate], figure) for candidate in order])
             axis.set_ylim(len(order) - 0.5, -0.5)

@@ -272,6 +272,29 @@ def test_rewards_below_zero_are_inside_the_figures(tmp_path: Path, monkeypatch: 
     assert drawn and all(axis.get_ylim()[0] < -0.6 for figure in drawn for axis in figure.axes)
 
 
+def test_an_unknown_error_is_not_drawn_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One method has one task, so that no error over new tasks is known; the other has three."""
+    rows = [
+        simulated.episode(method=method, task=f"t{task}", seed=seed, reward=float((task + seed) % 2))
+        for method, tasks in (("agentmerge", 1), ("instruct_finetuned", 3)) for task in range(tasks) for seed in range(3)
+    ]  # fmt: skip
+    results = episodes.read([simulated.write(tmp_path / "results", rows)])
+    drawn: list[Figure] = []
+    keep = Figure.savefig
+
+    def savefig(figure: Figure, *args: object, **options: object) -> None:
+        drawn.append(figure)
+        keep(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    scores.scores(tmp_path, tables.table1(results), short_labels(results.by_candidate()), "", "")
+    widths = [
+        float(np.ptp(path.vertices[:, 0]))
+        for figure in drawn for axis in figure.axes for lines in axis.collections for path in lines.get_paths()
+    ]  # fmt: skip
+    assert widths and all(width > 0 or np.isnan(width) for width in widths) and np.isnan(widths).any()
+
+
 def test_thousands_of_tasks_have_no_figure_by_task(tmp_path: Path) -> None:
     about = {
         "agent": "",
