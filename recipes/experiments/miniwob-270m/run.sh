@@ -16,7 +16,7 @@
 # Nothing after the gate is run if the gate is not passed. SEEDS="0 1 2 3" makes the runs and merges of the first look alone.
 # The stages of a GPU can run on another machine: copy WORK/models, WORK/instruct-data and WORK/agent-traces there and WORK/deltas
 # back. GRID=cpu is for a machine without one: fewer samples, the lower half of the layers frozen in every run alike; the instruct
-# model takes three hours on two cores with AVX-512-BF16, and a training run a quarter of an hour (computed).
+# model takes three hours on two cores with AVX-512-BF16, and a training run a quarter of an hour.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 recipes=$(cd "$here/../.." && pwd)
