@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from agentmerge_hub.actions import text_around_calls
 from agentmerge_hub.prompt import answer
 from agentmerge_hub.traces.values import as_text
 
@@ -24,7 +25,8 @@ def read_reply(body: Any) -> Reply | None:
 
     Content may be a string, a part or a list of parts. Half of a surrogate pair, which a cut answer can end with, becomes a
     replacement character: no tokenizer takes it. Reasoning is `reasoning_content` (vLLM until 0.11, SGLang, DeepSeek) or
-    `reasoning` (vLLM, OpenRouter), also in parts. Tool calls become an ``<action>`` block.
+    `reasoning` (vLLM, OpenRouter), also in parts. Tool calls become an ``<action>`` block if each of them can be read: what is
+    left of an answer without one of its calls is another action.
 
     Returns:
         None if the body holds no message, or an error beside it, as OpenRouter sends when the model's host fails.
@@ -38,8 +40,8 @@ def read_reply(body: Any) -> Reply | None:
     for key in ("reasoning_content", "reasoning"):
         if not reasoning:
             reasoning = "\n".join(filter(None, _read_content(message.get(key)))).strip()
-    calls = [call for entry in _tool_calls(message) if (call := _call_text(entry))]
-    if calls and "<action>" not in text:
+    calls = [_call_text(entry) for entry in _tool_calls(message)]
+    if calls and all(calls) and "<action>" not in text:
         text = answer("\n".join(calls), text.strip() or None)
     usage = _dict(_dict(body).get("usage"))
     tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
@@ -73,7 +75,8 @@ def _tool_calls(message: dict) -> list:
 
 
 def _call_text(function: Any) -> str:
-    """A tool call as a Python call, e.g. ``click(bid='a51')``; empty if its arguments are not a JSON object."""
+    """A tool call as a Python call, e.g. ``click(bid='a51')``; empty if its arguments are not a JSON object, or BrowserGym would
+    read no call in it."""
     name, arguments = _dict(function).get("name"), _dict(function).get("arguments")
     if arguments is None or isinstance(arguments, str):  # a call without arguments may come with null
         try:
@@ -82,7 +85,10 @@ def _call_text(function: Any) -> str:
             return ""
     if not isinstance(name, str) or not isinstance(arguments, dict):
         return ""
-    return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
+    values = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+    call = f"{name.rpartition('.')[2]}({values})".replace("</action>", r"\x3c/action>")  # it would end the action
+    around = text_around_calls(call)
+    return call if around is not None and not around.strip() else ""
 
 
 def _dict(value: Any) -> dict:

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentmerge_hub.actions import parse_calls
 from agentmerge_hub.agents.serving.reply import Reply, read_reply
+from agentmerge_hub.prompt import ADVANCED, parse
 
 ACTION = "<action>\nclick('14')\n</action>"
 
@@ -39,8 +41,7 @@ def test_content_and_reasoning(message: dict, text: str, reasoning: str) -> None
 def test_tool_calls_become_an_action() -> None:
     calls = [
         {"type": "function", "function": {"name": "fill", "arguments": '{"bid": "13", "value": "it\'s"}'}},
-        {"type": "function", "function": {"name": "click", "arguments": {"bid": "14"}}},
-        {"type": "function", "function": {"name": "click", "arguments": "{not JSON"}},
+        {"type": "function", "function": {"name": "functions.click", "arguments": {"bid": "14"}}},
     ]
     reply = read_reply(body(content="I fill the field.", tool_calls=calls))
     assert reply and reply.text == (
@@ -49,6 +50,39 @@ def test_tool_calls_become_an_action() -> None:
     for arguments in ("", None):
         legacy = read_reply(body(content=None, function_call={"name": "noop", "arguments": arguments}))
         assert legacy and legacy.text == "<action>\nnoop()\n</action>"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("fill", '{"bid": "13", "value": "An'),
+        ("fill", '["13", "Ann"]'),
+        ("fill", '{"bid": "13", "value": NaN}'),
+        ("fill", {"element-id": "13", "value": "Ann"}),
+        ("fill", {"bid": "13", "value": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["Ann"]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}),
+        ("fill €", {"bid": "13", "value": "Ann"}),
+        ("# fill", {"bid": "13", "value": "Ann"}),
+        (None, {"bid": "13", "value": "Ann"}),
+    ],
+)
+def test_of_tool_calls_with_one_that_cannot_be_read_none_is_carried_out(name: object, arguments: object) -> None:
+    calls = [
+        {"function": {"name": name, "arguments": arguments}},
+        {"function": {"name": "click", "arguments": '{"bid": "14"}'}},
+    ]
+    assert read_reply(body(content="I send the form.", tool_calls=calls)) == Reply("I send the form.")
+
+
+def test_the_end_of_an_action_within_a_tool_call_is_its_text() -> None:
+    calls = [
+        {"function": {"name": "fill", "arguments": {"bid": "13", "value": value}}}
+        for value in ("</action>", "\\</action>")
+    ]
+    reply = read_reply(body(content=None, tool_calls=calls))
+    assert reply and [call.arguments["value"] for call in parse_calls(parse(reply.text, ADVANCED).action)] == [
+        "</action>",
+        "\\</action>",
+    ]
 
 
 def test_usage_is_optional() -> None:
