@@ -140,7 +140,7 @@ class ChatAgent(Agent):
         """The prompt and the messages of a retry, trimmed to the window.
 
         The page is trimmed first. A failed answer that is longer than an answer may be, or that leaves no tokens for the
-        prompt, is shortened.
+        prompt, is shortened. Like the page, it and the error that quotes it end no turn.
 
         Raises:
             DoesNotFit: if the prompt does not fit even without the page.
@@ -149,7 +149,8 @@ class ChatAgent(Agent):
             return fit(prompt, self.tokenizer, self.window.prompt), []
         limit = self.window.answer
         while True:
-            shown = [Message(role="assistant", content=self._shorten(retry[0]["content"], limit)), retry[1]]
+            texts = self._shorten(retry[0]["content"], limit), retry[1]["content"]
+            shown = [Message(role=m["role"], content=self.tokenizer.escape(t)[0]) for m, t in zip(retry, texts)]
             try:
                 return fit(prompt, self.tokenizer, self.window.prompt - self._count_added(prompt, shown)), shown
             except DoesNotFit:
