@@ -16,6 +16,7 @@ from agentmerge_hub.agents.solvers.solver import SOLVERS
 from agentmerge_hub.agents.study.plan import plan
 from agentmerge_hub.agents.study.preflight import WORKARENA_VARIABLES
 from agentmerge_hub.errors import UserError
+from agentmerge_hub.files.atomic_write import temporary_name
 from agentmerge_hub.package_data import data_folder
 from agentmerge_hub.prompt import Flags
 from agentmerge_hub.prompt.flags import NOT_APPLIED
@@ -175,6 +176,18 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
             {"episodes": [{"split": split, "tasks": ["click-test"], "seeds": "0-2"} for split in "xy"]},
             "name task miniwob.click-test with seed 0 twice",
         ),
+        *(
+            (
+                {
+                    "episodes": [
+                        {"split": "validation", "tasks": ["click-test"]},
+                        {"split": "cross_task", "tasks": ["click-test"], "seeds": seeds},
+                    ]
+                },
+                "the episodes name task miniwob.click-test with seed",
+            )
+            for seeds in ("default", "0-33")
+        ),
         ({"name": "a/../b"}, "name: 'a/../b' has a slash, and a folder is named after the study"),
         ({"name": ""}, "name: a name has 1 to 100 characters"),
         ({"candidates": [{"name": "m\n", "model": "m"}]}, "candidates.0.name: a name has 1 to 100 characters"),
@@ -232,9 +245,27 @@ episodes: [{{split: validation}}]
     candidates = read(recipe).candidates
     assert [candidate.name for candidate in candidates] == names
     assert candidates[1].path == str(tmp_path / "merged/lr1-seed0/lambda-0.7")
+    recipe.write_text(text.replace("lr1-*/*", "**/lambda-0.3"))
+    with pytest.raises(UserError, match=r"'merge': its path has \*\*, write a \* for each level of folders"):
+        read(recipe)
     recipe.write_text(text.replace("lr1-*", "lr2-*"))
     with pytest.raises(UserError, match=r"no model folder matches .*lr2.*, the path of candidate 'merge'"):
         read(recipe)
+
+
+def test_a_wildcard_matches_adapters_and_no_folder_that_is_being_written(tmp_path: Path) -> None:
+    partial = temporary_name(tmp_path / "base-2", "partial").name
+    for name, file in (("base-0", "config.json"), ("base-1", "adapter_config.json"), (partial, "config.json")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text("{}")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"""
+candidates: [{{name: run, path: {tmp_path}/*}}]
+name: runs
+agents: [{{name: basic, flags: {{preset: basic}}}}]
+episodes: [{{split: validation}}]
+""")
+    assert [candidate.name for candidate in read(recipe).candidates] == ["run-base-0", "run-base-1"]
 
 
 def test_signals_are_handled_as_before_once_a_command_has_ended(tmp_path: Path) -> None:

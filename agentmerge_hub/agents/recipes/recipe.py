@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from agentmerge_hub.agents.recipes.file import read_mapping
 from agentmerge_hub.agents.recipes.values import Name, check_folder_name, parse_flags, parse_seeds
 from agentmerge_hub.errors import UserError, schema_problem
+from agentmerge_hub.files.folder_kinds import is_model
 from agentmerge_hub.fit import IMAGE_TOKENS, Window
 from agentmerge_hub.prompt import Flags
 
@@ -180,13 +181,19 @@ _WILDCARD = re.compile(r"[*?[]")
 
 
 def _matching(candidate: Candidate, recipe: Path) -> list[Candidate]:
-    """A candidate for each model folder that matches its path; the matched parts are appended to its name."""
+    """A candidate for each folder of a model or adapter that matches its path; the matched parts are appended to its name. As in
+    a shell, a wildcard matches no hidden folder: one that is being written is hidden."""
     if not _WILDCARD.search(candidate.path):
         return [candidate]
     pattern = Path(candidate.path)
-    folders = sorted(
-        config.parent for config in Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor) / "config.json"))
-    )
+    if "**" in pattern.parts:
+        raise UserError(f"{recipe}: candidate {candidate.name!r}: its path has **, write a * for each level of folders")
+    folders = [
+        folder
+        for folder in sorted(Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))))
+        if is_model(folder)
+        and not any(part.startswith(".") and _WILDCARD.match(like) for part, like in zip(folder.parts, pattern.parts))
+    ]
     if not folders:
         raise UserError(f"{recipe}: no model folder matches {candidate.path}, the path of candidate {candidate.name!r}")
     indices = [index for index, part in enumerate(pattern.parts) if _WILDCARD.search(part)]

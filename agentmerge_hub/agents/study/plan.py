@@ -60,9 +60,7 @@ def plan(recipe: Recipe, *, hashed: bool = True) -> Plan:
     """
     benchmark = _benchmark(recipe.benchmark)
     pairs = [(group, env_args) for group in recipe.episodes for env_args in _env_args(benchmark, group, recipe)]
-    given = Counter((env_args.task_name, env_args.task_seed) for group, env_args in pairs if group.seeds != "default")
-    if repeated := [key for key, number in given.items() if number > 1]:
-        raise UserError(f"the episodes name task {repeated[0][0]} with seed {repeated[0][1]} twice: remove one")
+    _check_repeated(recipe, pairs)
     benchmark.env_args_list = [env_args for _, env_args in pairs]
     unsolvable = tasks_without_solver({env_args.task_name for _, env_args in pairs})
     if unsolvable and any(candidate.scripted for candidate in recipe.candidates):
@@ -86,6 +84,17 @@ def plan(recipe: Recipe, *, hashed: bool = True) -> Plan:
                 run.exp_id = _run_id(content | {"environment": asdict(env_args)})
                 episodes.append(Episode(candidate, agent.name, group, run, weights))
     return Plan(recipe, benchmark, tuple(episodes))
+
+
+def _check_repeated(recipe: Recipe, pairs: list[tuple[Group, EnvArgs]]) -> None:
+    """Raise UserError if two groups, which may be splits, have the same episode, or a group names one twice. A benchmark's own
+    seeds are drawn and may repeat within a group."""
+    given: Counter[tuple[str, int]] = Counter()
+    for group in recipe.episodes:
+        keys = [(env_args.task_name, env_args.task_seed) for one, env_args in pairs if one is group]
+        given.update(set(keys) if group.seeds == "default" else keys)
+    if repeated := [key for key, number in given.items() if number > 1]:
+        raise UserError(f"the episodes name task {repeated[0][0]} with seed {repeated[0][1]} twice: remove one")
 
 
 def _hash_folders(recipe: Recipe) -> dict[str, tuple[str, str]]:
