@@ -158,11 +158,12 @@ def _rows(sources: dict[Path, set[str]]) -> Iterator[Row]:
 
 
 def _assign_splits(rows: list[Row], split_of: dict, settings: Settings) -> tuple[list[SplitRow], list[Dropped]]:
-    """Rows with their splits, and the samples dropped as duplicates or because of their goal. The first duplicates stay."""
+    """Rows with their splits, and the samples dropped as duplicates or because of their goal. The first duplicates stay,
+    all in the split of the first of them."""
     split_rows: list[SplitRow] = []
     dropped: list[Dropped] = []
     first_with: dict[tuple[bool, str, str], Row] = {}
-    n_equal: Counter[tuple[bool, str]] = Counter()
+    n_kept: Counter[tuple[bool, str]] = Counter()
     source_of: dict[str, str] = {}
     duplicate_sources: set[str] = set()
     for row in rows:
@@ -178,13 +179,19 @@ def _assign_splits(rows: list[Row], split_of: dict, settings: Settings) -> tuple
             continue
         # Failures are compared among themselves: they must not take a success out of the dataset.
         rule, first = "duplicate", first_with.setdefault((row.success, "exact", row.exact_key), row)
+        kept = first_with.setdefault((row.success, "near", row.near_key), row)
         if first is row:
-            rule, first = "near_duplicate", first_with.setdefault((row.success, "near", row.near_key), row)
-        n_equal[row.success, row.near_key] += 1
-        if first is not row and n_equal[row.success, row.near_key] > settings.keep_duplicates:
+            rule, first = "near_duplicate", kept
+        split_of_kept = split_of[kept.task, kept.seed, kept.goal_key]
+        if kept is not row and (
+            split != split_of_kept or n_kept[row.success, row.near_key] >= settings.keep_duplicates
+        ):
             detail = f"of step {first.step} of {first.source}"
+            if split != split_of_kept:
+                detail = f"of step {kept.step} of {kept.source}, which is in {split_of_kept}"
             dropped.append(Dropped(row.source, row.episode_id, row.step, rule, detail))
             continue
+        n_kept[row.success, row.near_key] += 1
         split_rows.append((row, split))
     return split_rows, dropped
 

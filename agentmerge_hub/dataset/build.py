@@ -21,7 +21,7 @@ from agentmerge_hub import manifest
 from agentmerge_hub.dataset import reload
 from agentmerge_hub.dataset.assemble import assemble
 from agentmerge_hub.dataset.card.readme import write_card
-from agentmerge_hub.dataset.parallel.part_cache import CacheEntry, PartCache, episode_key, program_hash
+from agentmerge_hub.dataset.parallel.part_cache import CacheEntry, PartCache, episode_keys, program_hash
 from agentmerge_hub.dataset.parallel.worker_pool import run
 from agentmerge_hub.dataset.parallel.workers import WorkerConfig
 from agentmerge_hub.dataset.parquet_writer import WrittenSplit
@@ -87,7 +87,7 @@ def build(
         raise UserError(f"no episodes in {_listed(folders)}: give traces, or a dataset that has episodes")
     settings = worker_config.settings
     cache = PartCache(cache_folder(), _fingerprint(settings, worker_config.load_tokenizer()))
-    episodes = {episode_key(episode, screenshots=settings.has_screenshots): episode for episode in found}
+    episodes = dict(zip(episode_keys(found, screenshots=settings.has_screenshots), found))
     with output_folder.new_folder(out, STAGE, folders) as folder:  # also while traces are read: there is one writer
         earlier = _configs(out)
         entries, n_new = _read(episodes, cache, worker_config, workers, ray=ray)

@@ -115,7 +115,9 @@ from agentmerge_hub.plural import counted
     metavar="WHAT=REASON",
     help="Keep a kind of secret or a text; the card shows the reason. Repeatable.",
 )
-@click.option("--keep-duplicates", default=1, show_default=True, help="Number of equal samples to keep.")
+@click.option(
+    "--keep-duplicates", default=1, show_default=True, help="Number of equal samples to keep, all in one split."
+)
 @click.option("--workers", type=click.IntRange(1), help="Number of processes; by default one per core.")
 @click.option(
     "--ray",

@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from agentmerge_hub.files.parquet_reading import read_row_group, row_groups
@@ -91,7 +92,7 @@ def read_input(found: Found, options: ReadOptions = TEXTS, max_bytes: int = EPIS
     """
     if not isinstance(found, StoredEpisode):
         return read_episode(found, options, max_bytes)
-    rows = _group(found.folder, found.group).slice(found.start, found.rows).to_pylist()
+    rows = _group(found.folder, found.group, found.folder.stat().st_mtime_ns).slice(found.start, found.rows).to_pylist()
     first = rows[0]
     of_episode = {field.name: first[field.name] for field in fields(Episode) if field.name in first}
     flags = json.loads(first["flags"])
@@ -99,7 +100,7 @@ def read_input(found: Found, options: ReadOptions = TEXTS, max_bytes: int = EPIS
     steps = (_step(row) for row in rows)
     scored = first["reward"] is not None
     return Episode(
-        **of_episode | {"flags": flags, "reward": first["reward"] if scored else 0.0},
+        **of_episode | {"flags": flags, "reward": _decimal(first["reward"]) if scored else 0.0},
         scored=scored,
         source=found.source,
         error="",
@@ -109,6 +110,11 @@ def read_input(found: Found, options: ReadOptions = TEXTS, max_bytes: int = EPIS
             for step, row in zip(steps, rows)
         ),
     )
+
+
+def _decimal(reward: float) -> float:
+    """The reward that was recorded: of a column of 32-bit numbers 0.9 comes back as 0.8999999761581421."""
+    return float(str(np.float32(reward)))
 
 
 def _without_screenshot(step: Step) -> Step:
@@ -146,5 +152,5 @@ def _step(row: dict) -> Step:
 
 
 @lru_cache(maxsize=2)
-def _group(path: Path, group: int) -> pa.Table:
+def _group(path: Path, group: int, _version: int) -> pa.Table:
     return read_row_group(path, group)

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 from typing import Any
 
 MAX_REWARD = 1e6
@@ -69,16 +70,21 @@ def as_reward(value: Any) -> float:
 
 
 def as_seed(value: Any) -> int:
-    """A seed, -1 where none was recorded.
+    """A seed, also as a text or as the whole float that a table makes of it; -1 where none was recorded.
 
     Raises:
         OutOfRange: if it does not fit into 64 bits.
     """
+    if (isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value)) or (isinstance(value, float) and value.is_integer()):
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         return -1
     if not -(2**63) <= value < 2**63:
         raise OutOfRange("has a seed of more than 64 bits")
     return value
+
+
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,30}")
 
 
 def as_date(value: Any) -> str:

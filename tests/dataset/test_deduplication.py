@@ -1,5 +1,6 @@
 """What counts as equal, and rows that the Hub's viewer can show."""
 
+import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ from agentmerge_hub.dataset.build import build
 from agentmerge_hub.dataset.parallel.workers import WorkerConfig
 from agentmerge_hub.dataset.selection.deduplication import exact_key, near_key
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.prompt import ADVANCED
+from agentmerge_hub.prompt import ADVANCED, BASIC
 
 
 def messages(text: str) -> list[dict]:
@@ -85,3 +86,47 @@ def test_no_file_ends_within_an_episode(
     of_files = [set(pq.read_table(path)["episode_id"].to_pylist()) for path in files]
     assert len(files) > 2 and sum(map(len, of_files)) == len(set.union(*of_files))
     assert all(pq.ParquetFile(path).num_row_groups == len(ids) for path, ids in zip(files, of_files))
+
+
+@pytest.mark.parametrize("reward", [0.9, 1 / 3, 0.1, 0.7])
+def test_a_reward_is_the_same_when_a_dataset_is_built_anew(
+    tmp_path: Path, tokenizer_folder: Path, reward: float
+) -> None:
+    write_episode(tmp_path / "t", "miniwob.click-dialog", 0, reward=round(reward, 6))
+    config = WorkerConfig(Settings(min_reward=round(reward, 6)), str(tokenizer_folder))
+    for given, out in (("t", "first"), ("first", "again")):
+        assert build([tmp_path / given], tmp_path / out, config).counts["samples"] == 1
+
+
+@pytest.mark.parametrize("of_task", [{"inter_seeds": ((1, 9),)}, {"validation_tasks": ("miniwob.click-option",)}])
+def test_equal_samples_that_are_kept_are_in_one_split(
+    tmp_path: Path, tokenizer_folder: Path, of_task: dict[str, tuple]
+) -> None:
+    for seed in range(4):  # goals that differ in an id alone, on one page
+        task = "miniwob.click-option" if seed and "validation_tasks" in of_task else "miniwob.click-dialog"
+        write_episode(
+            tmp_path / "t", task, seed, flags=BASIC, goal=f"Open 0a1b2c13c3330100c8b837659bba8f{seed:02}.", action="click('10')",
+            obs={"axtree_txt": "RootWebArea 'a'\n\t[10] button 'OK'"}, name=f"run {seed}",
+        )  # fmt: skip
+    settings = Settings(keep_duplicates=2, **of_task)
+    counts = build([tmp_path / "t"], tmp_path / "out", WorkerConfig(settings, str(tokenizer_folder))).counts
+    assert counts["splits"]["all"]["train"] == 1 and counts["samples"] == 1
+    assert counts["dropped"] == {"near_duplicate": 3}
+    details = pq.read_table(tmp_path / "out/ledger.parquet")["detail"].to_pylist()
+    assert details == ["of step 0 of run 0, which is in train"] * 3
+
+
+def test_a_file_that_changed_since_an_earlier_build_of_this_process_is_read_again(
+    tmp_path: Path, tokenizer_folder: Path
+) -> None:
+    call = {"function_name": "click", "arguments": {"bid": "10"}}
+    config = WorkerConfig(Settings(unscored=True), str(tokenizer_folder))
+    for goal in ("Press OK.", "Press the other."):
+        steps = [
+            {"step_id": 1, "source": "user", "message": goal, "observation": {"results": [{"content": "RootWebArea 'a'\n\t[10] button 'OK'"}]}},
+            {"step_id": 2, "source": "agent", "message": "I press it.", "tool_calls": [call]},
+        ]  # fmt: skip
+        document = {"schema_version": "ATIF-v1.7", "session_id": "a", "agent": {"name": "a"}, "steps": steps}
+        (tmp_path / "a.json").write_text(json.dumps(document))
+        assert build([tmp_path / "a.json"], tmp_path / "out", config).n_new == 1
+        assert pq.read_table(tmp_path / "out/data/episodes")["goal"].to_pylist() == [goal]

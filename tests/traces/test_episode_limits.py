@@ -8,7 +8,7 @@ import pytest
 import trace_folders
 from trace_folders import ARGS, DONE, STEP
 
-from agentmerge_hub.dataset.parallel.part_cache import episode_key
+from agentmerge_hub.dataset.parallel.part_cache import episode_key, episode_keys
 from agentmerge_hub.traces import episode, limits
 from agentmerge_hub.traces.episode import NeedsMoreMemory, Unreadable, check_distinct_lines, read_episode
 from agentmerge_hub.traces.find import Found, find_episodes
@@ -107,15 +107,6 @@ def test_the_key_of_an_episode_follows_every_file_that_is_read_with_it(tmp_path:
         keys = {}
         for text in ("{}", '{"reward": 1}'):
             file.write_text(text)
-            keys[text] = [_fresh_key(found) for found in (cube, atif)]
+            keys[text] = episode_keys([cube, atif])
         changed = [found for found, one, other in zip((cube, atif), *keys.values()) if one != other]
         assert changed == changes, file.name
-
-
-def _fresh_key(found: Found) -> str:
-    """The key as another build gets it."""
-    from agentmerge_hub.dataset.parallel import part_cache
-
-    part_cache._hashes_of.cache_clear()
-    part_cache._hashes_beside.cache_clear()
-    return episode_key(found)

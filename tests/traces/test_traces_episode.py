@@ -108,6 +108,14 @@ def test_numbers_out_of_range_are_set_aside_or_absent(tmp_path: Path) -> None:
         read_episode(write(tmp_path / "b", [STEP], summary=DONE, args=large))
 
 
+@pytest.mark.parametrize(
+    ("recorded", "seed"), [(7, 7), ("7", 7), ("-3", -3), (7.0, 7), (7.5, -1), (float("nan"), -1), ("x", -1), (True, -1), (None, -1)]
+)  # fmt: skip
+def test_a_seed_is_a_whole_number_however_it_was_written(tmp_path: Path, recorded: object, seed: int) -> None:
+    args = ARGS | {"env_args": {"task_name": "miniwob.click-test", "task_seed": recorded}}
+    assert read_episode(write(tmp_path / "a", [STEP], summary=DONE, args=args)).seed == seed
+
+
 def test_only_regular_files_within_the_folder_are_read(tmp_path: Path) -> None:
     def replaced(name: str) -> Path:
         folder = write(tmp_path / name, [STEP, LAST], summary=DONE, args=ARGS).folder

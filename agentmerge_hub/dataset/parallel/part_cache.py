@@ -36,6 +36,13 @@ def program_hash() -> str:
     return content_hash.program_hash(_LATER_STAGES)
 
 
+def episode_keys(episodes: Iterable[Found], *, screenshots: bool = False) -> list[str]:
+    """The key of each episode, of files as they are now: an earlier build of this process may have read others."""
+    _hashes_beside.cache_clear()
+    _hashes_of.cache_clear()
+    return [episode_key(found, screenshots=screenshots) for found in episodes]
+
+
 def episode_key(found: Found, *, screenshots: bool = False) -> str:
     """Identifies an episode by its source and the content of the files that are read."""
     try:
