@@ -194,6 +194,18 @@ def test_a_damaged_event_is_named(tmp_path: Path, content: bytes, says: str) -> 
         only(tmp_path)
 
 
+@pytest.mark.parametrize("change", ["missing", "twice"])
+def test_a_missing_event_would_give_a_decision_the_page_of_another(tmp_path: Path, change: str) -> None:
+    folder = write_events(tmp_path)
+    file = folder / "events" / "003_tool_call.msgpack.zst"
+    if change == "missing":
+        file.unlink()
+    else:
+        file.with_name("003_eval.msgpack.zst").write_bytes(file.read_bytes())
+    with pytest.raises(Unreadable, match="files in events/ have gaps: one is missing or there twice"):
+        only(tmp_path)
+
+
 def test_events_outside_of_the_folder_are_not_read(tmp_path: Path) -> None:
     folder = write_events(tmp_path / "a")
     (folder / "events").rename(tmp_path / "elsewhere")

@@ -138,6 +138,29 @@ def test_harbors_result_beside_a_document_says_how_it_ended(tmp_path: Path) -> N
     assert not episode.scored and "several rewards, none of which is the run's" in episode.unmapped
 
 
+@pytest.mark.parametrize(
+    ("places", "says"),
+    [
+        ([0, 1, 2, 4, 5], "step_id 5 follows step_id 3"),
+        ([0, 1, 2, 3, 3, 4, 5], "step_id 4 follows step_id 4"),
+        ([0, 1, 2, 4, 3, 5], "step_id 5 follows step_id 3"),
+    ],
+)
+def test_a_document_of_atif_without_one_of_its_steps_is_refused(tmp_path: Path, places: list[int], says: str) -> None:
+    document = ATIF | {"steps": [ATIF["steps"][place] for place in places]}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(Unreadable, match=f"{says}: a step is missing, there twice or out of order"):
+        episodes(tmp_path)
+
+
+def test_a_goal_of_atif_with_a_picture_is_known_as_one(tmp_path: Path) -> None:
+    picture = {"type": "image", "source": {"media_type": "image/png", "path": "a.png"}}
+    goal = ATIF["steps"][1] | {"message": [{"type": "text", "text": "Find it."}, picture]}
+    for name, steps in (("a", ATIF["steps"]), ("b", [ATIF["steps"][0], goal, *ATIF["steps"][2:]])):
+        (tmp_path / f"{name}.json").write_text(json.dumps(ATIF | {"steps": steps}))
+    assert [episode.image_goal for episode in episodes(tmp_path)] == [False, True]
+
+
 def test_formats_are_told_apart_by_content_in_a_mixture(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(ATIF))
     (tmp_path / "b.jsonl").write_text(json.dumps(ADP) + "\n" + json.dumps(ADP | {"id": "8"}) + "\n")

@@ -7,6 +7,7 @@ its action: it is the page of the next decision.
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +49,21 @@ def read(document: dict[str, Any], source: str, episode_id: str, folder: Path) -
     if int(known[1]) > _NEWEST_MINOR:
         unmapped.add(f"what {version} has beyond ATIF-v1.{_NEWEST_MINOR}")
     steps = [as_dict(step) for step in document["steps"]] if isinstance(document.get("steps"), list) else []
+    _check_numbers([step.get("step_id") for step in steps])
     facts = as_dict(document.get("extra")).get(episode_json.KEY)
     if episode_json.is_facts(facts):
         pages = [page for step in steps for page in _pages(step)]
         return episode_json.from_facts(facts, pages, episode_id=episode_id, source=source)
     agent, turns = as_dict(document.get("agent")), Turns()
     teacher = as_text(agent.get("model_name"))
-    date = ""
+    date, image_goal = "", False
     for step in steps:
         date = date or as_text(step.get("timestamp"))[:19]
         if step.get("is_copied_context") is True:
             unmapped.add("steps copied from an earlier document")
         elif step.get("source") == "user" and not turns.goal:
             turns.goal = text_of_parts(step.get("message"))
+            image_goal |= bool(media_of_parts(step.get("message")))
         elif step.get("source") == "agent":
             teacher = teacher or as_text(step.get("model_name"))
             _decision(step, turns, unmapped)
@@ -97,8 +100,20 @@ def read(document: dict[str, Any], source: str, episode_id: str, folder: Path) -
         scored=reward is not None or bool(result.get("exception_info")),
         date=date,
         steps=tuple(turns.steps),
+        image_goal=image_goal,
         unmapped=tuple(sorted(unmapped)),
     )
+
+
+def _check_numbers(numbers: list[Any]) -> None:
+    """Check that no step is missing, twice or in another place: its page would be taken for that of another decision.
+
+    Raises:
+        Refused: naming the first such place.
+    """
+    for before, number in pairwise(numbers):
+        if type(before) is type(number) is int and number != before + 1:
+            raise Refused(f"step_id {number} follows step_id {before}: a step is missing, there twice or out of order")
 
 
 def _decision(step: dict[str, Any], turns: Turns, unmapped: set[str]) -> None:

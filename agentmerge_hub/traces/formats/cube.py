@@ -277,6 +277,8 @@ def _events(folder: Path, hashes: dict[str, str]) -> Iterator[tuple[str, dict[st
     for path in place.iterdir() if place.is_dir() else ():
         if name := _NUMBERED.fullmatch(path.name):
             numbered.append((int(name[1]), name[2], path))
+    if sorted(number for number, _, _ in numbered) != list(range(len(numbered))):
+        raise Refused(f"files in {place.name}/ have gaps: one is missing or there twice")
     check_total(path for _, _, path in numbered)
     for _, kind, path in sorted(numbered):
         try:
