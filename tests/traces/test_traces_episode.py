@@ -108,6 +108,21 @@ def test_numbers_out_of_range_are_set_aside_or_absent(tmp_path: Path) -> None:
         read_episode(write(tmp_path / "b", [STEP], summary=DONE, args=large))
 
 
+@pytest.mark.parametrize(("n_steps", "n_files"), [(1, 2), (3, 4), (None, 2), ("1", 5)])
+def test_step_files_are_those_of_the_run_that_the_summary_counts(tmp_path: Path, n_steps: object, n_files: int) -> None:
+    folder = write(tmp_path / "a", [STEP] * n_files, summary=DONE | {"n_steps": n_steps}, args=ARGS)
+    assert read_episode(folder).complete
+
+
+@pytest.mark.parametrize("n_files", [2, 3, 5])
+def test_a_part_of_a_run_and_what_another_run_left_are_set_aside(tmp_path: Path, n_files: int) -> None:
+    folder = write(tmp_path / "a", [STEP] * n_files, summary=DONE | {"n_steps": 3}, args=ARGS)
+    with pytest.raises(Unreadable, match=f"counts 3 steps, which are 4 step files; there are {n_files}"):
+        read_episode(folder)
+    crashed = write(tmp_path / "b", [STEP] * n_files, summary=DONE | {"n_steps": 3, "err_msg": "boom"}, args=ARGS)
+    assert read_episode(crashed).error == "boom"
+
+
 @pytest.mark.parametrize(
     ("recorded", "seed"), [(7, 7), ("7", 7), ("-3", -3), (7.0, 7), (7.5, -1), (float("nan"), -1), ("x", -1), (True, -1), (None, -1)]
 )  # fmt: skip

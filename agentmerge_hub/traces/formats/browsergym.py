@@ -63,7 +63,9 @@ def read(folder: Path, source: str, options: ReadOptions) -> Episode:
     goal = _load(goal_file, hashes) if _exists(goal_file) else None
     agent_args, env_args = as_dict(arguments.get("agent_args")), as_dict(arguments.get("env_args"))
     run = _Run(goal, agent_args, options)
-    for number, path in _step_files(folder):
+    files = _step_files(folder)
+    _check_number_of_steps(len(files), summary)
+    for number, path in files:
         info = as_dict(_load(path, hashes))
         try:
             run.add(number, info)
@@ -151,6 +153,16 @@ def _step_files(folder: Path) -> list[tuple[int, Path]]:
         raise Refused("step files have gaps: a step is missing or there twice")
     check_total(path for _, path in numbered)
     return numbered
+
+
+def _check_number_of_steps(n_files: int, summary: dict[str, Any]) -> None:
+    """Compare the files with the number of decisions that BrowserGym wrote at the end of a run: there is one file more, with the
+    page after the last. Fewer are a part of the run, more are left from another run. A run that crashed can have lost its last."""
+    n_steps = summary.get("n_steps")
+    if type(n_steps) is int and n_files != n_steps + 1 and not summary.get("err_msg"):
+        raise Refused(
+            f"summary_info.json counts {n_steps} steps, which are {n_steps + 1} step files; there are {n_files}"
+        )
 
 
 def _summary(path: Path, hashes: dict[str, str]) -> dict[str, Any]:
