@@ -252,6 +252,23 @@ def test_a_budget_stops_a_study_which_continues_later(
     assert studies.run_evaluate(write_recipe(**common), out) == {"done": 3, "crashed": 0, "missing": 0}
 
 
+def test_crashed_episodes_that_are_run_again_use_up_the_budget(
+    write_recipe, chat_server, tokenizer_folder, tmp_path, capsys
+) -> None:
+    chat_server.answer = lambda messages: (
+        (400, "{}") if "## Step 0" in messages[1]["content"] else answer("click('99')")
+    )
+    candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder)}]
+    episodes = [{"split": "train", "tasks": ["click-test"], "seeds": [1, 2]}]
+    recipe = write_recipe(
+        candidates=candidates, episodes=episodes, endpoint=chat_server.address, answer=64, retries=0, max_tokens=250
+    )
+    out = tmp_path / "results"
+    assert studies.run_evaluate(recipe, out) == {"done": 0, "crashed": 2, "missing": 0}  # 107 tokens each
+    assert studies.run_evaluate(recipe, out) == {"done": 0, "crashed": 1, "missing": 1}
+    assert "max_tokens 250 is used up, 1 episode is left" in capsys.readouterr().err
+
+
 def test_generic_agent_is_usable(write_recipe, chat_server, tmp_path: Path) -> None:
     chat_server.answer = lambda messages: answer("click('13')", "There is one button.")
     recipe = write_recipe(

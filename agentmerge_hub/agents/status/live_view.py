@@ -73,11 +73,15 @@ def _state(out: Path, info: StudyInfo, ended: dict[Path, tuple[str, RunStatus]])
     state = StudyState(info.episodes, cost=0.0 if info.prices else None)
     root = out / "traces" if info.verb == "evaluate" else out
     times = []
-    for run in list_runs(root, ended).values():
-        state.prompt_tokens += run.prompt_tokens
-        state.completion_tokens += run.completion_tokens
-        if state.cost is not None and (price := info.prices.get(run.agent)):
-            state.cost += (run.prompt_tokens * price.prompt + run.completion_tokens * price.completion) / 1e6
+    runs = list_runs(root, ended).values()
+    spent = [(run.agent, run.prompt_tokens, run.completion_tokens) for run in runs]
+    spent += [(agent, tokens.prompt, tokens.completion) for agent, tokens in info.removed.items()]
+    for agent, prompt_tokens, completion_tokens in spent:
+        state.prompt_tokens += prompt_tokens
+        state.completion_tokens += completion_tokens
+        if state.cost is not None and (price := info.prices.get(agent)):
+            state.cost += (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6
+    for run in runs:
         if run.status == "missing":
             continue
         state.done += run.status == "done"

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,13 +27,11 @@ class BudgetSpent(Exception):
 class Progress:
     """Counts episodes as they end and prints a progress line on stderr."""
 
-    def __init__(
-        self, recipe: Recipe, total: int, left: int, earlier: Iterable[run_status.RunStatus], *, verb: str, start: float
-    ) -> None:
+    def __init__(self, recipe: Recipe, total: int, left: int, tokens: int, *, verb: str, start: float) -> None:
         self._recipe, self._total, self._left, self._verb = recipe, total, left, verb
         self._start, self._first = start, time.monotonic()
         self._printed = self._first
-        self._tokens = sum(run.tokens for run in earlier)
+        self._tokens = tokens  # of earlier runs
         self._ended = self._crashed = self._succeeded = self._crashes = 0
 
     def ended(self, run: "ExpArgs") -> None:

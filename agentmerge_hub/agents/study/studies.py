@@ -17,7 +17,7 @@ from agentmerge_hub.agents.serving.sessions import served_batches
 from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.agents.status.progress import BudgetSpent, Progress
 from agentmerge_hub.agents.status.same_study import check_same_study
-from agentmerge_hub.agents.status.study_info import RECIPE_NAME, verb_of, write_info
+from agentmerge_hub.agents.status.study_info import RECIPE_NAME, count_removed, read_info, verb_of, write_info
 from agentmerge_hub.agents.study import preflight, results
 from agentmerge_hub.agents.study.agentlab_study import save_study
 from agentmerge_hub.agents.study.plan import Episode, Plan, plan
@@ -34,7 +34,7 @@ def run_collect(recipe_path: str | Path, out: str | Path) -> dict[str, int]:
     recipe_path, out = Path(recipe_path), Path(out)
     recipe, planned = _plan_and_check(recipe_path, out, "collect")
     with _study_folder(recipe_path, out, planned, "collect") as started:
-        _run(planned, out, "collect")
+        _run(planned, out, out, "collect")
         runs = run_status.list_runs(out)
         statuses = [runs[e.run.exp_id].status if e.run.exp_id in runs else "missing" for e in planned.distinct()]
         counts = {status: statuses.count(status) for status in ("done", "crashed", "missing")}
@@ -48,7 +48,7 @@ def run_evaluate(recipe_path: str | Path, out: str | Path) -> dict[str, int]:
     recipe, planned = _plan_and_check(recipe_path, out, "evaluate")
     with _study_folder(recipe_path, out, planned, "evaluate") as started:
         try:
-            _run(planned, out / "traces", "evaluate")
+            _run(planned, out, out / "traces", "evaluate")
         except UserError:  # the study stopped: what has ended is scored all the same
             results.write(planned, out)
             raise
@@ -162,8 +162,8 @@ def _config(recipe: Recipe) -> dict:
     return {"recipe": recipe.model_dump(mode="json", exclude={"endpoint", "api_key_variable", "ray_address"})}
 
 
-def _run(planned: Plan, root: Path, verb: str) -> None:
-    """Run what is not done, and crashed episodes `retries` times more."""
+def _run(planned: Plan, out: Path, root: Path, verb: str) -> None:
+    """Run what is not done, and crashed episodes `retries` times more; their traces are written under `root`."""
     recipe = planned.recipe
     root.mkdir(parents=True, exist_ok=True)
     study_dir = save_study(planned, root)
@@ -171,11 +171,11 @@ def _run(planned: Plan, root: Path, verb: str) -> None:
     start = time.monotonic()
     try:
         for _ in range(recipe.retries + 1):
-            left = _remove_unfinished(episodes, root)
+            left = _remove_unfinished(episodes, out, root)
             if not left:
                 break
-            earlier = run_status.list_runs(root).values()
-            progress = Progress(recipe, len(episodes), len(left), earlier, verb=verb, start=start)
+            tokens = sum(run.tokens for run in run_status.list_runs(root).values()) + read_info(out).removed_tokens
+            progress = Progress(recipe, len(episodes), len(left), tokens, verb=verb, start=start)
             for batch in served_batches(recipe, left):
                 _run_batch(recipe, [episode.run for episode in batch], study_dir, progress)
     except BudgetSpent as spent:
@@ -192,16 +192,16 @@ def _run_batch(recipe: Recipe, runs: list, study_dir: Path, progress: Progress) 
         process_backend.run_episodes(runs, study_dir, jobs=recipe.jobs, **common)
 
 
-def _remove_unfinished(episodes: list[Episode], root: Path) -> list[Episode]:
+def _remove_unfinished(episodes: list[Episode], out: Path, root: Path) -> list[Episode]:
     """The episodes that are not done. The folders of crashed and interrupted runs are removed: they are run again."""
     runs = run_status.list_runs(root)
-    left = []
-    for episode in episodes:
-        earlier = runs.get(episode.run.exp_id)
-        if earlier is not None and earlier.status == "done":
-            continue
-        if earlier is not None:
-            shutil.rmtree(earlier.folder)
+    done = {exp_id for exp_id, run in runs.items() if run.status == "done"}
+    left = [episode for episode in episodes if episode.run.exp_id not in done]
+    unfinished = [runs[episode.run.exp_id] for episode in left if episode.run.exp_id in runs]
+    if unfinished:
+        count_removed(unfinished, out)
+    for run in unfinished:
+        shutil.rmtree(run.folder)
+    for episode in left:
         episode.run.exp_dir = None
-        left.append(episode)
     return left

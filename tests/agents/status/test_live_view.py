@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from rich.console import Console
 from agentmerge_hub import manifest
 from agentmerge_hub.agents.command import watch
 from agentmerge_hub.agents.status import live_view
-from agentmerge_hub.agents.status.study_info import NAME, RECIPE_NAME
+from agentmerge_hub.agents.status.run_status import list_runs
+from agentmerge_hub.agents.status.study_info import NAME, RECIPE_NAME, count_removed, read_info
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.files.locks import lock_folder
 
@@ -55,6 +57,16 @@ def test_a_study_that_was_interrupted(study: Path) -> None:
     assert output.rstrip().endswith(
         "done 3 · crashed 1 · missing 2 · not running: run the same command again to continue"
     )
+
+
+def test_crashed_runs_that_are_run_again_were_paid_for(study: Path) -> None:
+    crashed = next(run for run in list_runs(study / "traces").values() if run.status == "crashed")
+    count_removed([crashed], study)
+    shutil.rmtree(crashed.folder)
+    count_removed([crashed], study)  # it crashed a second time
+    assert read_info(study).removed_tokens == 2 * 1_100_000
+    output = show(study)
+    assert "5,000,000 prompt, 500,000 completion" in output and "$3.50" in output
 
 
 def test_a_running_and_an_ended_study(study: Path) -> None:
