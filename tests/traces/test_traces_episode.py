@@ -123,6 +123,11 @@ def test_a_part_of_a_run_and_what_another_run_left_are_set_aside(tmp_path: Path,
     assert read_episode(crashed).error == "boom"
 
 
+def test_a_run_that_hung_has_no_page_after_its_last_decision(tmp_path: Path) -> None:
+    hung = {"n_steps": 3, "terminated": False, "truncated": True, "cum_reward": 0}
+    assert read_episode(write(tmp_path / "a", [STEP] * 3, summary=DONE | hung, args=ARGS)).truncated
+
+
 @pytest.mark.parametrize(
     ("recorded", "seed"), [(7, 7), ("7", 7), ("-3", -3), (7.0, 7), (7.5, -1), (float("nan"), -1), ("x", -1), (True, -1), (None, -1)]
 )  # fmt: skip

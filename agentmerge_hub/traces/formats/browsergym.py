@@ -157,9 +157,12 @@ def _step_files(folder: Path) -> list[tuple[int, Path]]:
 
 def _check_number_of_steps(n_files: int, summary: dict[str, Any]) -> None:
     """Compare the files with the number of decisions that BrowserGym wrote at the end of a run: there is one file more, with the
-    page after the last. Fewer are a part of the run, more are left from another run. A run that crashed can have lost its last."""
+    page after the last. Fewer are a part of the run, more are left from another run. A run that crashed can have lost its last
+    decision, and one that hung has no page after it."""
     n_steps = summary.get("n_steps")
-    if type(n_steps) is int and n_files != n_steps + 1 and not summary.get("err_msg"):
+    if type(n_steps) is not int or summary.get("err_msg"):
+        return
+    if not n_steps + as_bool(summary.get("terminated")) <= n_files <= n_steps + 1:
         raise Refused(
             f"summary_info.json counts {n_steps} steps, which are {n_steps + 1} step files; there are {n_files}"
         )
