@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,13 +37,32 @@ def engine_version(engine: str) -> str:
     return f"{engine} {found[1] or found[2]}" if found else engine
 
 
-def number_format(folder: Path, engine: str, dtype: str) -> str:
-    """E.g. ``bfloat16``, ``awq 4-bit in float16``, ``GGUF model-q8_0``; empty if the configuration does not say it.
+_OPTIONS = (
+    "--quantization", "-q", "--dtype", "--kv-cache-dtype", "--load-format", "--torchao-config",
+    "--cache-type-k", "-ctk", "--cache-type-v", "-ctv",
+)  # fmt: skip
+"""Arguments of the engines that change the numbers that a model is loaded or computed in."""
+
+
+def number_format(folder: Path, engine: str, dtype: str, arguments: Sequence[str] = ()) -> str:
+    """E.g. ``bfloat16``, ``awq 4-bit in float16``, ``GGUF model-q8_0``, ``bfloat16 with --quantization fp8``; empty if neither
+    configuration nor arguments say it.
 
     Args:
         engine: of `select_engine`.
         dtype: of the recipe.
+        arguments: the recipe's engine_arguments.
     """
+    chosen = []
+    for place, argument in enumerate(arguments):
+        option, sign, value = argument.partition("=")
+        if option in _OPTIONS:
+            chosen.append(f"{option} {value if sign else ' '.join(arguments[place + 1 : place + 2])}")
+    return " with ".join(filter(None, [_loaded_format(folder, engine, dtype), " ".join(chosen)]))
+
+
+def _loaded_format(folder: Path, engine: str, dtype: str) -> str:
+    """The number format without regard to the engine's arguments."""
     if engine == "llama.cpp":
         return f"GGUF {gguf_file(folder).stem}"
     config = config_of(str(folder)) or {}

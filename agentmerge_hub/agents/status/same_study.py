@@ -13,6 +13,7 @@ from agentmerge_hub.plural import counted
 from agentmerge_hub.settings_diff import differences
 
 if TYPE_CHECKING:  # a reader does not wait for AgentLab's import
+    from agentmerge_hub.agents.recipes.recipe import Recipe
     from agentmerge_hub.agents.study.plan import Plan
 
 _NO_EFFECT = (
@@ -40,6 +41,22 @@ def check_same_study(recipe_path: Path, planned: "Plan", out: Path) -> None:
             f"{out} has {counted(len(others), 'episode')} that {recipe_path} does not have ({_changes(recipe_path, out)}): "
             "choose another folder, or restore the recipe; a study that goes on can only get more episodes"
         )
+
+
+def changed_arguments(recipe: "Recipe", out: Path) -> list[str]:
+    """A sentence if engines served the study's earlier episodes with other arguments: these change no episode's identity, and some
+    change its answers."""
+    if not (out / RECIPE_NAME).is_file() or not (list_runs(out) or list_runs(out / "traces")):
+        return []
+    earlier: list[str] = []
+    with contextlib.suppress(UserError):
+        earlier = [str(one) for one in read_mapping(out / RECIPE_NAME).get("engine_arguments") or ()]
+    if recipe.engine_arguments == earlier:
+        return []
+    return [
+        f"the earlier episodes of {out} were served with engine_arguments [{', '.join(earlier)}] and are kept, the next ones are served "
+        f"with [{', '.join(recipe.engine_arguments)}]: use another folder if that changes answers, as --quantization does"
+    ]
 
 
 def _changes(recipe_path: Path, out: Path) -> str:

@@ -96,7 +96,7 @@ def _served(planned: "Plan") -> Iterator[tuple[str, str, str]]:
     elif paths:
         engine = select_engine(recipe.engine)
         for path in paths:
-            yield engine_version(engine), path, number_format(Path(path), engine, recipe.dtype)
+            yield engine_version(engine), path, number_format(Path(path), engine, recipe.dtype, recipe.engine_arguments)
 
 
 def verb_of(out: Path) -> str | None:

@@ -16,7 +16,7 @@ from agentmerge_hub.agents.recipes.recipe import Recipe, read
 from agentmerge_hub.agents.serving.sessions import served_batches
 from agentmerge_hub.agents.status import run_status
 from agentmerge_hub.agents.status.progress import BudgetSpent, Progress
-from agentmerge_hub.agents.status.same_study import check_same_study
+from agentmerge_hub.agents.status.same_study import changed_arguments, check_same_study
 from agentmerge_hub.agents.status.study_info import RECIPE_NAME, count_removed, read_info, verb_of, write_info
 from agentmerge_hub.agents.study import preflight, results
 from agentmerge_hub.agents.study.agentlab_study import save_study
@@ -94,6 +94,7 @@ def dry_run(recipe_path: Path, out: Path | None = None, verb: str = "evaluate") 
         if out is not None and out.is_dir() and not problems:
             planned = plan(recipe)
             check_same_study(recipe_path, planned, out)
+            lines += [f"warning: {warning}" for warning in changed_arguments(recipe, out)]
             lines += _ended(planned, out if verb == "collect" else out / "traces")
     except UserError as error:
         problems.append(str(error))
@@ -123,7 +124,7 @@ def _plan_and_check(recipe_path: Path, out: Path, verb: str) -> tuple[Recipe, Pl
     planned = plan(recipe, hashed=False)
     if problems := preflight.list_problems(recipe):
         raise UserError(problems[0])
-    for warning in list_warnings(planned, verb):
+    for warning in [*list_warnings(planned, verb), *changed_arguments(recipe, out)]:
         print(f"warning: {warning}", file=sys.stderr)
     planned = plan(recipe)
     check_same_study(recipe_path, planned, out)

@@ -44,3 +44,14 @@ def test_the_number_format_follows_recipe_and_configuration(tmp_path, config, en
     assert number_format(tmp_path, engine, dtype) == expected
     (tmp_path / "model-q8_0.gguf").write_bytes(b"GGUF")
     assert number_format(tmp_path, "llama.cpp", "auto") == "GGUF model-q8_0"
+
+
+def test_the_number_format_names_arguments_of_the_engine_that_change_it(tmp_path) -> None:
+    (tmp_path / "config.json").write_text('{"dtype": "bfloat16"}')
+    given = ["--tensor-parallel-size", "8", "--quantization", "fp8", "--api-key", "secret", "--kv-cache-dtype=fp8_e5m2"]
+    assert (
+        number_format(tmp_path, "vllm", "auto", given) == "bfloat16 with --quantization fp8 --kv-cache-dtype fp8_e5m2"
+    )
+    assert number_format(tmp_path, "transformers", "float32", given[:2]) == "float32"
+    (tmp_path / "config.json").write_text("{}")
+    assert number_format(tmp_path, "transformers", "auto", ["--quantization", "bnb-4bit"]) == "--quantization bnb-4bit"
