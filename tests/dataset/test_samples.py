@@ -102,6 +102,21 @@ def test_a_recorded_answer_that_thinks_of_nothing_is_dropped(tokenizer: ChatToke
     assert not made.samples and [row.rule for row in made.dropped] == ["thought_of_nothing"]
 
 
+@pytest.mark.parametrize(
+    ("action", "thought", "versions"),
+    [
+        ("click('13')", "Either <action>noop()</action> or a click.", ["no_cot"]),
+        ("fill('13', '</action>')", "I fill it.", []),
+    ],
+)
+def test_an_answer_that_is_read_as_another_action_is_dropped(
+    tokenizer: ChatTokenizer, action: str, thought: str, versions: list[str]
+) -> None:
+    made = make_samples(episode(step(action=action, thought=thought)), Settings(window=20_000), tokenizer)
+    assert ["cot" if sample.cot else "no_cot" for sample in made.samples] == versions
+    assert {dropped.rule for dropped in made.dropped} == {"answer_not_trainable"}
+
+
 def test_an_answer_with_a_control_token_is_dropped(tokenizer: ChatTokenizer) -> None:
     made = make_samples(episode(step(thought="I press <|end|>.")), Settings(window=20_000), tokenizer)
     assert [(row.rule, row.detail) for row in made.dropped] == [("control_token", "cot")] and len(made.samples) == 1

@@ -193,6 +193,8 @@ def _sample(
     bids = {bid for call in version.calls for bid in call.bids} if successful else set()
     if bids and (lost := bids - page_bids(version.prompt)):
         raise _Drop("bid_not_on_page", ", ".join(sorted(lost)))
+    if version.calls not in map(_calls, action_texts(version.answer)):  # e.g. its thought drafts an action in tags
+        raise _Drop("answer_not_trainable", "it is read as other calls than those that were executed")
     if tokenizer.escape(version.answer)[1]:
         raise _Drop("control_token")
     if len(version.answer) > max_characters(window.answer):

@@ -42,7 +42,7 @@ SAMPLE_RULES = {
     "control_token": "the answer holds a control token of the student's chat template",
     "template_refused": "the student's chat template does not take the prompt's turns",
     "does_not_fit": "the prompt exceeds its token budget even without the page",
-    "answer_not_trainable": "the answer is not separate from the prompt or the end of the turn in tokens",
+    "answer_not_trainable": "the answer would be read as another action, or is not separate from the prompt or the end of the turn in tokens",
     "answer_too_long": "the answer exceeds its token budget",
     "duplicate": "an earlier sample has the same prompt and answer",
     "near_duplicate": "an earlier sample differs only in ids, times of day, letter case or spacing",
