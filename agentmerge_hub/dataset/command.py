@@ -101,7 +101,7 @@ from agentmerge_hub.plural import counted
     show_default=True,
     help="Tokens of the window reserved for a screenshot, with --screenshots.",
 )
-@click.option("--keep-html", is_flag=True, help="Keep the pages' HTML in the config episodes.")
+@click.option("--keep-html", is_flag=True, help="Keep the pages' HTML in the config episodes where no prompt shows it.")
 @click.option(
     "--license",
     "licenses",

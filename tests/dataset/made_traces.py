@@ -56,7 +56,7 @@ def write_episode(
         }
     else:
         thinking = thought if flags.use_thinking else None
-        seen = Observation(obs["goal"], obs["axtree_txt"])
+        seen = Observation(obs["goal"], obs["axtree_txt"], html=obs.get("pruned_html", ""))
         chat = [*render(seen, [Turn("noop()", None)][:0], flags).messages()]
         if refused:
             chat += [{"role": "assistant", "content": refused}, {"role": "user", "content": "Answer with one action."}]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +13,8 @@ from agentmerge_hub.dataset.build import build
 from agentmerge_hub.dataset.parallel.workers import WorkerConfig
 from agentmerge_hub.dataset.selection.deduplication import exact_key, near_key
 from agentmerge_hub.dataset.settings import Settings
-from agentmerge_hub.prompt import ADVANCED, BASIC
+from agentmerge_hub.errors import UserError
+from agentmerge_hub.prompt import ADVANCED, BASIC, Flags
 
 
 def messages(text: str) -> list[dict]:
@@ -52,10 +54,10 @@ def test_text_that_is_no_unicode_does_not_stop_a_build(tmp_path: Path, tokenizer
     assert built.counts["samples"] == 1
 
 
-def rebuilt_equals_built(traces: Path, folder: Path, tokenizer: str) -> dict[str, dict]:
+def rebuilt_equals_built(traces: Path, folder: Path, tokenizer: str, **settings: Any) -> dict[str, dict]:
     """Builds at a narrow window from traces, and from the episodes of a dataset that was built at a wide one."""
-    narrow = WorkerConfig(Settings(window=4096, answer=512), tokenizer)
-    build([traces], folder / "wide", WorkerConfig(Settings(window=16384), tokenizer))
+    narrow = WorkerConfig(Settings(window=4096, answer=512, **settings), tokenizer)
+    build([traces], folder / "wide", WorkerConfig(Settings(window=16384, **settings), tokenizer))
     build([traces], folder / "narrow", narrow)
     build([folder / "wide"], folder / "again", narrow)
     direct, again = (
@@ -74,6 +76,31 @@ def test_a_dataset_is_built_anew_for_another_window_from_its_own_episodes(
             write_episode(tmp_path / "t", "miniwob.click-dialog", seed, flags=flags, extra_lines=300)
     rows = rebuilt_equals_built(tmp_path / "t", tmp_path, str(tokenizer_folder))
     assert len(rows) == 18 and all(row["axtree_lines_cut"] > 0 for row in rows.values())
+
+
+@pytest.mark.parametrize("recorded", [ADVANCED.model_copy(update={"use_html": True}), None])
+def test_the_html_of_prompts_is_in_a_dataset_that_is_built_anew(
+    tmp_path: Path, tokenizer_folder: Path, recorded: Flags | None
+) -> None:
+    task = "workarena.servicenow.create-incident"
+    html = "\n".join(f'<b bid="{bid}">element {bid}</b>' for bid in range(10, 400))
+    for seed in range(2):
+        write_episode(tmp_path / "t", task, seed, flags=recorded, obs={"pruned_html": html})
+    rows = rebuilt_equals_built(
+        tmp_path / "t", tmp_path, str(tokenizer_folder), flags={} if recorded else {"use_html": True}
+    )
+    assert len(rows) == (4 if recorded is None else 2) and all(row["html_lines_cut"] > 0 for row in rows.values())
+
+
+def test_html_that_was_asked_for_and_is_not_there_is_no_prompt_without_it(
+    tmp_path: Path, tokenizer_folder: Path
+) -> None:
+    task = "workarena.servicenow.create-incident"
+    write_episode(tmp_path / "t", task, 0, flags=None, obs={"pruned_html": '<b bid="10">OK</b>'})
+    build([tmp_path / "t"], tmp_path / "out", WorkerConfig(Settings(), str(tokenizer_folder)))
+    config = WorkerConfig(Settings(flags={"use_html": True}), str(tokenizer_folder))
+    with pytest.raises(UserError, match=r"the rule no_html dropped most .* built with --keep-html or with that flag"):
+        build([tmp_path / "out"], tmp_path / "again", config)
 
 
 def test_no_file_ends_within_an_episode(

@@ -59,6 +59,7 @@ DROPS: list[tuple[str, Episode, dict[str, Any], dict[str, Any]]] = [
     ("no_page", replace(EPISODE, steps=(STEP, replace(STEP, observation=replace(PAGE, axtree="")))), {}, {"flags": {"use_html": True}}),
     ("no_page", of_page(html=""), {"flags": {"use_ax_tree": False, "use_html": True}}, {"flags": {"use_ax_tree": True}}),
     ("printed_otherwise", EPISODE, {"flags": {"extract_coords": "box"}}, {"flags": {"extract_coords": "False"}}),
+    ("no_html", of_page(html=""), {"flags": {"use_html": True}}, {"flags": {}}),
     ("printed_otherwise", of_page(html='<b alt="x" bid="13" box="(1,-2,3,4)" id="b">Send</b>'), {"flags": {"use_html": True}}, {"flags": {"use_html": False}}),
     ("no_screenshot", EPISODE, {"screenshots": "plain"}, {"screenshots": "off"}),
     ("failed_action", replace(EPISODE, steps=(STEP, FAILED)), {"drop_failed_actions": True}, {"drop_failed_actions": False}),

@@ -140,6 +140,8 @@ def _versions(episode: Episode, place: int, settings: Settings, shown: dict[str,
         page = step.observation
         if not ((flags.use_ax_tree and page.axtree) or (flags.use_html and page.html)):
             raise _Drop("no_page")
+        if settings.flags.get("use_html") and not page.html:
+            raise _Drop("no_html")
         if difference := printed_otherwise(page, episode.flags, flags):
             raise _Drop("printed_otherwise", difference)
         try:

@@ -57,7 +57,7 @@ STEP_KEYS = pa.schema([("source", pa.string()), ("n_bytes", pa.int64())])
 
 
 def step_rows(episode: Episode, settings: Settings) -> list[dict]:
-    """The rows of an episode, with the columns of STEP_SCHEMA and STEP_KEYS."""
+    """The rows of an episode, with the columns of STEP_SCHEMA and STEP_KEYS. Its HTML is what a prompt or --keep-html needs."""
     of_episode = {name: getattr(episode, name) for name in STEP_SCHEMA.names if hasattr(episode, name)} | {
         "category": task(episode.task).category,
         "license": settings.license_of(episode.teacher),
@@ -71,8 +71,6 @@ def step_rows(episode: Episode, settings: Settings) -> list[dict]:
     for step in episode.steps:
         of_page = asdict(step.observation)
         screenshot = of_page.pop("screenshot")
-        if not settings.keep_html and episode.benchmark != "miniwob" and of_page["axtree"]:  # prompts show it otherwise
-            of_page["html"] = ""
         size = _size(of_page, step)
         if size > MAX_ROW_BYTES:
             size -= len(of_page["html"].encode())

@@ -29,6 +29,7 @@ SAMPLE_RULES = {
     "no_thought": "no thought was recorded, and only the version with one was asked for",
     "no_goal": "neither a prompt nor a goal was recorded",
     "no_page": "no prompt was recorded, and none of the page that the prompt's flags show",
+    "no_html": "a prompt with the page's HTML was asked for, and none was recorded, or the given dataset was built without it",
     "printed_otherwise": "the saved text of the page has other coordinates or other elements than the prompt's flags show, and only an "
     "AXTree that was recorded with its elements' properties can be printed anew",
     "no_screenshot": "no screenshot was recorded, or it is no PNG, damaged or too large",
@@ -75,6 +76,8 @@ KEPT_BY = {
     "left_site": "--no-site-rule keeps them",
     "no_thought": "--versions both keeps them without a thought",
     "no_page": "--flag use_html=true keeps those of which the HTML was recorded, --flag use_ax_tree=true those with an AXTree",
+    "no_html": "without --flag use_html=true they are kept with their AXTree; a dataset has the HTML if it was built with --keep-html or with that "
+    "flag",
     "printed_otherwise": "--flag extract_coords=false keeps those whose AXTree has other coordinates, the filter_… flags with the agent's "
     "values those with other elements, --flag use_html=false those of which only the HTML differs",
     "no_screenshot": "without --screenshots they are kept as text",
