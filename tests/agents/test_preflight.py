@@ -1,6 +1,7 @@
 """What is checked before the first episode: action spaces, the endpoint's models, context lengths."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,21 @@ def test_an_unknown_split_and_seeds_of_the_evaluation_are_warnings(write_recipe)
     assert (
         "warning: seeds from 1000 on are reserved for evaluation, and the recipe collects on seed 1000: use" in output
     )
+
+
+@pytest.mark.parametrize(("seeds", "shown"), [("998-1003", "998"), ("default", r"\d+")])
+def test_inter_task_on_seeds_for_collecting_is_a_warning(write_recipe, seeds: str, shown: str) -> None:
+    def warnings(seeds: str, split: str = "inter_task", verb: str = "evaluate") -> list[str]:
+        episodes = [{"split": split, "tasks": ["click-test"], "seeds": seeds}]
+        return list_warnings(plan(read(write_recipe(episodes=episodes))), verb)
+
+    (warning,) = warnings(seeds)
+    assert re.match(
+        f"seeds below 1000 are for collecting, and inter_task has seed {shown} of miniwob.click-test: a model may",
+        warning,
+    )
+    assert warnings("1000-1003") == warnings(seeds, "cross_task") == []
+    assert "are for collecting" not in "".join(warnings(seeds, verb="collect"))
 
 
 def test_an_action_set_is_built_once_however_many_episodes_there_are(write_recipe, monkeypatch) -> None:

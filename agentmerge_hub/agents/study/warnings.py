@@ -16,11 +16,12 @@ FIRST_EVALUATION_SEED = 1000
 
 def list_warnings(planned: Plan, verb: str = "evaluate") -> list[str]:
     """Warnings about agent configs whose action space lacks calls that tasks of the benchmark need, unknown splits; in a study
-    of `collect`, seeds that are reserved for evaluation; in one of `evaluate`, prompts that a model was not trained on."""
+    of `collect`, seeds that are reserved for evaluation; in one of `evaluate`, seeds that are for collecting, and prompts that a
+    model was not trained on."""
     return [
         *_lacking_calls(planned),
         *_unknown_splits(planned),
-        *(_reserved_seeds(planned) if verb == "collect" else list_differences(planned)),
+        *(_reserved_seeds(planned) if verb == "collect" else [*_collected_seeds(planned), *list_differences(planned)]),
     ]
 
 
@@ -50,6 +51,17 @@ def _reserved_seeds(planned: Plan) -> Iterator[str]:
             f"seeds from {FIRST_EVALUATION_SEED} on are reserved for evaluation, and the recipe collects on seed {reserved[0]}: "
             "use smaller seeds, or evaluate on others"
         )
+
+
+def _collected_seeds(planned: Plan) -> Iterator[str]:
+    for episode in planned.episodes:
+        task, seed = episode.run.env_args.task_name, episode.run.env_args.task_seed
+        if episode.group.split == "inter_task" and seed < FIRST_EVALUATION_SEED:
+            yield (
+                f"seeds below {FIRST_EVALUATION_SEED} are for collecting, and inter_task has seed {seed} of {task}: a model may have been "
+                f"trained on that episode; use seeds from {FIRST_EVALUATION_SEED} on"
+            )
+            return
 
 
 def _describe(lacking: list[str], planned: Plan) -> str:
