@@ -67,6 +67,11 @@ def _generic_agent_args(recipe: Recipe, candidate: Candidate, agent: AgentConfig
             "AgentLab's GenericAgent sends no chat_template_kwargs: set them at the server, e.g. with vLLM's "
             "--default-chat-template-kwargs, and remove them from the recipe, or give the agent flags"
         )
+    if recipe.max_retry == 0:
+        raise UserError(
+            "AgentLab's GenericAgent takes max_retry for the number of answers, and with 0 it asks for none: set max_retry to 1 for no "
+            "retry, or give the agent flags"
+        )
     # The vllm backend reads the endpoint's address and key from the environment, so the trace contains neither.
     model = SelfHostedModelArgs(
         model_name=request_name(candidate.path, recipe.engine) if candidate.path else candidate.model,

@@ -156,6 +156,14 @@ def test_workarena_without_an_instance_is_one_sentence(write_recipe, monkeypatch
             },
             "GenericAgent sends no chat_template_kwargs",
         ),
+        (
+            {
+                "candidates": [{"name": "m", "model": "m"}],
+                "agents": [{"name": "a", "generic": "FLAGS_8B"}],
+                "max_retry": 0,
+            },
+            "GenericAgent takes max_retry for the number of answers, and with 0 it asks for none: set max_retry to 1",
+        ),
         ({"agents": [{"name": "a", "flags": {"preset": "basic"}}] * 2}, "agents: the name 'a' is used twice"),
         *(
             ({"episodes": [{"split": "x", "tasks": ["click-test"], "seeds": seeds}]}, f"episodes.0.seeds: {says}")

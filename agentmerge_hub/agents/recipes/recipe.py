@@ -109,7 +109,11 @@ class Recipe(_Strict):
     chat_template_kwargs: dict[str, Any] = Field(
         {}, description="Variables of the chat template, sent with each request, e.g. {enable_thinking: false}."
     )
-    max_retry: int = Field(4, ge=0, description="Most retries after an answer that cannot be parsed.")
+    max_retry: int = Field(
+        4,
+        ge=0,
+        description="Most retries after an answer that cannot be parsed; for `generic` the most answers, as AgentLab counts.",
+    )
     max_steps: int | None = Field(None, gt=0, description="Most steps of an episode; the benchmark's by default.")
     endpoint: str = Field(
         "", description="OpenAI-compatible base URL; if empty, model folders are served on this machine."
