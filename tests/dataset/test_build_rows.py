@@ -161,3 +161,19 @@ def test_real_traces_become_rows(real_traces: Path, tmp_path: Path, tokenizer_fo
         assert set(called) <= tree_bids(page) | html_bids(page)
     dropped = {rule for rule, _ in ledger(tmp_path / "out")}
     assert {"crashed", "no_summary", "unsuccessful", "bid_not_on_page"} <= dropped
+
+
+def test_a_goal_that_a_user_gave_during_a_run_is_in_one_split(tmp_path: Path, tokenizer_folder: Path) -> None:
+    task, root = "miniwob.click-dialog", tmp_path / "t"
+    reserved = write_episode(root, task, 1, flags=BASIC, goal="Find the first one.", name="reserved")
+    write_episode(root, task, 2, flags=BASIC, goal="Then find another.", name="trained")
+    later = write_episode(tmp_path / "other", task, 3, flags=BASIC, goal="Then find another!")
+    (reserved / "step_1.pkl.gz").rename(reserved / "step_2.pkl.gz")
+    (later / "step_0.pkl.gz").rename(reserved / "step_1.pkl.gz")
+    run("build", root, "-o", tmp_path / "out", "--tokenizer", tokenizer_folder, "--inter-seeds", "1")
+    of_splits = [
+        [(row["seed"], row["step"]) for row in rows(tmp_path / "out", "all", split)]
+        for split in ("inter_task", "train")
+    ]
+    assert of_splits == [[(1, 0)], [(2, 0)]]
+    assert ledger(tmp_path / "out") == [("goal_on_both_sides", "reserved")]

@@ -84,6 +84,20 @@ def test_a_trajectory_of_the_agent_data_protocol(tmp_path: Path) -> None:
     assert episode.unmapped == ()
 
 
+@pytest.mark.parametrize(
+    ("recorded", "enters"),
+    [("1", True), (1, True), (True, True), ("true", True), ('"True"', True), ("0", False), (0, False), (False, False), ("false", False),
+     (None, False), ("", False), ("perhaps", None), (2, None), ([1], None)],
+)  # fmt: skip
+def test_enter_is_pressed_where_a_call_says_so(tmp_path: Path, recorded: object, enters: bool | None) -> None:
+    typed = {"bid": '"158"', "text": '"Rome"', "press_enter_after": recorded}
+    content = [*ADP["content"][:2], {"class_": "api_action", "function": "type", "kwargs": typed}]
+    (tmp_path / "std.json").write_text(json.dumps(ADP | {"content": content}))
+    (step,) = episodes(tmp_path)[0].steps
+    call, enter = "fill(bid='158', value='Rome')", "press(bid='158', key_comb='Enter')"
+    assert step.action == {True: f"{call}\n{enter}", False: call, None: None}[enters]
+
+
 def test_rewards_of_single_items_are_no_outcome(tmp_path: Path) -> None:
     content = [*ADP["content"][:3], ADP["content"][3] | {"reward": 1.0}]
     (tmp_path / "std.json").write_text(json.dumps(ADP | {"content": content}))

@@ -215,11 +215,11 @@ def _process(
             Dropped(episode.source, episode.episode_id, None, "not_mapped", ", ".join(episode.unmapped))
         )
     made = make_samples(episode, settings, tokenizer, successful=drop is None)
-    key = goal_key(episode.steps[0].observation.goal)
+    keys = _goal_keys(episode)
     recorded = {step.index for step in episode.steps if keeps_recorded_prompt(step, settings)}
     with_thought = _with_earlier_thought(episode, recorded & {sample.step for sample in made.samples if not sample.cot})
     rows.samples += [
-        _sample_row(sample, episode, key, drop is None)
+        _sample_row(sample, episode, keys[sample.step], drop is None)
         | {"rendered": sample.step not in recorded, "earlier_thought": sample.step in with_thought}
         | {"prompt_flags": made.prompt_flags[sample.sample_id]}
         | _pair_columns(made.pair_keys.get(sample.sample_id))
@@ -229,6 +229,14 @@ def _process(
         rows.dropped += [replace(row, detail=redact_text(row.detail, scanner.allowlist)) for row in made.dropped]
         rows.steps += step_rows(episode, settings)
     return rows
+
+
+def _goal_keys(episode: Episode) -> dict[int, str]:
+    """Number of each step → the key of its goal, which a user can change during a run; without one, that of the first goal."""
+    keys = {goal: goal_key(goal) for goal in {step.observation.goal for step in episode.steps}}
+    of_steps = {step.index: keys[step.observation.goal] for step in episode.steps}
+    first = next(filter(None, of_steps.values()), "")
+    return {number: key or first for number, key in of_steps.items()}
 
 
 def _with_earlier_thought(episode: Episode, steps: set[int]) -> set[int]:

@@ -86,14 +86,11 @@ def _add(item: dict[str, Any], turns: Turns, unmapped: set[str]) -> None:
 
 def _calls(function: str, arguments: dict[str, Any]) -> list[str]:
     """The calls of BrowserGym for a function of BrowserGym or of WebArena."""
-    if function == "type" and {"bid", "text"} <= set(arguments):
+    enter = arguments.get("press_enter_after")
+    if function == "type" and {"bid", "text"} <= set(arguments) and enter in (*_ENTER, *_NO_ENTER):
         bid = arguments["bid"]
-        enter = (
-            [call_text("press", {"bid": bid, "key_comb": "Enter"})]
-            if _is_true(arguments.get("press_enter_after"))
-            else []
-        )
-        return [call_text("fill", {"bid": bid, "value": arguments["text"]}), *enter]
+        pressed = [call_text("press", {"bid": bid, "key_comb": "Enter"})] if enter in _ENTER else []
+        return [call_text("fill", {"bid": bid, "value": arguments["text"]}), *pressed]
     if function == "stop":
         return [call_text("send_msg_to_user", {"text": as_text(arguments.get("answer") or arguments.get("text"))})]
     if function == "scroll" and (direction := as_text(arguments.get("direction"))) in ("down", "up"):
@@ -101,5 +98,6 @@ def _calls(function: str, arguments: dict[str, Any]) -> list[str]:
     return [call_text(function, arguments)]
 
 
-def _is_true(value: Any) -> bool:
-    return isinstance(value, str | int) and value in ("1", 1)
+_ENTER = ("1", 1, "true", "True")
+_NO_ENTER = (None, "", "0", 0, "false", "False")
+"""Values of ``press_enter_after``; with another one a call is none that the browser is known to have carried out."""
