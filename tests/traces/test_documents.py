@@ -138,6 +138,24 @@ def test_the_thought_beside_a_call_has_no_tags_and_is_not_empty(
     assert [step.thought for episode in episodes(tmp_path) for step in episode.steps] == [thought] * 4
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("fill", {"element-id": "158", "value": "Rome"}), ("", {"bid": "158"}), ("# fill", {"bid": "158"})],
+)
+def test_of_tool_calls_with_one_that_cannot_be_read_none_is_the_action(
+    tmp_path: Path, name: str, arguments: dict[str, str]
+) -> None:
+    click = {"tool_call_id": "2", "function_name": "click", "arguments": {"bid": "149"}}
+    calls = [{"tool_call_id": "1", "function_name": name, "arguments": arguments}, click]
+    steps = [{"source": "user", "message": "Find the way."}]
+    steps += [{"source": "agent", "message": "", "tool_calls": made} for made in (calls, [click, click])]
+    (tmp_path / "trajectory.json").write_text(json.dumps(ATIF | {"steps": steps}))
+    (episode,) = episodes(tmp_path)
+    unread, read = episode.steps
+    assert unread.action is None and "click(bid='149')" in unread.executed
+    assert read.action == "click(bid='149')\nclick(bid='149')"
+
+
 def test_harbors_result_beside_a_document_says_how_it_ended(tmp_path: Path) -> None:
     (tmp_path / "trial" / "agent").mkdir(parents=True)
     (tmp_path / "trial" / "agent" / "trajectory.json").write_text(json.dumps(ATIF))

@@ -45,14 +45,16 @@ class Turns:
         )
 
     def act(self, calls: Iterable[str], *, answer: str = "", thought: str | None = None, **facts: Any) -> None:
-        """Add a decision: its calls as text, in order."""
+        """Add a decision: its calls as text, in order. It has no action where one of them cannot be read: what is left without it is
+        another one."""
         executed = "\n".join(calls)
+        is_read = all(read_action(call).action for call in executed.split("\n"))
         self.steps.append(
             Step(
                 index=len(self.steps),
                 observation=self.page or Observation(goal=self.goal),
                 answer=answer,
-                action=read_action(executed).action,
+                action=read_action(executed).action if is_read else None,
                 executed=executed,
                 thought=thought,
                 **facts,
