@@ -95,6 +95,7 @@ def read_input(found: Found, options: ReadOptions = TEXTS, max_bytes: int = EPIS
     rows = _group(found.folder, found.group, found.folder.stat().st_mtime_ns).slice(found.start, found.rows).to_pylist()
     first = rows[0]
     of_episode = {field.name: first[field.name] for field in fields(Episode) if field.name in first}
+    of_episode["final_urls"] = tuple(first.get("final_urls") or ())
     flags = json.loads(first["flags"])
     marks = has_marks(options.screenshots, flags)
     steps = (_step(row) for row in rows)

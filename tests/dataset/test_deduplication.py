@@ -103,6 +103,19 @@ def test_html_that_was_asked_for_and_is_not_there_is_no_prompt_without_it(
         build([tmp_path / "out"], tmp_path / "again", config)
 
 
+def test_a_rebuilt_dataset_knows_the_last_page_of_a_run(tmp_path: Path, tokenizer_folder: Path) -> None:
+    task = "workarena.servicenow.create-incident"
+    here, elsewhere = ({"url": url, "open_pages_urls": [url]} for url in ("http://a.org/x", "http://b.org/y"))
+    for seed in range(2):
+        write_episode(tmp_path / "t", task, seed, obs=here, name=f"run {seed}")
+    left = write_episode(tmp_path / "other", task, 9, obs=elsewhere)
+    (left / "step_1.pkl.gz").replace(tmp_path / "t" / "run 1" / "step_1.pkl.gz")
+    for given, out, site_rule, dropped in (("t", "loose", False, {}), ("loose", "strict", True, {"left_site": 1})):
+        config = WorkerConfig(Settings(site_rule=site_rule), str(tokenizer_folder))
+        counts = build([tmp_path / given], tmp_path / out, config).counts
+        assert counts["dropped"] == dropped and counts["samples"] == 2 - len(dropped)
+
+
 def test_no_file_ends_within_an_episode(
     real_traces: Path, tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,7 @@ STEP_SCHEMA = pa.schema(
         ("recorded_prompt", CHAT),
         ("parse_retries", pa.int32()),
         ("refused_answers", pa.list_(pa.string())),
+        ("final_urls", pa.list_(pa.string())),
     ]
 )
 """Rows of the config ``episodes``: one per decision, with the untrimmed page, to fit it to another window."""
@@ -65,6 +66,7 @@ def step_rows(episode: Episode, settings: Settings) -> list[dict]:
         "n_steps": len(episode.steps),
         "source": episode.source,
         "reward": episode.reward if episode.scored else None,
+        "final_urls": list(episode.final_urls),
         "image_has_marks": has_marks(settings.screenshots, episode.flags),
     }
     rows = []
