@@ -28,6 +28,12 @@ def candidate_in(row: Mapping[str, Any]) -> Candidate:
     return Candidate(row["agent"] or "", row["method"], row["learning_rate"], row["samples_seen"], row["merge_lambda"])
 
 
+def compared_in(row: Mapping[str, Any]) -> tuple[Candidate, Candidate]:
+    """The two candidates of a row of the comparison table."""
+    first, second = (Candidate(row["agent"], *(row[f"{key}_{side}"] for key in Candidate._fields[1:])) for side in "ab")
+    return first, second
+
+
 SETTINGS: dict[str, Callable[[Any], str]] = {
     "learning_rate": lambda value: f"lr {labels.rate(value)}",
     "merge_lambda": lambda value: f"λ {value:g}",

@@ -33,14 +33,13 @@ def table(
         episodes = results.by_candidate(split)
         for agent in dict.fromkeys(candidate.agent for candidate in candidates):
             for a, b in _rivals([c for c in candidates if c.agent == agent], focus):
-                planned.append((split, agent, a, b, episodes.get(a, []), episodes.get(b, [])))
-    sets = [(keys or {}).get((split, agent)) for split, agent, *_ in planned]
-    tests = sum(
-        bool(finished_by_both(left, right, common_keys([left, right]) if shared is None else shared))
-        for (*_, left, right), shared in zip(planned, sets)
-    )
+                left, right = episodes.get(a, []), episodes.get(b, [])
+                shared = (keys or {}).get((split, agent))
+                shared = common_keys([left, right]) if shared is None else shared
+                planned.append((split, agent, a, b, left, right, shared))
+    tests = sum(bool(finished_by_both(left, right, shared)) for *_, left, right, shared in planned)
     rows = []
-    for (split, agent, a, b, left, right), shared in zip(planned, sets):
+    for split, agent, a, b, left, right, shared in planned:
         names = {f"{key}_a": value for key, value in a._asdict().items() if key != "agent"}
         names |= {f"{key}_b": value for key, value in b._asdict().items() if key != "agent"}
         numbers = compare(left, right, split, shared, draws=draws, seed=seed, tests=tests)

@@ -46,12 +46,12 @@ def check_same_study(recipe_path: Path, planned: "Plan", out: Path) -> None:
 def changed_arguments(recipe: "Recipe", out: Path) -> list[str]:
     """A sentence if engines served the study's earlier episodes with other arguments: these change no episode's identity, and some
     change its answers."""
-    if not (out / RECIPE_NAME).is_file() or not (list_runs(out) or list_runs(out / "traces")):
+    if not (out / RECIPE_NAME).is_file():
         return []
     earlier: list[str] = []
     with contextlib.suppress(UserError):
         earlier = [str(one) for one in read_mapping(out / RECIPE_NAME).get("engine_arguments") or ()]
-    if recipe.engine_arguments == earlier:
+    if recipe.engine_arguments == earlier or not (list_runs(out) or list_runs(out / "traces")):
         return []
     return [
         f"the earlier episodes of {out} were served with engine_arguments [{', '.join(earlier)}] and are kept, the next ones are served "

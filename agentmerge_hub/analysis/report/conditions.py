@@ -1,7 +1,7 @@
 """What two compared methods do not have in common besides the method: prompt flags, engine and number format of their episodes."""
 
 from agentmerge_hub.analysis import labels, prompt_flags
-from agentmerge_hub.analysis.candidates import Candidate
+from agentmerge_hub.analysis.candidates import compared_in
 from agentmerge_hub.analysis.episodes import Results
 
 SERVING = {"engine": "by one engine", "number_format": "in one number format"}
@@ -13,7 +13,7 @@ def differences(results: Results, comparisons: list[dict]) -> list[str]:
     for split in dict.fromkeys(row["split"] for row in comparisons):
         episodes = results.by_candidate(split)
         for row in (row for row in comparisons if row["split"] == split and row["pairs"]):
-            sides = [Candidate(row["agent"], *(row[f"{key}_{side}"] for key in Candidate._fields[1:])) for side in "ab"]
+            sides = compared_in(row)
             names = " and ".join(labels.method(side.method) for side in sides)
             mine = [episode for side in sides for episode in episodes.get(side, [])]
             if flags := prompt_flags.unlike(mine):

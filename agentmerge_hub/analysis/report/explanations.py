@@ -7,7 +7,7 @@ from math import hypot, sqrt
 from statistics import mean, stdev
 
 from agentmerge_hub.analysis import labels
-from agentmerge_hub.analysis.candidates import Candidate, short_labels
+from agentmerge_hub.analysis.candidates import Candidate, compared_in, short_labels
 from agentmerge_hub.analysis.error_analysis import MEASURES
 from agentmerge_hub.plural import counted
 
@@ -28,7 +28,7 @@ def sentences(comparisons: list[dict], behaviour: list[dict], by_task: list[dict
     rows = [row for row in comparisons if row["method_b"] == labels.BASELINE] or comparisons
     found = []
     for row in (row for row in rows if row["pairs"]):
-        a, b = (Candidate(row["agent"], *(row[f"{key}_{side}"] for key in Candidate._fields[1:])) for side in "ab")
+        a, b = compared_in(row)
         names = short_labels([a, b])
         parts = [
             part for part in (_acts(row["split"], a, b, behaviour), _categories(row["split"], a, b, by_task)) if part

@@ -77,9 +77,7 @@ def unfit_weights(folder: Path) -> list[str]:
     where it cannot load the model for another reason."""
     try:
         _, info = _load(folder, device_map="meta")
-    except (
-        Exception
-    ):  # what a class of transformers raises without a GPU or a package of its own is no fault of the weights
+    except Exception:  # what a class raises without a GPU or a package of its own is no fault of the weights
         return []
     return _not_loaded(info)
 

@@ -248,20 +248,26 @@ def test_rates_of_few_episodes_make_no_contrast() -> None:
     assert [len(found(episodes)) for episodes in (1, 2, 3, 4, 40)] == [0, 0, 0, 1, 1]
 
 
-def test_rewards_below_zero_are_inside_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are saved during the test."""
+    figures: list[Figure] = []
+    keep = Figure.savefig
+
+    def savefig(figure: Figure, *args: object, **options: object) -> None:
+        figures.append(figure)
+        keep(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return figures
+
+
+def test_rewards_below_zero_are_inside_the_figures(tmp_path: Path, drawn: list[Figure]) -> None:
     rows = [
         simulated.episode(method=method, task=f"t{task}", seed=seed, model=f"{method}{samples}", samples_seen=samples, reward=-0.5 - 0.1 * task)
         for method in ("agentmerge", "instruct_finetuned") for samples in (1, 2) for task in range(3) for seed in range(2)
     ]  # fmt: skip
     results = episodes.read([simulated.write(tmp_path / "results", rows)])
-    drawn: list[Figure] = []
-    keep = Figure.savefig
-
-    def savefig(figure: Figure, *args: object, **options: object) -> None:
-        drawn.append(figure)
-        keep(figure, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
     names = short_labels(results.by_candidate())
     scores.scores(tmp_path, tables.table1(results), names, "", "")
     assert drawn and all(
@@ -272,21 +278,13 @@ def test_rewards_below_zero_are_inside_the_figures(tmp_path: Path, monkeypatch: 
     assert drawn and all(axis.get_ylim()[0] < -0.6 for figure in drawn for axis in figure.axes)
 
 
-def test_an_unknown_error_is_not_drawn_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_error_is_not_drawn_as_none(tmp_path: Path, drawn: list[Figure]) -> None:
     """One method has one task, so that no error over new tasks is known; the other has three."""
     rows = [
         simulated.episode(method=method, task=f"t{task}", seed=seed, reward=float((task + seed) % 2))
         for method, tasks in (("agentmerge", 1), ("instruct_finetuned", 3)) for task in range(tasks) for seed in range(3)
     ]  # fmt: skip
     results = episodes.read([simulated.write(tmp_path / "results", rows)])
-    drawn: list[Figure] = []
-    keep = Figure.savefig
-
-    def savefig(figure: Figure, *args: object, **options: object) -> None:
-        drawn.append(figure)
-        keep(figure, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
     scores.scores(tmp_path, tables.table1(results), short_labels(results.by_candidate()), "", "")
     widths = [
         float(np.ptp(path.vertices[:, 0]))

@@ -139,55 +139,38 @@ def kept_plan(**values: object) -> plan_file.Plan:
     return plan_file.Plan(**{**content, "alpha": 0.05, "power": 0.8, "looks": looks, **values})
 
 
+PLANNED = {
+    "method_a": "agentmerge",
+    "method_b": "instruct_finetuned",
+    "split": "cross_task",
+    "pairs": 24,
+    "tasks": 8,
+    "p": 0.02,
+    "runs_a": 3,
+    "runs_b": 3,
+    "difference": 0.2,
+    "p_holm": 0.02,
+}
+"""The planned comparison, as the table of comparisons has it."""
+
+
 def test_planned_comparisons_that_are_absent_keep_their_share_of_the_level() -> None:
-    row = {
-        "method_a": "agentmerge",
-        "method_b": "instruct_finetuned",
-        "split": "cross_task",
-        "pairs": 24,
-        "tasks": 8,
-        "p": 0.02,
-    }
-    row |= {"runs_a": 3, "runs_b": 3, "difference": 0.2, "p_holm": 0.02}
     for comparisons, decision in ((1, "AgentMerge is better"), (3, "the difference is not settled")):
-        outcome = plan_file.compare(kept_plan(comparisons=comparisons), [dict(row)])
+        outcome = plan_file.compare(kept_plan(comparisons=comparisons), [dict(PLANNED)])
         assert outcome.kept and f"Its decision: {decision} (p = {0.02 * comparisons:.4f})" in outcome.sentence
 
 
 def test_a_comparison_without_common_episodes_does_not_break_a_plan() -> None:
-    row = {
-        "method_a": "agentmerge",
-        "method_b": "instruct_finetuned",
-        "split": "cross_task",
-        "pairs": 24,
-        "tasks": 8,
-        "p": 0.02,
-    }
-    row |= {"runs_a": 3, "runs_b": 3, "difference": 0.2, "p_holm": 0.02}
     other = {"method_a": "agentmerge", "method_b": "model_soup", "split": "inter_task", "pairs": 0, "p": None}
-    assert plan_file.compare(kept_plan(), [dict(row), other]).kept
-    assert not plan_file.compare(kept_plan(), [dict(row), other | {"pairs": 3, "p": 0.5}]).kept
+    assert plan_file.compare(kept_plan(), [dict(PLANNED), other]).kept
+    assert not plan_file.compare(kept_plan(), [dict(PLANNED), other | {"pairs": 3, "p": 0.5}]).kept
 
 
 def test_a_decision_that_waits_for_its_level_is_not_called_unsettled_by_its_p() -> None:
-    row = {
-        "method_a": "agentmerge",
-        "method_b": "instruct_finetuned",
-        "split": "cross_task",
-        "pairs": 24,
-        "tasks": 8,
-        "p": 0.02,
-    }
-    row |= {
-        "runs_a": 3,
-        "runs_b": 3,
-        "difference": 0.2,
-        "p_holm": 0.02,
+    row = PLANNED | {
         "low": 0.05,
         "high": 0.35,
         "about_methods": True,
-    }
-    row |= {
         "learning_rate_a": None,
         "learning_rate_b": None,
         "merge_lambda_a": None,
