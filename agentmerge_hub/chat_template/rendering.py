@@ -19,6 +19,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from agentmerge_hub.chat_template.limits import excess
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 _SYSTEM, _USER, _ANSWER = "Rules of the probe.", "Question of the probe?", "Answer of the probe!"
 _USE_ANOTHER = "use another with --chat-template FILE, in a recipe chat_template_path"
-_DATE = "Date of the probe"
+_DAYS = (date(2001, 2, 3), date(2022, 11, 28))
+"""They differ in year, month, day and weekday."""
 _RANDOM = re.compile(r"\|\s*random\b|\blipsum\(")
 _EMPTY_THOUGHT = re.compile(r"\s*(<think>\s*</think>\s*)?")
 _EMPTY_THOUGHT_AT_END = re.compile(r"<think>\s*</think>\s*$")
@@ -52,6 +54,12 @@ _FOLD_SYSTEM = (
     "{% set messages = [{'role': 'user', 'content': messages[0]['content'] + '\\n\\n' + messages[1]['content']}] "
     "+ messages[2:] %}{% endif %}"
 )
+
+
+def _clock(day: date) -> str:
+    """Jinja before a template that then runs on this day."""
+    written = "".join(f".replace('%{letter}', '{day:%{letter}}')" for letter in "aAbBcdDeFgGhHIjmMpSTuUVwWxXyYzZ")
+    return "{% macro strftime_now(format) %}{{ format.replace('%-', '%')" + written + " }}{% endmacro %}"
 
 
 class ChatTemplate:
@@ -135,13 +143,13 @@ class ChatTemplate:
         """The prompt as the model reads it, ending with the opening of the assistant's turn.
 
         Raises:
-            UserError: if the template raises, leaves out a system or user text, or writes today's date in place of a system text.
+            UserError: if the template raises, leaves out a text that is no answer, or writes today's date in place of a system text.
         """
         if self._dated_without_system and messages[0]["role"] != "system":
             raise UserError(self._dated("a prompt without a system turn"))
         text = self._render(messages)
         for message in messages:  # earlier answers may be shortened: they are context, as a server renders them
-            if message["role"] in ("system", "user") and message["content"].strip() not in text:
+            if message["role"] != "assistant" and message["content"].strip() not in text:
                 raise UserError(
                     f"the chat template of {self.name!r} does not keep the text of a {message['role']} turn as it is: "
                     f"{_USE_ANOTHER}"
@@ -227,8 +235,8 @@ class ChatTemplate:
             raise UserError(self._dated("every prompt"))
 
     def _writes_date(self, messages: Sequence[Message]) -> bool:
-        macro = "{% macro strftime_now(format) %}" + _DATE + "{% endmacro %}"
-        return "strftime_now" in self.source and _DATE in self._render(messages, before=macro)
+        """Whether another text is rendered on another day."""
+        return "strftime_now" in self.source and len({self._render(messages, before=_clock(day)) for day in _DAYS}) > 1
 
     def _writes_date_without_system(self) -> bool:
         """Whether it writes today's date in place of a system text, as Mistral Small 3's does."""

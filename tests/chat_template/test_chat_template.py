@@ -44,7 +44,10 @@ REFUSED = {
     "final' between the prompt and the answer": "{{ strftime_now('%d %b') }}"  # as GPT-OSS
     + each("<|start|>{{ m.role }}\n{% if m.role == 'assistant' %}<|sep|>final{% endif %}{{ m.content }}<|end|>"),
     "draws text at random": "{{ ['a', 'b'] | random }}" + KEPT["plain"],
-    "tomorrow: use a copy of it without the date": "{{ strftime_now('%d %b') }}" + KEPT["plain"],
+    "tomorrow: use a copy of it without the date": "{{ strftime_now('%d %b') | upper }}" + KEPT["plain"],
+    "every prompt, so that a run could not be repeated": (  # yesterday's, as Mistral's templates write it
+        "{{ strftime_now('%Y-%m-') }}{{ strftime_now('%d') | int - 1 }}" + KEPT["plain"]
+    ),
     "tomorrow: fix it with chat_template_kwargs": (
         "{% if messages[0].role != 'system' %}{{ raise_exception('rules first') }}{% endif %}"
         "{{ date_string or strftime_now('%d %b') }}"
@@ -156,6 +159,16 @@ def test_a_date_in_place_of_a_system_text_is_refused_where_it_is_written(tokeniz
     with pytest.raises(UserError, match=r"date into a prompt without a system turn, .* \{date_string: 26 Jul 2024\}"):
         template.prompt_text(PROMPT[1:])
     assert "Today is 26 Jul." in ChatTemplate(tokenizer, {"date_string": "26 Jul"}).prompt_text(PROMPT[1:])
+
+
+@pytest.mark.parametrize("role", ["system", "user", "developer", "tool"])
+def test_a_turn_that_the_template_leaves_out_is_refused(tokenizer: PreTrainedTokenizerFast, role: str) -> None:
+    """Whatever its role: a recorded page may be the answer of a tool. Earlier answers of the assistant may be left out."""
+    tokenizer.chat_template = each("{% if '[8]' not in m.content %}" + TURN + "{% endif %}")
+    template, link = ChatTemplate(tokenizer), "[8] link"
+    assert link not in template.prompt_text([*PROMPT, Message(role="assistant", content=link), PROMPT[1]])
+    with pytest.raises(UserError, match=f"does not keep the text of a {role} turn as it is"):
+        template.prompt_text([*PROMPT, Message(role=role, content=link)])
 
 
 @pytest.mark.parametrize(("source", "says"), EXCESSIVE.values(), ids=EXCESSIVE)

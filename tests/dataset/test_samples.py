@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from agentmerge_hub.dataset.rows.samples import make_samples
 from agentmerge_hub.dataset.selection.drop_rules import episode_drop_rule
@@ -120,6 +121,19 @@ def test_an_answer_that_is_read_as_another_action_is_dropped(
 def test_an_answer_with_a_control_token_is_dropped(tokenizer: ChatTokenizer) -> None:
     made = make_samples(episode(step(thought="I press <|end|>.")), Settings(window=20_000), tokenizer)
     assert [(row.rule, row.detail) for row in made.dropped] == [("control_token", "cot")] and len(made.samples) == 1
+
+
+def test_a_sample_that_fills_its_window_is_whole(tokenizer: ChatTokenizer, tokenizer_folder: Path) -> None:
+    made, bare = episode(step()), Tokenizer.from_file(str(tokenizer_folder / "tokenizer.json"))
+    (sample,) = make_samples(made, Settings(window=20_000, versions="cot"), tokenizer).samples
+    n_answer = len(bare.encode(sample.completion[0]["content"] + "<|end|>", add_special_tokens=False))
+    n_prompt = len(bare.encode(tokenizer.render(sample.prompt), add_special_tokens=False))
+    assert (sample.n_prompt_tokens, sample.n_completion_tokens) == (n_prompt, n_answer)
+    for less, expected in ((0, [sample]), (1, [])):
+        narrow = Settings(window=n_prompt + n_answer - less, answer=n_answer, versions="cot")
+        assert make_samples(made, narrow, tokenizer).samples == expected
+        short = Settings(window=20_000, answer=n_answer - less, versions="cot")
+        assert make_samples(made, short, tokenizer).samples == expected
 
 
 def test_an_answer_of_any_size_is_dropped_before_it_is_tokenized(
