@@ -121,8 +121,6 @@ def plan(
     looks = options.pop("looks")
     study = design.Study(**options)
     study.check()
-    if study.beyond_rates:
-        click.echo(f"Note: {study.beyond_rates}", err=True)
     design.check_sizes(runs, tasks, seeds)
     given = None if runs is None or tasks is None or seeds is None else Design(runs, tasks, seeds)
     if given:

@@ -228,16 +228,12 @@ def _differing_side(a: Side, b: Side, keys: list[Key], new_tasks: bool) -> str |
 def _interval(parts: crossed_runs.Components, keys: list[Key], new_tasks: bool) -> tuple[float, float, float]:
     """95 % interval and p-value; without spread there is no interval, and p follows Laplace's rule."""
     found = crossed_runs.estimate(parts)
-    value = float(found.value)
-    if np.isfinite(found.variance):
-        half = float(found.half_width())
-        return value - half, value + half, float(found.p_value())
     grouping = units_of(keys, new_tasks)
-    if abs(value) < 1e-12 or len(grouping.units) < 2:
-        return np.nan, np.nan, 1.0
-    variance, df = crossed_runs.without_spread(len(grouping.units), grouping.strata)
-    bounded = crossed_runs.Estimate(found.value, np.asarray(variance), np.asarray(df))
-    return np.nan, np.nan, float(bounded.p_value())
+    p = float(crossed_runs.p_values(found, len(grouping.units), grouping.strata))
+    if not np.isfinite(found.variance):
+        return np.nan, np.nan, p
+    value, half = float(found.value), float(found.half_width())
+    return value - half, value + half, p
 
 
 def _wins(first: Side, second: Side, a: list[Row], b: list[Row], keys: list[Key]) -> dict[str, Any]:

@@ -45,18 +45,12 @@ class Study:
             )
         if self.between < 0 or self.run_sd < 0 or self.comparisons < 1:
             raise UserError("--between and --run-sd must be at least 0 and --comparisons at least 1")
-
-    @property
-    def beyond_rates(self) -> str:
-        """A sentence where the spread between tasks asks for rates beyond 0 and 1; empty otherwise."""
-        wanted = [self.rate + self.difference + sign * self.between for sign in (-1, 1)]
-        possible = [min(max(rate, 0.0), 1.0) for rate in wanted]
-        if wanted == possible:
-            return ""
-        return (
-            f"--between {self.between:g} asks for success rates of {wanted[0]:.2f} and {wanted[1]:.2f}: they are simulated as "
-            f"{possible[0]:.2f} and {possible[1]:.2f}, so that the mean difference is {100 * (sum(possible) / 2 - self.rate):.1f} points"
-        )
+        mean = self.rate + self.difference
+        if self.between > (largest := (mean * (1 - mean)) ** 0.5):
+            raise UserError(
+                f"--between is {self.between:g}: success rates between 0 and 1 with a mean of {mean:g} have a standard deviation of at "
+                f"most {largest:.3f}"
+            )
 
     def power_of(self, design: Design, draws: int = DRAWS, alpha: float | None = None) -> float:
         """Probability that a study of this design finds the difference.

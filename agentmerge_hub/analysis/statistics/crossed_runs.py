@@ -20,7 +20,7 @@ The choice rests on `benchmarks/false_verdicts.py`, which compares it with Satte
 mixed models and runs held fixed; the rates are in benchmarks/README.md.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -234,6 +234,17 @@ def _points(dimensions: int) -> Floats:
         root = (1 + root) ** (1 / (dimensions + 1))
     steps = root ** -np.arange(1.0, dimensions + 1)
     return (0.5 + steps[:, None] * np.arange(1, POINTS + 1)) % 1
+
+
+def p_values(found: Estimate, units: int, strata: ArrayLike | None = None) -> Floats:
+    """Two-sided p-values of estimates from this many units; those of data without spread by Laplace's rule, 1 for a single unit."""
+    p = found.p_value()
+    if units < 2:
+        return np.where(np.isnan(p), 1.0, p)
+    variance, df = without_spread(units, strata)
+    return np.where(
+        np.isnan(p), replace(found, variance=np.asarray(variance), df=np.asarray(df), ratios=None).p_value(), p
+    )
 
 
 def without_spread(units: int, strata: ArrayLike | None = None) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from agentmerge_hub.analysis.statistics.crossed_runs import (
     Part,
     components,
     estimate,
+    p_values,
     satterthwaite_df,
 )
 
@@ -90,6 +91,10 @@ def _at_own_variance(difference: float, rates: tuple[float, float], units: float
     return found
 
 
+ROUNDING = 1e-12
+"""A success rate this near to 0 or 1 is that."""
+
+
 @dataclass(frozen=True)
 class Design:
     """A study of two methods: each has this many training runs, all scored on the same tasks and seeds."""
@@ -132,14 +137,24 @@ def simulated_power(
     found = done = 0
     while done < draws:
         n = min(size, draws - done)
-        own = random.choice([-1.0, 1.0], (n, 1, design.tasks)) * truth.between
+        rates = rates_of_tasks(random, truth.rate + truth.difference, truth.between, (n, 1, design.tasks))
         strata = None if new_tasks else np.repeat(np.arange(design.tasks), design.seeds)
-        a = _study(random, design, truth.rate + truth.difference + own, truth.run_sd, n, new_tasks)
+        a = _study(random, design, rates, truth.run_sd, n, new_tasks)
         b = _study(random, design, np.full((n, 1, design.tasks), truth.rate), truth.run_sd, n, new_tasks)
         tested = estimate(components(a, b, paired=paired, strata=strata))
-        found += int(((tested.p_value() < alpha) & (np.sign(tested.value) == np.sign(truth.difference))).sum())
+        p = p_values(tested, a.shape[-1], strata)
+        found += int(((p < alpha) & (np.sign(tested.value) == np.sign(truth.difference))).sum())
         done += n
     return found / draws
+
+
+def rates_of_tasks(random: np.random.Generator, mean: float, sd: float, shape: tuple[int, ...]) -> Floats:
+    """Rates with this mean and standard deviation: two values, equally far from the mean where 0 and 1 leave room."""
+    if sd == 0:
+        return np.full(shape, mean)
+    below = max(min(sd, mean), sd**2 / (1 - mean))
+    above = sd**2 / below
+    return np.where(random.random(shape) < below / (below + above), mean + above, mean - below)
 
 
 def _study(random: np.random.Generator, design: Design, rate: Floats, run_sd: float, n: int, by_task: bool) -> Floats:
@@ -156,8 +171,8 @@ def _center(rate: float, run_sd: float) -> float:
     """Logit of a middling run, where runs that vary by `run_sd` logits have the mean success `rate`; infinite at 0 and 1."""
     from scipy.optimize import brentq
 
-    if not 0 < rate < 1:
-        return -np.inf if rate <= 0 else np.inf
+    if not ROUNDING < rate < 1 - ROUNDING:
+        return -np.inf if rate < 0.5 else np.inf
     points, weights = np.polynomial.hermite_e.hermegauss(40)
     return brentq(
         lambda center: float(1 / (1 + np.exp(-center - run_sd * points)) @ weights / weights.sum()) - rate, -40, 40

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import simulated_results as simulated
 import yaml
@@ -14,6 +15,7 @@ from agentmerge_hub import manifest
 from agentmerge_hub.analysis.command import plan
 from agentmerge_hub.analysis.planning import design, plan_file
 from agentmerge_hub.analysis.report import terminal, verdicts, writer
+from agentmerge_hub.analysis.statistics import power
 from agentmerge_hub.analysis.statistics.power import Design
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.files import content_hash
@@ -150,6 +152,7 @@ PLANNED = {
     "runs_b": 3,
     "difference": 0.2,
     "p_holm": 0.02,
+    "about_methods": True,
 }
 """The planned comparison, as the table of comparisons has it."""
 
@@ -217,7 +220,20 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path: Path) -> None:
         plan_file.read(tmp_path / "none.yml")
 
 
-def test_a_spread_that_no_rate_can_have_is_named() -> None:
-    assert design.Study(0.3, 0.15, 0.1).beyond_rates == ""
-    said = design.Study(0.1, 0.05, 0.25).beyond_rates
-    assert "-0.10 and 0.40" in said and "0.00 and 0.40" in said and "mean difference is 10.0 points" in said
+@pytest.mark.parametrize("split", ["cross_task", "inter_task"])
+def test_a_difference_that_is_the_same_everywhere_is_found_as_the_report_finds_it(split: str) -> None:
+    """Without spread there is no interval, but a p by Laplace's rule; such studies counted as failures."""
+    study = design.Study(rate=0.001, difference=0.998, between=0.0, run_sd=0.0, split=split)
+    assert study.power_of(Design(3, 13, 2), 300) > 0.99
+
+
+def test_rates_of_tasks_have_the_mean_and_spread_that_were_asked_for() -> None:
+    random = np.random.default_rng(1)
+    for mean, sd in ((0.5, 0.2), (0.95, 0.1), (0.04, 0.15), (0.9, 0.0), (0.5, 0.5)):
+        rates = power.rates_of_tasks(random, mean, sd, (200_000,))
+        assert rates.min() >= 0 and rates.max() <= 1 + 1e-12
+        assert rates.mean() == pytest.approx(mean, abs=0.004) and rates.std() == pytest.approx(sd, abs=0.004)
+    with pytest.raises(
+        UserError, match=r"--between is 0\.5: .* a mean of 0\.9 have a standard deviation of at most 0\.300"
+    ):
+        design.Study(0.1, 0.8, 0.5).check()
