@@ -233,6 +233,7 @@ RESULT_SCHEMA = pa.schema(
         ("samples_seen", pa.int64()),
         ("merge_lambda", pa.float64()),
         ("run_seed", pa.int64()),
+        ("merged_runs", pa.string()),
         ("agent", pa.string()),
         ("flags", pa.string()),
         ("status", pa.string()),
@@ -255,7 +256,8 @@ RESULT_SCHEMA = pa.schema(
     ]
 )
 """Evaluation: one row for each planned episode. `status` is ``done``, ``crashed`` or ``missing``; reward and
-success are null unless done, so that nothing missing can be averaged as a zero by accident."""
+success are null unless done, so that nothing missing can be averaged as a zero by accident. `merged_runs` are the hashes of the
+training runs that a model was merged from, joined by commas."""
 
 ENDPOINT = "endpoint"
 """In place of an engine: an address that the recipe gave, behind which anything can be served. The `weights_hash` of such an

@@ -1,5 +1,6 @@
 """How a candidate's model was made, from the manifest of its folder or declared in the recipe, and what served it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ from agentmerge_hub.records import ENDPOINT
 
 _KEYS = {"learning_rate": "learning_rate", "samples_seen": "samples_seen", "merge_lambda": "lambda", "run_seed": "seed"}
 """Columns of the results, and their keys in a manifest."""
+GIVEN = ("base", "instruct")
+"""Roles of merge inputs that are given models."""
 
 
 def provenance_columns(candidate: Candidate) -> dict[str, Any]:
-    """method, learning_rate, samples_seen, merge_lambda and run_seed of a candidate; None where nothing says so.
+    """method, learning_rate, samples_seen, merge_lambda, run_seed and merged_runs of a candidate; None where nothing says so.
 
     Raises:
         UserError: if the recipe and the manifest differ.
     """
-    recorded = recorded_config(Path(candidate.path)) if candidate.path else {}
+    made = manifest.of_model(Path(candidate.path)) if candidate.path else None
+    recorded = made["config"] if made else {}
     columns: dict[str, Any] = {"method": candidate.method or recorded.get("method") or candidate.name}
     for column, key in _KEYS.items():
         declared, value = getattr(candidate, column), recorded.get(key)
@@ -29,7 +33,19 @@ def provenance_columns(candidate: Candidate) -> dict[str, Any]:
                 "from the recipe"
             )
         columns[column] = value if declared is None else declared
-    return columns
+    runs = merged_runs(made["inputs"]) if made and made["stage"] not in manifest.TRAINED else set()
+    return columns | {"merged_runs": ",".join(sorted(runs)) or None}
+
+
+def merged_runs(inputs: Mapping[str, Any]) -> set[str]:
+    """Hashes of the training runs among a merge's inputs and those of merges among them. The base and instruct models are given:
+    all merges of a study may share them, however they were made."""
+    found = set()
+    for role, entry in inputs.items():
+        if role not in GIVEN and not role.endswith("_base"):
+            is_run = entry.get("stage") in manifest.TRAINED
+            found |= {entry["sha256"]} if is_run else merged_runs(entry.get("inputs") or {})
+    return found
 
 
 def served_columns(candidate: Candidate, info: StudyInfo) -> dict[str, str | None]:

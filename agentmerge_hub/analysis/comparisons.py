@@ -5,8 +5,8 @@ Two claims are tested, each with its own estimate of error (`statistics.crossed_
 - *new tasks* (the splits cross_task and validation): tasks are a random sample, and so are training runs;
 - *same tasks* (inter_task and others): the tasks stay, their seeds are a random sample, and so are training runs.
 
-``low``, ``high`` and ``p`` are those of the split's own claim. With fewer than three training runs on a side, runs cannot be
-a sample: the numbers then hold for these models only, and there is no verdict on methods.
+``low``, ``high`` and ``p`` are those of the split's own claim. With fewer than three independent training runs on a side, runs
+cannot be a sample: the numbers then hold for these models only, and there is no verdict on methods.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from agentmerge_hub.analysis import statistics
-from agentmerge_hub.analysis.episodes import UNTRAINED, Key, Row, by_run, common_keys, done, key_of
+from agentmerge_hub.analysis.episodes import UNTRAINED, Key, Row, by_run, common_keys, done, key_of, shared_runs
 from agentmerge_hub.analysis.statistics import crossed_runs, power
 
 NEW_TASK_SPLITS = ("cross_task", "validation")
@@ -42,10 +42,12 @@ class Side:
     runs: tuple[int | None, ...]
     fixed: bool
     """Whether it is one given model instead of a method that can be trained again."""
+    overlapping: bool = False
+    """Whether two of the models were merged from one training run, so that they are not independent."""
 
     @property
     def enough_runs(self) -> bool:
-        return self.fixed or len(self.runs) >= MIN_RUNS
+        return self.fixed or (len(self.runs) >= MIN_RUNS and not self.overlapping)
 
     def each_key_once(self) -> "Side":
         """The same side with each key counted once, however many runs finished it: all have finished some."""
@@ -106,7 +108,8 @@ def side(rows: list[Row], keys: list[Key], lost_reward: float | None = None) -> 
             counts.append(count)
     if not seeds:
         return None
-    return Side(np.array(sums), np.array(counts), tuple(seeds), rows[0]["method"] in UNTRAINED)
+    is_given = rows[0]["method"] in UNTRAINED
+    return Side(np.array(sums), np.array(counts), tuple(seeds), is_given, overlapping=bool(shared_runs(rows)))
 
 
 def compare(

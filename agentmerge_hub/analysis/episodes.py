@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,12 @@ def by_run(rows: Iterable[Row]) -> dict[int | None, list[Row]]:
     for row in rows:
         runs.setdefault(row["run_seed"], []).append(row)
     return dict(sorted(runs.items(), key=lambda item: (item[0] is not None, item[0] or 0)))
+
+
+def shared_runs(rows: Iterable[Row]) -> set[str]:
+    """Hashes of the training runs from which several of a candidate's models were merged."""
+    runs = [set((run[0].get("merged_runs") or "").split(",")) - {""} for run in by_run(rows).values()]
+    return {merged for merged, models in Counter(chain.from_iterable(runs)).items() if models > 1}
 
 
 def common_keys(groups: Iterable[list[Row]]) -> set[Key]:

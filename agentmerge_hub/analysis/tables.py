@@ -23,7 +23,7 @@ def scores(rows: list[Row], split: str) -> dict:
     """Mean reward and success of one candidate's episodes in one split, with their standard errors.
 
     ``se`` is the error of the split's own claim: new tasks for cross_task and validation, new seeds of the same tasks
-    elsewhere. From three training runs on it includes the variation between runs; below that it holds the runs fixed.
+    elsewhere. From three independent training runs on it includes the variation between runs, else it holds the runs fixed.
     """
     finished = done(rows)
     counts = {status: sum(row["status"] == status for row in rows) for status in LOST}

@@ -54,6 +54,26 @@ def test_two_runs_are_models_and_three_are_a_method(tmp_path: Path) -> None:
         assert row["p_mcnemar"] if number == 1 else "p_mcnemar" not in row
 
 
+def test_models_that_share_a_training_run_are_no_sample_of_a_method(tmp_path: Path) -> None:
+    rows = runs({"agentmerge": -2.0, "model_soup": 3.0}, 3, splits={"cross_task": 12})
+    for pairs, verdict in (("01 23 45", "worse"), ("01 12 02", "these models")):
+        merged = [",".join(pair) for pair in pairs.split()]
+        mine = [
+            row | ({"merged_runs": merged[row["run_seed"]]} if row["method"] == "model_soup" else {}) for row in rows
+        ]
+        (row,) = compared(tmp_path / pairs, mine)
+        assert (row["verdict"], row["runs_b"]) == (verdict, 3)
+        results = read(tmp_path / f"limits {pairs}", mine)
+        (soup,) = [row for row in tables.table1(results) if row["method"] == "model_soup"]
+        said = " ".join(limits.limits(results, [soup], [row], []))
+        assert ("Models of model soup were merged from training runs that they share" in said) == (verdict != "worse")
+    means = [
+        np.mean([r["reward"] for r in mine if r["method"] == "model_soup" and r["task"] == t])
+        for t in sorted({r["task"] for r in mine})
+    ]
+    assert soup["se"] == pytest.approx(np.std(means, ddof=1) / 12**0.5)  # over tasks, of these three models
+
+
 def test_a_given_model_needs_no_runs(tmp_path: Path) -> None:
     rows = runs({"agentmerge": 2.0}, 3, splits={"cross_task": 12})
     rows += simulated.study({"instruct": -3.0}, splits={"cross_task": 12}, shift=0)

@@ -104,7 +104,7 @@ def differences(folder: Path, rows: list[dict], focus: str, ending: str, note: s
 
     caption = (
         f"Differences with 95 % intervals; right of zero {labels.method(focus)} is better. Filled: a verdict on the methods. "
-        f"Dotted: about these models only, with fewer than three training runs.{note}"
+        f"Dotted: about these models only, with fewer than three independent training runs.{note}"
     )
     described = "; ".join(f"{name(row)}: {100 * row['difference']:+.1f} ({row['verdict']})" for row in shown)
     size = (9, 0.9 + 0.34 * len(shown))

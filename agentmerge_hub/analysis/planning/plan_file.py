@@ -185,6 +185,8 @@ def compare(plan: Plan, comparisons: list[dict[str, Any]]) -> Outcome:
     tested = [other for other in comparisons if other["pairs"]]
     if len(tested) > plan.comparisons:
         wrong.append(f"{len(tested)} comparisons instead of {plan.comparisons}")
+    if not row["about_methods"]:
+        wrong.append("training runs that are not independent")
     if row.get("chosen_here"):
         wrong.append(f"λ or checkpoint was chosen on {labels.split(plan.split)} episodes")
     if look is None or wrong:

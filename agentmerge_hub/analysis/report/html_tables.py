@@ -103,7 +103,7 @@ def table1(rows: list[dict], focus: str) -> HtmlTable:
     unit = "Mean reward" if partial else "Mean reward (the success rate: every reward is 0 or 1)"
     return build(
         f"{unit} ± its standard error: over new tasks for cross-task, over new seeds of the same tasks elsewhere; from three "
-        "training runs on it includes the variation between runs. In brackets the lowest and highest run."
+        "independent training runs on it includes the variation between runs. In brackets the lowest and highest run."
         + (f" {NO_SPREAD.capitalize()}: all rewards are equal, so that no error can be estimated." if equal else ""),
         [
             ("method", lambda row: labels.method(row["method"])),

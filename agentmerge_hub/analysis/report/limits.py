@@ -3,7 +3,7 @@
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.candidates import candidate_in
 from agentmerge_hub.analysis.comparisons import MIN_RUNS
-from agentmerge_hub.analysis.episodes import UNTRAINED, Results, done, weights_of
+from agentmerge_hub.analysis.episodes import UNTRAINED, Results, done, shared_runs, weights_of
 from agentmerge_hub.analysis.planning import sample_size
 from agentmerge_hub.analysis.report import conditions
 from agentmerge_hub.analysis.report.trace_pages import Pages
@@ -37,6 +37,7 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
             f"Fewer than three training runs: {names}. Their errors hold the runs fixed, and their comparisons are about these "
             "models: another training run of the same recipe can score differently by more than the interval."
         )
+    found += _overlapping(results, scored)
     found += [sentence for row in comparisons if (sentence := _partly_shared(row))]
     found += _few_runs(comparisons)
     lost = sum(row["missing"] + row["crashed"] for row in scored)
@@ -73,6 +74,17 @@ def _partly_shared(row: dict) -> str:
         f"{counted(shared, 'training seed')} ({labels.split(row['split'])}): their runs are compared as independent, not in "
         "pairs. Where runs with the same seed score alike, the interval is wider than with all seeds shared."
     )
+
+
+def _overlapping(results: Results, scored: list[dict]) -> list[str]:
+    """A sentence where models of one method were merged from the same training runs."""
+    shown = {candidate_in(row) for row in scored}
+    methods = [c.method for c, rows in results.by_candidate().items() if c in shown and shared_runs(rows)]
+    return [
+        f"Models of {labels.method(method)} were merged from training runs that they share: they are not independent, so their errors "
+        "hold the runs fixed, and their comparisons are about these models. Merge each training run into one model only."
+        for method in dict.fromkeys(methods)
+    ]
 
 
 def _few_runs(comparisons: list[dict]) -> list[str]:

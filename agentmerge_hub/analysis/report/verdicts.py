@@ -49,13 +49,13 @@ def answer(comparisons: list[dict], focus: str, results: Results) -> str:
     if not any(row["about_methods"] for row in rows):
         low, high = min(row["difference"] for row in rows), max(row["difference"] for row in rows)
         return (
-            f"No verdict on {mine} against {others} as methods, which takes three training runs of each: in {len(rows)} comparisons "
+            f"No verdict on {mine} against {others} as methods, which takes three independent training runs of each: in {len(rows)} comparisons "
             f"these models differ by {points(low)} to {points(high)} points."
         )
     counts = {row["verdict"]: sum(other["verdict"] == row["verdict"] for other in rows) for row in rows}
     models = sum(counts.get(word, 0) for word in ("these two models", "these models"))
     parts = [f"{word} in {counts[word]}" for word in ("better", "worse", "not settled") if word in counts]
-    parts += [f"no verdict on the methods in {models} (fewer than three training runs)"] if models else []
+    parts += [f"no verdict on the methods in {models} (fewer than three independent training runs)"] if models else []
     return f"{mine} against {others}: {', '.join(parts)} of {len(rows)} comparisons."
 
 
@@ -78,7 +78,7 @@ def _short_answer(row: dict, focus: str) -> str:
         return f"{mine} is {row['verdict']} than {other} {where}: {numbers}, p {p_text(row['p_holm'])}"
     if not row["about_methods"]:
         return (
-            f"no verdict on {mine} and {other} as methods, which takes three training runs of each; "
+            f"no verdict on {mine} and {other} as methods, which takes three independent training runs of each; "
             f"{_who(row)} differ by {numbers} {where}"
         )
     why = _why_not(row)
@@ -141,7 +141,9 @@ def _verdict(row: dict, focus: str) -> Verdict:
         brief += f" ({interval}), {p}"
     if not row["about_methods"]:
         what = "numbers hold" if row["low"] is None else "interval holds"
-        sentence += f". The {what} for {_who(row)}; a verdict on the methods takes three training runs of each"
+        sentence += (
+            f". The {what} for {_who(row)}; a verdict on the methods takes three independent training runs of each"
+        )
     elif row.get("chosen_here"):
         sentence += (
             ". λ or checkpoint was chosen on these episodes, so their score is biased upwards and there is no verdict"
