@@ -12,7 +12,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.inputs.token_splits import different_split, splitting_settings
+from agentmerge_hub.merging.inputs.token_splits import different_split, has_same_files
 from agentmerge_hub.merging.specs.spec import Spec, tokenizer_source_of
 
 _FILE = "tokenizer.json"
@@ -91,23 +91,18 @@ def rows_of(spec: Spec, folders: Mapping[str, Path], donor: str, base: str) -> R
         return Rows(len(expected), None, True, trims)
     if sorted(expected.values()) != list(range(len(expected))):
         raise UserError(f"the token ids of {donor} are not 0 … {len(expected) - 1}: the rows of a merge would shift")
-    text, settings = (folders[donor] / _FILE).read_bytes(), splitting_settings(folders[donor], tokenizer)
     by_mergekit = bool(multiple)
     for reference, folder in folders.items():
-        path = folder / _FILE
-        if not path.is_file():
+        if not (folder / _FILE).is_file() or has_same_files(folders[donor], folder):
             continue
-        is_same = path.read_bytes() == text
-        if is_same and splitting_settings(folder, tokenizer) == settings:
-            continue
-        own = tokenizer if is_same else _tokenizer(folder)
+        own = _tokenizer(folder)
         other = own.get_vocab(with_added_tokens=True)
         if not any(other.get(token) != id for token, id in expected.items()):
             if trims or len(other) == len(expected):
-                if reference != base and (split := different_split(folders[donor], tokenizer, folder, own)) is not None:
+                if reference != base and (difference := different_split(folders[donor], tokenizer, folder, own)):
                     raise UserError(
-                        f"the tokenizer of {reference} splits text into other tokens than that of {donor}, e.g. {split[:60]!r}: "
-                        f"it was trained on other tokens, train it with the tokenizer of {donor}"
+                        f"the tokenizer of {reference} {difference}, unlike that of {donor}: it was trained on other tokens, "
+                        f"train it with the tokenizer of {donor}"
                     )
                 continue
             raise UserError(
