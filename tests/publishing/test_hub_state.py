@@ -353,6 +353,27 @@ def test_what_a_gateway_answers_says_nothing_of_the_commit(
         withdraw()
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "sentence"),
+    [
+        ("GET", "/resolve/.*/README.md", "nothing was changed"),
+        ("GET", "/api/models/acme/m/commits/", "its files are still in the history; run again"),
+        ("POST", "/super-squash/", "its files are still in the history; run again"),
+        ("DELETE", "/tag/", "its files are still in the history; run again"),
+    ],
+)
+def test_a_withdrawal_that_a_failure_cut_is_finished_by_the_next_run(
+    hub: Hub, released: Repo, method: str, path: str, sentence: str
+) -> None:
+    store(hub, publication(config__json=b'{"new": 1}').files)
+    hub.faults.append(Fault(method, path, 502))
+    with pytest.raises(UserError, match=f"The Hub answered 502 .*; .*{sentence}"):
+        withdraw(squash=True)
+    assert ("withdrawn.json" in released.resolve("main").files) == (sentence != "nothing was changed")
+    assert "removed from the history" in withdraw(squash=True)
+    assert len(released.history()) == 1 and released.tags == {}
+
+
 def test_a_file_that_changes_after_it_was_checked_is_not_sent(
     hub: Hub, released: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:

@@ -48,8 +48,11 @@ def yank(repository: Repository, tag: str, reason: str, squash: bool, yes: bool)
         return f"This would mark {tag} of {repository} as withdrawn{history}. Add --yes to do it."
     today = time.strftime("%Y-%m-%d", time.gmtime())
     entry = {"reason": reason, "date": state.withdrawn.get(tag, {}).get("date", today), "content": content}
+    withdrawn = {**state.withdrawn, tag: entry}
+    with sentences(repository, "nothing was changed"):
+        files = _files_with_mark(api, repository, state, withdrawn)
     try:
-        _mark(api, repository, state, {**state.withdrawn, tag: entry})
+        _commit_mark(api, repository, state, withdrawn, files)
     except Exception as error:
         done = "whether the release was withdrawn is unknown" if may_be_done(error) else "the release was not withdrawn"
         with sentences(repository, f"{done}; run the same command again"):
@@ -117,7 +120,8 @@ def _short(ref: GitRefInfo) -> str:
     return re.sub(r"^refs/(?:heads/|tags/)?", "", ref.ref)
 
 
-def _mark(api: HfApi, repository: Repository, state: HubState, withdrawn: dict) -> None:
+def _files_with_mark(api: HfApi, repository: Repository, state: HubState, withdrawn: dict) -> dict[str, bytes]:
+    """The list of withdrawn releases, the card that warns of them, and the manifest of that card."""
     text = json.dumps(withdrawn, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     files = {WITHDRAWN: text.encode()}
     if CARD in state.files:
@@ -127,6 +131,12 @@ def _mark(api: HfApi, repository: Repository, state: HubState, withdrawn: dict) 
             # An edited card stays known as one, so that the next push does not overwrite it.
             listing = read_on_hub(api, repository, manifest.NAME, state.head)
             files[manifest.NAME] = with_files(listing, {CARD: files[CARD]})
+    return files
+
+
+def _commit_mark(
+    api: HfApi, repository: Repository, state: HubState, withdrawn: dict, files: Mapping[str, bytes]
+) -> None:
     try:
         api.create_commit(
             repository.id,
