@@ -1,5 +1,5 @@
-"""Decodes a text: percent, HTML, backslash, quoted-printable, base64, base85, base32, hex, uuencoded, reversed and compressed forms,
-nested up to three deep.
+"""Decodes a text: percent, HTML, backslash, quoted-printable, UTF-7, base64, base85, base32, hex, uuencoded and compressed forms, tokens that
+are reversed, in ROT13 or cut by line breaks; nested up to three deep.
 
 A secret that was redacted in plain form can survive in an encoded one (the query of a URL, page source, a data: URL).
 """
@@ -7,6 +7,7 @@ A secret that was redacted in plain form can survive in an encoded one (the quer
 import base64
 import binascii
 import bz2
+import codecs
 import contextlib
 import html
 import itertools
@@ -18,6 +19,8 @@ from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote_plus
 
 import pyarrow as pa
+
+from agentmerge_hub.dataset.redaction.rules.value_checks import changes_often
 
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _ENTITY = re.compile(r"&(?:#\d+|#x[0-9A-Fa-f]+|[A-Za-z]{2,8});")
@@ -37,10 +40,12 @@ _BASE85 = re.compile(  # with letters of both cases, a digit and a sign that bas
 )
 _ASCII85 = re.compile(r"<~[!-uz\s]{12,}~>")
 _UUENCODED = re.compile(r"^begin [0-7]{3} .*\n((?:[ -`]{1,61}\r?\n)+)", re.MULTILINE)
-_REVERSED = re.compile(
-    r"(?<![\w-])[\w-]{16,}(?:_[ohpsur]hg|_tap_buhtig|_fh|-ks|-talpg|-[abeprs]xox|AIKA|AISA)(?![\w-])"
-)
-"""Known beginnings of tokens at the end."""
+_UTF7 = re.compile(r"\+(A[A-H][A-Za-z0-9+/]+)-?")
+"""Characters of ASCII as UTF-7 writes them, e.g. ``+AEA-``."""
+_START = r"(?<![\w-])(?:gh[opsur]_|github_pat_|hf_|sk-|glpat-|xox[abeprs]-|AKIA|ASIA)"
+"""Known beginnings of tokens."""
+_TOKEN = re.compile(rf"{_START}[\w-]{{12,}}")
+_CUT_TOKEN = re.compile(rf"{_START}[\w-]*(?:\r?\n[ \t>]{{0,20}}[\w-]{{2,}}){{1,4}}")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[ :]?){8,}[0-9A-Fa-f]?")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 _TAGS = {0xE0000 + code: code for code in range(32, 127)}
@@ -99,8 +104,13 @@ def _decoded_once(text: str) -> Iterator[str]:
             yield from _strings(base64.a85decode(run[0], adobe=True))
     for run in _UUENCODED.finditer(text):
         yield from _strings(b"".join(_from_uuencoded(run[1].splitlines())))
-    for run in _REVERSED.finditer(text):
-        yield run[0][::-1]
+    if _UTF7.search(text):
+        yield _UTF7.sub(_from_utf7, text)
+    for written in (text[::-1], codecs.encode(text, "rot13")):
+        yield from _TOKEN.findall(written)
+    for run in _CUT_TOKEN.finditer(text):
+        if changes_often(token := re.sub(r"[\s>]", "", run[0])):
+            yield token
     for run in _CODES.finditer(text):
         yield from texts_of_codes(_numbers(run[0]))
     for run in _BASE64.finditer(text):
@@ -137,6 +147,10 @@ def texts_of_codes(numbers: Iterable[float]) -> Iterator[str]:
 def _from_base64(letters: str) -> bytes:
     whole = letters[: len(letters) - (len(letters) % 4 == 1)]
     return base64.b64decode(whole + "=" * (-len(whole) % 4))
+
+
+def _from_utf7(run: re.Match[str]) -> str:
+    return _from_base64(run[1]).decode("utf-16-be", "replace")
 
 
 def _from_base85(letters: str) -> Iterator[bytes]:

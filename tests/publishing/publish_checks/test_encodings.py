@@ -3,6 +3,7 @@
 import base64
 import binascii
 import bz2
+import codecs
 import gzip
 import html
 import json
@@ -60,6 +61,11 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
             "`\nend\n",
         ]
     ),
+    "UTF-7": lambda text: re.sub(
+        "[^A-Za-z0-9]",
+        lambda sign: f"+{base64.b64encode(sign[0].encode('utf-16-be')).decode().rstrip('=')}-",
+        text,
+    ),
     "quoted-printable": lambda text: "".join(f"={byte:02X}" for byte in text.encode()),
 }
 
@@ -70,8 +76,31 @@ def test_a_secret_is_found_in_every_form(form: str) -> None:
     assert [what for _, what in scan([Text("here", text)], {})]
 
 
-def test_a_token_written_backwards_is_found() -> None:
-    assert [what for _, what in scan([Text("here", f"[a1] text '{CANARY[::-1]}'")], {})]
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda token: token[::-1],
+        lambda token: codecs.encode(token, "rot13"),
+        lambda token: f"{token[:12]}\n{token[12:]}",
+        lambda token: f"{token[:5]}\r\n> {token[5:15]}\r\n> {token[15:]}",
+    ],
+    ids=["backwards", "ROT13", "cut", "cut in a quotation"],
+)
+@pytest.mark.parametrize("token", ["hf_" + "aBcDeFgHiJkLmNoPqRsTuVwXyZaBcDeFgH", "AKIA" + "Q3EGRT5YNV7KZX2M"])
+def test_a_token_is_found_whatever_was_done_to_it(token: str, form: Callable[[str], str]) -> None:
+    assert [what for _, what in scan([Text("here", f"The key is {form(token)} as ever")], {})]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pip install hf_transfer\nHuggingFace downloads faster",
+        "with sk-learn\nRandomForestClassifier2",
+        "C++Additive, +AboutUs-",
+    ],
+)
+def test_words_that_a_line_break_parts_are_no_token(text: str) -> None:
+    assert list(scan([Text("here", text)], {})) == []
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=300))

@@ -6,7 +6,7 @@ The table is here and not in a configuration of Betterleaks, whose Python interf
 import re
 
 from agentmerge_hub.dataset.redaction.rules.rule import Rule
-from agentmerge_hub.dataset.redaction.rules.value_checks import entropy, looks_random
+from agentmerge_hub.dataset.redaction.rules.value_checks import changes_often, entropy, looks_random
 
 _PREFIXES = (
     # models and data
@@ -47,7 +47,6 @@ _ANY_VENDOR = re.compile(
     r"[A-Za-z0-9]{22,200}(?:[_-][A-Za-z0-9]{4,80}){0,3}"
 )
 """The shape that new vendors choose: a short prefix, and a long part with digits, small and capital letters."""
-_CHANGE = re.compile(r"(?<=[a-z])(?=[A-Z\d])|(?<=[A-Z])(?=\d)|(?<=\d)(?=[A-Za-z])|(?<=[A-Z]{2})(?=[a-z])")
 _LONG_PART = re.compile(r"[A-Za-z0-9]{16}")
 _HASH = re.compile(r"(?:md5|sha\d{1,3}|commit|rev|etag|blake\w{1,3})[_-]", re.IGNORECASE)
 
@@ -63,10 +62,7 @@ def _is_token(value: str) -> bool:
         if value.startswith(_WEAK_PREFIXES) and looks_random(value) and _LONG_PART.search(value):
             return True
     return bool(_SHAPES.fullmatch(value)) or (
-        bool(_ANY_VENDOR.fullmatch(value))
-        and entropy(value) >= 3.8
-        and len(_CHANGE.findall(value)) >= len(value) / 5
-        and not _HASH.match(value)
+        bool(_ANY_VENDOR.fullmatch(value)) and entropy(value) >= 3.8 and changes_often(value) and not _HASH.match(value)
     )
 
 

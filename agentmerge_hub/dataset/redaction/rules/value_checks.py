@@ -19,6 +19,14 @@ def looks_random(value: str) -> bool:
     )
 
 
+_CHANGE = re.compile(r"(?<=[a-z])(?=[A-Z\d])|(?<=[A-Z])(?=\d)|(?<=\d)(?=[A-Za-z])|(?<=[A-Z]{2})(?=[a-z])")
+
+
+def changes_often(value: str) -> bool:
+    """Whether letters of both cases and digits take turns as they do in a generated token, not as in words that are joined."""
+    return len(_CHANGE.findall(value)) >= len(value) / 5
+
+
 _PLAIN_VALUES = frozenset(
     {"true", "false", "null", "none", "undefined", "string", "required", "password", "admin", "user", "username", "test",
      "changeme", "example", "secret", "token", "value", "text", "hidden", "empty", "redacted", "placeholder"}
