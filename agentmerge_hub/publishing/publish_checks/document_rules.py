@@ -7,15 +7,19 @@ import re
 from collections.abc import Iterator
 
 from agentmerge_hub.dataset.redaction.rules.path_users import FIRST_DOT_LAST, is_web_path
+from agentmerge_hub.dataset.redaction.rules.path_words import CLUSTER_ROOTS
 
 _ROOTS = (
-    r"\w*home\d*|Users|users|u|network|\w*scratch\w*|projects?|data\d*|fsx|lustre|gpfs|nfs\w*|mnt|media|work|workspace|root|tmp|var"
-    r"|private|Volumes|export|shared?|storage|efs|cluster|afs|vol\w*|srv|opt|net|autofs|run|raid\w*|ceph\w*|beegfs|wekafs|cifs|flash|lus|dss|rds|mmfs\d"
+    rf"{CLUSTER_ROOTS.pattern}|\w*home\d*|Users|users|u|\w*scratch|data\d*|mnt|media|[Ww]orkspaces?|root|tmp|var|private|Volumes|export|shared?"
+    r"|storage|cluster|afs|vol\w*|srv|opt|net|autofs|run|wekafs|cifs|flash|lus|dss|rds|mmfs\d|kaggle/working|content/drive"
 )
 """First parts of paths under which people and projects have folders."""
 
+_BELOW_ROOTS = re.compile(
+    rf"(?:(?<![\w.:/~%)\]}}>-])|(?<=file://)|(?<=:)|(?<=\W_))/(?i:{_ROOTS})/(?P<rest>[\w.@+~-][^\s'\"`,;<>|)]*)"
+)
 _LOCAL_PATHS = (
-    re.compile(rf"(?:(?<![\w.:/~%)\]}}>-])|(?<=file://)|(?<=:))/(?:{_ROOTS})/(?P<rest>[\w.@+~-][^\s'\"`,;<>|)]*)"),
+    _BELOW_ROOTS,
     re.compile(r"(?<![\w?(\\])[A-Za-z]:(?:\\{1,2}|/)(?P<rest>[A-Za-z][\w .$-]*(?:\\{1,2}|/)[^\s'\"`,;<>|)]+)"),
     re.compile(r"(?<!\\)(?:\\\\|\\{4})(?P<rest>[A-Za-z][\w.-]+\\{1,2}[\w$.-]{2,}[^\s'\"`,;<>|)]*)"),
     re.compile(r"(?<![\w/.])~(?P<rest>[a-z][\w.-]*/[\w.-]+)"),
@@ -45,7 +49,9 @@ def document_findings(text: str) -> Iterator[tuple[str, str]]:
     """Pairs of kind and value in a document."""
     for pattern in _LOCAL_PATHS:
         for match in pattern.finditer(text):
-            if not _PLACEHOLDER.search(match["rest"]) and not is_web_path(text, match.start()):
+            # A card is on no site that has such folders: there, the target of a link or a picture is a file of its author.
+            is_target = pattern is _BELOW_ROOTS and text.endswith("](", 0, match.start())
+            if not _PLACEHOLDER.search(match["rest"]) and (is_target or not is_web_path(text, match.start())):
                 yield "local paths", match[0]
     for match in _PASSWORD.finditer(text):
         value = match["value"]

@@ -33,6 +33,7 @@ SECRETS = {
         "file:///home/jane/miniwob/", "/Users/jane/.pyenv", "C:\\Users\\jane\\x", "C:/Users/jane", "path=%2Fhome%2Fjane%2Fx",
         "file%3A%2F%2F%2Fhome%2Fjane", "/mnt/c/Users/jane", "/mnt/nfs/home/jane", "/Volumes/Macintosh HD/Users/jane",
         "a@box:/home/jane/x", "sftp://box/home/jane", "-I/home/jane", "../home/jane", "'/home/jane'", "\\n/home/jane/x", "/tmp/jane/run.sh", "/var/tmp/jane/x", "/tmp/pytest-of-jane/0", "/tmp/torchinductor_jane",
+        "/teamspace/studios/jane/x", "/ptmp/jane/x", "/glade/work/jane/x", "/usr1/data/jane/x",
     ],
 }  # fmt: skip
 CASES = [(kind, text) for kind, texts in SECRETS.items() for text in texts]
@@ -101,7 +102,7 @@ def test_each_kind_is_found_and_gone_after_redaction(kind: str, text: str) -> No
         "/mnt/data/file, /share/facebook/x, /user/login/x, /mnt/models/llama, /data/datasets/coco, /opt/conda/envs/x, /srv/www/html, \\\\instance.example.com\\public\\docs",
         "button 'Open User Menu', button 'Account menu', link 'Edit Profile', 'Welcome, Guest User!'",
         "StaticText 'User: Read Only', link 'Hello Kitty Backpack', 'Hi There Everyone', 'Hi Res Photos', 'User: System Administrator'",
-        "/tmp/tmpab12/x, /tmp/gradio/a.png, /tmp/runtime-root/x, url='/tmp/jane/x', /tmp/notes, ?next=a.b%2Fc&x=shop.com",
+        "/teamspace/studios/this_studio/runs, /tmp/tmpab12/x, /tmp/gradio/a.png, /tmp/runtime-root/x, url='/tmp/jane/x', /tmp/notes, ?next=a.b%2Fc&x=shop.com",
         "clone git@github.com:org/repo.git",
         "Firmware 172.16.0.2",
         "https://status.okta.com/ and https://support.atlassian.net.example.org/",

@@ -18,6 +18,14 @@ def test_local_paths_are_found(path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["at /teamspace/studios/nkeller/x", "at /ptmp/nkeller/x", "in _/home/nkeller/x_", "[weights](/home/nkeller/x)", "![curve](/Users/nkeller/curve.png)"],
+)  # fmt: skip
+def test_an_account_of_any_name_is_found_below_a_root_of_accounts(text: str) -> None:
+    assert {kind for kind, _ in document_findings(text)} == {"local paths"}
+
+
+@pytest.mark.parametrize(
     "line",
     [
         '"_name_or_path": "/dccstor/lab/x"',

@@ -9,12 +9,14 @@ HOMES = re.compile(
 )
 """Folders that hold one folder per user."""
 
-HOME_ROOTS = re.compile(r"homes?\d{0,2}|users|u\d?|h|usr2|people", re.IGNORECASE)
+HOME_ROOTS = re.compile(r"homes?\d{0,2}|users|u\d?|h|people", re.IGNORECASE)
 """Roots that hold one folder per user."""
 
 CLUSTER_ROOTS = re.compile(
     r"\w{0,3}scratch[\w-]{0,8}|network|fsx[\w-]{0,10}|lustre\w{0,6}|glusterfs|gluster|gpfs\w{0,6}|beegfs\w{0,6}|ceph\w{0,4}|juicefs|jfs|pfs|panfs|nas\d{0,2}|eos|weka\w{0,4}|moosefs|orangefs|dcache|isilon|netapp|ddn"
-    r"|bigdata|efs|checkpoints?|work\d?|workdir|nobackup\w{0,4}|projects?\d?|proj|groups?|labs?|nfs\w{0,20}|hpc\w{0,4}|raid\w{0,3}",
+    r"|bigdata|efs|checkpoints?|work\d?|workdir|nobackup\w{0,4}|projects?\d?|proj|groups?|labs?|nfs\w{0,20}|hpc\w{0,4}|raid\w{0,3}"
+    r"|ptmp|teamspace|tigress|xdisk|glade|hkfs|wrk(?:-\w{1,8})?|capstor|iopsstor|itet-stor|dccstor|leonardo_\w{4,8}|lcrc|nesi|\w{0,3}cephfs|cpfs\d{0,2}"
+    r"|playpen(?:-\w{1,6})?|usr\d",
     re.IGNORECASE,
 )
 """Roots of shared file systems, below which folders have the names of groups and users."""
@@ -32,7 +34,7 @@ SYSTEM_ROOTS = re.compile(r"tmp|var|run|opt|private|kaggle|cache|spool|root|usr|
 CONTAINERS = re.compile(
     r"(?:fs|nas|srv|server|disk|vol|volume|nfs|nfs4|smb|cifs|node|store|storage|data|raid|ssd|hdd|nvme|lustre|gpfs|\w{0,3}scratch|zfs|pool|tank|part|mnt|mount|share|d|ceph|cluster|home)[-_]?\d{0,4}"
     r"|[a-z]|[a-z]{1,2}\d{1,3}|\d+|scr\d?|projects?|proj|work|labs?|groups?|teams?|depts?|research|shares|workspaces?|exports?|media|network|net|local|global|user|usb|mail|cron|crontabs|spool"
-    r"|(?:def|rrg|rpp|ctb|aip)-[\w.-]{1,40}|scratch\w{1,8}|cifs|remote|external|internal|private|lab-\w{1,20}",
+    r"|studios|this_studio|(?:def|rrg|rpp|ctb|aip)-[\w.-]{1,40}|scratch\w{1,8}|cifs|remote|external|internal|private|lab-\w{1,20}",
     re.IGNORECASE,
 )
 """Folders between a root and the folders of users."""

@@ -18,7 +18,8 @@ _ROOTS = (
     "/nas", "/eos", "/weka", "/moosefs", "/bigdata", "/efs", "/checkpoint", "/work", "/nobackup", "/proj", "/group", "/lab", "/nfs", "/hpc", "/raid", "/mnt", "/media",
     "/data", "/volumes/", "/export", "/vol", "/srv", "/storage", "/share", "/local", "/ssd", "/nvme", "/disk", "/hdd", "/afs", "/net/", "/cygdrive/", "/host/", "/rootfs/",
     "/autofs/", "/cluster", "/remote/", "/pool/", "/tank/", "/zfs/", "/lfs/", "/dfs/", "/fs", "/mount/", "/cfs/", "/global/", "/p/", "/s3/", "/bucket/", "/tmp/", "/var/", "/run/",
-    "/opt/", "/private/", "/kaggle/", "/cache/", "/spool/", "/root/", "/usr/", "/dev/shm/", "/content/", "/user/", "/gluster", "/orangefs", "/dcache", "/isilon", "/netapp", "/ddn", "/bucket", "/a/", "/b/", "/c/", "/d/", "/e/",
+    "/opt/", "/private/", "/kaggle/", "/cache/", "/spool/", "/root/", "/usr/", "/dev/shm/", "/content/", "/user/", "/ptmp/", "/teamspace/", "/tigress/", "/xdisk/", "/glade/", "/hkfs/", "/wrk", "stor/", "/leonardo_", "/lcrc/", "/nesi/", "cephfs/", "/cpfs", "/playpen", "/usr",
+    "/gluster", "/orangefs", "/dcache", "/isilon", "/netapp", "/ddn", "/bucket", "/a/", "/b/", "/c/", "/d/", "/e/",
 )  # fmt: skip
 
 PATH_RULES = (
