@@ -227,6 +227,7 @@ RESULT_SCHEMA = pa.schema(
         ("model", pa.string()),
         ("weights_hash", pa.string()),
         ("endpoint_model", pa.string()),
+        ("answered_as", pa.string()),
         ("engine", pa.string()),
         ("number_format", pa.string()),
         ("learning_rate", pa.float64()),
@@ -257,7 +258,8 @@ RESULT_SCHEMA = pa.schema(
 )
 """Evaluation: one row for each planned episode. `status` is ``done``, ``crashed`` or ``missing``; reward and
 success are null unless done, so that nothing missing can be averaged as a zero by accident. `merged_runs` are the hashes of the
-training runs that a model was merged from, joined by commas."""
+training runs that a model was merged from, joined by commas; `answered_as` are the names of the models in an endpoint's answers,
+where they are not the one that was asked for."""
 
 ENDPOINT = "endpoint"
 """In place of an engine: an address that the recipe gave, behind which anything can be served. The `weights_hash` of such an

@@ -15,6 +15,7 @@ from agentmerge_hub.agents.action_sets import make_action_set
 from agentmerge_hub.agents.browser.agentlab_api import Agent, AgentArgs, AgentInfo
 from agentmerge_hub.agents.serving import endpoint
 from agentmerge_hub.agents.serving.reply import Reply
+from agentmerge_hub.agents.status.run_status import ANSWERED_AS
 from agentmerge_hub.fit import DoesNotFit, Fitted, Window, fit
 from agentmerge_hub.prompt import Answer, Flags, ParseError, Prompt, parse, render
 from agentmerge_hub.records import Message
@@ -84,6 +85,7 @@ class ChatAgent(Agent):
                 "overflow": int(exchange.overflow),
                 "input_tokens": exchange.prompt_tokens,
                 "output_tokens": exchange.completion_tokens,
+                **{ANSWERED_AS + name: 1 for name in sorted(exchange.models - {"", self.args.model})},
             },
             extra_info={
                 "model": self.args.model,
@@ -113,6 +115,7 @@ class ChatAgent(Agent):
             request = self.tokenizer.template.messages([*fitted.prompt.messages(), *retry])
             reply = self._complete(request, screenshot)
             exchange.add_usage(reply, self.tokenizer, request)
+            exchange.models.add(reply.model)
             message = Message(role="assistant", content=_with_reasoning(reply))
             exchange.messages = [*fitted.prompt.messages(), *failed, message]
             try:
@@ -189,6 +192,8 @@ class Exchange:
     parse_error: str = ""
     overflow: bool = False
     """The prompt or a retry did not fit into the window."""
+    models: set[str] = field(default_factory=set)
+    """Names of the models that answered."""
 
     def add_usage(self, reply: Reply, tokenizer: ChatTokenizer, request: list[Message]) -> None:
         """Add the tokens of a request. Where the server does not report them, those of its text are counted here."""

@@ -46,7 +46,9 @@ def test_an_answer_becomes_an_action_and_a_complete_trace(chat_server, make_agen
     assert [message["role"] for message in info.chat_messages] == ["system", "user", "assistant"]
     assert info.extra_info["model"] == "m" and info.extra_info["flags"]["multi_actions"] is True
     assert (info.stats["input_tokens"], info.stats["output_tokens"], info.stats["n_retry"]) == (100, 7, 0)
-    assert chat_server.keys == [f"Bearer {KEY}"]
+    assert not any(name.startswith("answered_as") for name in info.stats)
+    assert make_agent(model="large").get_action(obs())[1].stats["answered_as m"] == 1
+    assert set(chat_server.keys) == {f"Bearer {KEY}"}
     assert chat_server.requests[0]["messages"][1]["content"].count("Press Go.") == 1
     saved = pickle.dumps((info, make_agent().args))
     assert KEY.encode() not in saved and chat_server.address.encode() not in saved

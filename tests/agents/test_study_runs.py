@@ -106,7 +106,9 @@ def test_a_served_folder_is_scored_and_its_twin_is_not_run_again(
     assert first["prompt_tokens"] > 0 and 0 < first["completion_tokens"] <= 32
 
 
-def test_the_columns_are_right(write_recipe, chat_server, tokenizer_folder: Path, tmp_path: Path) -> None:
+def test_the_columns_are_right(
+    write_recipe, chat_server, tokenizer_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def reply(messages: list[dict]) -> str:
         page = messages[1]["content"]
         if "## Step 0" not in page:
@@ -114,7 +116,8 @@ def test_the_columns_are_right(write_recipe, chat_server, tokenizer_folder: Path
         return answer("click('99')") if "## Step 1" not in page else press_first_button(messages)
 
     chat_server.answer = reply
-    candidates = [{"name": "m", "model": "m", "tokenizer": str(tokenizer_folder), "revision": "abc"}]
+    chat_server.models = []  # the endpoint lists none, and answers as m whatever it is asked for
+    candidates = [{"name": "m", "model": "large", "tokenizer": str(tokenizer_folder), "revision": "abc"}]
     recipe = write_recipe(candidates=candidates, endpoint=chat_server.address, answer=64)
     studies.run_evaluate(recipe, tmp_path / "results")
     (row,) = rows(tmp_path / "results")
@@ -125,6 +128,8 @@ def test_the_columns_are_right(write_recipe, chat_server, tokenizer_folder: Path
     assert (row["prompt_tokens"], row["completion_tokens"]) == (300, 21)
     assert row["weights_hash"] == "abc" and (row["engine"], row["number_format"]) == ("endpoint", None)
     assert row["category"] == "original" and row["seconds"] > 0
+    assert (row["endpoint_model"], row["answered_as"]) == ("large", "m")
+    assert "asked for 'large', the endpoint answered as 'm' in 1 episode" in capsys.readouterr().err
     saved = b"".join(
         path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.suffix in (".pkl", ".json")
     )

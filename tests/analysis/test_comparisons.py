@@ -74,6 +74,13 @@ def test_models_that_share_a_training_run_are_no_sample_of_a_method(tmp_path: Pa
     assert soup["se"] == pytest.approx(np.std(means, ddof=1) / 12**0.5)  # over tasks, of these three models
 
 
+def test_answers_under_another_models_name_are_named(tmp_path: Path) -> None:
+    rows = simulated.study({"expert": 0.0}, splits={"cross_task": 3}, model="large")
+    rows = [row | {"answered_as": "small-8b" if row["seed"] == 1000 else None} for row in rows]
+    (said,) = [text for text in limits.limits(read(tmp_path, rows), [], [], []) if "answered as" in text]
+    assert said.startswith("In 3 episodes of expert (large) the endpoint answered as small-8b: ")
+
+
 def test_a_given_model_needs_no_runs(tmp_path: Path) -> None:
     rows = runs({"agentmerge": 2.0}, 3, splits={"cross_task": 12})
     rows += simulated.study({"instruct": -3.0}, splits={"cross_task": 12}, shift=0)

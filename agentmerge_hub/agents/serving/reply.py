@@ -18,6 +18,8 @@ class Reply:
     """The thought that a reasoning parser separated from the text."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    model: str = ""
+    """Name of the model that answered; empty where the server does not say it."""
 
 
 def read_reply(body: Any) -> Reply | None:
@@ -45,7 +47,7 @@ def read_reply(body: Any) -> Reply | None:
         text = answer("\n".join(calls), text.strip() or None)
     usage = _dict(_dict(body).get("usage"))
     tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    return Reply(as_text(text), as_text(reasoning), *tokens)
+    return Reply(as_text(text), as_text(reasoning), *tokens, as_text(_dict(body).get("model")))
 
 
 def _read_content(content: Any) -> tuple[str, str]:

@@ -11,6 +11,9 @@ from agentmerge_hub.traces.pickles.unpickle import Refused, load
 ERROR_CLASS = "agentmerge_error_class"
 """Key in a run's summary for a failure that AgentLab has no field for."""
 
+ANSWERED_AS = "answered_as "
+"""Beginning of the statistics of a step that name a model that answered in place of the one that was asked."""
+
 _EXCEPTION = re.compile(r"\b\w*(?:Error|Exception|Interrupt)\b")
 
 
@@ -32,6 +35,8 @@ class RunStatus:
     """AgentLab's agent name."""
     ended: float = 0.0
     """time.time() when the summary was written."""
+    answered_as: tuple[str, ...] = ()
+    """Names under which an endpoint answered, besides the one that was asked for."""
 
     @property
     def tokens(self) -> int:
@@ -84,7 +89,11 @@ def read_status(folder: Path) -> RunStatus:
         error_class = names[0] if names else "Error"
     elif summary.get("terminated") or summary.get("truncated"):
         status, error_class = "done", _model_failure(summary)
-    return RunStatus(folder, status, reward, error, error_class, prompt_tokens, completion_tokens, ended=ended)
+    prefix = f"stats.cum_{ANSWERED_AS}"
+    others = tuple(sorted(key.removeprefix(prefix) for key in summary if key.startswith(prefix)))
+    return RunStatus(
+        folder, status, reward, error, error_class, prompt_tokens, completion_tokens, ended=ended, answered_as=others
+    )
 
 
 def _model_failure(summary: dict[str, Any]) -> str:

@@ -35,6 +35,8 @@ def write(planned: Plan, out: Path) -> dict[str, int]:
     for episode in planned.episodes:
         run = runs.get(episode.run.exp_id)
         row = _planned_columns(episode, provenance[episode.candidate.name], categories)
+        if run and row["engine"] == ENDPOINT:
+            row["answered_as"] = ", ".join(run.answered_as) or None
         rows.append(row | (_outcome_columns(run, out) if run else {"status": "missing"}))
     table = pa.Table.from_pylist(rows, schema=RESULT_SCHEMA)
     partial = out / f".{NAME}.partial"

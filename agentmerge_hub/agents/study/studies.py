@@ -181,6 +181,24 @@ def _run(planned: Plan, out: Path, root: Path, verb: str) -> None:
                 _run_batch(recipe, [episode.run for episode in batch], study_dir, progress)
     except BudgetSpent as spent:
         print(spent, file=sys.stderr)
+    if recipe.endpoint:
+        _warn_of_other_models(episodes, run_status.list_runs(root))
+
+
+def _warn_of_other_models(episodes: list[Episode], runs: dict[str, run_status.RunStatus]) -> None:
+    """Say where an endpoint named another model in its answers than it was asked for. Some names are aliases, which nothing shows."""
+    found = Counter(
+        (episode.candidate.path or episode.candidate.model, name)
+        for episode in episodes
+        if episode.run.exp_id in runs
+        for name in runs[episode.run.exp_id].answered_as
+    )
+    for (asked, name), number in found.items():
+        print(
+            f"warning: asked for {asked!r}, the endpoint answered as {name!r} in {counted(number, 'episode')}: unless these are names of "
+            "one model, another model acted",
+            file=sys.stderr,
+        )
 
 
 def _run_batch(recipe: Recipe, runs: list, study_dir: Path, progress: Progress) -> None:

@@ -1,5 +1,7 @@
 """What a reader must not conclude from a report, in sentences made from the numbers alone."""
 
+from collections import Counter
+
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.candidates import candidate_in
 from agentmerge_hub.analysis.comparisons import MIN_RUNS
@@ -28,6 +30,7 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
             "models on these tasks; that the rates are zero is not shown."
         )
     found += [sentence for row in scored if (sentence := _unread(results, row))]
+    found += _answered_by_others(results)
     found += conditions.differences(results, comparisons)
     if few := [row for row in scored if row["n"] and row["runs"] < MIN_RUNS and row["method"] not in UNTRAINED]:
         names = ", ".join(
@@ -74,6 +77,16 @@ def _partly_shared(row: dict) -> str:
         f"{counted(shared, 'training seed')} ({labels.split(row['split'])}): their runs are compared as independent, not in "
         "pairs. Where runs with the same seed score alike, the interval is wider than with all seeds shared."
     )
+
+
+def _answered_by_others(results: Results) -> list[str]:
+    """A sentence for each model that an endpoint named otherwise than it was asked."""
+    found = Counter((row["method"], row["model"], row["answered_as"]) for row in results.rows if row["answered_as"])
+    return [
+        f"In {counted(number, 'episode')} of {labels.method(method)} ({model}) the endpoint answered as {names}: unless these are names "
+        "of one model, the scores are another model's."
+        for (method, model, names), number in found.items()
+    ]
 
 
 def _overlapping(results: Results, scored: list[dict]) -> list[str]:

@@ -61,7 +61,7 @@ class Score:
         return {**counts, "standard_error": error, "standard_error_over": self.error_is_over}
 
 
-_LATER_COLUMNS = ("endpoint_model", "engine", "number_format", "merged_runs")
+_LATER_COLUMNS = ("endpoint_model", "engine", "number_format", "merged_runs", "answered_as")
 """Results that were written before these columns existed are read as well."""
 
 
