@@ -29,6 +29,7 @@ SECRETS = {
         "Dear Jane Roe,", "'Dear Ms. Roe,'", "Caller: Jane Roe", "Assigned to: Roe, Jane", "Opened by Jane Roe", "textbox 'Caller' value='Jane Roe'", "Kind regards,\\nJane Roe.",
         '"caller_id": "Jane Roe"', '"Assigned to" is "Jane Roe"', 'a value of "Jane Roe" for field "Requested for"', "<td>Manager</td><td>Jane Roe</td>", "Thanks,<br>Jane Roe<p>",
     ],
+    "number": ["Date of birth: 1987-03-04", "textbox 'DOB' value='4/3/1987'", "<td>Geburtsdatum</td><td>4. März 1987</td>", "born on March 4, 1987", '"birthDate": "1987-03-04"', "生年月日：1987年3月4日"],
     "home": [
         "file:///home/jane/miniwob/", "/Users/jane/.pyenv", "C:\\Users\\jane\\x", "C:/Users/jane", "path=%2Fhome%2Fjane%2Fx",
         "file%3A%2F%2F%2Fhome%2Fjane", "/mnt/c/Users/jane", "/mnt/nfs/home/jane", "/Volumes/Macintosh HD/Users/jane",
@@ -45,7 +46,7 @@ def test_each_kind_is_found_and_gone_after_redaction(kind: str, text: str) -> No
     redacted = redact_text(f"before {text} after")
     assert find_secrets(redacted) == []
     assert redacted.startswith("before ") and (redacted.endswith(" after") or "Cookie" in text)
-    for word in ("jane", "Roe", "Garner", "hunter22", "aStrong", KEY[:30], "dev280094", "MIIEow", "10.3.4.5"):
+    for word in ("jane", "Roe", "Garner", "hunter22", "aStrong", KEY[:30], "dev280094", "MIIEow", "10.3.4.5", "1987"):
         assert word not in redacted
 
 
@@ -115,6 +116,7 @@ def test_each_kind_is_found_and_gone_after_redaction(kind: str, text: str) -> No
         "VIN 1M8GDM9A1KP042788, 1HGCM82633A00435X, 11111111111111111, 1M8GDM9AXKP04\u0662\u0667\u0668\u0668, ORDER-1HGCM82633A004352",
         "IP address: 192.0.2.7, client IP 127.0.0.1, IPv6 2001:db8::7, IP 300.1.2.3, Ship: 81.2.69.14, SQL Server: 15.0.2000.5",
         "resolver 9.9.9.9, DNS over 1.1.1.1, release 81.2.69.14, IP rating IP 68, host: 12:30:45",
+        "columnheader 'Date of Birth' gridcell '2024-03-04', Birthday party on 12/05/2024, newborn 12/05/2024, born to run 10/10",
         "lodash.js@latest, react@next, user@host, 12/05/2024, SKU 0123-4567, order 000-123456",
     ],
 )

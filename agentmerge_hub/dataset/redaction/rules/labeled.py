@@ -11,6 +11,7 @@ from agentmerge_hub.dataset.redaction.rules.value_checks import (
     mixes_letters_and_digits,
 )
 from agentmerge_hub.dataset.redaction.rules.words import (
+    BIRTH_WORDS,
     CODE_WORDS,
     NUMBER_ABBREVIATIONS,
     NUMBER_WORDS,
@@ -36,6 +37,11 @@ _OPENING = r"[\"'`*«„“「『(<]{0,2}"
 _WORD_VALUE = r"(?P<value>[^\s\"'`,;<>{}()\[\]«»“”「」『』\u3000-\u30ff\u3400-\u9fff\uac00-\ud7ff]{4,200})"
 _KEY_VALUE = r"(?P<value>[A-Za-z0-9_.~+/-]{16,600}={0,2})"
 _NUMBER_VALUE = r"(?P<value>(?:[A-Z]{1,3}[ -]?)?(?:(?=[A-Z]{0,3}\d)[A-Z0-9]{1,4}[ ./-]{1,2}){0,9}(?=[A-Z]{0,6}\d)[A-Z0-9]{2,24}(?:[ /-]?[A-Z](?!\w))?)(?![\w-])"
+
+_DATE_VALUE = (
+    r"(?P<value>(?:19|20)\d\d(?:[-./]\s?\d{1,2}){2}|\d{1,2}(?P<sign>[-./ ])\d{1,2}(?P=sign)(?:19|20)?\d\d|(?:19|20)\d\d[年년]\s?\d{1,2}[月월]\s?\d{1,2}[日일]"
+    r"|\d{1,2}(?:st|nd|rd|th|\.)?(?: de| of)?[ -][^\W\d_]{3,12}\.?,?(?: de)?[ -](?:19|20)\d\d|[^\W\d_]{3,12}\.? \d{1,2}(?:st|nd|rd|th)?,? (?:19|20)\d\d)(?![\w-])"
+)
 
 _PASSWORDS = spellings(PASSWORD_WORDS)
 _SECRETS = spellings(SECRET_WORDS)
@@ -131,6 +137,11 @@ LABELED_RULES = (
         NUMBER_ABBREVIATIONS,
         rf"(?![A-Za-zÀ-ɏ]){_NUMBER_ENDING}{SIGN}{_OPENING}{_NUMBER_VALUE}",
         _is_personal_number,
+    ),
+    rule_after_label(  # Date of birth: 1987-03-04; textbox 'Date of birth' value='1987-03-04'; <td>Date of birth</td><td>1987-03-04</td>
+        "number",
+        spellings(BIRTH_WORDS),
+        rf"(?![A-Za-zÀ-ɏ])(?:\s?\([^()\n]{{0,40}}\))?(?:{SIGN}|\s|['\"][^\n<>]{{0,80}}?\bvalue=|{_TAGS}){_OPENING}{_DATE_VALUE}",
     ),
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ KINDS = {
     "person": "names of persons in fields, salutations and sign-offs",
     "home": "user names in paths",
     "phone": "phone numbers",
-    "number": "card, bank, tax, identity and vehicle numbers, hardware addresses",
+    "number": "card, bank, tax, identity and vehicle numbers, hardware addresses, dates of birth",
 }
 """Kind → description, for messages and the card."""
 

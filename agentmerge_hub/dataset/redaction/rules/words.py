@@ -93,6 +93,16 @@ NUMBER_WORDS = (
 )  # fmt: skip
 """Words that name the number of a person, an identity document, a tax payer or an account."""
 
+BIRTH_WORDS = (
+    "date of birth", "birth date", "birthday", "dob", "d.o.b.", "born on", "born",
+    "geburtsdatum", "geboren am", "geburtstag", "date de naissance", "né le", "née le", "fecha de nacimiento", "data de nascimento", "data de naixement",
+    "data di nascita", "nato il", "nata il", "geboortedatum", "geboren op", "födelsedatum", "fødselsdato", "syntymäaika", "fæðingardagur",
+    "data urodzenia", "datum narození", "dátum narodenia", "születési dátum", "datum rođenja", "datum rojstva", "data nașterii", "doğum tarihi",
+    "дата рождения", "дата на раждане", "ημερομηνία γέννησης", "תאריך לידה", "تاريخ الميلاد", "تاریخ تولد",
+    "出生日期", "生日", "生年月日", "誕生日", "생년월일", "생일", "जन्म तिथि", "วันเกิด", "ngày sinh", "tanggal lahir", "tarikh lahir",
+)  # fmt: skip
+"""Words that name the date of a birth."""
+
 NUMBER_ABBREVIATIONS = (
     "SIN", "ITIN", "TIN", "EIN", "TFN", "NHS", "MRN", "DL", "NIR", "INSEE", "NIF", "NIE", "RG",
     "RFC", "RUT", "RUN", "CUIL", "CUIT", "CC", "NIP", "CNP", "EGN", "AMKA", "AFM", "AHV", "AVS", "SVNR", "SV-Nr", "CPR", "HETU",
