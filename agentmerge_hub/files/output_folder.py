@@ -185,6 +185,15 @@ def _exchange(one: Path, other: Path) -> bool:
     return renameat2 is not None and renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
+def remove_leftovers(out: Path) -> None:
+    """Remove what killed runs left beside `out`, which takes disk space, unless another process is writing there."""
+    out = _resolved(out)
+    if out.parent.is_dir():
+        lock = out.with_name(f".{out.name}.lock")
+        with contextlib.suppress(UserError, OSError), locks.lock_file(lock, out, "clean", patience=0.0):
+            _remove_leftovers(out)
+
+
 def _remove_leftovers(out: Path) -> None:
     """Remove what killed runs left beside `out`, and put back an output that was killed between two renames.
 

@@ -57,6 +57,8 @@ def merge(
         try:
             with scratch_folder("adapters") as scratch:
                 open_runs(runs, settings, scratch)
+                for run in _live(runs):
+                    output_folder.remove_leftovers(run.job.out)
                 check_disk_space(_live(runs))
                 with ThreadPoolExecutor(3) as pool:
                     return _write(runs, settings, pool, started, finished)

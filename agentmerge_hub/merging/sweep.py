@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agentmerge_hub import manifest
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.files import content_hash
+from agentmerge_hub.files import content_hash, output_folder
 from agentmerge_hub.merging.inputs.adapter import is_adapter
 from agentmerge_hub.merging.inputs.checkpoint import weight_files
 from agentmerge_hub.merging.inputs.input_hashes import input_hash
@@ -180,6 +180,7 @@ def sweep(
         if state is None:
             missing.append(point)
         else:
+            output_folder.remove_leftovers(point.job.out)
             found[point.job.out] = SweepResult(point.job.out, point.checkpoint, point.lambda_, state, score=score)
     kept = [point for point in points if point.job.out in found and found[point.job.out].state == KEPT]
     _score(kept, found, scores, scoring, points, hashes)
