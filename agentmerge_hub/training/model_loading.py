@@ -241,6 +241,13 @@ def unwrapped(model: torch.nn.Module) -> Any:
     return plain.get_base_model() if isinstance(plain, PeftModel) else plain
 
 
+def can_be_tried(model: PreTrainedModel) -> bool:
+    """Whether a forward pass can be tried before training: not without weights (``meta``, ZeRO-3), nor with FlashAttention,
+    which needs bfloat16."""
+    weight = model.get_input_embeddings().weight
+    return not (weight.is_meta or hasattr(weight, "ds_id") or "flash" in str(model.config._attn_implementation))
+
+
 def accepted_options(model: torch.nn.Module, **options: Any) -> dict[str, Any]:
     """Those of the options that the model's forward pass takes; not every model knows logits_to_keep or position_ids."""
     known = inspect.signature(type(unwrapped(model)).forward).parameters

@@ -26,11 +26,11 @@ def check(model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> None:
     Raises:
         UserError: if they differ.
     """
-    weight = model.get_input_embeddings().weight
-    if weight.is_meta or hasattr(weight, "ds_id") or "flash" in str(model.config._attn_implementation):
-        return  # FlashAttention needs bfloat16, and takes the rows' lengths
-    first, second = (torch.tensor([list(rows[place][:_LONGEST])], device=weight.device) for place in (0, -1))
-    positions = torch.cat([torch.arange(each.shape[1], device=weight.device) for each in (first, second)])[None]
+    if not model_loading.can_be_tried(model):
+        return  # FlashAttention takes the rows' lengths
+    device = model.get_input_embeddings().weight.device
+    first, second = (torch.tensor([list(rows[place][:_LONGEST])], device=device) for place in (0, -1))
+    positions = torch.cat([torch.arange(each.shape[1], device=device) for each in (first, second)])[None]
     was_training = model.training
     model.eval()
     taken = model_loading.accepted_options(model, position_ids=positions)

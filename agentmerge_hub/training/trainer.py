@@ -27,6 +27,7 @@ from agentmerge_hub.training import (
     completion_loss,
     frozen_weights,
     model_loading,
+    output_layer,
     packs,
     special_tokens,
 )
@@ -99,6 +100,7 @@ def new_trainer(
             callbacks=callbacks,
         )
     model = base_model(trainer)
+    output_layer.check(model, dataset["input_ids"][0])
     restore_configuration(trainer, config)
     initialize_weights(model, tokenizer, config)
     model_loading.freeze(trained_model(trainer), config.options.freeze)

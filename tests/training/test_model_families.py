@@ -21,8 +21,10 @@ from transformers import (
     GraniteMoeConfig,
     Lfm2Config,
     MixtralConfig,
+    MptConfig,
     OPTConfig,
     PretrainedConfig,
+    RecurrentGemmaConfig,
     YoutuConfig,
 )
 
@@ -223,6 +225,26 @@ def test_a_decoder_that_the_causal_model_does_not_call_trains(tiny_model: Path, 
     config = OPTConfig(vocab_size=vocabulary, **sizes, max_position_embeddings=2048)
     finetune.run(run_config(save_model(tmp_path / "model", tiny_model, config), traces, tmp_path / "run", max_steps=2))
     assert len(logged(tmp_path / "run", "loss")) == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "changed"),
+    [
+        (MptConfig(d_model=16, n_heads=2, n_layers=1, max_seq_len=2048), {"logit_scale": 3.0}),
+        (RecurrentGemmaConfig(**SIZES, lru_width=16, head_dim=8), {"logits_soft_cap": 1e-3}),
+    ],
+    ids=["mpt", "recurrent_gemma"],
+)
+def test_logits_that_trl_computes_otherwise_are_refused(
+    tiny_model: Path, traces: Path, tmp_path: Path, config: PretrainedConfig, changed: dict[str, float]
+) -> None:
+    """transformers ignores MPT's scale, and TRL RecurrentGemma's cap."""
+    config.vocab_size = len(AutoTokenizer.from_pretrained(tiny_model))
+    model = save_model(tmp_path / "model", tiny_model, config)
+    settings = {"activation_checkpointing": False, "max_steps": 1}
+    finetune.run(run_config(model, traces, tmp_path / "run", **settings))
+    with pytest.raises(UserError, match=rf"TRL computes other logits for {config.model_type} than the model itself"):
+        finetune.run(run_config(model, traces, tmp_path / "other", **settings, model_init_kwargs=json.dumps(changed)))
 
 
 def test_a_routers_loss_that_trl_cannot_compute(tiny_model: Path, traces: Path, tmp_path: Path) -> None:

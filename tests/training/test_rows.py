@@ -37,6 +37,16 @@ def test_only_the_completion_is_trained_and_all_of_it(tiny_model: Path, traces: 
         assert tokenizer.decode(made["input_ids"]) == whole
 
 
+def test_a_row_that_fills_the_window_is_whole(tiny_model: Path, traces: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    split = load_dataset(str(traces), "all", split="train").select(range(2))
+    longest = max(len(row) for row in rows.tokenize(split, tokenizer, ChatTemplate(tokenizer), None)["input_ids"])
+    made = rows.tokenize(split, tokenizer, ChatTemplate(tokenizer), longest)
+    assert [len(each) for each in made["labels"]] == [len(each) for each in made["input_ids"]]
+    with pytest.raises(UserError, match=rf"takes {longest} tokens and max_length is {longest - 1}: raise max_length"):
+        rows.tokenize(split, tokenizer, ChatTemplate(tokenizer), longest - 1)
+
+
 def test_a_tokenizer_that_fails_is_named(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
     tokenizer = fast_tokenizer(str(with_pattern(tiny_model, tmp_path / "slow", SLOW)))
     template, model = ChatTemplate(tokenizer), AutoModelForCausalLM.from_pretrained(tiny_model)

@@ -7,7 +7,13 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase, Trainer, TrainerCallback
 from trl import DPOTrainer, KTOTrainer, get_quantization_config
 
-from agentmerge_hub.training import activation_checkpointing, attention_kernel, frozen_weights, model_loading
+from agentmerge_hub.training import (
+    activation_checkpointing,
+    attention_kernel,
+    frozen_weights,
+    model_loading,
+    output_layer,
+)
 from agentmerge_hub.training.arguments import RunConfig
 from agentmerge_hub.training.checkpoint_weights import CheckpointWeights
 from agentmerge_hub.training.completion_loss import skip_prompt_logits
@@ -91,6 +97,7 @@ def _new_trainer(
             quantization_config=get_quantization_config(config.model),
             callbacks=callbacks,
         )
+    output_layer.check(base_model(trainer), dataset["input_ids"][0])
     restore_configuration(trainer, config)
     model_loading.freeze(trained_model(trainer), config.options.freeze)
     frozen_weights.store_in_bfloat16(trained_model(trainer), config)
