@@ -124,13 +124,18 @@ def test_batches_by_length_follow_from_the_seed_and_the_epoch(
 ) -> None:
     def order(epoch: float, draws: int, seed: int = seeds[0], data_seed: int | None = seeds[1]) -> list[int]:
         options = {"train_sampling_strategy": "group_by_length", "seed": seed, "data_seed": data_seed}
+        options["gradient_accumulation_steps"] = 5  # the rows of a step are sorted together
         config = run_config(model, traces, tmp_path / "run", **options)
         tokenizer, template = model_loading.load_tokenizer(config)
         dataset = rows.tokenize(rows.load_split(str(traces), "all", "train"), tokenizer, template, None)
         trainer = new_trainer(config, tokenizer, dataset, [])
         trainer.state.epoch = epoch
         torch.rand(draws)
-        return list(trainer._get_train_sampler())
+        drawn = list(trainer._get_train_sampler())
+        lengths = [len(dataset["input_ids"][index]) for index in drawn]
+        for step in (lengths[1:20], lengths[21:]):  # the very longest row is put first, in place of its step's longest
+            assert step == sorted(step, reverse=True)
+        return drawn
 
     first, second = order(0.0, 0), order(1.0, 0)
     assert sorted(first) == sorted(second) == list(range(40)) and first != second
