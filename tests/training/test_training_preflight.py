@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import transformers
 from datasets import Dataset
 from huggingface_hub import ModelCard
 from transformers import AutoTokenizer
@@ -119,6 +120,20 @@ def test_too_little_memory_is_a_warning(
 ) -> None:
     finetune.run(config(tiny_model, traces, tmp_path / "out", packing=True, max_length=10**7, preflight=True))
     assert re.search(r"Warning: the run takes about [\d.,]+ [GT]B of memory a process", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("kind", ["LlamaConfig", "Glm4Config", "Phi3Config"])
+def test_a_gate_that_is_fused_with_the_other_branch_takes_no_more_memory(kind: str) -> None:
+    settings = {
+        "hidden_size": 16,
+        "intermediate_size": 96,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "head_dim": 8,
+    }
+    small = getattr(transformers, kind)(**settings, num_key_value_heads=2, vocab_size=8, pad_token_id=0)
+    model = transformers.AutoModelForCausalLM.from_config(small)
+    assert memory_estimate._mlp_width(model.model.layers[0], small) == 96
 
 
 def test_bfloat16_is_advised_against_where_the_cpu_has_no_instructions_for_it(

@@ -216,12 +216,12 @@ def _heads(layer: Any) -> tuple[int, int, int] | None:
 
 def _mlp_width(layer: torch.nn.Module, text: Any) -> int:
     """Inner width of a layer's MLP, or of the experts that one token uses; from the weights, whose names differ less than
-    configurations."""
+    configurations. A gate that is fused with the other branch (GLM-4, Phi-3) has twice the width; the way down shows it."""
     experts = getattr(text, "num_experts_per_tok", None) or 1
     widths = [
         max(parameter.shape[-2:]) * (experts if parameter.dim() == 3 or ".experts." in name else 1)
         for name, parameter in layer.named_parameters()
-        if parameter.dim() in (2, 3) and "lora_" not in name
+        if "lora_" not in name and (parameter.dim() == 3 or (parameter.dim() == 2 and "gate_up_proj" not in name))
     ]
     return max(widths, default=4 * text.hidden_size)
 
