@@ -52,11 +52,16 @@ def test_tokens_are_counted_in_the_order_of_the_rows() -> None:
     ids = [[1, 2, 3], [7], [4, 9, 5, 6], [2, 2]]
     labels = [[IGNORED, 2, 3], [IGNORED], [IGNORED, IGNORED, 5, 6], [2, 2]]
     order = [2, 0, 3, 1]
-    counts = token_counts.count_tokens(Dataset.from_dict({"input_ids": ids, "labels": labels}).select(order))
+    rows = Dataset.from_dict({"input_ids": ids, "labels": labels})
+    counts = token_counts.count_tokens(rows.select(order))
     assert counts.lengths.tolist() == [4, 3, 2, 1] and counts.trained.tolist() == [2, 2, 2, 0]
     assert counts.largest_id == 9
     values = [value for column in (ids, labels) for row in order for value in column[row]]
-    assert counts.sha256 == hashlib.sha256(struct.pack(f"<{len(values)}i", *values)).hexdigest()
+    packed = struct.pack(f"<{len(values)}i", *values)
+    assert counts.sha256 == hashlib.sha256(packed).hexdigest()
+    # A run on labeled answers is another run where one of them has the other label.
+    labeled = rows.add_column("label", [True, False, True, True]).select(order)
+    assert token_counts.count_tokens(labeled).sha256 == hashlib.sha256(packed + bytes([1, 1, 1, 0])).hexdigest()
 
 
 def test_packed_rows_are_counted_as_samples(

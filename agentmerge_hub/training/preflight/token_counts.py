@@ -24,11 +24,12 @@ class TokenCounts:
     """Of these, the ones with a label."""
     largest_id: int
     sha256: str
-    """Over the token ids of all rows and then the labels of all rows, as little-endian 32-bit integers."""
+    """Over the token ids of all rows and then the labels of all rows, as little-endian 32-bit integers; then, of labeled answers,
+    over a byte of each row that is 1 for a desirable one."""
 
 
 def count_tokens(dataset: Dataset) -> TokenCounts:
-    """Count the columns ``input_ids`` and ``labels``.
+    """Count the columns ``input_ids`` and ``labels``; and ``label``, if there is one.
 
     Raises:
         ValueError: if there is no row.
@@ -43,6 +44,8 @@ def count_tokens(dataset: Dataset) -> TokenCounts:
         before = np.concatenate([[0], np.cumsum(has_label)])
         ends = np.cumsum(pc.list_value_length(values).to_numpy(zero_copy_only=False))
         trained.append(np.diff(before[np.concatenate([[0], ends])]))
+    if "label" in dataset.column_names:
+        digest.update(bytes(dataset["label"]))
     return TokenCounts(row_lengths(dataset), np.concatenate(trained), largest_id(dataset), digest.hexdigest())
 
 
