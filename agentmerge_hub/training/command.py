@@ -78,7 +78,7 @@ def expand(name: str) -> None:
 @click.option("--dataset", default="workarena-traces", show_default=True, help="Folder or Hub id.")
 @click.option("--config", default="all", show_default=True, help="all, cot, no_cot, preferences or unpaired.")
 @click.option("--split", "splits", multiple=True, default=("inter_task", "cross_task"), show_default=True)
-@click.option("--limit", type=click.IntRange(min=1), help="Rows of each split; default: all.")
+@click.option("--limit", type=click.IntRange(min=1), help="Rows drawn from each split; default: all.")
 @click.option("--batch", default=8, show_default=True, type=click.IntRange(min=1), help="Rows of a forward pass.")
 @click.option(
     "--text-only", is_flag=True, help="Score the texts of a dataset with screenshots without its screenshots."

@@ -226,7 +226,7 @@ def _ending_rows(
     experts = method.expert_rows(chosen)
     if not len(experts):  # of labeled answers, those held out may all be undesirable
         experts = method.expert_rows(trained)
-    return rows.tokenize(experts.select(range(min(_ENDING_ROWS, len(experts)))), tokenizer, template, None)
+    return rows.tokenize(rows.drawn(experts, _ENDING_ROWS), tokenizer, template, None)
 
 
 def held_out_rows(config: RunConfig, method: Method) -> dict[str, Dataset]:
@@ -234,8 +234,7 @@ def held_out_rows(config: RunConfig, method: Method) -> dict[str, Dataset]:
     held_out = {}
     for name in ("inter_task", "cross_task"):
         with contextlib.suppress(UserError):  # a split may be missing
-            loaded = _load(config, method, name)
-            held_out[name] = loaded.select(range(min(config.options.likelihood_samples, len(loaded))))
+            held_out[name] = rows.drawn(_load(config, method, name), config.options.likelihood_samples)
     return held_out
 
 

@@ -4,6 +4,7 @@ A row that breaks the rule of `agentmerge_hub.chat_template.rendering` is refuse
 """
 
 import errno
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -256,6 +257,13 @@ def check_completion(
     """
     if problem := template.completion_problem(start, sequence, completion[0]["content"]):
         raise UserError(f"row {index}: {problem}")
+
+
+def drawn(rows: Dataset, count: int) -> Dataset:
+    """`count` rows over the whole of a split, or all if there are fewer; the same ones in every run. A dataset has the rows of one
+    task after those of another, so that its first rows are those of a few tasks."""
+    chosen = random.Random(0).sample(range(len(rows)), min(count, len(rows)))
+    return rows.select(sorted(chosen))
 
 
 def with_answer(rows: Dataset, column: str) -> Dataset:

@@ -65,7 +65,9 @@ def test_a_run_writes_full_precision_and_its_provenance(finished: Path) -> None:
     }
     assert seen == {"checkpoint-4": 16, "checkpoint-8": 32, "checkpoint-12": 48}
     scored = pq.read_table(finished / "checkpoint-8" / "likelihood.parquet").to_pylist()
-    assert [row["sample_id"] for row in scored] == [f"sample-{index}" for index in range(40, 44)]
+    names = {f"sample-{index}" for index in range(40, 46)}  # four of six, not the first four: those may be of one task
+    assert len(scored) == 4 and {row["sample_id"] for row in scored} < names
+    assert [row["sample_id"] for row in scored] != sorted(names)[:4]
     assert {row["samples_seen"] for row in scored} == {32} and all(row["mean_logprob"] < 0 for row in scored)
 
 
@@ -228,7 +230,7 @@ def test_two_processes_see_twice_the_samples_a_step_and_divide_the_scored_rows(t
     assert manifest["config"]["batch"] == 4 and manifest["config"]["samples_seen"] == 16
     assert (two / "checkpoint-4" / "manifest.json").is_file()
     tokenizer, model = AutoTokenizer.from_pretrained(two), AutoModelForCausalLM.from_pretrained(two / "checkpoint-4")
-    held_out = rows.load_split(str(traces), "all", "inter_task").select(range(4))
+    held_out = rows.drawn(rows.load_split(str(traces), "all", "inter_task"), 4)
     expected = scoring.score(model, tokenizer, ChatTemplate(tokenizer), held_out, "inter_task").to_pylist()
     found = pq.read_table(two / "checkpoint-4/likelihood.parquet").to_pylist()
     assert [row["sample_id"] for row in found] == [row["sample_id"] for row in expected]

@@ -30,7 +30,7 @@ class LikelihoodArgs:
     config: str | None = "all"
     splits: Sequence[str] = ("inter_task", "cross_task")
     limit: int | None = None
-    """Rows of a split; None for all."""
+    """Rows that are drawn from a split; None for all."""
     batch: int = 8
     """Rows of a forward pass."""
     bf16: bool = False
@@ -92,7 +92,7 @@ def _score(args: LikelihoodArgs, out: Path) -> pa.Table:
     attention_kernel.disable_cudnn()
     tables = []
     for name, loaded in splits.items():
-        chosen = loaded.select(range(min(args.limit or len(loaded), len(loaded))))
+        chosen = rows.drawn(loaded, args.limit or len(loaded))
         with torch.autocast(state.device.type, torch.bfloat16, enabled=args.bf16):
             table = score(model, tokenizer, template, chosen, name, batch=args.batch)
         tables.append(table)
