@@ -27,7 +27,8 @@ _ENTITY = re.compile(r"&(?:#\d+|#x[0-9A-Fa-f]+|[A-Za-z]{2,8});")
 _ESCAPE = re.compile(r"\\+(u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|U[0-9A-Fa-f]{8}|[0-7]{3})")
 _MARKDOWN = re.compile(r"\\([_.@:/~+-])")
 """A character of a token or an address that Markdown, or a pattern, has behind a backslash, e.g. an underscore."""
-_QUOTED = re.compile(r"(?:=[0-9A-F]{2})+")
+_QUOTED = re.compile(r"(?:=[0-9A-F]{2}){2,}|=(?!3\d|4[1-9A-F]|5[\dA]|6[1-9A-F]|7[\dA])[0-9A-F]{2}")
+"""No single letter or digit: programs do not escape one, and ``id=45a9`` in an address is none."""
 _BASE64 = re.compile(
     # Small and capital letters both: paths and hex ids, which pages are full of, mostly lack one of them.
     r"(?<![A-Za-z0-9+/_-])(?=[a-z0-9+/_-]*[A-Z])(?=[A-Z0-9+/_-]*[a-z])[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]{2,})*"

@@ -97,9 +97,10 @@ def test_a_token_is_found_whatever_was_done_to_it(token: str, form: Callable[[st
         "pip install hf_transfer\nHuggingFace downloads faster",
         "with sk-learn\nRandomForestClassifier2",
         "C++Additive, +AboutUs-",
+        "url='https://x.org/list.do?sysparm_userpref_module=45a9344bc6112293018d343ac144b45a&n=1'",
     ],
 )
-def test_words_that_a_line_break_parts_are_no_token(text: str) -> None:
+def test_what_only_looks_encoded_is_no_token(text: str) -> None:
     assert list(scan([Text("here", text)], {})) == []
 
 
