@@ -34,6 +34,18 @@ def compared_in(row: Mapping[str, Any]) -> tuple[Candidate, Candidate]:
     return first, second
 
 
+def second_name(row: Mapping[str, Any]) -> str:
+    """The second method of a row of the comparison table, with its λ where it has one: it may be there at several."""
+    weight = row.get("merge_lambda_b")
+    return labels.method(row["method_b"]) + ("" if weight is None else f" (λ {weight:g})")
+
+
+def rates_of(row: Mapping[str, Any], between: str) -> str:
+    """The learning rate of a row of the comparison table; both, where the second method has another."""
+    rates = [labels.rate(row[f"learning_rate_{side}"]) for side in "ab"]
+    return between.join(rate for rate in dict.fromkeys(rates) if rate)
+
+
 SETTINGS: dict[str, Callable[[Any], str]] = {
     "learning_rate": lambda value: f"lr {labels.rate(value)}",
     "merge_lambda": lambda value: f"λ {value:g}",

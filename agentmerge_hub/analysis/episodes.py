@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
-from math import isfinite, isnan
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ UNTRAINED = ("base", "instruct")
 
 SETTINGS = ("learning_rate", "samples_seen", "merge_lambda", "run_seed")
 """Settings of a training run, null where there is none."""
+COUNTS = ("seed", "samples_seen", "run_seed")
+"""Columns of whole numbers, without which episodes or runs have other names."""
 
 Row = dict[str, Any]
 """One episode, keys as in RESULT_SCHEMA, and ``folder``: where its row was read."""
@@ -145,9 +147,8 @@ def _read(folder: Path) -> list[Row]:
     check_types(table, RESULT_SCHEMA, path)
     if table.num_rows == 0:
         raise UserError(f"{path} has no row: the study planned no episode")
-    rows = [{**dict.fromkeys(RESULT_SCHEMA.names), **row, "folder": folder} for row in table.to_pylist()]
+    rows = [{**dict.fromkeys(RESULT_SCHEMA.names), **_plain(row), "folder": folder} for row in table.to_pylist()]
     for row in rows:
-        row |= {name: _setting(row[name]) for name in SETTINGS}
         row["method"] = labels.canonical(row["method"] or "unnamed")
         where = f"{path}: {row['method']} on {row['task']} seed {row['seed']}"
         if not row["task"] or row["seed"] is None:
@@ -170,11 +171,14 @@ def _read(folder: Path) -> list[Row]:
     return rows
 
 
-def _setting(value: float | None) -> float | None:
-    """A setting as `evaluate` writes it: a table that pandas wrote has NaN for none, and counts as decimal numbers."""
-    if value is None or isnan(value):
-        return None
-    return int(value) if value > 1 and float(value).is_integer() else value
+def _plain(row: Row) -> Row:
+    """A row as `evaluate` writes it: a table that pandas wrote can have NaN for none, and counts as decimal numbers."""
+    known = {name: value for name, value in row.items() if value == value}  # NaN is not itself
+    return known | {name: int(known[name]) for name in COUNTS if name in known and _is_whole(known[name])}
+
+
+def _is_whole(value: float | None) -> bool:
+    return value is not None and float(value).is_integer()
 
 
 def _unconfirmed(folder: Path) -> str:

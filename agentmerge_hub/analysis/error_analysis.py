@@ -13,6 +13,8 @@ from agentmerge_hub.analysis.common_episodes import Shared, within
 from agentmerge_hub.analysis.episodes import Results, Row, done
 from agentmerge_hub.prompt import EXAMPLE_BID
 
+ROUNDING = 1e-12
+"""A standard error up to this is that of rounding errors."""
 LOOP = 3
 """An episode is a loop if one action is repeated this many times in a row."""
 
@@ -152,7 +154,7 @@ def table(results: Results, candidates: Collection[Candidate] = (), shared: Shar
 
 
 def _rate(episodes: list[Row], measure: Measure) -> tuple[float | None, float | None]:
-    """A ratio of sums and its standard error over episodes (linearized)."""
+    """A ratio of sums and its standard error over episodes (linearized); no error where all episodes agree, which show no spread."""
     counts = np.array([measure.count(row) for row in episodes])
     sizes = np.array([measure.per(row) for row in episodes])
     if sizes.sum() == 0:
@@ -161,7 +163,8 @@ def _rate(episodes: list[Row], measure: Measure) -> tuple[float | None, float | 
     if len(counts) < 2:
         return float(rate), None
     spread = ((counts - rate * sizes) ** 2).sum() * len(counts) / (len(counts) - 1)
-    return float(rate), float(np.sqrt(spread) / sizes.sum())
+    error = float(np.sqrt(spread) / sizes.sum())
+    return float(rate), error if error > ROUNDING else None
 
 
 def behind(episodes: list[Row]) -> list[tuple[Measure, list[tuple[Row, float]], int]]:

@@ -19,6 +19,8 @@ NEEDED = ("split", "sample_id", "mean_logprob")
 """``mean_logprob`` is the mean log-probability of the answer's tokens under the model, in nats."""
 
 KEYS = ("method", "learning_rate", "samples_seen", "merge_lambda", "split")
+SETTINGS = ("method", "learning_rate", "merge_lambda")
+"""Columns of a model that are looked up in the results by its name."""
 SHARES = ("greedy_match", "greedy_action_match")
 
 
@@ -50,7 +52,7 @@ def summarise(words: tuple[str, ...], episodes: list[Row]) -> list[dict]:
             raise UserError(f"--likelihood {word}: these samples of {name!r} are given already: name each file once")
         samples[name] |= mine
         for row in rows:
-            row |= {key: known[key] for key in ("method", "learning_rate", "merge_lambda")}
+            row |= {key: known[key] for key in SETTINGS}
             if row.get("samples_seen") is None:
                 row["samples_seen"] = known["samples_seen"]
             groups.setdefault(tuple(row[key] for key in KEYS), []).append(row)
@@ -82,9 +84,15 @@ def _number(name: str, value: str) -> float | int | None:
 
 
 def _known(name: str, episodes: list[Row]) -> Row:
-    for row in episodes:
-        if row["model"] == name:
-            return row
+    known = {tuple(row[key] for key in SETTINGS): row for row in episodes if row["model"] == name}
+    if len(known) > 1:
+        a, b = (", ".join(f"{key} {value}" for key, value in zip(SETTINGS, one)) for one in list(known)[:2])
+        raise UserError(
+            f"--likelihood names the model {name!r}, which is several in the results ({a}; {b}): give them names of their own in the "
+            "recipes, or analyse their results apart"
+        )
+    if known:
+        return next(iter(known.values()))
     models = ", ".join(sorted({row["model"] or "" for row in episodes}))
     raise UserError(
         f"--likelihood names the model {name!r}, the results hold {models}: give MODEL=FILE with one of these"

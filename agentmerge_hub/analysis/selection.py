@@ -152,6 +152,7 @@ def _last(settings: list[Candidate]) -> list[Candidate]:
 def _unchosen(settings: list[Candidate], what_for: str) -> str:
     method, rate = labels.method(settings[0].method), settings[0].learning_rate
     at = f" at learning rate {labels.rate(rate)}" if rate is not None else ""
+    at += f" with the {settings[0].agent} agent" if settings[0].agent else ""
     lambdas = {candidate.merge_lambda for candidate in settings}
     what = "the last checkpoint is shown"
     if len(lambdas) > 1:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from agentmerge_hub.analysis import comparison_table, comparisons, episodes, selection, statistics, tables
 from agentmerge_hub.analysis.common_episodes import shared_episodes
-from agentmerge_hub.analysis.report import limits, verdicts
+from agentmerge_hub.analysis.report import html_tables, limits, verdicts
 from agentmerge_hub.errors import UserError
 
 
@@ -79,6 +79,19 @@ def test_answers_under_another_models_name_are_named(tmp_path: Path) -> None:
     rows = [row | {"answered_as": "small-8b" if row["seed"] == 1000 else None} for row in rows]
     (said,) = [text for text in limits.limits(read(tmp_path, rows), [], [], []) if "answered as" in text]
     assert said.startswith("In 3 episodes of expert (large) the endpoint answered as small-8b: ")
+
+
+def test_a_rival_at_several_lambdas_is_told_apart(tmp_path: Path) -> None:
+    rows = runs({"agentmerge": 0.5}, 3, splits={"cross_task": 4}, learning_rate=1e-6, merge_lambda=0.5)
+    for weight in (0.3, 0.7):
+        rows += runs({"wise_ft": 0.0}, 3, splits={"cross_task": 4}, learning_rate=5e-6, merge_lambda=weight)
+    table = compared(tmp_path, rows)
+    cells = [line.cells[:2] for line in html_tables.comparisons(table, "agentmerge").lines if line.cells]
+    assert cells == [("wise ft (λ 0.3)", "1e-6 : 5e-6"), ("wise ft (λ 0.7)", "1e-6 : 5e-6")]
+    assert [verdict.against for verdict in verdicts.verdicts(table, "agentmerge")] == [
+        "wise ft (λ 0.3)",
+        "wise ft (λ 0.7)",
+    ]
 
 
 def test_a_given_model_needs_no_runs(tmp_path: Path) -> None:
@@ -275,6 +288,13 @@ def test_a_table_that_pandas_wrote_has_the_same_candidates(tmp_path: Path) -> No
     table.to_parquet(folder / "results.parquet")
     assert set(episodes.read([folder]).by_candidate()) == expected
     assert {type(one.samples_seen) for one in episodes.read([folder]).by_candidate()} == {int, type(None)}
+    assert {str(row["run_seed"]) for row in episodes.read([folder]).rows} == {"1", "None"}
+    seeds = pa.array([float("nan"), *map(float, table["seed"][1:])])
+    pq.write_table(
+        pa.Table.from_pandas(table.drop(columns="seed")).append_column("seed", seeds), folder / "results.parquet"
+    )
+    with pytest.raises(UserError, match="has no seed"):
+        episodes.read([folder])
 
 
 def three_runs(

@@ -122,6 +122,10 @@ def test_wrong_side_inputs_are_refused_in_a_sentence(tmp_path: Path) -> None:
         (lambda: likelihood.summarise((f"m={tmp_path / 'no_column.parquet'}",), known), "has no column 'sample_id'"),
         (lambda: likelihood.summarise((f"m={tmp_path / 'results_1.json'}",), known), "is not readable Parquet"),
         (lambda: likelihood.summarise(("n=x",), known), "the results hold m"),
+        (
+            lambda: likelihood.summarise(("m=x",), [{**known[0], "merge_lambda": weight} for weight in (0.3, 0.7)]),
+            r"is several in the results \(.*merge_lambda 0\.3.*; .*merge_lambda 0\.7",
+        ),
     ):
         with pytest.raises(UserError, match=says):
             call()

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.analysis import labels
-from agentmerge_hub.analysis.candidates import Candidate, candidate_in, short_labels
+from agentmerge_hub.analysis.candidates import Candidate, candidate_in, rates_of, second_name, short_labels
 from agentmerge_hub.analysis.figures.plotting import (
     INK,
     MARKERS,
@@ -81,9 +81,9 @@ def differences(folder: Path, rows: list[dict], focus: str, ending: str, note: s
 
     def name(row: dict) -> str:
         settings = [labels.split(row["split"])]
-        settings += [f"lr {labels.rate(row['learning_rate_a'])}"] if row["learning_rate_a"] is not None else []
+        settings += [f"lr {rates_of(row, ' against ')}"] if row["learning_rate_a"] is not None else []
         settings += [f"λ {labels.plain(row['merge_lambda_a'])}"] if several else []
-        return f"− {labels.method(row['method_b'])}, {', '.join(settings)}"
+        return f"− {second_name(row)}, {', '.join(settings)}"
 
     def paint(figure: Any) -> None:
         axis = figure.subplots()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentmerge_hub.analysis import labels
+from agentmerge_hub.analysis.candidates import rates_of, second_name
 from agentmerge_hub.analysis.error_analysis import MEASURES
 from agentmerge_hub.analysis.report.html import between, count, least_points, number, p_value, signed
 
@@ -143,9 +144,9 @@ def comparisons(rows: list[dict], focus: str) -> HtmlTable:
         "new seeds of the same tasks elsewhere; p Holm is corrected over all comparisons of this report. The last column is the "
         "difference that this test, with these runs and tasks, would find in 80 % of such studies.",
         [
-            ("against", lambda row: labels.method(row["method_b"])),
+            ("against", second_name),
             ("agent", lambda row: row["agent"]) if len({row["agent"] for row in rows}) > 1 else None,
-            ("lr", lambda row: labels.rate(row["learning_rate_a"])) if _has(rows, "learning_rate_a") else None,
+            ("lr", lambda row: rates_of(row, " : ")) if _has(rows, "learning_rate_a") else None,
             ("λ", lambda row: labels.plain(row["merge_lambda_a"])) if several else None,
             ("runs", lambda row: f"{row['runs_a']} : {row['runs_b']}" if row["pairs"] else "–"),
             ("tasks", lambda row: str(row["tasks"]) if row["pairs"] else "0"),
@@ -175,9 +176,12 @@ def extremes(rows: list[dict]) -> HtmlTable | None:
         "The same differences with the lost episodes filled in. A verdict holds only if all columns agree after Holm's "
         "correction. Worst case: the first method's failed, the other's succeeded; best case: the reverse.",
         [
-            ("against", lambda row: labels.method(row["method_b"])),
+            ("against", second_name),
             ("agent", lambda row: row["agent"]) if len({row["agent"] for row in rows}) > 1 else None,
-            ("lr", lambda row: labels.rate(row["learning_rate_a"])) if _has(rows, "learning_rate_a") else None,
+            ("lr", lambda row: rates_of(row, " : ")) if _has(rows, "learning_rate_a") else None,
+            ("λ", lambda row: labels.plain(row["merge_lambda_a"]))
+            if len({row["merge_lambda_a"] for row in rows}) > 1
+            else None,
             ("lost", lambda row: f"{row['lost_a']} : {row['lost_b']}"),
             ("finished only", lambda row: f"{signed(row['difference'])} (p {p_value(row['p'])})"),
             ("all failed", filled("if_failed")),

@@ -63,7 +63,7 @@ def limits(results: Results, scored: list[dict], comparisons: list[dict], notes:
         f"The rewards are those of {results.benchmark or 'one benchmark'} with these models and prompts; they say nothing of other "
         "sites, sizes or agents."
     )
-    return found + _same_weights(results) + notes + results.notes
+    return list(dict.fromkeys(found + _same_weights(results) + notes + results.notes))
 
 
 def _partly_shared(row: dict) -> str:

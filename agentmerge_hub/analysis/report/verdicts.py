@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from agentmerge_hub.analysis import labels
+from agentmerge_hub.analysis.candidates import rates_of, second_name
 from agentmerge_hub.analysis.comparisons import ALPHA
 from agentmerge_hub.analysis.episodes import Results
 from agentmerge_hub.analysis.report.html import least_points
@@ -44,7 +45,7 @@ def answer(comparisons: list[dict], focus: str, results: Results) -> str:
         text = "; ".join(_short_answer(row, focus) for row in rows)
         return text[0].upper() + text[1:] + "."
     mine = labels.method(focus)
-    names = list(dict.fromkeys(labels.method(row["method_b"]) for row in rows))
+    names = list(dict.fromkeys(second_name(row) for row in rows))
     others = " and ".join(names) if len(names) < 4 else "the others"
     if not any(row["about_methods"] for row in rows):
         low, high = min(row["difference"] for row in rows), max(row["difference"] for row in rows)
@@ -68,7 +69,7 @@ def _no_rival(focus: str, results: Results) -> str:
 
 
 def _short_answer(row: dict, focus: str) -> str:
-    mine, other = labels.method(focus), labels.method(row["method_b"])
+    mine, other = labels.method(focus), second_name(row)
     where = "on " + _CLAIMS.get(row["split"], f"the same tasks ({labels.split(row['split'])})")
     where += "".join(f" {part}" for part in [f"({', '.join(_settings(row))})"] if _settings(row))
     numbers = f"{points(row['difference'])} points"
@@ -106,15 +107,12 @@ def _who(row: dict) -> str:
 
 
 def _settings(row: dict) -> list[str]:
-    rate, other = row["learning_rate_a"], row["learning_rate_b"]
-    settings = [f"lr {labels.rate(rate)}"] if rate is not None else []
-    if settings and other is not None and other != rate:
-        settings[0] += f" against {labels.rate(other)}"
-    return settings + ([f"λ {row['merge_lambda_a']:g}"] if row["merge_lambda_a"] is not None else [])
+    rates = [f"lr {rates_of(row, ' against ')}"] if row["learning_rate_a"] is not None else []
+    return rates + ([f"λ {row['merge_lambda_a']:g}"] if row["merge_lambda_a"] is not None else [])
 
 
 def _verdict(row: dict, focus: str) -> Verdict:
-    mine, other = labels.method(focus), labels.method(row["method_b"])
+    mine, other = labels.method(focus), second_name(row)
     settings = _settings(row)
     at = f" ({', '.join(settings)})" if settings else ""
     heading = ", ".join([labels.split(row["split"]), *([f"{row['agent']} agent"] if row["agent"] else []), *settings])

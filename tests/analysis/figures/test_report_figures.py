@@ -225,7 +225,8 @@ def test_rates_are_contrasted_on_the_episodes_that_are_compared(tmp_path: Path) 
     candidates = selection.choose(results).candidates
     shared, _ = shared_episodes(results, candidates)
     behaviour = error_analysis.table(results, candidates, shared)
-    assert [(row["episodes"], row["think"]) for row in behaviour] == [(12, 1.0), (12, 1.0)]
+    all_agree = (12, 1.0, None)  # no error: episodes that all agree show no spread
+    assert [(row["episodes"], row["think"], row["think_se"]) for row in behaviour] == [all_agree, all_agree]
     trace_pages.write_lists(tmp_path, results, trace_pages.write(tmp_path, results.rows, 0), candidates, shared)
     lists = [page.read_text() for page in (tmp_path / "episodes").glob("cross_task*.html")]
     assert len(lists) == 2 and all("12 of 12 episodes" in text for text in lists)

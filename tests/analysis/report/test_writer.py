@@ -141,7 +141,7 @@ def wrong_results(folder: Path, case: str) -> tuple[list[Path], writer.Options]:
         ("mixed", "mix miniwob and workarena_l1.*--benchmark"),
         ("lost", "none of 24 episodes was finished.*TimeoutError"),
         ("status", "status 'dnoe'"),
-        ("reward", "its reward is nan"),
+        ("reward", "its reward is None"),
         ("method", "'agentmerged' is not in the results"),
         ("task", "'miniwob.no-such-task', of which there is no episode"),
     ],
