@@ -11,6 +11,10 @@ import torch
 MOST_IN_ORDER = 4
 """Rows that torch's sum on a CPU adds in their order; more are added in another, which a GPU does not have."""
 
+ALIGNMENT = 64
+"""Chunks of a tensor begin at multiples of this: torch adds the rows of the last values of an array, which do not fill four vector
+registers (of 16 values at most), in another order than those before."""
+
 
 def task_arithmetic(
     base: torch.Tensor, models: Sequence[torch.Tensor], weights: Sequence[float], *, normalize: bool, factor: float

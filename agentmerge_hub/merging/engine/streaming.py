@@ -128,7 +128,7 @@ def thread_count(merges: Sequence[StreamedMerge], references: int, largest: int)
     masks = min(sum(len(merge.formula.models) for merge in merges) / 8, ties_mask.MASK_BYTES)
     values = (16 - ties_mask.SEARCH_BYTES - masks) * largest / (4 * chunks)
     threads = max(1, min(cpu_count(), int(values / CHUNK_SIZE)))
-    return threads, min(CHUNK_SIZE, max(_LEAST, int(values) // 8 * 8))
+    return threads, min(CHUNK_SIZE, max(_LEAST, int(values) // arithmetic.ALIGNMENT * arithmetic.ALIGNMENT))
 
 
 def cpu_count() -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from agentmerge_hub.merging.engine.arithmetic import ALIGNMENT
 from agentmerge_hub.merging.engine.topk import topk_mask, topk_mask_by_sort
 from agentmerge_hub.merging.inputs.adapter import AdaptedTensor
 from agentmerge_hub.merging.inputs.safetensors_header import Tensor
@@ -44,7 +45,7 @@ class Batch:
 
 
 def batches(needed: Mapping[int, Collection[Key]], count: int, largest: int) -> list[Batch]:
-    """Batches of merges in which all masks take at most `MASK_BYTES` a value of the largest tensor.
+    """Batches of merges in which all masks take at most `MASK_BYTES` a value of the largest tensor, besides a few bytes each.
 
     A merge that alone needs more masks is computed part by part of the tensor; each part searches its masks anew.
 
@@ -63,7 +64,7 @@ def batches(needed: Mapping[int, Collection[Key]], count: int, largest: int) -> 
     result = []
     for merges, together in found:
         parts = max(1, -(-len(together) // most))
-        size = max(8, -(-count // (8 * parts)) * 8)
+        size = max(ALIGNMENT, -(-count // (ALIGNMENT * parts)) * ALIGNMENT)
         result += [Batch(tuple(merges), begin, min(count, begin + size)) for begin in range(0, count, size)]
     return result
 

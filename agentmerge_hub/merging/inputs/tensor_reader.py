@@ -14,8 +14,8 @@ from agentmerge_hub.merging.inputs.adapter import AdaptedTensor
 from agentmerge_hub.merging.inputs.safetensors_header import DTYPE_BYTES, Tensor
 
 CHUNK_SIZE = 1 << 18
-"""Values a chunk, a multiple of 8: fewer wait for Python's lock, more leave the cache (a quarter as many, and twice as many, take
-1.5 times as long)."""
+"""Values a chunk, a multiple of 64 (`arithmetic.ALIGNMENT`): fewer wait for Python's lock, more leave the cache (a quarter as
+many, and twice as many, take 1.5 times as long)."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 

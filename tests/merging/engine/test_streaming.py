@@ -26,12 +26,14 @@ _number = itertools.count()
 
 @pytest.fixture(scope="module")
 def models(llama: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four related models of three stored precisions; the fourth is split over several files."""
+    """Six related models of three stored precisions; the fourth is split over several files."""
     folder = tmp_path_factory.mktemp("models")
     base = llama(folder / "m0", seed=0, layers=3, dtype=torch.bfloat16)
     llama(folder / "m1", seed=1, layers=3, near=base)
     llama(folder / "m2", seed=2, layers=3, near=base, dtype=torch.bfloat16)
     llama(folder / "m3", seed=3, layers=3, near=base, dtype=torch.float16, shard="100KB")
+    for number in (4, 5):
+        llama(folder / f"m{number}", seed=number, layers=3, near=base)
     return folder
 
 
@@ -85,11 +87,11 @@ weight = st.one_of(
 
 @st.composite
 def configs(draw: st.DrawFn, folder: Path) -> dict:
-    """A mergekit configuration of a streamed method over one to four models."""
+    """A mergekit configuration of a streamed method over one to six models."""
     method = draw(st.sampled_from(["task_arithmetic", "linear", "ties"]))
-    names = [str(folder / f"m{index}") for index in range(4)]
+    names = [str(folder / f"m{index}") for index in range(6)]
     chosen = draw(
-        st.lists(st.sampled_from(names if method == "linear" else names[1:]), min_size=1, max_size=4, unique=True)
+        st.lists(st.sampled_from(names if method == "linear" else names[1:]), min_size=1, max_size=6, unique=True)
     )
     entries = [{"model": name, "parameters": {"weight": draw(weight)}} for name in chosen]
     config = {
@@ -117,7 +119,7 @@ def configs(draw: st.DrawFn, folder: Path) -> dict:
 @given(data=st.data())
 def test_the_streamed_methods_are_equal_to_the_bit(models: Path, data: st.DataObject) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        chunk = data.draw(st.sampled_from([1000, 1 << 18]))
+        chunk = data.draw(st.sampled_from([1024, 1 << 18]))
         patch.setattr(streaming, "CHUNK_SIZE", chunk)
         patch.setattr(tensor_reader, "CHUNK_SIZE", chunk)
         patch.setattr(

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentmerge_hub.merging.engine import streaming, ties_mask
+from agentmerge_hub.merging.engine.arithmetic import ALIGNMENT
 
 merges = st.lists(st.lists(st.integers(0, 200), max_size=90, unique=True), min_size=1, max_size=40)
 
@@ -20,7 +21,7 @@ def test_a_batch_keeps_at_most_four_bytes_a_value(masks: list[list[int]], count:
     for batch in found:
         together = set().union(*(needed[merge] for merge in batch.merges))
         kept = len(together) * ((batch.end - batch.begin + 7) // 8)
-        assert kept <= max(ties_mask.MASK_BYTES * largest, len(together)) and batch.begin % 8 == 0
+        assert kept <= ties_mask.MASK_BYTES * largest + len(together) * ALIGNMENT // 8 and batch.begin % ALIGNMENT == 0
     for merge in needed:
         parts = sorted((batch.begin, batch.end) for batch in found if merge in batch.merges)
         assert parts[0][0] == 0 and parts[-1][1] == count
@@ -37,4 +38,5 @@ def test_all_memory_is_below_four_times_the_largest_tensor(models: int, together
     threads, chunk = streaming.thread_count([SimpleNamespace(formula=one) for one in formulas], models + 1, largest)
     masks = min(ties_mask.MASK_BYTES, sum(counts) / 8) * largest
     chunks = threads * 4 * chunk * (1.5 * (models + 1) + 6 + 4.5 * max(counts))
+    assert chunk % ALIGNMENT == 0
     assert ties_mask.SEARCH_BYTES * largest + masks + chunks <= 16 * largest
