@@ -7,6 +7,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase, Trainer, TrainerCallback
 from trl import DPOTrainer, KTOTrainer, get_quantization_config
 
+from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import (
     activation_checkpointing,
     attention_kernel,
@@ -82,6 +83,7 @@ def _new_trainer(
     reference = None
     if settings.reference_model:
         model_loading.load_config(settings.reference_model)
+        _check_reference(settings.reference_model, tokenizer)
         reference = AutoModelForCausalLM.from_pretrained(
             settings.reference_model, dtype=config.model.dtype, trust_remote_code=False
         )
@@ -107,3 +109,13 @@ def _new_trainer(
             skip_prompt_logits(model, by_row=True)
     attention_kernel.disable_cudnn()
     return trainer
+
+
+def _check_reference(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise UserError if the reference model reads other tokens than the model that is trained."""
+    theirs = model_loading.tokenizer_at(name).get_vocab()
+    if other := next((token for token, index in tokenizer.get_vocab().items() if theirs.get(token) != index), None):
+        raise UserError(
+            f"reference_model: the tokenizer of {name} has another id for {other!r} than that of the model, or none, so that its "
+            "log-probabilities would be those of other texts: name a model with the same tokenizer"
+        )

@@ -233,6 +233,18 @@ def test_mistakes_are_one_sentence(
         run("agent.yaml", **settings(tiny_model, preferences, tmp_path / "run") | options)
 
 
+def test_a_reference_that_reads_other_tokens_is_refused(tiny_model: Path, preferences: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(tiny_model, tmp_path / "other"))
+    tokenizer = json.loads((other / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    first, second = list(vocabulary)[-2:]
+    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer))
+    options = settings(tiny_model, preferences, tmp_path / "run") | {"reference_model": other}
+    with pytest.raises(UserError, match=r"the tokenizer of \S+other has another id for '.*' than that of"):
+        run("agent.yaml", **options)
+
+
 def test_fine_tuning_takes_no_labeled_answers(tiny_model: Path, preferences: Path, tmp_path: Path) -> None:
     """The undesirable ones would be learned as the others."""
     options = {"checkpoint_samples": 24, "dataset_config": "unpaired", "preflight": "true"}
