@@ -482,6 +482,11 @@ def test_compared_methods_with_unlike_prompts_or_number_formats_are_named(tmp_pa
         said = " ".join(limits.limits(results, [], found, []))
         assert ("AgentMerge and instruct fine-tuned were evaluated with unlike prompts (use_html)" in said) == other
         assert "were not all served in one number format (Q4_0; bfloat16)" in said
+    mixed = read(tmp_path / "mixed", [row | {"flags": "{}", "engine": "vllm 0.11, transformers 5.23"} for row in rows])
+    found = comparison_table.table(mixed, selection.choose(mixed).candidates, "agentmerge", draws=100)
+    assert "were not all served by one engine (transformers 5.23; vllm 0.11)" in " ".join(
+        limits.limits(mixed, [], found, [])
+    )
 
 
 def test_an_infinite_setting_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Success along training (the paper's Figures 2, 3, 6 and 7), with the likelihood of the expert's answers in the same figure."""
 
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +78,13 @@ def learning_curves(folder: Path, along: list[dict], likelihood: list[dict]) -> 
         expert = [row for row in expert if "merge_lambda" not in row or row["merge_lambda"] in weights]
         expert = [row for row in expert if row["samples_seen"] is not None]
         instruct = [row for row in along if (row["method"], row["agent"]) == ("instruct", agent)]
-        pictures.append(_ablation(folder, method, agent, rows, expert, instruct))
+        name = _unused(f"curves_{_slug(method)}_{_slug(agent)}", pictures)
+        pictures.append(_ablation(folder, name, method, agent, rows, expert, instruct))
     return pictures
 
 
 def _ablation(
-    folder: Path, method: str, agent: str, rows: list[dict], likelihood: list[dict], instruct: list[dict]
+    folder: Path, name: str, method: str, agent: str, rows: list[dict], likelihood: list[dict], instruct: list[dict]
 ) -> Picture:
     rates = _rates(rows)
     splits = [split for split in PANELS if any(row["split"] == split for row in rows)]
@@ -117,7 +119,6 @@ def _ablation(
         "for inter-task, over new tasks for cross-task); dots are training runs"
     )
     caption += "; dotted, the geometric-mean token probability of held-out expert answers." if likelihood else "."
-    name = f"curves_{_slug(method)}_{_slug(agent)}".rstrip("_")
     return draw(
         folder,
         name,
@@ -140,11 +141,14 @@ def merged_against(
         rates = _rates(lines[focus])
         rates = [rate for rate in rates if all(len(_line(rows, split, rate)) > 1 for rows in lines.values())]
         if rates:
-            pictures.append(_against(folder, lines, rates, split, agent))
+            name = _unused(f"merged_along_training_{_slug(agent)}", pictures)
+            pictures.append(_against(folder, name, lines, rates, split, agent))
     return pictures
 
 
-def _against(folder: Path, lines: dict[str, list[dict]], rates: list[float | None], split: str, agent: str) -> Picture:
+def _against(
+    folder: Path, name: str, lines: dict[str, list[dict]], rates: list[float | None], split: str, agent: str
+) -> Picture:
     def paint(figure: Any) -> None:
         axes = panels(figure, len(rates), sharex=True, sharey=True)
         for axis, rate in zip(axes, rates):
@@ -162,7 +166,6 @@ def _against(folder: Path, lines: dict[str, list[dict]], rates: list[float | Non
 
     names = " against ".join(labels.method(method) for method in reversed(lines))
     caption = f"{names} along training, {labels.split(split)}{f', {agent} agent' if agent else ''}, with one standard error; dots are training runs."
-    name = f"merged_along_training_{_slug(agent)}".rstrip("_")
     return draw(
         folder,
         name,
@@ -213,6 +216,12 @@ def _x(rows: list[dict]) -> list[int]:
 
 def _color(number: int) -> str:
     return SERIES[number % len(SERIES)]
+
+
+def _unused(name: str, pictures: list[Picture]) -> str:
+    """The name of a new picture, numbered where another has it: unlike methods or agents can have one slug."""
+    name, taken = name.rstrip("_"), {picture.name for picture in pictures}
+    return next(free for free in chain([name], (f"{name}_{number}" for number in count(2))) if free not in taken)
 
 
 def _slug(name: str) -> str:

@@ -22,7 +22,7 @@ def differences(results: Results, comparisons: list[dict]) -> list[str]:
                     "them may be that of the prompts."
                 ] = None
             for column, how in SERVING.items():
-                values = sorted({episode[column] for episode in mine if episode[column]})
+                values = sorted({value for episode in mine for value in (episode[column] or "").split(", ") if value})
                 if len(values) > 1:
                     found[
                         f"{names} were not all served {how} ({'; '.join(values)}): a difference may come from that."

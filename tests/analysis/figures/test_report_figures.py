@@ -63,6 +63,18 @@ def test_a_sweep_is_drawn_along_training_and_over_lambda(sweep: Path) -> None:
         assert f'id="figure-{name}"' in (sweep / "report.html").read_text()
 
 
+def test_methods_whose_names_give_one_file_name_have_a_figure_each(tmp_path: Path) -> None:
+    rows = [
+        simulated.episode(method=method, samples_seen=seen, learning_rate=1e-6, model=f"{method}{seen}", reward=float(seen > 80), seed=seed)
+        for method in ("soup α", "soup β") for seen in (80, 160) for seed in (1, 2)
+    ]  # fmt: skip
+    results = episodes.read([simulated.write(tmp_path / "results", rows)])
+    along = learning_curves.table(results, selection.choose(results).candidates)
+    pictures = learning_curves.learning_curves(tmp_path, along, [])
+    assert [picture.name for picture in pictures] == ["curves_soup___advanced", "curves_soup___advanced_2"]
+    assert ["soup α" in picture.caption for picture in pictures] == [True, False]
+
+
 def test_points_of_a_line_are_scored_on_the_same_episodes(tmp_path: Path) -> None:
     setting = {"method": "agentmerge", "learning_rate": 1e-6, "samples_seen": 20}
     rewards = {0.3: (1.0,), 0.5: (1.0, 0.0), 0.7: (0.0, 0.0)}
