@@ -175,8 +175,10 @@ def test_a_recorded_prompt_is_cut_inside(tokenizer: ChatTokenizer) -> None:
 def test_what_cannot_fit_says_how_much_it_needs(tokenizer: ChatTokenizer) -> None:
     with pytest.raises(DoesNotFit, match=r"\d+ tokens without any line of the page; the budget is 10"):
         fit(render(Observation("goal", "[1] button 'OK'"), [], Flags()), tokenizer, 10)
-    with pytest.raises(UserError, match="leaves no prompt"):
-        Window(total=512, answer=512)
+    assert Window(total=512, answer=100).prompt == 412 and Window(total=512, answer=100, image=411).prompt == 1
+    for window in ({"answer": 512}, {"answer": 100, "image": 412}, {"answer": 0}, {"image": -1}):
+        with pytest.raises(UserError, match="leaves no prompt"):
+            Window(**{"total": 512, "answer": 1} | window)
 
 
 def test_a_tokenizer_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:

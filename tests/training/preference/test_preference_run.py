@@ -21,7 +21,7 @@ from agentmerge_hub.errors import UserError
 from agentmerge_hub.training import finetune
 from agentmerge_hub.training.arguments import parse_args
 from agentmerge_hub.training.model_loading import load_model, tokenizer_at
-from agentmerge_hub.training.preference import labeled_likelihood, margins, pairs
+from agentmerge_hub.training.preference import labeled, labeled_likelihood, margins, pairs
 from agentmerge_hub.training.preference.arguments import parse_preference_args
 from agentmerge_hub.training.preference.method import METHODS
 
@@ -178,12 +178,34 @@ def test_nothing_of_a_pair_is_cut(tiny_model: Path, preferences: Path) -> None:
     config.sft.max_length = 100_000
     tokenized = pairs.tokenize(rows, tokenizer, ChatTemplate(tokenizer), config)
     for row, ids in zip(rows, tokenized):
+        assert tokenizer.decode(ids["prompt_ids"]) == ChatTemplate(tokenizer).prompt_text(row["prompt"])
         assert tokenizer.decode(ids["chosen_ids"]) == row["chosen"][0]["content"] + tokenizer.eos_token
         assert tokenizer.decode(ids["rejected_ids"]) == row["rejected"][0]["content"] + tokenizer.eos_token
     assert tokenized.cache_files  # TRL shares the reference log-probabilities among processes beside them
     config.sft.max_length = pairs.longest(tokenized) - 1
     with pytest.raises(UserError, match="max_length"):
         pairs.tokenize(rows, tokenizer, ChatTemplate(tokenizer), config)
+
+
+def test_labeled_answers_keep_their_prompt_and_label_and_are_exchanged_in_a_batch(
+    tiny_model: Path, preferences: Path
+) -> None:
+    tokenizer = tokenizer_at(str(tiny_model))
+    config = parse_preference_args(words("merged-kto.yaml", per_device_train_batch_size=4))
+    rows = load_dataset(str(preferences), "unpaired", split="inter_task")  # 9
+    tokenized = labeled.tokenize(rows, tokenizer, ChatTemplate(tokenizer), config)
+
+    def texts(ids: dict, answer: str) -> tuple[str, str]:
+        return tokenizer.decode(ids["prompt_ids"]), tokenizer.decode(ids[answer]).removesuffix(tokenizer.eos_token)
+
+    given = [
+        (ChatTemplate(tokenizer).prompt_text(row["prompt"]), row["completion"][0]["content"], row["label"])
+        for row in rows
+    ]
+    assert sorted((*texts(ids, "completion_ids"), ids["label"]) for ids in tokenized) == sorted(given)
+    answers = tokenized["completion_ids"]
+    before = [3, 0, 1, 2, 7, 4, 5, 6, 8]  # in batches of 4, 4 and 1
+    assert list(tokenized["KL_completion_ids"]) == [answers[index] for index in before]
 
 
 @pytest.mark.parametrize(
