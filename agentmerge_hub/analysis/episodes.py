@@ -191,20 +191,18 @@ def _unconfirmed(folder: Path) -> str:
     return ""
 
 
-IDENTITY = ("weights_hash", "model")
 DECLARED = "merge_lambda, learning_rate, samples_seen and run_seed"
 
 
 def _check_identity(rows: list[Row]) -> None:
     """Refuse rows that share method and settings but come from different weights or endpoint models."""
-    models: dict[tuple, tuple] = {}
+    models: dict[tuple, Row] = {}
     for row in rows:
-        key = (*candidate_in(row), row["run_seed"])
-        found = tuple(row[name] or "" for name in IDENTITY)
-        first = models.setdefault(key, found)
-        if first != found:
+        first = models.setdefault((*candidate_in(row), row["run_seed"]), row)
+        if _identity(first) != _identity(row):
             a, b = (
-                f"{model or 'a model'}{f' ({weights[:8]})' if weights else ''}" for weights, model in (first, found)
+                f"{one['model'] or 'a model'}{f' ({weights[:8]})' if (weights := one['weights_hash']) else ''}"
+                for one in (first, row)
             )
             why = f" with the same declared settings: declare their {DECLARED} in the recipe"
             if row["method"] == "instruct":
@@ -213,6 +211,12 @@ def _check_identity(rows: list[Row]) -> None:
                 f"{row['folder'] / FILE}: {a} and {b} are different models of {row['method']}{why} and evaluate again, or analyse "
                 "them apart"
             )
+
+
+def _identity(row: Row) -> tuple[str, str]:
+    """Hash of the weights that an engine served, whatever they are called; otherwise what was declared, and the name."""
+    served = weights_of(row) if row["engine"] else None
+    return (served, "") if served else (row["weights_hash"] or "", row["model"] or "")
 
 
 def _check_prompts(rows: list[Row]) -> None:

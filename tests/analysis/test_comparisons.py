@@ -249,6 +249,16 @@ def test_an_episode_that_crashed_and_then_finished_counts_once_as_finished(tmp_p
     assert len(episodes.done(results.rows)) == len(results.rows) == len(rows)
 
 
+def test_one_models_weights_under_two_names_are_one_model(tmp_path: Path) -> None:
+    rows = simulated.study(
+        {"agentmerge": 0.0}, splits={"cross_task": 3}, model="am", weights_hash="a1", engine="vllm 0.11"
+    )
+    other = [row | {"seed": row["seed"] + 50, "model": "agentmerge"} for row in rows]
+    assert len(read(tmp_path, rows + other).rows) == 2 * len(rows)
+    with pytest.raises(UserError, match="are different models of agentmerge"):
+        read(tmp_path / "endpoint", [row | {"engine": "endpoint"} for row in rows + other])
+
+
 @pytest.mark.parametrize("differs", [{"model": "lambda-0.7"}, {"weights_hash": "b2"}])
 def test_undeclared_models_of_one_method_are_not_put_together(tmp_path: Path, differs: dict) -> None:
     rows = simulated.study({"agentmerge": 0.0}, splits={"cross_task": 3}, model="lambda-0.3", weights_hash="a1")
