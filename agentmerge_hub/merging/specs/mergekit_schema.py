@@ -26,6 +26,7 @@ def validate(spec: Spec, where: str) -> None:
         from mergekit.tokenizer.config import ModelTokenEmbedding, TokenEmbeddingConfig, TokenizerConfig, ZeroEmbedding
     from pydantic import ValidationError
 
+    _check_references(spec.config, where)
     config = _with_plain_references(spec.config)
     try:
         schema.MergeConfiguration.model_validate(config)
@@ -123,6 +124,19 @@ def _problem(error: Mapping[str, Any]) -> str:
         more = ", kind: zero, or kind: model_token with a model" if "tokens" in places else ", union or base"
         return f"{place} should be a model{more}"
     return f"{'.'.join(places) or 'the spec'}: {error['msg']}"
+
+
+def _check_references(value: Any, where: str, key: str = "") -> None:
+    """Raise UserError for a model that is written as a mapping, which mergekit takes: it would be read, and neither checked nor
+    recorded."""
+    if isinstance(value, Mapping):
+        if key in ("base_model", "model", "tokenizer_source") or (key == "source" and "kind" not in value):
+            raise UserError(f"{where}: {key} is a mapping, and should be a path or Hub id, or MODEL+ADAPTER")
+        for inner_key, inner in value.items():
+            _check_references(inner, where, inner_key)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_references(inner, where)
 
 
 def _with_plain_references(value: Any, key: str = "") -> Any:

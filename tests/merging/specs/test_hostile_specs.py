@@ -157,6 +157,10 @@ slices:
             "base_model: ./b\ntokenizer: {tokens: {a: {source: {kind: zero, x: 1}}}}\n",
             "'x' is unknown: a token's source of kind zero takes kind",
         ),
+        ("model: ./a", "model: {model: ./a, lora: {path: /l}}", "model is a mapping, and should be a path or Hub id"),
+        ("base_model: ./b", "base_model: {model: {path: /b}}", "base_model is a mapping"),
+        ("base_model: ./b\n", "base_model: ./b\ntokenizer_source: {model: {path: /t}}\n", "source is a mapping"),
+        ("base_model: ./b\n", "base_model: ./b\ntokenizer: {source: {model: {path: /t}}}\n", "source is a mapping"),
         (
             "{weight: 0.5}",
             "{weight: [0.5, [1]]}",
