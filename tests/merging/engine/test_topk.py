@@ -53,3 +53,10 @@ def test_the_threshold_is_the_kth_largest(n: int, levels: int | None, share: flo
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(topk, "_SAMPLE", 16)
         assert topk.kth_largest(values, k) == np.sort(values)[n - k]
+
+
+@pytest.mark.parametrize("levels", [200, 7])
+def test_the_threshold_at_every_place(levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(1).permutation(200).astype(np.float32) % levels
+    monkeypatch.setattr(topk, "_SAMPLE", 16)
+    assert [topk.kth_largest(values, k) for k in range(1, 201)] == sorted(values, reverse=True)
