@@ -7,7 +7,14 @@ import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset, load_dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, RecurrentGemmaConfig, RwkvConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+    RecurrentGemmaConfig,
+    RwkvConfig,
+)
 
 from agentmerge_hub.chat_template.rendering import ChatTemplate
 from agentmerge_hub.errors import UserError
@@ -81,6 +88,21 @@ def test_an_error_while_the_scores_are_written_names_their_file(
         score_likelihood(LikelihoodArgs(str(tiny_model), str(traces), splits=["inter_task"], limit=1), out)
 
 
+def span_of_each_token(answer: str, ids: list[int], tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Of an answer that clicks; a token belongs to the first character of it that is not format."""
+    names = ["format"] * len(answer)
+    for pattern, name in ((r"<think>(.*)</think>", "think"), (r"(click)\(", "action_name"), (r"('\d+')\)", "bid")):
+        if found := re.search(pattern, answer, re.DOTALL):
+            names[found.start(1) : found.end(1)] = [name] * len(found[1])
+    spans_of_tokens, place = [], 0
+    for text in map(tokenizer.decode, ids):
+        assert (answer + tokenizer.eos_token)[place:].startswith(text)
+        covered = names[place : place + len(text)]
+        spans_of_tokens.append(next((name for name in covered if name != "format"), "format"))
+        place += len(text)
+    return spans_of_tokens
+
+
 def test_figures_equal_a_plain_computation(tiny_model: Path, traces: Path) -> None:
     tokenizer, model = AutoTokenizer.from_pretrained(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model)
     rows = load_dataset(str(traces), "all", split="inter_task")
@@ -95,8 +117,14 @@ def test_figures_equal_a_plain_computation(tiny_model: Path, traces: Path) -> No
         logprobs = [logits[len(head) + i - 1].log_softmax(-1)[token].item() for i, token in enumerate(tail)]
         assert figures["n_tokens"] == len(tail)
         assert figures["mean_logprob"] == pytest.approx(sum(logprobs) / len(tail), abs=1e-4)
-        assert sum(figures[f"{span}_tokens"] for span in SPANS) == len(tail)
         assert (figures["think_tokens"] > 0) == row["cot"] and figures["bid_tokens"] > 0
+        by_span = {span: [] for span in SPANS}
+        for name, logprob in zip(span_of_each_token(row["completion"][0]["content"], tail, tokenizer), logprobs):
+            by_span[name].append(logprob)
+        for span, values in by_span.items():
+            assert figures[f"{span}_tokens"] == len(values)
+            mean = pytest.approx(sum(values) / len(values), abs=1e-4) if values else None
+            assert figures[f"{span}_logprob"] == mean
 
 
 def test_memory_is_in_proportion_to_answers_and_the_end_of_turn_is_the_last_token(
