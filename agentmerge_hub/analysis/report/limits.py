@@ -1,6 +1,7 @@
 """What a reader must not conclude from a report, in sentences made from the numbers alone."""
 
 from collections import Counter
+from math import ceil
 
 from agentmerge_hub.analysis import labels
 from agentmerge_hub.analysis.candidates import candidate_in
@@ -137,7 +138,7 @@ def _unread(results: Results, row: dict) -> str:
         return ""
     retries = sum(episode["parse_retries"] or 0 for episode in mine)
     return (
-        f"All {len(mine)} episodes of {labels.method(row['method'])} ({labels.split(row['split'])}) ended because no answer could be "
+        f"All {len(mine)} episodes of {labels.method(row['method'])} ({_where(row)}) ended because no answer could be "
         f"read, with {retries or 'no'} {'retry' if retries == 1 else 'retries'}: a difference from it may show the answer format only."
     )
 
@@ -147,10 +148,15 @@ def _all_alike(results: Results) -> bool:
 
 
 def _bound(row: dict) -> str:
-    who = ", ".join(part for part in (labels.split(row["split"]), row["agent"]) if part)
-    bound = sample_size.rate_above_none(row["task_seeds"])  # runs of one (task, seed) are not independent
+    bound = (
+        ceil(1000 * sample_size.rate_above_none(row["task_seeds"])) / 10
+    )  # runs of one (task, seed) are not independent
     of = f" of {row['task_seeds']} (task, seed)" if row["task_seeds"] < row["n"] else ""
-    return f"{labels.method(row['method'])} ({who}: {row['n']} episodes{of}, a rate below {bound:.0%})"
+    return f"{labels.method(row['method'])} ({_where(row)}: {row['n']} episodes{of}, a rate below {bound:g}%)"
+
+
+def _where(row: dict) -> str:
+    return ", ".join(part for part in (labels.split(row["split"]), row["agent"]) if part)
 
 
 def _same_weights(results: Results) -> list[str]:

@@ -42,7 +42,8 @@ def answer(comparisons: list[dict], focus: str, results: Results) -> str:
         why = "no two methods have finished episodes in common" if comparisons else _no_rival(focus, results)
         return f"There is nothing to compare: {why}."
     if len(rows) <= 2:
-        text = "; ".join(_short_answer(row, focus) for row in rows)
+        several = len({row["agent"] for row in rows}) > 1
+        text = "; ".join(_short_answer(row, focus, row["agent"] if several else "") for row in rows)
         return text[0].upper() + text[1:] + "."
     mine = labels.method(focus)
     names = list(dict.fromkeys(second_name(row) for row in rows))
@@ -68,10 +69,11 @@ def _no_rival(focus: str, results: Results) -> str:
     return f"no other method was evaluated with the agent of {labels.method(focus)}"
 
 
-def _short_answer(row: dict, focus: str) -> str:
+def _short_answer(row: dict, focus: str, agent: str) -> str:
     mine, other = labels.method(focus), second_name(row)
     where = "on " + _CLAIMS.get(row["split"], f"the same tasks ({labels.split(row['split'])})")
-    where += "".join(f" {part}" for part in [f"({', '.join(_settings(row))})"] if _settings(row))
+    if settings := [*([f"{agent} agent"] if agent else []), *_settings(row)]:
+        where += f" ({', '.join(settings)})"
     numbers = f"{points(row['difference'])} points"
     if row["low"] is not None:
         numbers += f" (95 % interval {points(row['low'])} to {points(row['high'])})"

@@ -152,6 +152,7 @@ PLANNED = {
     "runs_b": 3,
     "difference": 0.2,
     "p_holm": 0.02,
+    "agent": "",
     "about_methods": True,
 }
 """The planned comparison, as the table of comparisons has it."""
