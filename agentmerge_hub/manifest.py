@@ -123,7 +123,10 @@ def read(folder: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         if not folder.exists():
             raise UserError(f"there is no folder {folder}: correct the path") from None
-        raise UserError(f"{folder} has no {NAME}: it is not the finished output of a stage") from None
+        raise UserError(
+            f"{folder} is not the finished output of a stage (it has no {NAME}): give the folder that a stage wrote, or "
+            "run the stage to its end"
+        ) from None
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}): change its permissions, or choose another folder"

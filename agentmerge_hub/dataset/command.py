@@ -107,7 +107,7 @@ from agentmerge_hub.plural import counted
     "licenses",
     multiple=True,
     metavar="TEACHER=LICENSE",
-    help="License of a model that the built-in table does not know. Repeatable.",
+    help="License of a model that the built-in table does not know; =LICENSE: of episodes that name no model. Repeatable.",
 )
 @click.option(
     "--allow",
@@ -205,7 +205,7 @@ def _flags(pairs: tuple[str, ...]) -> dict[str, object]:
 
 def _pair(option: str, text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
-    if not name or not value:
+    if not value or (not name and option != "--license"):
         raise UserError(
             f"{option} {text}: write {'NAME=VALUE, e.g. use_html=true' if option == '--flag' else 'TEACHER=LICENSE'}"
         )

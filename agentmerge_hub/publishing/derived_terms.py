@@ -17,6 +17,7 @@ Terms = dict[str, list[str]]
 """License id → sources under it: ids of models, and ``answers of TEACHER``."""
 
 _ANSWERS = "answers of "
+_UNNAMED = "a model that was not recorded"
 
 
 def terms_of(
@@ -63,10 +64,8 @@ def terms_of(
             findings.append(f"{traces} is not the dataset it was trained on, by their hashes: pass the one that is")
         for (teacher, known), _ in sorted(terms_of_rows(splits_of(traces)).items()):
             if known in ("", UNKNOWN):
-                findings.append(
-                    f"rows of {traces} by {teacher or 'no teacher'} have no license: build it with --license"
-                )
-            terms.setdefault(known, []).append(f"{_ANSWERS}{teacher}")
+                findings.append(f"rows of {traces} by {teacher or _UNNAMED} have no license: build it with --license")
+            terms.setdefault(known, []).append(f"{_ANSWERS}{teacher or _UNNAMED}")
     if replayed_under and not _replayed(content):
         findings.append("--replay-license is given, and it was trained without replayed instructions: leave it out")
     for name in _replayed(content):

@@ -25,19 +25,22 @@ def test_the_card_shows_every_column_rule_and_figure(built: Path) -> None:
     assert str(built.parent) not in card + (built / "manifest.json").read_text()
 
 
-def test_license_option_sets_the_license_of_an_unknown_teacher(tmp_path: Path, tokenizer_folder: Path) -> None:
-    write_episode(tmp_path / "t", "a|b`<script>\nc.d", 0, model="our-own-model", name="odd")
+@pytest.mark.parametrize(
+    ("model", "known"), [("our-own-model", r"their teachers are e\.g\. our-own-model"), ("", "they name no teacher")]
+)
+def test_license_option_sets_the_license_of_an_unknown_teacher(
+    tmp_path: Path, tokenizer_folder: Path, model: str, known: str
+) -> None:
+    write_episode(tmp_path / "t", "a|b`<script>\nc.d", 0, model=model, name="odd")
     build = ("build", tmp_path / "t", "-o", tmp_path / "out", "--tokenizer", tokenizer_folder)
     run(*build)
     assert rows(tmp_path / "out", "all")[0]["license"] == "unknown"
-    run(*build, "--license", "our-own-model=mit")
+    run(*build, "--license", f"{model}=mit")
     assert rows(tmp_path / "out", "all")[0]["license"] == "mit"
     card = (tmp_path / "out/README.md").read_text()
     assert "license: mit" in card
     assert "| `a\\|b'&lt;script&gt; c.d` | train | 1 | 1 | 1 |" in card
-    with pytest.raises(
-        UserError, match=r"^--license our-model: no episode .*; their teachers are e\.g\. our-own-model$"
-    ):
+    with pytest.raises(UserError, match=f"^--license our-model: no episode .*; {known}$"):
         run(*build, "--license", "our-model=mit")
     assert rows(tmp_path / "out", "all")[0]["license"] == "mit"
 

@@ -186,6 +186,11 @@ def test_what_no_disk_can_hold_is_refused_before_the_first_byte(hub: Hub, run, p
         (("acme/traces", "--type", "model"), "the model acme/traces does not exist"),
         (("acme traces",), "'acme traces' is not a name the Hub allows"),
         (("acme/plain",), "the model acme/plain has no manifest.json"),
+        (
+            ("acme/rows",),
+            "the dataset acme/rows has no manifest.json to check it against, so agentmerge has not published it: fetch it with "
+            "`hf download acme/rows --repo-type dataset`",
+        ),
         (("acme/größe",), "'acme/größe' is not a name the Hub allows"),
         (("acme/traces", "-o", "mine"), "{tmp_path}/mine already exists"),
     ],
@@ -193,7 +198,8 @@ def test_what_no_disk_can_hold_is_refused_before_the_first_byte(hub: Hub, run, p
 def test_what_a_user_may_get_wrong_is_one_sentence(
     hub: Hub, run, published: Path, arguments, sentence, tmp_path
 ) -> None:
-    hub.store.create("model", "acme/plain", False, hub.store.accounts["hf_alice"])
+    for kind, name in (("model", "acme/plain"), ("dataset", "acme/rows")):
+        hub.store.create(kind, name, False, hub.store.accounts["hf_alice"])
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     failed = run("download", *arguments, ok=False)

@@ -76,7 +76,7 @@ def download(
         if manifest.NAME not in names:
             raise UserError(
                 f"{repository} has no {manifest.NAME} to check it against, so agentmerge has not published it: "
-                f"fetch it with `hf download {repo_id}`."
+                f"fetch it with `hf download {repo_id} --repo-type {repository.kind}`."
             )
         listing = hf_hub_download(repo_id, manifest.NAME, repo_type=repository.kind, revision=commit)
         content = manifest.read(Path(listing).parent)

@@ -219,7 +219,7 @@ def _check_licenses(splits: Splits, declared: Mapping[str, str]) -> Iterator[str
     for (teacher, terms), number in sorted(terms_of_rows(splits).items()):
         known = declared.get(teacher) or license_of(teacher)
         if terms in ("", UNKNOWN):
-            source = teacher or "(no teacher)"
-            yield f"{number} rows of {source} have no license: build again with --license '{source}=LICENSE'"
+            of = f"of {teacher}" if teacher else "that name no teacher"
+            yield f"{number} rows {of} have no license: build again with --license '{teacher}=LICENSE'"
         elif known not in (UNKNOWN, terms):
             yield f"{number} rows of {teacher} have the license {terms}, its license is {known}: build again"

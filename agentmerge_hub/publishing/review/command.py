@@ -29,6 +29,7 @@ def review(dataset: Path, size: int, seed: int, no_browser: bool, only_apply: bo
     from agentmerge_hub.publishing.review.apply import apply_review
     from agentmerge_hub.publishing.review.decisions import Decisions, lock_decisions
     from agentmerge_hub.publishing.review.listing import list_decisions
+    from agentmerge_hub.publishing.review.summary import review_command
 
     manifest.read(dataset)
     if only_list:
@@ -41,7 +42,7 @@ def review(dataset: Path, size: int, seed: int, no_browser: bool, only_apply: bo
         if only_apply:
             decisions = Decisions(dataset)
             if not any(decisions.items()):
-                raise UserError(f"no decision on {dataset} is recorded: run `agentmerge review {dataset}` first")
+                raise UserError(f"no decision on {dataset} is recorded: run `{review_command(dataset)}` first")
         else:
             from agentmerge_hub.publishing.review.session import ReviewSession
 

@@ -1,5 +1,6 @@
 """How much of a dataset was reviewed: what the manifest, the card and `agentmerge push` say."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,7 +44,14 @@ class ReviewCounts:
 def review_line(folder: Path, content: Mapping[str, Any]) -> str:
     """What a push says of the review."""
     counts = ReviewCounts.from_manifest(content)
-    return f"{counts}." if counts else f"No row was reviewed by a person: `agentmerge review {folder}` shows a sample."
+    if counts:
+        return f"{counts}."
+    return f"No row was reviewed by a person: `{review_command(folder)}` shows a sample."
+
+
+def review_command(folder: Path) -> str:
+    """The command that reviews a dataset, to copy into a shell."""
+    return f"agentmerge review {shlex.quote(str(folder))}"
 
 
 def review_findings(folder: Path) -> list[str]:
@@ -57,10 +65,10 @@ def review_findings(folder: Path) -> list[str]:
         other += decisions.is_struck_in_another_form(row)
     findings = []
     if struck:
-        findings.append(f"{struck} rows that were struck are still in it: run `agentmerge review {folder} --apply`")
+        findings.append(f"{struck} rows that were struck are still in it: run `{review_command(folder)} --apply`")
     if other:
         findings.append(
-            f"{other} rows are of steps that were struck before the dataset was built anew: run `agentmerge review "
-            f"{folder}`, which shows them first"
+            f"{other} rows are of steps that were struck before the dataset was built anew: run "
+            f"`{review_command(folder)}`, which shows them first"
         )
     return findings

@@ -45,10 +45,14 @@ def test_a_manifest_that_the_card_cannot_show_is_a_finding(tmp_path: Path, chang
 
 
 def test_rows_without_terms_stay_here(tmp_path: Path) -> None:
+    teachers = ["acme/agent-1", ""]
     unknown = stage_outputs.dataset(
-        tmp_path / "a", [stage_outputs.sample(0, teacher="acme/agent-1", license="unknown"), stage_outputs.sample(1)]
+        tmp_path / "a",
+        [stage_outputs.sample(n, teacher=name, license="unknown") for n, name in enumerate(teachers)],
     )
-    assert "rows of acme/agent-1 have no license" in " ".join(check_dataset(unknown, manifest.read(unknown)))
+    found = " ".join(check_dataset(unknown, manifest.read(unknown)))
+    assert "rows of acme/agent-1 have no license: build again with --license 'acme/agent-1=LICENSE'" in found
+    assert "rows that name no teacher have no license: build again with --license '=LICENSE'" in found
     wrong = stage_outputs.dataset(
         tmp_path / "b", [stage_outputs.sample(0, teacher="meta-llama/Llama-3.1-70B-Instruct"), stage_outputs.sample(1)]
     )

@@ -142,6 +142,9 @@ def test_a_review_in_the_browser(clicks: Path, hub: Hub, run, begin: Begin) -> N
 
 def test_a_review_without_a_dataset_is_one_sentence(run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for folder, says in (("empty", "empty has no manifest.json"), ("missing", "there is no folder missing")):
+    for folder, says in (
+        ("empty", "empty is not the finished output of a stage"),
+        ("missing", "there is no folder missing"),
+    ):
         done = run("review", folder, "--no-browser", ok=False)
         assert done.returncode == 1 and done.stderr.startswith(f"Error: {says}")
