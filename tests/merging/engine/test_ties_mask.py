@@ -3,7 +3,9 @@
 from itertools import pairwise
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +28,13 @@ def test_a_batch_keeps_at_most_four_bytes_a_value(masks: list[list[int]], count:
         parts = sorted((batch.begin, batch.end) for batch in found if merge in batch.merges)
         assert parts[0][0] == 0 and parts[-1][1] == count
         assert all(end == begin for (_, end), (begin, _) in pairwise(parts))
+
+
+@given(kept=st.lists(st.booleans(), min_size=1, max_size=300), chunk=st.integers(1, 10).map(lambda eights: 8 * eights))
+def test_the_chunks_of_a_mask_are_the_mask(kept: list[bool], chunk: int) -> None:
+    mask = np.packbits(kept)
+    spans = [(begin, min(len(kept), begin + chunk)) for begin in range(0, len(kept), chunk)]
+    assert torch.cat([ties_mask.chunk_of(mask, *span) for span in spans]).tolist() == kept
 
 
 @pytest.mark.parametrize("models", [1, 2, 30, 62, 100, 500])

@@ -33,8 +33,18 @@ UNKNOWN = {"architectures": ["BrandNewForCausalLM"], "model_type": "brand_new", 
             [0.75, 0.5, 0],
         ),
         (UNKNOWN, ["net.block.0.w", "net.block.1.w", "net.block.2.w", "head.w"], [0, 0.5, 1, 0]),
+        (GPT2 | {"n_layer": 1}, ["transformer.wte.weight", "transformer.h.0.ln_1.weight"], [0, 1]),
+        (UNKNOWN | {"num_layers": 1}, ["net.block.0.w", "head.w"], [1, 0]),
     ],
-    ids=["gpt2", "gpt2 without its prefix", "gpt-neox", "two modules", "not defined, counted"],
+    ids=[
+        "gpt2",
+        "gpt2 without its prefix",
+        "gpt-neox",
+        "two modules",
+        "not defined, counted",
+        "one layer",
+        "one layer, not defined",
+    ],
 )
 def test_a_tensor_has_the_depth_of_its_layer(config: dict, names: list[str], depths: list[float]) -> None:
     architecture = architecture_of(config, dict.fromkeys(names, (4,)))
