@@ -11,6 +11,7 @@ from agentmerge_hub.merging.engine import backends
 from agentmerge_hub.merging.inputs.checkpoint import TOKENIZER_FILES, locate
 from agentmerge_hub.merging.inputs.merge_inputs import MergeInputs, open_inputs, split_reference
 from agentmerge_hub.merging.inputs.safetensors_header import DTYPE_BYTES
+from agentmerge_hub.merging.inputs.tied_heads import check_heads
 from agentmerge_hub.merging.merge_job import MergeRun, MergeSettings
 from agentmerge_hub.merging.outputs import provenance
 from agentmerge_hub.merging.outputs.replaced_merge import replaced
@@ -37,6 +38,8 @@ def open_runs(runs: Sequence[MergeRun], settings: MergeSettings, scratch: Path) 
                    str(spec.config.get("tokenizer_source")))  # fmt: skip
             if key not in opened:
                 opened[key] = open_inputs(spec, scratch, settings.adapter_base)
+            else:  # this spec can have other values than the one they were opened for
+                check_heads(spec, opened[key].models, opened[key].architecture)
             run.inputs = opened[key]
             output_folder.check_not_input(run.job.out, run.inputs.read_folders)
             run.formula = backends.streaming_formula(spec, run.inputs)

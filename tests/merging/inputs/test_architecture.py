@@ -51,7 +51,7 @@ def test_a_tensor_has_the_depth_of_its_layer(config: dict, names: list[str], dep
     assert [architecture.depth(name) for name in names] == depths
 
 
-@pytest.mark.parametrize("missing", ["net.block.5.w", "net.block.7.w"])
+@pytest.mark.parametrize("missing", ["net.block.1.w", "net.block.5.w", "net.block.7.w"])
 def test_a_layer_that_cannot_be_found_is_an_error_not_a_zero(missing: str) -> None:
     architecture = architecture_of(UNKNOWN, dict.fromkeys(["net.block.0.w", missing], (4,)))
     with pytest.raises(UserError, match=r"the layer of net\.block.* cannot be found in BrandNewForCausalLM"):

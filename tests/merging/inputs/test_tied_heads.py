@@ -11,7 +11,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from agentmerge_hub.errors import UserError
-from agentmerge_hub.merging.merge import merge_one
+from agentmerge_hub.merging.merge import merge, merge_one
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
 
@@ -26,11 +26,18 @@ def tied(tmp_path: Path, llama: Callable[..., Path], monkeypatch: pytest.MonkeyP
         llama(Path(role), seed=seed, tied=True, layers=1, hidden=16)
 
 
-def run(weight: Any = 0.5, method: str = "task_arithmetic") -> dict[str, torch.Tensor]:
+SETTINGS = MergeSettings(reply=False, quick=True)
+
+
+def job(weight: Any = 0.5, method: str = "task_arithmetic", out: str = "out") -> MergeJob:
     models = [{"model": f"./{name}", "parameters": {"weight": weight}} for name in ("agent", "instruct")]
     config = {"merge_method": method, "base_model": "./base", "models": models, "dtype": "float32"}
     text = yaml.safe_dump(config | {"tokenizer_source": "./instruct"}) + "# seed: 1\n"
-    merge_one(MergeJob(specs.parse(text, "spec"), Path("out"), "spec"), MergeSettings(reply=False, quick=True))
+    return MergeJob(specs.parse(text, "spec"), Path(out), "spec")
+
+
+def run(weight: Any = 0.5, method: str = "task_arithmetic") -> dict[str, torch.Tensor]:
+    merge_one(job(weight, method), SETTINGS)
     return load_file("out/model.safetensors")
 
 
@@ -43,8 +50,14 @@ def change(role: str, edit: Callable[[dict[str, torch.Tensor]], object], **confi
 
 
 def test_a_filter_cannot_part_a_tied_head_from_the_embeddings(tied: None) -> None:
-    with pytest.raises(UserError, match=f"a filter of the spec gives the head another weight than {EMBEDDINGS}"):
-        run([{"filter": "lm_head", "value": 0.0}, {"value": 0.5}])
+    parted, said = (
+        [{"filter": "lm_head", "value": 0.0}, {"value": 0.5}],
+        "a filter of the spec gives the head another weight",
+    )
+    with pytest.raises(UserError, match=f"{said} than {EMBEDDINGS}"):
+        run(parted)
+    first, second = merge([job(out="first"), job(parted, out="second")], SETTINGS)  # of the same models
+    assert first.problem is None and said in str(second.problem)
     same = [{"filter": "lm_head", "value": 0.0}, {"filter": "embed_tokens", "value": 0.0}, {"value": 0.5}]
     assert HEAD not in run(same)
 
