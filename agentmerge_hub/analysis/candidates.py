@@ -34,10 +34,14 @@ def compared_in(row: Mapping[str, Any]) -> tuple[Candidate, Candidate]:
     return first, second
 
 
+def name_with_lambda(method: str, weight: float | None) -> str:
+    """The method, with its λ where it has one."""
+    return labels.method(method) + ("" if weight is None else f" (λ {weight:g})")
+
+
 def second_name(row: Mapping[str, Any]) -> str:
-    """The second method of a row of the comparison table, with its λ where it has one: it may be there at several."""
-    weight = row.get("merge_lambda_b")
-    return labels.method(row["method_b"]) + ("" if weight is None else f" (λ {weight:g})")
+    """The second method of a row of the comparison table, with its λ: it may be there at several."""
+    return name_with_lambda(row["method_b"], row.get("merge_lambda_b"))
 
 
 def rates_of(row: Mapping[str, Any], between: str) -> str:

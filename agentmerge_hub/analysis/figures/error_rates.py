@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.analysis import labels
+from agentmerge_hub.analysis.candidates import name_with_lambda
 from agentmerge_hub.analysis.error_analysis import MEASURES
 from agentmerge_hub.analysis.figures.plotting import DASHES, MARKERS, SERIES, Picture, draw, error_of, is_narrow, panels
 
@@ -15,7 +16,7 @@ def along_training(folder: Path, rows: list[dict], methods: tuple[str, ...]) -> 
     """A figure for each of the methods and agents with two checkpoints or more on the cross-task episodes.
 
     Args:
-        rows: as in behaviour.csv.
+        rows: as in behaviour.csv, each method at one λ.
     """
     pictures: list[Picture] = []
     for method in dict.fromkeys(methods):
@@ -59,7 +60,7 @@ def _draw(folder: Path, name: str, method: str, agent: str, rows: list[dict]) ->
             axis.set_ylabel("percent")
         axes[0].legend(loc="best")
 
-    who = f"{labels.method(method)}, {agent} agent" if agent else labels.method(method)
+    who = name_with_lambda(method, rows[0]["merge_lambda"]) + (f", {agent} agent" if agent else "")
     caption = f"{who}, {labels.split(SPLIT)}: what it does along training, with one standard error over episodes."
     return draw(
         folder, name, caption, f"{caption} The numbers are in behaviour.csv.", paint, (9, 2.6), 1.7 * len(measures)

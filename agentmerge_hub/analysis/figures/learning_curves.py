@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.analysis import labels, tables
-from agentmerge_hub.analysis.candidates import Candidate
+from agentmerge_hub.analysis.candidates import Candidate, name_with_lambda
 from agentmerge_hub.analysis.episodes import Results
 from agentmerge_hub.analysis.figures.plotting import (
     DASHES,
@@ -31,11 +31,11 @@ def table(results: Results, chosen: list[Candidate]) -> list[dict]:
     method; the instruct model is scored on these too if it finished them.
 
     Args:
-        chosen: where a method has several λ, the curve is that of the chosen one.
+        chosen: where a method has several λ, the curves of all learning rates are at the one that was chosen most often.
     """
     found = list(results.by_candidate())
     along = [
-        candidate for candidate in found if candidate.samples_seen is not None and _at_its_lambda(candidate, chosen)
+        candidate for candidate in found if candidate.samples_seen is not None and at_its_lambda(candidate, chosen)
     ]
     seen: dict[tuple, set] = {}
     for candidate in along:
@@ -53,7 +53,7 @@ def table(results: Results, chosen: list[Candidate]) -> list[dict]:
     return rows
 
 
-def _at_its_lambda(candidate: Candidate, chosen: list[Candidate]) -> bool:
+def at_its_lambda(candidate: Candidate, chosen: list[Candidate]) -> bool:
     """Whether it is at the λ that was chosen most often for its method; of several the one nearer ½."""
     alike = [c for c in chosen if (c.method, c.agent) == (candidate.method, candidate.agent)]
     weights = [c.merge_lambda for c in alike if c.merge_lambda is not None]
@@ -113,7 +113,7 @@ def _ablation(
             *axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=2 if is_narrow(figure) else 4
         )
 
-    who = f"{labels.method(method)}, {agent} agent" if agent else labels.method(method)
+    who = name_with_lambda(method, rows[0]["merge_lambda"]) + (f", {agent} agent" if agent else "")
     caption = (
         f"{who}: mean reward along training by learning rate, with one standard error (over new seeds "
         "for inter-task, over new tasks for cross-task); dots are training runs"
@@ -153,7 +153,7 @@ def _against(
         axes = panels(figure, len(rates), sharex=True, sharey=True)
         for axis, rate in zip(axes, rates):
             for number, (method, rows) in enumerate(lines.items()):
-                _band(axis, _line(rows, split, rate), number, labels.method(method))
+                _band(axis, _line(rows, split, rate), number, name_with_lambda(method, rows[0]["merge_lambda"]))
             axis.set_title(f"lr {labels.rate(rate)}" if rate is not None else labels.split(split))
             axis.set_xlabel("samples seen")
             axis.xaxis.set_major_formatter("{x:,.0f}")
@@ -164,7 +164,7 @@ def _against(
             *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 if is_narrow(figure) else 4
         )
 
-    names = " against ".join(labels.method(method) for method in reversed(lines))
+    names = " against ".join(name_with_lambda(method, lines[method][0]["merge_lambda"]) for method in reversed(lines))
     caption = f"{names} along training, {labels.split(split)}{f', {agent} agent' if agent else ''}, with one standard error; dots are training runs."
     return draw(
         folder,

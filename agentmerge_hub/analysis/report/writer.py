@@ -19,6 +19,7 @@ from agentmerge_hub.analysis import (
     selection,
     tables,
 )
+from agentmerge_hub.analysis.candidates import Candidate, candidate_in
 from agentmerge_hub.analysis.common_episodes import shared_episodes
 from agentmerge_hub.analysis.episodes import Results
 from agentmerge_hub.analysis.figures import error_rates, heat_map, lambda_curve, learning_curves, scores
@@ -140,7 +141,7 @@ def write(evaluations: Sequence[str | Path], out: str | Path, options: Options |
             tables.write(folder, name, rows)
         if options.organization:
             every_eval_ever.write(folder / "every_eval_ever", results, options.organization, started)
-        pictures = {picture.name: picture for picture in _pictures(folder, found, focus)}
+        pictures = {picture.name: picture for picture in _pictures(folder, found, focus, chosen.candidates)}
         html.write(
             folder / "report.html",
             "report.html.jinja",
@@ -196,13 +197,14 @@ def _error_rates(rows: list[dict], focus: str) -> list[tuple[str, html_tables.Ht
     ]
 
 
-def _pictures(folder: Path, found: dict[str, Any], focus: str) -> list[Any]:
+def _pictures(folder: Path, found: dict[str, Any], focus: str, chosen: list[Candidate]) -> list[Any]:
     along = found["along_training"]
+    acts = [row for row in found["behaviour"] if learning_curves.at_its_lambda(candidate_in(row), chosen)]
     drawn = [
         *scores.for_each_agent(folder, found["table1"], found["comparisons"], focus),
         *heat_map.for_each_agent(folder, found["by_task"]),
         lambda_curve.draw_lambda(folder, found["lambda_curve"], found["chosen"], focus),
-        *error_rates.along_training(folder, found["behaviour"], (labels.BASELINE, focus)),
+        *error_rates.along_training(folder, acts, (labels.BASELINE, focus)),
         *learning_curves.learning_curves(folder, along, found["likelihood"]),
         *learning_curves.merged_against(folder, along, focus, labels.BASELINE),
     ]

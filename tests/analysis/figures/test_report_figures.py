@@ -61,6 +61,7 @@ def test_a_sweep_is_drawn_along_training_and_over_lambda(sweep: Path) -> None:
         assert ElementTree.parse(sweep / f"{name}.svg").getroot().tag.endswith("svg")
         assert (sweep / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert f'id="figure-{name}"' in (sweep / "report.html").read_text()
+    assert "AgentMerge (λ 0.5) against instruct fine-tuned along training" in (sweep / "report.html").read_text()
 
 
 def test_methods_whose_names_give_one_file_name_have_a_figure_each(tmp_path: Path) -> None:
@@ -289,6 +290,18 @@ def test_rewards_below_zero_are_inside_the_figures(tmp_path: Path, drawn: list[F
     drawn.clear()
     learning_curves.merged_against(tmp_path, learning_curves.table(results, []), "agentmerge", "instruct_finetuned")
     assert drawn and all(axis.get_ylim()[0] < -0.6 for figure in drawn for axis in figure.axes)
+
+
+def test_what_models_do_along_training_is_drawn_at_one_lambda(tmp_path: Path, drawn: list[Figure]) -> None:
+    rows = [
+        simulated.episode(method="agentmerge", samples_seen=seen, merge_lambda=weight, model=f"{seen}-{weight}", seed=seed, think_answers=think)
+        for seen, weight, think in ((80, 0.5, 3), (160, 0.5, 3), (160, 0.7, 0)) for seed in (1, 2)
+    ]  # fmt: skip
+    out = tmp_path / "report"
+    writer.write([simulated.write(tmp_path / "results", rows)], out, writer.Options(draws=100, traces=0))
+    axes = [axis for figure in drawn for axis in figure.axes if axis.get_title("left") == "think"]
+    assert axes and all(list(axis.lines[0].get_ydata()) == [100, 100] for axis in axes)
+    assert "AgentMerge (λ 0.5), advanced agent, cross-task: what it does" in (out / "report.html").read_text()
 
 
 def test_an_unknown_error_is_not_drawn_as_none(tmp_path: Path, drawn: list[Figure]) -> None:
