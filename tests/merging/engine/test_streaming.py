@@ -107,11 +107,20 @@ def configs(draw: st.DrawFn, folder: Path) -> dict:
         config["parameters"]["density"] = draw(
             st.one_of(st.floats(0, 1.1), st.lists(st.floats(0, 1), min_size=2, max_size=3))
         )
+        if draw(st.booleans()):
+            entries[0]["parameters"]["density"] = draw(st.floats(0, 1))
     if method != "linear":
         config["parameters"]["lambda"] = draw(number)
-    elif all(isinstance(entry["parameters"]["weight"], float) for entry in entries):
+        if draw(st.booleans()):
+            del config["parameters"]["normalize"]
+        if draw(st.booleans()):
+            config["parameters"]["weight"] = draw(weight)
+            del entries[-1]["parameters"]["weight"]
+    else:
+        weights = [entry["parameters"]["weight"] for entry in entries]
         # Divided by a sum near zero, weights overflow; mergekit writes infinities then, and a merge here stops.
-        config["parameters"]["normalize"] = abs(sum(entry["parameters"]["weight"] for entry in entries)) > 0.1
+        if all(isinstance(one, float) for one in weights) and abs(sum(weights)) > 0.1:
+            del config["parameters"]["normalize"]
     return config
 
 
