@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from made_templates import FOLDED, KEPT, OPENS_THOUGHT, THINKING, TURN, each, with_template
+from made_tokenizers import CHAT_TEMPLATE, gemma, saved
+from tokenizers import decoders
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from agentmerge_hub.chat_template.rendering import ChatTemplate
@@ -136,6 +138,28 @@ def test_the_token_that_opens_the_next_turn_may_end_an_answer(
     prompt = counter.template.prompt_text(PROMPT)
     answer = len(tokenizer(ANSWERS[0], add_special_tokens=False)["input_ids"])
     assert counter.count_completion(prompt, ANSWERS[0]) == answer + 1
+
+
+def test_a_prompt_whose_last_token_takes_letters_of_the_answer_is_refused(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    source = each(
+        "<|start|>{{ m.role }}: {{ m.content }}<|end|>", "{% if add_generation_prompt %}<|start|>assistant: {% endif %}"
+    )
+    counter = ChatTokenizer(with_template(tokenizer, source, tmp_path))
+    with pytest.raises(ValueError, match="joins the end of the prompt with the beginning of the answer"):
+        counter.count_completion(counter.render(PROMPT), "noop()")
+
+
+def test_an_answer_may_begin_with_a_space_that_decoders_drop(tmp_path: Path) -> None:
+    """As SentencePiece's do at the beginning of a text."""
+    made = gemma()
+    spaces, first = decoders.Replace("▁", " "), decoders.Strip(" ", 1, 0)
+    made.decoder = decoders.Sequence([spaces, decoders.ByteFallback(), decoders.Fuse(), first])
+    counter = ChatTokenizer(str(saved(made, tmp_path, CHAT_TEMPLATE)))
+    answer = made.encode(" noop()<|end|>", add_special_tokens=False)
+    assert made.decode(answer.ids, skip_special_tokens=False) == "noop()<|end|>"
+    assert counter.count_completion(counter.render(PROMPT), " noop()") == len(answer)
 
 
 @pytest.mark.parametrize(("says", "source"), REFUSED.items())

@@ -10,6 +10,7 @@ from datasets import Dataset, load_dataset
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    GPT2Config,
     PretrainedConfig,
     PreTrainedTokenizerBase,
     RecurrentGemmaConfig,
@@ -154,12 +155,12 @@ def test_memory_is_in_proportion_to_answers_and_the_end_of_turn_is_the_last_toke
     [
         RwkvConfig(hidden_size=16, attention_hidden_size=16, num_hidden_layers=2, context_length=2048),
         RecurrentGemmaConfig(hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, lru_width=16),
+        GPT2Config(n_embd=16, n_layer=1, n_head=2, n_positions=2048),
     ],
-    ids=["rwkv", "recurrent_gemma"],
+    ids=["rwkv", "recurrent_gemma", "gpt2"],
 )  # fmt: skip
-def test_a_model_that_ignores_the_mask_of_padding_is_scored_row_by_row(
-    tiny_model: Path, traces: Path, config: PretrainedConfig
-) -> None:
+def test_padding_changes_no_score(tiny_model: Path, traces: Path, config: PretrainedConfig) -> None:
+    """Of models that ignore its mask, which are scored row by row, and of one with learned positions."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     torch.manual_seed(0)
     config.vocab_size = len(tokenizer)
