@@ -53,6 +53,10 @@ def push_model(
     """
     repository = Repository("model", check_id(repo_id))
     added = read_overlay(overlay)
+    if traces and (stage := manifest.read(traces)["stage"]) != "build":
+        raise UserError(
+            f"--traces {traces} was written by `{stage}`: give the dataset of `build` that it was trained on."
+        )
     content = model_folder.read_model_manifest(folder)
     names = model_folder.files_to_publish(content)
     findings = model_folder.check_unchanged(folder, content, names) + model_folder.check_weights(folder, names)

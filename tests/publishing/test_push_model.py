@@ -188,6 +188,12 @@ def test_what_is_missing_is_asked_for(run, merged: Path) -> None:
     assert "the license of acme/tiny-base is not known here" in refusal(run, *PUSH, "--traces", "traces")
 
 
+def test_traces_are_a_built_dataset(run, merged: Path) -> None:
+    assert "merged was written by `merge`: give the dataset" in refusal(run, *PUSH, "--traces", merged)
+    (merged.parent / "recorded").mkdir()
+    assert "recorded is not the finished output of a stage" in refusal(run, *PUSH, "--traces", "recorded")
+
+
 def test_weights_that_are_not_safe_or_not_whole_stay_here(hub: Hub, run, merged: Path) -> None:
     (merged / "pytorch_model.bin").write_bytes(b"\x80\x04pickle")
     remade(merged)
