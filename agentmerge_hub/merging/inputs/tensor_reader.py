@@ -17,6 +17,9 @@ CHUNK_SIZE = 1 << 18
 """Values a chunk, a multiple of 64 (`arithmetic.ALIGNMENT`): fewer wait for Python's lock, more leave the cache (a quarter as
 many, and twice as many, take 1.5 times as long)."""
 
+_LEAST_ROWS = 16
+"""Rows of a product; fewer than four are another routine of BLAS, which rounds otherwise."""
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 TORCH_DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
@@ -73,12 +76,12 @@ class TensorReader:
         return buffer.view(TORCH_DTYPES[tensor.dtype])
 
     def _update(self, tensor: AdaptedTensor, begin: int, end: int) -> torch.Tensor:
-        """Values begin … end of s·B·A, flat. Whole rows are computed, two at least: their values are those of the whole
-        product to the bit, which PEFT computes; a single row is another routine of BLAS, which rounds otherwise."""
+        """Values begin … end of s·B·A, flat. Whole rows are computed, and not few: their values are those of the whole product
+        to the bit, which PEFT computes."""
         a, b = self._factors_of(tensor)
         rows, columns = tensor.shape
-        first = max(0, min(begin // columns, rows - 2))
-        last = min(rows, max(-(-end // columns), first + 2))
+        first = max(0, min(begin // columns, rows - _LEAST_ROWS))
+        last = min(rows, max(-(-end // columns), first + _LEAST_ROWS))
         update = (b[first:last] @ a).mul_(tensor.scale).view(-1)
         return update[begin - first * columns : end - first * columns]
 

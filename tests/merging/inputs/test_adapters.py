@@ -31,8 +31,9 @@ from agentmerge_hub.merging.dry_run import estimate
 from agentmerge_hub.merging.engine import streaming
 from agentmerge_hub.merging.graft import graft
 from agentmerge_hub.merging.inputs import tensor_reader
-from agentmerge_hub.merging.inputs.adapter import OTHER_TYPES
+from agentmerge_hub.merging.inputs.adapter import OTHER_TYPES, AdaptedTensor
 from agentmerge_hub.merging.inputs.merge_inputs import open_model
+from agentmerge_hub.merging.inputs.safetensors_header import header_of
 from agentmerge_hub.merging.merge import merge_one
 from agentmerge_hub.merging.merge_job import MergeJob, MergeSettings
 from agentmerge_hub.merging.specs import spec as specs
@@ -84,6 +85,18 @@ def test_an_adapter_merges_as_the_model_peft_makes_of_it(
         merge_one(MergeJob(spec_of(method, "./full"), Path(f"{method}-full"), "spec"), MergeSettings(reply=False))
         assert Path(method, "model.safetensors").read_bytes() == Path(f"{method}-full/model.safetensors").read_bytes()
     assert verify(Path(methods[0]), {}).tensors == 21
+
+
+@pytest.mark.parametrize("size", [50, 64, 130, 1000])
+def test_chunks_of_an_adapted_tensor_are_those_of_the_whole_product(tmp_path: Path, size: int) -> None:
+    torch.manual_seed(0)
+    base, a, b = torch.randn(40, 50), torch.randn(4, 50), torch.randn(40, 4)
+    save_file({"base": base, "a": a, "b": b}, tmp_path / "model.safetensors")
+    stored = header_of(tmp_path / "model.safetensors")
+    adapted = AdaptedTensor(stored["base"], stored["a"], stored["b"], scale=0.3)
+    with tensor_reader.TensorReader() as reader:
+        parts = [reader.values(adapted, begin, min(begin + size, 2000)) for begin in range(0, 2000, size)]
+    assert torch.cat(parts).equal((base + (b @ a) * 0.3).view(-1))
 
 
 def test_mergekit_gives_the_same_for_model_plus_adapter(lora: Path) -> None:
