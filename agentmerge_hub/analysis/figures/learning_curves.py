@@ -69,7 +69,7 @@ def learning_curves(folder: Path, along: list[dict], likelihood: list[dict]) -> 
         along: what `table` gave.
         likelihood: rows of likelihood.csv; empty where none was measured.
     """
-    pictures = []
+    pictures: list[Picture] = []
     found = dict.fromkeys((row["method"], row["agent"]) for row in along if row["samples_seen"] is not None)
     for method, agent in sorted(found, key=lambda pair: pair[0] != labels.BASELINE):
         rows = [row for row in along if (row["method"], row["agent"]) == (method, agent)]
@@ -134,7 +134,7 @@ def merged_against(
     folder: Path, along: list[dict], focus: str, baseline: str, split: str = "cross_task"
 ) -> list[Picture]:
     """Figure 3: the merged model against the fine-tuned one along training, a panel for each learning rate."""
-    pictures = []
+    pictures: list[Picture] = []
     for agent in dict.fromkeys(row["agent"] for row in along):
         mine = [row for row in along if (row["agent"], row["split"]) == (agent, split)]
         lines = {method: [row for row in mine if row["method"] == method] for method in (baseline, focus)}
