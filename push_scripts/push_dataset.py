@@ -5,5 +5,5 @@ import sys
 from agentmerge_hub.__main__ import main
 
 if __name__ == "__main__":
-    sys.argv[1:1] = ["push", "dataset"]
+    sys.argv = ["agentmerge", "push", "dataset", *sys.argv[1:]]
     main()

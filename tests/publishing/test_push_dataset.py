@@ -46,6 +46,8 @@ def test_the_script_is_the_verb(hub: Hub, run, traces: Path, client_environment)
         command, env=client_environment, cwd=traces.parent, capture_output=True, text=True, check=True
     )
     assert shown.stdout == run(*PUSH).stdout
+    usage = subprocess.run(command[:2], env=client_environment, capture_output=True, text=True).stderr
+    assert usage.startswith("Usage: agentmerge push dataset [OPTIONS] FOLDER")
 
 
 def test_private_things_are_made_private(hub: Hub, run, traces: Path) -> None:
