@@ -40,7 +40,7 @@ def provenance_columns(candidate: Candidate) -> dict[str, Any]:
 def merged_runs(inputs: Mapping[str, Any]) -> set[str]:
     """Hashes of the training runs among a merge's inputs and those of merges among them. The base and instruct models are given:
     all merges of a study may share them, however they were made."""
-    found = set()
+    found: set[str] = set()
     for role, entry in inputs.items():
         if role not in GIVEN and not role.endswith("_base"):
             is_run = entry.get("stage") in manifest.TRAINED
