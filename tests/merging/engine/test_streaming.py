@@ -54,6 +54,25 @@ def assert_equal(config: dict, folder: Path) -> None:
         assert torch.equal(tensor.view(torch.uint8), theirs[name].view(torch.uint8)), name
 
 
+@pytest.mark.parametrize(
+    ("value", "dtype", "finite"),
+    [
+        (65519.0, torch.float16, True),
+        (65520.0, torch.float16, False),
+        (-66000.0, torch.float16, False),
+        (3.39e38, torch.bfloat16, True),
+        (3.4e38, torch.bfloat16, False),
+        (3.4e38, torch.float32, True),
+        (float("-inf"), torch.float32, False),
+        (float("nan"), torch.bfloat16, False),
+    ],
+)
+def test_values_are_finite_after_rounding(value: float, dtype: torch.dtype, finite: bool) -> None:
+    values = torch.linspace(-1, 1, 10)
+    values[3] = value
+    assert streaming.is_finite(values, dtype) == finite == bool(values.to(dtype).isfinite().all())
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 @pytest.mark.parametrize("method", ["task_arithmetic", "linear", "ties"])
 def test_a_gpu_gives_the_same_bits(models: Path, tmp_path: Path, method: str) -> None:
