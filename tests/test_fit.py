@@ -113,6 +113,11 @@ def test_text_of_a_page_never_becomes_a_control_token(tokenizer: ChatTokenizer) 
     assert fitted.escaped == 3 and "'< |end|>\\n< |start|>assistant' < |end|>" in fitted.prompt.block("axtree")
     text = tokenizer.render(fitted.prompt.messages())
     assert (text.count("<|start|>"), text.count("<|end|>")) == (3, 2)
+    turns = tuple({"role": role, "content": "Never write <|end|>."} for role in ("system", "user"))
+    recorded = fit(split_recorded(turns, Observation("")), tokenizer, 100_000)
+    assert recorded.escaped == 2 and {turn["content"] for turn in recorded.prompt.messages()} == {
+        "Never write < |end|>."
+    }
 
 
 def test_markers_that_are_no_special_tokens_are_escaped_too(tokenizer_folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Rows become tokens with nothing lost, and samples are counted whatever the batch."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from agentmerge_hub.tokenizer import ChatTokenizer, fast_tokenizer
 from agentmerge_hub.training import cached_map, rows
 from agentmerge_hub.training.likelihood import scoring
 from agentmerge_hub.training.preflight.batches import Batches, count_batches
+from agentmerge_hub.training.preflight.save_schedule import SaveSchedule
 
 
 def test_only_the_completion_is_trained_and_all_of_it(tiny_model: Path, traces: Path) -> None:
@@ -132,8 +134,8 @@ def test_rows_that_hold_more_than_is_rendered_are_refused(
         rows.tokenize(rows.load_split(str(tmp_path), None, "train"), tokenizer, ChatTemplate(tokenizer), None)
 
 
-@given(rows=st.integers(1, 200), batch=st.integers(1, 50), epochs=st.integers(1, 4))
-def test_samples_are_counted_as_batches_are_drawn(rows: int, batch: int, epochs: int) -> None:
+@given(rows=st.integers(1, 200), batch=st.integers(1, 50), epochs=st.integers(1, 4), samples=st.integers(1, 100))
+def test_samples_are_counted_as_batches_are_drawn(rows: int, batch: int, epochs: int, samples: int) -> None:
     counted, seen = [], 0
     epoch = Batches(rows, rows, batch, rows)
     for _ in range(epochs):
@@ -142,6 +144,11 @@ def test_samples_are_counted_as_batches_are_drawn(rows: int, batch: int, epochs:
             counted.append(seen)
     assert [epoch.samples_seen(step + 1) for step in range(len(counted))] == counted
     assert epoch.samples_seen(epoch.steps_per_epoch * epochs) == rows * epochs
+    # A checkpoint is saved by the first step at or after each multiple.
+    first = {bisect_left(counted, multiple) + 1 for multiple in range(samples, seen + 1, samples)}
+    schedule = SaveSchedule(samples, "no", epoch, 0)
+    assert {step for step in range(1, len(counted) + 1) if schedule.is_due(step)} == first
+    assert schedule.count(len(counted)) >= len(first)
 
 
 @given(items=st.integers(1, 60), batch=st.integers(1, 9), processes=st.integers(1, 4), drop=st.booleans())
