@@ -30,7 +30,7 @@ def check(model: PreTrainedModel, row: Sequence[int]) -> None:
     """
     if not model_loading.can_be_tried(model):
         return
-    ids = torch.tensor([list(row[:_LONGEST])], device=model.get_input_embeddings().weight.device)
+    ids = torch.tensor([list(row[:_LONGEST])], device=next(model.parameters()).device)
     was_training = model.training
     model.eval()
     logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()

@@ -28,7 +28,7 @@ def check(model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> None:
     """
     if not model_loading.can_be_tried(model):
         return  # FlashAttention takes the rows' lengths
-    device = model.get_input_embeddings().weight.device
+    device = next(model.parameters()).device
     first, second = (torch.tensor([list(rows[place][:_LONGEST])], device=device) for place in (0, -1))
     positions = torch.cat([torch.arange(each.shape[1], device=device) for each in (first, second)])[None]
     was_training = model.training

@@ -100,7 +100,8 @@ def new_trainer(
             callbacks=callbacks,
         )
     model = base_model(trainer)
-    output_layer.check(model, dataset["input_ids"][0])
+    with trainer.accelerator.autocast():
+        output_layer.check(model, dataset["input_ids"][0])
     restore_configuration(trainer, config)
     initialize_weights(model, tokenizer, config)
     model_loading.freeze(trained_model(trainer), config.options.freeze)

@@ -99,7 +99,8 @@ def _new_trainer(
             quantization_config=get_quantization_config(config.model),
             callbacks=callbacks,
         )
-    output_layer.check(base_model(trainer), dataset["input_ids"][0])
+    with trainer.accelerator.autocast():
+        output_layer.check(base_model(trainer), dataset["input_ids"][0])
     restore_configuration(trainer, config)
     model_loading.freeze(trained_model(trainer), config.options.freeze)
     frozen_weights.store_in_bfloat16(trained_model(trainer), config)
