@@ -104,6 +104,22 @@ def test_pages_made_by_chance_have_the_elements_that_their_answers_name() -> Non
         assert not mistakes or 50 < with_error < 150
 
 
+def test_the_kept_instruct_model_is_what_its_recipe_trains() -> None:
+    kept = PREPARED / "instruct-cpu"
+    recipe = yaml.safe_load((PREPARED / "instruct-cpu.yaml").read_text(encoding="utf-8"))
+    config = json.loads((kept / "adapter_config.json").read_text(encoding="utf-8"))
+    assert (config["r"], config["lora_alpha"], config["target_modules"], config["base_model_name_or_path"]) == (
+        recipe["lora_r"], recipe["lora_alpha"], recipe["lora_target_modules"], recipe["model_name_or_path"],
+    )  # fmt: skip
+    weights = load_file(kept / "adapter_model.safetensors")
+    trained = {name.rpartition(".lora_")[0] for name in weights}
+    assert len(trained) == 7 * 9 and len(weights) == 2 * len(trained)
+    frozen = yaml.safe_load((PREPARED / "sft-cpu.yaml").read_text(encoding="utf-8"))["freeze"]
+    assert not any(re.search(pattern, name) for pattern in frozen for name in trained)
+    assert all(one.dtype == torch.bfloat16 and one.isfinite().all() and one.any() for one in weights.values())
+    assert (kept / "GEMMA_TERMS.html").is_file() and (kept / "NOTICE").is_file()
+
+
 def test_the_prepared_experiment_chooses_and_trains_on_nothing_that_it_will_report() -> None:
     gate, chosen = episodes(PREPARED / "gate.yaml"), episodes(PREPARED / "validation.yaml")
     instruct, agent = (episodes(PREPARED / f"collect-{name}.yaml") for name in ("instruct", "agent"))

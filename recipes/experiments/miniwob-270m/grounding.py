@@ -1,6 +1,6 @@
 """Pages made by chance with something to do on them, as prompt and completion rows: the instruct model's practice at finding elements.
 
-    python grounding.py OUT INSTRUCTIONS.parquet [ROWS [MISTAKES]]
+    python grounding.py OUT INSTRUCTIONS.parquet ROWS MISTAKES
 
 A page has one to four sections of a kind (buttons, links, tabs, check boxes, text fields, lists whose entries have buttons of their
 own …), printed as BrowserGym prints accessibility trees; its words are those of the instructions. The goal names one to three
@@ -359,11 +359,11 @@ def frequent_words(instructions: Path) -> list[str]:
     return sorted(sorted(counts, key=lambda word: (-counts[word], word))[:WORDS])
 
 
-def main(out: Path, instructions: Path, rows: int = 24_000, mistakes: float = 0) -> None:
+def main(out: Path, instructions: Path, rows: int, mistakes: float) -> None:
     if (out / manifest.NAME).is_file():
         return
     words = frequent_words(instructions)
-    draw = random.Random(1 if mistakes else 0)
+    draw = random.Random(1)
     table = pa.Table.from_pylist([make_row(draw, words, mistakes) for _ in range(rows)])
     with output_folder.new_folder(out, "grounding") as folder:
         pq.write_table(table, folder / "train.parquet")
@@ -373,5 +373,4 @@ def main(out: Path, instructions: Path, rows: int = 24_000, mistakes: float = 0)
 
 
 if __name__ == "__main__":
-    out, instructions, *numbers = sys.argv[1:]
-    main(Path(out), Path(instructions), *map(int, numbers[:1]), *map(float, numbers[1:]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))

@@ -4,8 +4,8 @@
 #   INSTRUCTIONS="a.json b.jsonl" recipes/experiments/miniwob-270m/run.sh WORK [STAGE …]
 # Without a stage all of them run, in this order; each can be stopped and started again: it continues.
 #   data       instructions, 2,960 episodes of the scripted expert, the base model, both datasets     20 min on two cores
-#   instruct   the instruct model                                                                     5 min on a GPU
-#   gate       93 episodes of the instruct model                                                      6 min on two cores
+#   instruct   the instruct model                                          5 min on a GPU, seconds on a CPU, which has its adapter
+#   gate       97 episodes of the instruct model                                                      6 min on two cores
 #   rates      the instruct model fine-tuned at three learning rates, and episodes that choose one
 #   arms       the training runs of the contrast that plan.yml names: eight seeds of two models        minutes on a GPU
 #   merges     AgentMerge, WiSE-FT and soups of the runs, and λ chosen by validation episodes
@@ -15,8 +15,9 @@
 #   report     analyse, with the plan
 # Nothing after the gate is run if the gate is not passed. SEEDS="0 1 2 3" makes the runs and merges of the first look alone.
 # The stages of a GPU can run on another machine: copy WORK/models, WORK/instruct-data and WORK/agent-traces there and WORK/deltas
-# back. GRID=cpu is for a machine without one: fewer samples, the lower half of the layers frozen in every run alike; the instruct
-# model takes three hours on two cores with AVX-512-BF16, and a training run a quarter of an hour.
+# back. GRID=cpu is for a machine without one: fewer samples, the lower half of the layers frozen in every run alike; a training run
+# takes a quarter of an hour on two cores with AVX-512-BF16. Its instruct model is made of the adapter in instruct-cpu/, which
+# INSTRUCT=train trains anew in WORK, in an hour and a half.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 recipes=$(cd "$here/../.." && pwd)
@@ -29,8 +30,8 @@ seeds=${SEEDS:-0 1 2 3 4 5 6 7}
 lambdas=0.3,0.5,0.7
 grid=${GRID:-gpu}
 case $grid in
-  gpu) sft_recipe=sft.yaml at_once=${AT_ONCE:-4} ;; # training runs that share the GPU
-  cpu) sft_recipe=sft-cpu.yaml at_once=${AT_ONCE:-1} ;;
+  gpu) sft_recipe=sft.yaml at_once=${AT_ONCE:-4} pages=24000 ;; # training runs that share the GPU
+  cpu) sft_recipe=sft-cpu.yaml at_once=${AT_ONCE:-1} pages=12000 ;;
   *) echo "GRID is $grid: it is gpu or cpu" >&2 && exit 2 ;;
 esac
 
@@ -56,8 +57,6 @@ decode() { for name in "${@:2}"; do python "$here/deltas.py" decode "models/$1" 
 pair() { pair=(--set base=./models/base --set instruct=./models/instruct --set "agent=./models/agent-lr$1-seed$2"); }
 # merge SPEC OUT OPTIONS: a merge of recipes/merge, kept if it is there.
 merge() { [[ -d $2 ]] || agentmerge merge "$recipes/merge/$1.yml" -o "$2" --quick "${@:3}"; }
-# mix OUT PAGES ROUND [BEFORE …]: the rows of a round of the instruct model's training.
-mix() { python "$here/mix.py" "$1" models/base instructions/train.parquet "$2/train.parquet" instruct-traces "${@:3}"; }
 parallel() { xargs -P "$at_once" -I{} bash -euo pipefail -c "{}"; }
 export -f sft train
 export here recipes sft_recipe
@@ -68,27 +67,13 @@ stage_data() {
   python "$here/instructions.py" instructions ${INSTRUCTIONS:?name JSON files of instruction, input and output}
   agentmerge collect "$here/collect-instruct.yaml" -o traces-instruct
   agentmerge collect "$here/collect-agent.yaml" -o traces-agent
-  python "$here/grounding.py" grounding instructions/train.parquet
+  python "$here/grounding.py" grounding instructions/train.parquet "$pages" 0.5
   python "$here/gemma.py" models/base instructions/train.parquet
   build traces-instruct instruct-traces
   # λ is tuned on tasks that no model is trained on.
   build traces-agent agent-traces --validation-task miniwob.choose-date --validation-task miniwob.choose-date-easy \
     --validation-task miniwob.choose-date-medium --validation-task miniwob.choose-date-nodelay
-  if [[ $grid == gpu ]]; then
-    mix instruct-data grounding gpu
-  else
-    python "$here/grounding.py" mistakes instructions/train.parquet 6000 0.6
-    mix instruct-data grounding cpu-1
-    mix instruct-data-2 grounding cpu-2 instruct-data
-    mix instruct-data-3 mistakes cpu-3 instruct-data instruct-data-2
-  fi
-}
-
-# round OUT MODEL N: models/OUT of models/MODEL, trained on the rows of a further round.
-round() {
-  sft "$1" "$2" --config "$here/instruct-cpu.yaml" --model_name_or_path "models/$2" --dataset_name "instruct-data-$3" \
-    --learning_rate 0.00015
-  decode "$2" "$1"
+  python "$here/mix.py" instruct-data models/base instructions/train.parquet grounding/train.parquet instruct-traces "$grid"
 }
 
 stage_instruct() {
@@ -98,10 +83,15 @@ stage_instruct() {
     sft instruct base --config "$here/instruct.yaml"
     decode base instruct
   else
-    sft instruct-1 base --config "$here/instruct-cpu.yaml"
-    decode base instruct-1
-    round instruct-2 instruct-1 2
-    round instruct instruct-2 3
+    adapter=$here/instruct-cpu
+    if [[ ${INSTRUCT:-kept} == train ]]; then
+      adapter=$PWD/instruct-cpu
+      [[ -d $adapter ]] || {
+        python "$recipes/sft.py" --config "$here/instruct-cpu.yaml"
+        python "$here/adapter.py" runs/instruct/adapter models/base instruct-cpu
+      }
+    fi
+    merge ../experiments/miniwob-270m/instruct-cpu models/instruct --set "instruct=./models/base+$adapter"
   fi
 }
 
