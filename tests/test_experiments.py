@@ -117,7 +117,7 @@ def test_the_kept_instruct_model_is_what_its_recipe_trains() -> None:
     frozen = yaml.safe_load((PREPARED / "sft-cpu.yaml").read_text(encoding="utf-8"))["freeze"]
     assert not any(re.search(pattern, name) for pattern in frozen for name in trained)
     assert all(one.dtype == torch.bfloat16 and one.isfinite().all() and one.any() for one in weights.values())
-    assert (kept / "GEMMA_TERMS.html").is_file() and (kept / "NOTICE").is_file()
+    assert (kept / "NOTICE").is_file() and "4.9 No Waiver" in (kept / "GEMMA_TERMS.txt").read_text(encoding="utf-8")
 
 
 def test_the_prepared_experiment_chooses_and_trains_on_nothing_that_it_will_report() -> None:

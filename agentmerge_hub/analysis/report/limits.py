@@ -148,9 +148,8 @@ def _all_alike(results: Results) -> bool:
 
 
 def _bound(row: dict) -> str:
-    bound = (
-        ceil(1000 * sample_size.rate_above_none(row["task_seeds"])) / 10
-    )  # runs of one (task, seed) are not independent
+    # runs of one (task, seed) are not independent
+    bound = ceil(1000 * sample_size.rate_above_none(row["task_seeds"])) / 10
     of = f" of {row['task_seeds']} (task, seed)" if row["task_seeds"] < row["n"] else ""
     return f"{labels.method(row['method'])} ({_where(row)}: {row['n']} episodes{of}, a rate below {bound:g}%)"
 
