@@ -26,8 +26,13 @@ def check(model: PreTrainedModel, row: Sequence[int]) -> None:
         row: token ids.
 
     Raises:
-        UserError: if they differ.
+        UserError: if they differ, or the model's class does not name the decoder that TRL calls (Llama 4's).
     """
+    if model.base_model is model:
+        raise UserError(
+            f"TRL finds no decoder in a model of type {model.config.model_type}, so that it cannot compute its loss here: train a model of "
+            "another family"
+        )
     if not model_loading.can_be_tried(model):
         return
     ids = torch.tensor([list(row[:_LONGEST])], device=next(model.parameters()).device)

@@ -100,8 +100,10 @@ def new_trainer(
             callbacks=callbacks,
         )
     model = base_model(trainer)
-    with trainer.accelerator.autocast():
-        output_layer.check(model, dataset["input_ids"][0])
+    # A CPU computes most losses from the model's own logits.
+    if sft.device.type != "cpu" or model.base_model is not model:
+        with trainer.accelerator.autocast():
+            output_layer.check(model, dataset["input_ids"][0])
     restore_configuration(trainer, config)
     initialize_weights(model, tokenizer, config)
     model_loading.freeze(trained_model(trainer), config.options.freeze)

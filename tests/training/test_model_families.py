@@ -20,6 +20,7 @@ from transformers import (
     GptOssConfig,
     GraniteMoeConfig,
     Lfm2Config,
+    Llama4TextConfig,
     MixtralConfig,
     MptConfig,
     OPTConfig,
@@ -30,7 +31,7 @@ from transformers import (
 
 from agentmerge_hub.errors import UserError
 from agentmerge_hub.tokenizer import ChatTokenizer
-from agentmerge_hub.training import finetune, model_loading
+from agentmerge_hub.training import finetune, model_loading, output_layer
 
 
 def logged(run: Path, figure: str) -> list[float]:
@@ -245,6 +246,12 @@ def test_logits_that_trl_computes_otherwise_are_refused(
     finetune.run(run_config(model, traces, tmp_path / "run", **settings))
     with pytest.raises(UserError, match=rf"TRL computes other logits for {config.model_type} than the model itself"):
         finetune.run(run_config(model, traces, tmp_path / "other", **settings, model_init_kwargs=json.dumps(changed)))
+
+
+def test_a_model_whose_decoder_trl_does_not_find_is_refused() -> None:
+    config = Llama4TextConfig(**SIZES, num_local_experts=2, intermediate_size_mlp=32, head_dim=8, vocab_size=64)
+    with pytest.raises(UserError, match="TRL finds no decoder in a model of type llama4_text"):
+        output_layer.check(AutoModelForCausalLM.from_config(config), [1, 2, 3])
 
 
 def test_a_routers_loss_that_trl_cannot_compute(tiny_model: Path, traces: Path, tmp_path: Path) -> None:
