@@ -39,6 +39,11 @@ def name_with_lambda(method: str, weight: float | None) -> str:
     return labels.method(method) + ("" if weight is None else f" (λ {weight:g})")
 
 
+def curve_name(row: Mapping[str, Any]) -> str:
+    """The method, λ and agent that all points of a curve along training have, from the row of one."""
+    return name_with_lambda(row["method"], row["merge_lambda"]) + (f", {row['agent']} agent" if row["agent"] else "")
+
+
 def second_name(row: Mapping[str, Any]) -> str:
     """The second method of a row of the comparison table, with its λ: it may be there at several."""
     return name_with_lambda(row["method_b"], row.get("merge_lambda_b"))

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.analysis import labels
-from agentmerge_hub.analysis.candidates import name_with_lambda
+from agentmerge_hub.analysis.candidates import curve_name
 from agentmerge_hub.analysis.error_analysis import MEASURES
 from agentmerge_hub.analysis.figures.plotting import DASHES, MARKERS, SERIES, Picture, draw, error_of, is_narrow, panels
 
@@ -24,11 +24,11 @@ def along_training(folder: Path, rows: list[dict], methods: tuple[str, ...]) -> 
             mine = [row for row in rows if (row["method"], row["agent"], row["split"]) == (method, agent, SPLIT)]
             mine = [row for row in mine if row["samples_seen"] is not None]
             if len({row["samples_seen"] for row in mine}) > 1:
-                pictures.append(_draw(folder, f"behaviour_{len(pictures) + 1}", method, agent, mine))
+                pictures.append(_draw(folder, f"behaviour_{len(pictures) + 1}", method, mine))
     return pictures
 
 
-def _draw(folder: Path, name: str, method: str, agent: str, rows: list[dict]) -> Picture:
+def _draw(folder: Path, name: str, method: str, rows: list[dict]) -> Picture:
     rates = sorted({row["learning_rate"] for row in rows}, key=lambda rate: (rate is not None, rate or 0))
     measures = [measure for measure in MEASURES if measure.name in SHOWN]
     seen = {(row["learning_rate"], row["samples_seen"]): row for row in rows}
@@ -60,8 +60,7 @@ def _draw(folder: Path, name: str, method: str, agent: str, rows: list[dict]) ->
             axis.set_ylabel("percent")
         axes[0].legend(loc="best")
 
-    who = name_with_lambda(method, rows[0]["merge_lambda"]) + (f", {agent} agent" if agent else "")
-    caption = f"{who}, {labels.split(SPLIT)}: what it does along training, with one standard error over episodes."
+    caption = f"{curve_name(rows[0])}, {labels.split(SPLIT)}: what it does along training, with one standard error over episodes."
     return draw(
         folder, name, caption, f"{caption} The numbers are in behaviour.csv.", paint, (9, 2.6), 1.7 * len(measures)
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmerge_hub.analysis import labels, tables
-from agentmerge_hub.analysis.candidates import Candidate, name_with_lambda
+from agentmerge_hub.analysis.candidates import Candidate, curve_name, name_with_lambda
 from agentmerge_hub.analysis.episodes import Results
 from agentmerge_hub.analysis.figures.plotting import (
     DASHES,
@@ -79,12 +79,12 @@ def learning_curves(folder: Path, along: list[dict], likelihood: list[dict]) -> 
         expert = [row for row in expert if row["samples_seen"] is not None]
         instruct = [row for row in along if (row["method"], row["agent"]) == ("instruct", agent)]
         name = _unused(f"curves_{_slug(method)}_{_slug(agent)}", pictures)
-        pictures.append(_ablation(folder, name, method, agent, rows, expert, instruct))
+        pictures.append(_ablation(folder, name, method, rows, expert, instruct))
     return pictures
 
 
 def _ablation(
-    folder: Path, name: str, method: str, agent: str, rows: list[dict], likelihood: list[dict], instruct: list[dict]
+    folder: Path, name: str, method: str, rows: list[dict], likelihood: list[dict], instruct: list[dict]
 ) -> Picture:
     rates = _rates(rows)
     splits = [split for split in PANELS if any(row["split"] == split for row in rows)]
@@ -113,9 +113,8 @@ def _ablation(
             *axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=2 if is_narrow(figure) else 4
         )
 
-    who = name_with_lambda(method, rows[0]["merge_lambda"]) + (f", {agent} agent" if agent else "")
     caption = (
-        f"{who}: mean reward along training by learning rate, with one standard error (over new seeds "
+        f"{curve_name(rows[0])}: mean reward along training by learning rate, with one standard error (over new seeds "
         "for inter-task, over new tasks for cross-task); dots are training runs"
     )
     caption += "; dotted, the geometric-mean token probability of held-out expert answers." if likelihood else "."

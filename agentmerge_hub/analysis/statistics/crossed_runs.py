@@ -239,12 +239,12 @@ def _points(dimensions: int) -> Floats:
 def p_values(found: Estimate, units: int, strata: ArrayLike | None = None) -> Floats:
     """Two-sided p-values of estimates from this many units; those of data without spread by Laplace's rule, 1 for a single unit."""
     p = found.p_value()
-    if units < 2:
-        return np.where(np.isnan(p), 1.0, p)
+    unknown = np.isnan(p)
+    if units < 2 or not unknown.any():
+        return np.where(unknown, 1.0, p)
     variance, df = without_spread(units, strata)
-    return np.where(
-        np.isnan(p), replace(found, variance=np.asarray(variance), df=np.asarray(df), ratios=None).p_value(), p
-    )
+    bounded = replace(found, variance=np.asarray(variance), df=np.asarray(df), ratios=None)
+    return np.where(unknown, bounded.p_value(), p)
 
 
 def without_spread(units: int, strata: ArrayLike | None = None) -> tuple[float, float]:
